@@ -1,0 +1,1 @@
+//! Turns an image or a kernel into a running, observable guest: QEMU, QMP, serial line, display.

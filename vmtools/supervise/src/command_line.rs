@@ -1,0 +1,120 @@
+//! What to run: program, arguments, environment, directory. Prints itself as a line that a shell would run again.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// A command line to be run by [`spawn`](crate::spawn) or [`run`](crate::run).
+///
+/// Its `Display` is a shell command with every word quoted as needed, to be copied and run again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandLine {
+    pub(crate) program: OsString,
+    pub(crate) args: Vec<OsString>,
+    pub(crate) env: Vec<(OsString, OsString)>,
+    pub(crate) cwd: Option<PathBuf>,
+    pub(crate) stdin: Vec<u8>,
+}
+
+impl CommandLine {
+    /// A command line that runs `program`, looked up in `PATH` unless it has a slash.
+    pub fn new(program: impl Into<OsString>) -> Self {
+        Self { program: program.into(), args: Vec::new(), env: Vec::new(), cwd: None, stdin: Vec::new() }
+    }
+
+    /// Adds one argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds several arguments.
+    #[must_use]
+    pub fn args<I, S>(mut self, args: I) -> Self
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<OsString>,
+    {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets one environment variable for the child, which otherwise inherits ours.
+    #[must_use]
+    pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((key.into(), value.into()));
+        self
+    }
+
+    /// Runs the child in `dir`.
+    #[must_use]
+    pub fn cwd(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.cwd = Some(dir.into());
+        self
+    }
+
+    /// Feeds `bytes` to the child's standard input and closes it. Without this the child reads `/dev/null`.
+    #[must_use]
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = bytes.into();
+        self
+    }
+
+    /// The program as it was given.
+    #[must_use]
+    pub fn program(&self) -> &OsStr {
+        &self.program
+    }
+
+    /// The arguments after the program.
+    #[must_use]
+    pub fn arguments(&self) -> &[OsString] {
+        &self.args
+    }
+
+    /// The directory it runs in, if one was set.
+    #[must_use]
+    pub fn directory(&self) -> Option<&Path> {
+        self.cwd.as_deref()
+    }
+}
+
+impl fmt::Display for CommandLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(dir) = &self.cwd {
+            write!(f, "cd {} && ", quoted(dir.as_os_str()))?;
+        }
+        for (key, value) in &self.env {
+            write!(f, "{}={} ", key.to_string_lossy(), quoted(value))?;
+        }
+        f.write_str(&quoted(&self.program))?;
+        for arg in &self.args {
+            write!(f, " {}", quoted(arg))?;
+        }
+        Ok(())
+    }
+}
+
+fn quoted(word: &OsStr) -> String {
+    let text = word.to_string_lossy();
+    match shlex::try_quote(&text) {
+        Ok(quoted) => quoted.into_owned(),
+        // Only a NUL byte gets here, and exec refuses that too.
+        Err(_) => format!("{text:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_what_a_shell_would_run_again() {
+        let line = CommandLine::new("qemu").args(["-name", "a b", "it's", ""]).env("K", "v w").cwd("/tmp/x y");
+        let text = line.to_string();
+        assert_eq!(text, r#"cd '/tmp/x y' && K='v w' qemu -name 'a b' "it's" ''"#);
+        let words: Vec<_> = shlex::split(&text).unwrap();
+        assert_eq!(&words[4..], ["qemu", "-name", "a b", "it's", ""]);
+    }
+}

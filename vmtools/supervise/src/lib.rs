@@ -1,0 +1,21 @@
+//! The one place that spawns processes.
+//!
+//! Every child is in a process group of its own, is killed by the kernel when we die (the parent-death signal comes from
+//! a thread that lives as long as the process does, because that signal follows the *thread* that spawned), has both
+//! output pipes drained for as long as it lives, and leaves the end of its output as evidence.
+//!
+//! - [`CommandLine`] says what to run, and prints itself so that it can be copied and run again.
+//! - [`spawn`] starts a long-lived child and reports to an [`Observer`].
+//! - [`run`] runs a short tool to its end, obeys a [`Cancel`], and returns what it printed.
+
+mod cancel;
+mod command_line;
+mod process;
+mod run;
+mod spawner;
+mod tail;
+
+pub use cancel::Cancel;
+pub use command_line::CommandLine;
+pub use process::{Channel, End, EndStep, Exit, Observer, ProcessHandle, SpawnError, spawn};
+pub use run::{Output, RunError, run};
