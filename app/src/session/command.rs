@@ -1,0 +1,55 @@
+//! What a front end can ask of the session. Imperative; the driver answers by events only.
+
+use std::path::PathBuf;
+
+use vmtools::display::InputEvent;
+
+use super::state::{EjectScope, Goal};
+
+/// A request to the driver.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Insert a repository folder or a `cartridge.toml`.
+    Insert(PathBuf),
+    /// Insert the built-in cartridge.
+    InsertBuiltin,
+    /// Change one field of the inserted cartridge, as a form shows it; empty means its default. Not saved yet.
+    SetField {
+        /// The field's key, for example `guest.cpus`.
+        key: String,
+        /// Its new value.
+        value: String,
+    },
+    /// Write the cartridge's changes to its file.
+    Save,
+    /// Forget the changes that were not saved.
+    Revert,
+    /// Work towards a goal.
+    Ask(Goal),
+    /// Stop what is under way.
+    Cancel,
+    /// End the guest and remove work; [`EjectScope::Everything`] removes caches and images too.
+    Eject(EjectScope),
+    /// Find out what [`EjectScope::Everything`] would remove.
+    SurveyEverything,
+    /// Bytes typed into the serial console.
+    SendSerial(Vec<u8>),
+    /// A key or the pointer, for the guest's display.
+    Input(InputEvent),
+    /// Press keys together, then release them in reverse: XT set-1 scancodes.
+    SendCombo(Vec<u16>),
+    /// Type text into the guest's display at a human rate.
+    TypeText(String),
+    /// Save the guest's screen as PNG: at the path, or in the user's pictures folder.
+    Screenshot(Option<PathBuf>),
+    /// Press the guest's reset button.
+    ResetGuest,
+    /// Press the guest's power button.
+    PressPower,
+    /// Run the checks of `doctor`.
+    Diagnose,
+    /// Forget one recent cartridge.
+    ForgetRecent(PathBuf),
+    /// Eject, then end the session. [`Event::Closed`](super::event::Event::Closed) is the last event.
+    Quit,
+}

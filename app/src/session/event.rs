@@ -1,0 +1,247 @@
+//! What the driver tells: past tense, few, never dropped. Front ends fold them with the [`Model`](super::model::Model);
+//! `--json` prints them, one a line, as [`Told`].
+
+use std::path::PathBuf;
+
+use isoprep::{EjectReport, Image, Progress, Survey};
+use serde::Serialize;
+use vmtools::{GuestReport, GuestStatus};
+
+use super::logs::Pane;
+use super::state::{Denied, State};
+use crate::doctor::Check;
+
+/// The version of the JSON form of [`Told`]. It grows when a field changes its meaning or goes away.
+pub const EVENT_VERSION: u32 = 1;
+
+/// An event with the moment it happened.
+#[derive(Clone, Debug, Serialize)]
+pub struct Told {
+    /// [`EVENT_VERSION`].
+    pub v: u32,
+    /// Milliseconds since the session began.
+    pub at_ms: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// Something that happened in the session.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "events are few and short-lived")]
+pub enum Event {
+    /// The session is open; its logs are kept in `logs`.
+    Opened {
+        /// Directory of this session's logs.
+        logs: PathBuf,
+    },
+    /// The state machine moved.
+    StateChanged {
+        /// The new state.
+        state: State,
+    },
+    /// A command was refused; nothing changed.
+    Refused {
+        /// Why, typed.
+        denied: Denied,
+        /// Why, in words.
+        reason: String,
+    },
+    /// A cartridge was inserted, edited, saved or reverted.
+    CartridgeChanged {
+        /// Everything to show of it.
+        cartridge: CartridgeView,
+    },
+    /// The list of recent cartridges changed.
+    RecentChanged {
+        /// Newest first.
+        recent: Vec<RecentView>,
+    },
+    /// The accelerator was chosen.
+    AcceleratorChosen {
+        /// `kvm` or `tcg`.
+        accelerator: String,
+        /// Why, in a sentence.
+        reason: String,
+    },
+    /// A build moved.
+    BuildProgressed {
+        /// How.
+        progress: Progress,
+    },
+    /// An image is there.
+    ImageBuilt {
+        /// The image.
+        image: Image,
+        /// Milliseconds that the whole build took.
+        took_ms: u64,
+    },
+    /// QEMU was started.
+    GuestStarted {
+        /// Its process id.
+        pid: u32,
+        /// The whole command, to be copied.
+        command: String,
+    },
+    /// The guest's state changed.
+    GuestChanged {
+        /// The new state.
+        status: GuestStatus,
+    },
+    /// The guest reported itself on the serial line.
+    GuestReported {
+        /// What it said.
+        report: GuestReport,
+        /// Whether its tree hash is that of the image; `None` when the image is not of this session.
+        matches: Option<bool>,
+    },
+    /// A guest port is reachable on this host's loopback.
+    PortForwarded {
+        /// The name in the cartridge, for example `ssh`.
+        name: String,
+        /// In the guest.
+        guest_port: u16,
+        /// On 127.0.0.1.
+        host_port: u16,
+    },
+    /// A screenshot was saved.
+    ScreenshotTaken {
+        /// Where.
+        path: PathBuf,
+        /// Whether all its pixels are alike.
+        uniform: bool,
+    },
+    /// What is being ended or removed right now.
+    EjectProgressed {
+        /// A sentence: "Asked QEMU to quit: 0.2 s".
+        step: String,
+    },
+    /// An eject is done.
+    Ejected {
+        /// What was removed and what was not touched.
+        report: EjectReport,
+        /// How long it took.
+        took_ms: u64,
+    },
+    /// What ejecting everything would remove.
+    Surveyed {
+        /// One entry a directory.
+        surveys: Vec<Survey>,
+    },
+    /// Something that an earlier, dead session left was found and cleaned.
+    Recovered {
+        /// What, in sentences.
+        what: Vec<String>,
+    },
+    /// The checks of `doctor` are done.
+    Diagnosed {
+        /// One a need.
+        checks: Vec<Check>,
+    },
+    /// Worth knowing, nothing failed.
+    Noticed {
+        /// How loudly.
+        level: Level,
+        /// A sentence.
+        text: String,
+    },
+    /// Something failed.
+    Failed {
+        /// What and why.
+        failure: Failure,
+    },
+    /// The session is over; nothing follows.
+    Closed,
+}
+
+/// How loudly a notice is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Good to know.
+    Info,
+    /// Something went well that was asked for.
+    Success,
+    /// Probably not what was meant.
+    Warning,
+}
+
+/// What failed, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// A short sentence: "The build stopped in stage iso".
+    pub title: String,
+    /// What was tried and what happened.
+    pub detail: String,
+    /// What to do next, if that is known.
+    pub advice: Option<String>,
+    /// The command that failed, to be copied and run again.
+    pub command: Option<String>,
+    /// The log that says more.
+    pub pane: Option<Pane>,
+    /// The exit code of the headless front end for this failure; see `cartridge help`.
+    pub exit_code: u8,
+}
+
+/// A cartridge as front ends show it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CartridgeView {
+    /// Its file, which need not exist yet.
+    pub file: PathBuf,
+    /// Its name.
+    pub name: String,
+    /// The repository's folder.
+    pub root: PathBuf,
+    /// Where it will be in the guest.
+    pub into: String,
+    /// Whether the file exists; false for a proposal.
+    pub exists: bool,
+    /// Whether there are changes that are not in the file.
+    pub dirty: bool,
+    /// Whether it is the built-in one, which cannot be saved.
+    pub builtin: bool,
+    /// The file's text with the changes.
+    pub text: String,
+    /// Every field, in the order of the documentation.
+    pub fields: Vec<FieldView>,
+    /// What is wrong with it; empty when it can be built.
+    pub findings: Vec<FindingView>,
+}
+
+/// One field of a cartridge as a form shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FieldView {
+    /// For example `guest.cpus`: look its documentation up in [`isoprep::FIELDS`].
+    pub key: String,
+    /// As written, or the default.
+    pub value: String,
+    /// Whether the file does not set it.
+    pub is_default: bool,
+    /// What is wrong with it.
+    pub error: Option<String>,
+}
+
+/// One thing that is wrong with a cartridge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FindingView {
+    /// The line in the file, from 1.
+    pub line: Option<usize>,
+    /// The field.
+    pub key: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub advice: String,
+}
+
+/// A cartridge that was inserted before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RecentView {
+    /// Its folder.
+    pub path: PathBuf,
+    /// Its name.
+    pub name: String,
+    /// Whether the folder is still there.
+    pub exists: bool,
+}

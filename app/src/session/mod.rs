@@ -1,0 +1,11 @@
+//! One session from insert to eject: commands in, events out, one driver that owns the state.
+
+pub mod command;
+pub mod event;
+pub mod logs;
+pub mod model;
+pub mod state;
+
+pub use command::Command;
+pub use event::{Event, Told};
+pub use model::Model;

@@ -1,0 +1,320 @@
+//! What a front end knows: the fold of all events. Pure, so that the window and the terminal show the same thing, and
+//! so that tests need no clock but the one in the events.
+
+use std::path::PathBuf;
+
+use isoprep::{EjectReport, Image, Progress, Survey, Unit};
+use vmtools::{GuestReport, GuestStatus};
+
+use super::event::{CartridgeView, Event, Failure, Level, RecentView, Told};
+use super::state::{Phase, State};
+use crate::doctor::Check;
+
+/// How many notices are kept.
+const NOTICES: usize = 200;
+
+/// Everything that was told, folded.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    /// The state machine's state.
+    pub state: State,
+    /// When the phase began, milliseconds since the session began.
+    pub phase_since_ms: u64,
+    /// The moment of the newest event.
+    pub now_ms: u64,
+    /// Directory of this session's logs.
+    pub logs: PathBuf,
+    /// The inserted cartridge.
+    pub cartridge: Option<CartridgeView>,
+    /// Cartridges inserted before, newest first.
+    pub recent: Vec<RecentView>,
+    /// The stages of the build under way, or of the last one.
+    pub stages: Vec<StageView>,
+    /// The image of the last build.
+    pub image: Option<Image>,
+    /// Milliseconds that the last build took.
+    pub build_took_ms: Option<u64>,
+    /// Accelerator and why.
+    pub accelerator: Option<(String, String)>,
+    /// The guest that runs, or the last one.
+    pub guest: Option<GuestView>,
+    /// What is being ejected right now.
+    pub eject_step: Option<String>,
+    /// The last eject.
+    pub ejected: Option<EjectReport>,
+    /// What ejecting everything would remove; `None` until asked.
+    pub survey: Option<Vec<Survey>>,
+    /// The last failure, until the next goal is asked for.
+    pub failure: Option<Failure>,
+    /// Notices, oldest first, each with the moment.
+    pub notices: Vec<Notice>,
+    /// The checks of `doctor`.
+    pub checks: Option<Vec<Check>>,
+    /// The last screenshot.
+    pub screenshot: Option<PathBuf>,
+    /// Whether the session is over.
+    pub closed: bool,
+}
+
+/// A notice with its moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Milliseconds since the session began.
+    pub at_ms: u64,
+    /// How loudly.
+    pub level: Level,
+    /// A sentence.
+    pub text: String,
+}
+
+/// A stage of a build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StageView {
+    /// Its name.
+    pub name: String,
+    /// How far it is.
+    pub status: StageStatus,
+}
+
+/// How far a stage is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StageStatus {
+    /// It has not begun.
+    Waiting,
+    /// It runs.
+    Running {
+        /// When it began, milliseconds since the session began.
+        since_ms: u64,
+        /// Done so far.
+        done: u64,
+        /// Of how much, where that is known.
+        total: Option<u64>,
+        /// In what.
+        unit: Unit,
+    },
+    /// It is done.
+    Done {
+        /// Nothing had changed: the cache had it.
+        reused: bool,
+        /// How long it took.
+        took_ms: u64,
+    },
+    /// It was running when the build failed or was cancelled.
+    Stopped,
+}
+
+/// A guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestView {
+    /// Its QEMU's process id.
+    pub pid: u32,
+    /// The command that started it.
+    pub command: String,
+    /// When it was started, milliseconds since the session began.
+    pub since_ms: u64,
+    /// What it does.
+    pub status: GuestStatus,
+    /// What it said of itself.
+    pub report: Option<GuestReport>,
+    /// Whether it found the very tree that was injected.
+    pub matches: Option<bool>,
+    /// When it reported.
+    pub reported_ms: Option<u64>,
+    /// Ports: name, in the guest, on the host's loopback.
+    pub ports: Vec<(String, u16, u16)>,
+    /// Whether its process has ended.
+    pub ended: bool,
+}
+
+impl Model {
+    /// Folds one event.
+    pub fn fold(&mut self, told: &Told) {
+        let at = told.at_ms;
+        self.now_ms = self.now_ms.max(at);
+        match &told.event {
+            Event::Opened { logs } => self.logs.clone_from(logs),
+            Event::StateChanged { state } => self.moved(*state, at),
+            Event::Refused { reason, .. } => self.notice(at, Level::Warning, reason.clone()),
+            Event::CartridgeChanged { cartridge } => {
+                if self.cartridge.as_ref().is_none_or(|old| old.file != cartridge.file) {
+                    self.stages.clear();
+                    self.image = None;
+                    self.build_took_ms = None;
+                    self.failure = None;
+                }
+                self.cartridge = Some(cartridge.clone());
+            }
+            Event::RecentChanged { recent } => self.recent.clone_from(recent),
+            Event::AcceleratorChosen { accelerator, reason } => {
+                self.accelerator = Some((accelerator.clone(), reason.clone()));
+            }
+            Event::BuildProgressed { progress } => self.progress(progress, at),
+            Event::ImageBuilt { image, took_ms } => {
+                self.image = Some(image.clone());
+                self.build_took_ms = Some(*took_ms);
+            }
+            Event::GuestStarted { pid, command } => {
+                self.guest = Some(GuestView {
+                    pid: *pid,
+                    command: command.clone(),
+                    since_ms: at,
+                    status: GuestStatus::Starting,
+                    report: None,
+                    matches: None,
+                    reported_ms: None,
+                    ports: Vec::new(),
+                    ended: false,
+                });
+            }
+            Event::GuestChanged { status } => {
+                if let Some(guest) = &mut self.guest {
+                    guest.status = status.clone();
+                }
+            }
+            Event::GuestReported { report, matches } => {
+                if let Some(guest) = &mut self.guest {
+                    guest.report = Some(report.clone());
+                    guest.matches = *matches;
+                    guest.reported_ms = Some(at);
+                }
+            }
+            Event::PortForwarded { name, guest_port, host_port } => {
+                if let Some(guest) = &mut self.guest {
+                    guest.ports.push((name.clone(), *guest_port, *host_port));
+                }
+            }
+            Event::ScreenshotTaken { path, .. } => {
+                self.screenshot = Some(path.clone());
+                self.notice(at, Level::Success, format!("Screenshot saved: {}", path.display()));
+            }
+            Event::EjectProgressed { step } => self.eject_step = Some(step.clone()),
+            Event::Ejected { report, .. } => {
+                self.eject_step = None;
+                self.ejected = Some(report.clone());
+                self.survey = None;
+                if let Some(guest) = &mut self.guest {
+                    guest.ended = true;
+                }
+            }
+            Event::Surveyed { surveys } => self.survey = Some(surveys.clone()),
+            Event::Recovered { what } => {
+                for text in what {
+                    self.notice(at, Level::Info, text.clone());
+                }
+            }
+            Event::Diagnosed { checks } => self.checks = Some(checks.clone()),
+            Event::Noticed { level, text } => self.notice(at, *level, text.clone()),
+            Event::Failed { failure } => self.failure = Some(failure.clone()),
+            Event::Closed => self.closed = true,
+        }
+    }
+
+    /// How long the phase has lasted at `now_ms`, milliseconds.
+    #[must_use]
+    pub fn phase_elapsed_ms(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.phase_since_ms)
+    }
+
+    /// The stage that runs.
+    #[must_use]
+    pub fn running_stage(&self) -> Option<&StageView> {
+        self.stages.iter().find(|stage| matches!(stage.status, StageStatus::Running { .. }))
+    }
+
+    /// How far the build is, from 0 to 1: stages done, and the running one's share where its total is known.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "a progress bar has less than 53 bits")]
+    pub fn build_fraction(&self) -> f32 {
+        if self.stages.is_empty() {
+            return 0.0;
+        }
+        let done: f64 = self
+            .stages
+            .iter()
+            .map(|stage| match stage.status {
+                StageStatus::Done { .. } => 1.0,
+                StageStatus::Running { done, total: Some(total), .. } if total > 0 => {
+                    (done as f64 / total as f64).clamp(0.0, 1.0)
+                }
+                _ => 0.0,
+            })
+            .sum();
+        (done / self.stages.len() as f64) as f32
+    }
+
+    /// Whether QEMU runs.
+    #[must_use]
+    pub fn guest_runs(&self) -> bool {
+        matches!(self.state.phase, Phase::Booting | Phase::Running) && self.guest.as_ref().is_some_and(|g| !g.ended)
+    }
+
+    fn moved(&mut self, state: State, at: u64) {
+        if state.phase == self.state.phase {
+            self.state = state;
+            return;
+        }
+        match state.phase {
+            Phase::Preparing => {
+                self.failure = None;
+                self.ejected = None;
+                self.guest = None;
+                self.stages.clear();
+            }
+            Phase::Ejecting => {
+                for stage in &mut self.stages {
+                    if matches!(stage.status, StageStatus::Running { .. }) {
+                        stage.status = StageStatus::Stopped;
+                    }
+                }
+            }
+            Phase::Idle | Phase::Building | Phase::Booting | Phase::Running => {}
+        }
+        self.phase_since_ms = at;
+        self.state = state;
+        if !state.image {
+            self.image = None;
+        }
+    }
+
+    fn progress(&mut self, progress: &Progress, at: u64) {
+        match progress {
+            Progress::Planned { stages } => {
+                self.stages = stages
+                    .iter()
+                    .map(|name| StageView { name: name.0.to_owned(), status: StageStatus::Waiting })
+                    .collect();
+            }
+            Progress::Started { stage } => {
+                let status = StageStatus::Running { since_ms: at, done: 0, total: None, unit: Unit::Files };
+                self.set_stage(stage.0, status);
+            }
+            Progress::Advanced { stage, done, total, unit } => {
+                let since_ms = match self.stages.iter().find(|s| s.name == stage.0).map(|s| &s.status) {
+                    Some(StageStatus::Running { since_ms, .. }) => *since_ms,
+                    _ => at,
+                };
+                let status = StageStatus::Running { since_ms, done: *done, total: *total, unit: *unit };
+                self.set_stage(stage.0, status);
+            }
+            Progress::Finished { stage, reused, took } => {
+                let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+                self.set_stage(stage.0, StageStatus::Done { reused: *reused, took_ms });
+            }
+            Progress::Line { .. } => {}
+        }
+    }
+
+    fn set_stage(&mut self, name: &str, status: StageStatus) {
+        match self.stages.iter_mut().find(|stage| stage.name == name) {
+            Some(stage) => stage.status = status,
+            None => self.stages.push(StageView { name: name.to_owned(), status }),
+        }
+    }
+
+    fn notice(&mut self, at_ms: u64, level: Level, text: String) {
+        if self.notices.len() == NOTICES {
+            self.notices.remove(0);
+        }
+        self.notices.push(Notice { at_ms, level, text });
+    }
+}
