@@ -4,3 +4,6 @@
 //! started through `cartridge-supervise` alone.
 
 pub use cartridge_supervise::Cancel;
+
+pub mod eject;
+pub mod recipe;
