@@ -4,3 +4,5 @@
 //! started through `cartridge-supervise` alone.
 
 pub use cartridge_supervise::Cancel;
+
+pub mod recipe;
