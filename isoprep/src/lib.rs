@@ -5,4 +5,17 @@
 
 pub use cartridge_supervise::Cancel;
 
+pub mod build;
+mod cache;
+pub mod engine;
+pub mod host;
+pub mod image;
+pub mod plan;
+pub mod progress;
 pub mod recipe;
+pub mod stage;
+
+pub use build::{BuildError, BuildRequest, build};
+pub use host::{HostParts, HostSearch, Kernel, MissingParts, discover, kernels};
+pub use image::Image;
+pub use progress::{Progress, StageName, Unit};
