@@ -2,8 +2,26 @@
 //!
 //! The repository is only ever read. Everything is decided in pure functions and done by the stages; processes are
 //! started through `cartridge-supervise` alone.
-#![allow(missing_docs)]
-pub use cartridge_supervise::Cancel;
 
+pub mod build;
+mod cache;
 pub mod eject;
+pub mod engine;
+pub mod host;
+pub mod image;
+pub mod plan;
+pub mod progress;
 pub mod recipe;
+pub mod stage;
+
+pub use build::{BuildError, BuildRequest, build};
+pub use cartridge_supervise::Cancel;
+pub use eject::{EjectError, EjectReport, Survey, Untouched, WorkDir, eject, ensure_marked, survey};
+pub use host::{HostParts, HostSearch, Kernel, MissingParts, discover, kernels};
+pub use image::Image;
+pub use progress::{Progress, StageName, Unit};
+pub use recipe::{
+    AcceleratorWish, CartridgeFile, EditError, EngineKind, FIELDS, FieldDoc, FieldKind, Finding, Firmware, Forward, Gpu,
+    GuestSettings, ImageSettings, Medium, OpenError, Recipe, RecipeError, Source, check, get_field, open, parse, propose,
+    save_atomically, set_field,
+};
