@@ -53,6 +53,16 @@ fn check(name: &str, status: Status, found: impl Into<String>, why: &str, fix: O
     Check { name: name.to_owned(), status, found: found.into(), why: why.to_owned(), fix: fix.map(str::to_owned) }
 }
 
+fn amount(there: u64, too_little: u64, scarce: u64) -> Status {
+    if there < too_little {
+        Status::Missing
+    } else if there < scarce {
+        Status::Warning
+    } else {
+        Status::Good
+    }
+}
+
 fn kvm(probe: &HostProbe) -> Check {
     let why = "runs the guest at full speed; without it everything works, several times slower";
     let (status, found, fix) = match (&probe.kvm, &probe.trial) {
@@ -107,11 +117,7 @@ fn space(probe: &HostProbe) -> Check {
     let Some(mib) = probe.cache.1.map(|bytes| bytes / MIB) else {
         return check("Disk space", Status::Warning, format!("unknown for {folder}"), why, None);
     };
-    let status = match mib {
-        ..SPACE_TOO_LITTLE => Status::Missing,
-        ..SPACE_SCARCE => Status::Warning,
-        _ => Status::Good,
-    };
+    let status = amount(mib, SPACE_TOO_LITTLE, SPACE_SCARCE);
     let fix = (status != Status::Good).then_some("cartridge eject --everything");
     check("Disk space", status, format!("{mib} MiB free in {folder}"), why, fix)
 }
@@ -133,11 +139,7 @@ fn runtime(probe: &HostProbe) -> Check {
 
 fn memory(probe: &HostProbe) -> Check {
     let (total, available) = probe.memory_mib;
-    let status = match available {
-        ..MEMORY_TOO_LITTLE => Status::Missing,
-        ..MEMORY_SCARCE => Status::Warning,
-        _ => Status::Good,
-    };
+    let status = amount(available, MEMORY_TOO_LITTLE, MEMORY_SCARCE);
     let why = "is shared with the guest, which gets 4 GiB or what can be spared";
     check("Memory", status, format!("{available} of {total} MiB available"), why, None)
 }
