@@ -24,6 +24,8 @@ struct Drive {
     printer: Printer,
     code: u8,
     asked: bool,
+    /// Whether the goal is being worked towards, or was.
+    working: bool,
     goal: Goal,
     args: GoalArgs,
     stay: bool,
@@ -50,6 +52,7 @@ pub(super) async fn to(goal: Goal, args: GoalArgs, session: SessionHandle) -> u8
         printer: Printer::new(args.json),
         code: exit_code::GOOD,
         asked: false,
+        working: false,
         goal,
         stay,
         attached: None,
@@ -125,7 +128,8 @@ impl Drive {
                     self.end(self.code).await;
                 }
             }
-            Event::StateChanged { state } if state.phase == Phase::Idle && self.asked => {
+            Event::StateChanged { state } if state.phase == Phase::Preparing => self.working = true,
+            Event::StateChanged { state } if state.phase == Phase::Idle && self.working => {
                 if state.outcome == Some(Outcome::GuestEnded)
                     && self.model.guest.as_ref().is_none_or(|guest| guest.report.is_none())
                 {

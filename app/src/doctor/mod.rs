@@ -67,6 +67,15 @@ pub fn diagnose(probe: &HostProbe) -> Vec<Check> {
     report
 }
 
+/// Looks at this machine and judges it, the accelerator's trial included. Blocks for a few seconds at most.
+#[must_use]
+pub fn run(paths: &crate::paths::Paths) -> Vec<Check> {
+    let mut probe = HostProbe::gather(&Places::from_environment(&paths.data, &paths.cache));
+    let choice = vmtools::choose_accelerator(vmtools::AcceleratorWish::Auto, &paths.accelerator());
+    probe.trial = Some((choice.accelerator == vmtools::Accelerator::Kvm, choice.reason));
+    diagnose(&probe)
+}
+
 /// The worst status of a report; [`Status::Good`] for an empty one. What `cartridge doctor` ends with.
 #[must_use]
 pub fn worst(report: &[Check]) -> Status {

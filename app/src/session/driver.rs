@@ -16,7 +16,6 @@ use tokio::task::JoinHandle;
 use vmtools::display::{InputEvent, Screen};
 use vmtools::{GuestEvent, GuestHandle};
 
-use super::cartridge_lock::CartridgeLock;
 use super::command::Command;
 use super::event::{EVENT_VERSION, Event, Failure, Level, Told};
 use super::handle::{SessionHandle, Waker};
@@ -79,7 +78,6 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         inserted: None,
         image: None,
         prepared: None,
-        lock: None,
         cancel: Cancel::new(),
         job: None,
         guest: None,
@@ -114,7 +112,6 @@ struct Driver {
     inserted: Option<Inserted>,
     image: Option<Image>,
     prepared: Option<Box<Prepared>>,
-    lock: Option<CartridgeLock>,
     cancel: Cancel,
     /// The one job under way. Its answer moves the state machine.
     job: Option<JoinHandle<Outcome>>,
@@ -218,6 +215,11 @@ impl Driver {
 
     /// Asks the state machine what an input means, tells the new state, performs the effect.
     async fn input(&mut self, input: Input) {
+        // An effect that fails at once is an input too: the recursion ends with the state machine's path to Idle.
+        Box::pin(self.take(input)).await;
+    }
+
+    async fn take(&mut self, input: Input) {
         match step(&self.state, input) {
             Err(denied) => {
                 let stale = denied == super::state::Denied::Stale;
@@ -236,7 +238,6 @@ impl Driver {
                 }
                 if self.state.phase == Phase::Idle {
                     self.prepared = None;
-                    self.lock = None;
                 }
             }
         }

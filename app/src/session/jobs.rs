@@ -35,7 +35,8 @@ pub(super) struct Prepared {
     pub(super) parts: Option<HostParts>,
     pub(super) machine: Option<(Machine, Option<FirmwareFiles>, PathBuf)>,
     pub(super) accelerator: Option<AcceleratorChoice>,
-    pub(super) lock: CartridgeLock,
+    /// Held until the session is idle again.
+    pub(super) _lock: CartridgeLock,
     pub(super) recovered: Vec<String>,
     pub(super) notices: Vec<String>,
 }
@@ -85,7 +86,7 @@ pub(super) fn prepare(recipe: Recipe, goal: Goal, paths: &Paths, who: &str, canc
         machine = Some((clamped, firmware, qemu));
         accelerator = Some(choice);
     }
-    Ok(Box::new(Prepared { recipe, parts, machine, accelerator, lock, recovered, notices }))
+    Ok(Box::new(Prepared { recipe, parts, machine, accelerator, _lock: lock, recovered, notices }))
 }
 
 /// Where parts are looked for on this host.
@@ -185,7 +186,7 @@ pub(super) async fn start(plan: GuestPlan, events: Sender<GuestEvent>, screen: A
 }
 
 /// Removes directories of ours, one after the other, and adds up what was done.
-pub(super) fn remove(dirs: &[PathBuf], cancel: &Cancel, step: &dyn Fn(String)) -> (EjectReport, Vec<String>) {
+pub(super) fn remove(dirs: &[PathBuf], runtime: Option<&Path>, cancel: &Cancel, step: &dyn Fn(String)) -> (EjectReport, Vec<String>) {
     let mut sum = EjectReport { removed: 0, bytes: 0, untouched: Vec::new() };
     let mut problems = Vec::new();
     for dir in dirs.iter().filter(|dir| dir.symlink_metadata().is_ok()) {
@@ -203,6 +204,12 @@ pub(super) fn remove(dirs: &[PathBuf], cancel: &Cancel, step: &dyn Fn(String)) -
                 sum.untouched.extend(report.untouched);
             }
             Err(error) => problems.push(format!("{}: {error}", dir.display())),
+        }
+    }
+    if let Some(runtime) = runtime.filter(|dir| dir.symlink_metadata().is_ok()) {
+        match vmtools::RuntimeDir::open(runtime).and_then(vmtools::RuntimeDir::remove) {
+            Ok(()) => sum.removed += 1,
+            Err(error) => problems.push(error.to_string()),
         }
     }
     (sum, problems)

@@ -112,22 +112,29 @@ pub(crate) fn recover(paths: &Paths, cancel: &Cancel) -> Vec<String> {
             said.push(format!("Ended QEMU (process {pid}) that session {id} had left running"));
         }
         let mut clean = true;
-        for (what, path) in [("work", &made.work), ("sockets", &made.runtime)] {
-            let Some(path) = path.as_ref().filter(|path| path.symlink_metadata().is_ok()) else { continue };
-            let result = if what == "work" { isoprep::eject(path, cancel, &|_| {}) } else { remove_runtime(path) };
-            match result {
+        if let Some(path) = made.work.as_ref().filter(|path| path.symlink_metadata().is_ok()) {
+            match isoprep::eject(path, cancel, &|_| {}) {
                 Ok(report) if report.untouched.is_empty() => {
-                    said.push(format!("Removed the {what} of session {id}, which had been killed: {}", path.display()));
+                    said.push(format!("Removed the work of session {id}, which had been killed: {}", path.display()));
                 }
                 Ok(report) => {
                     clean = false;
-                    for left in report.untouched {
-                        said.push(format!("Left alone {}: {}", left.path.display(), left.reason));
-                    }
+                    said.extend(
+                        report.untouched.iter().map(|u| format!("Left alone {}: {}", u.path.display(), u.reason)),
+                    );
                 }
                 Err(error) => {
                     clean = false;
-                    said.push(format!("Could not clean {} of session {id}: {error}", path.display()));
+                    said.push(format!("Could not remove {} of session {id}: {error}", path.display()));
+                }
+            }
+        }
+        if let Some(path) = made.runtime.as_ref().filter(|path| path.symlink_metadata().is_ok()) {
+            match vmtools::RuntimeDir::open(path).and_then(vmtools::RuntimeDir::remove) {
+                Ok(()) => said.push(format!("Removed the sockets of session {id}, which had been killed")),
+                Err(error) => {
+                    clean = false;
+                    said.push(error.to_string());
                 }
             }
         }
@@ -137,11 +144,6 @@ pub(crate) fn recover(paths: &Paths, cancel: &Cancel) -> Vec<String> {
     }
     prune(paths);
     said
-}
-
-/// Removes a runtime directory of ours: sockets and small files only, no deeper directory, no link followed.
-pub(crate) fn remove_runtime(dir: &Path) -> Result<isoprep::EjectReport, isoprep::EjectError> {
-    isoprep::eject(dir, &Cancel::new(), &|_| {})
 }
 
 fn open_records(paths: &Paths) -> Vec<(PathBuf, Made)> {

@@ -11,6 +11,8 @@ pub const SHIFT: u16 = 0x2a;
 /// The keys of Ctrl-Alt-Del, in the order in which they are pressed.
 pub const CTRL_ALT_DEL: &[u16] = &[0x1d, 0x38, 0xe053];
 
+use super::InputEvent;
+
 /// One key stroke: a key, and whether Shift is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stroke {
@@ -18,6 +20,20 @@ pub struct Stroke {
     pub scancode: u16,
     /// Whether Shift is held meanwhile.
     pub shift: bool,
+}
+
+impl Stroke {
+    /// The stroke as input: Shift down if needed, the key down and up, Shift up.
+    #[must_use]
+    pub fn events(self) -> Vec<InputEvent> {
+        let key = |scancode, down| InputEvent::Key { scancode, down };
+        let mut events = vec![key(self.scancode, true), key(self.scancode, false)];
+        if self.shift {
+            events.insert(0, key(SHIFT, true));
+            events.push(key(SHIFT, false));
+        }
+        events
+    }
 }
 
 /// The legends of the keys from 0x02 to 0x35 on a US keyboard that print something: without Shift, with Shift, code.

@@ -7,6 +7,7 @@
 mod damage;
 mod frame;
 mod framebuffer;
+mod grab;
 mod input;
 mod keymap;
 mod screen;
@@ -20,6 +21,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use damage::{Damage, MAX_RECTS, Rect};
 pub use frame::{EvidenceError, Frame};
+pub use grab::{GrabError, grab};
 pub use input::{InputEvent, Keyboard};
 pub use keymap::{CTRL_ALT_DEL, SHIFT, Stroke, keys_for_text, keysym};
 pub use screen::{Cursor, FrameView, Screen};

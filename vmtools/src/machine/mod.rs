@@ -83,6 +83,15 @@ pub enum Accelerator {
     Tcg,
 }
 
+impl std::fmt::Display for Accelerator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg",
+        })
+    }
+}
+
 /// A guest TCP port to be reached from this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Forward {

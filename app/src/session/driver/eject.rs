@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use isoprep::Cancel;
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
-use vmtools::GuestHandle;
+use vmtools::{EndStep, GuestHandle};
 
 use super::{Driver, millis};
 use crate::session::event::{Event, Failure, Level};
@@ -28,11 +28,11 @@ impl Driver {
         let mut dirs: Vec<PathBuf> = Vec::new();
         let record = self.record.made();
         dirs.extend(record.work.clone());
-        dirs.extend(record.runtime.clone());
+        let runtime = record.runtime.clone();
         if scope == EjectScope::Everything {
             dirs.extend(self.everything());
         }
-        self.job = Some(tokio::spawn(eject(job, guest, dirs, self.paths.clone(), side)));
+        self.job = Some(tokio::spawn(eject(job, guest, (dirs, runtime), self.paths.clone(), side)));
     }
 
     pub(super) async fn ejected(&mut self, ejected: Ejected) {
@@ -92,10 +92,21 @@ impl Driver {
     }
 }
 
+/// Which step of ending QEMU was needed, and how long it took.
+fn end_words(step: EndStep, took: Duration) -> String {
+    let what = match step {
+        EndStep::Already => "QEMU had ended before",
+        EndStep::Quit => "QEMU quit when asked",
+        EndStep::Term => "QEMU ended at SIGTERM",
+        EndStep::Kill => "QEMU had to be killed",
+    };
+    format!("{what}: {:.1} s", took.as_secs_f64())
+}
+
 async fn eject(
     job: Option<JoinHandle<Outcome>>,
     guest: Option<Box<GuestHandle>>,
-    dirs: Vec<PathBuf>,
+    (dirs, runtime): (Vec<PathBuf>, Option<PathBuf>),
     paths: Paths,
     side: Sender<Event>,
 ) -> Outcome {
@@ -113,7 +124,7 @@ async fn eject(
         guest
             .end(move |step, took: Duration| {
                 // The driver is not waiting for us here, so this cannot fill up for long; a lost step is only a line.
-                let _ = told.try_send(Event::EjectProgressed { step: format!("{step}: {:.1} s", took.as_secs_f64()) });
+                let _ = told.try_send(Event::EjectProgressed { step: end_words(step, took) });
             })
             .await;
     }
@@ -121,7 +132,7 @@ async fn eject(
         let told = |step: String| {
             let _ = side.try_send(Event::EjectProgressed { step });
         };
-        let removed = jobs::remove(&dirs, &Cancel::new(), &told);
+        let removed = jobs::remove(&dirs, runtime.as_deref(), &Cancel::new(), &told);
         let what = record::recover(&paths, &Cancel::new());
         if !what.is_empty() {
             let _ = side.blocking_send(Event::Recovered { what });

@@ -1,6 +1,7 @@
 //! The guest: start it, listen to it, type into it, photograph it.
 
-use std::path::PathBuf;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::mpsc::channel;
@@ -21,9 +22,8 @@ impl Driver {
             return self.fail(internal("There is nothing to boot", &"no image, or no machine")).await;
         };
         let runtime = self.paths.runtime.join(format!("{}-{}", std::process::id(), self.works));
-        let noted = self.record.note(|made| made.runtime = Some(runtime.clone()));
-        if let Err(error) = noted {
-            return self.fail(internal("The session's record could not be written", &error)).await;
+        if let Err(failure) = self.make_runtime(&runtime) {
+            return self.fail(failure).await;
         }
         self.logs.terminal.clear();
         let plan = GuestPlan { machine, boot: Boot::Iso(image.iso), runtime, qemu, firmware };
@@ -32,6 +32,16 @@ impl Driver {
         self.boot_deadline = Some(tokio::time::Instant::now() + BOOT_DEADLINE);
         let screen = Arc::clone(&self.screen);
         self.job = Some(tokio::spawn(async move { Outcome::Started(jobs::start(plan, events, screen).await) }));
+    }
+
+    /// Makes the guest's private directory, written down before it is made. `vmtools` checks that it is private.
+    fn make_runtime(&mut self, runtime: &Path) -> Result<(), Failure> {
+        let failed = |e: &dyn std::fmt::Display| internal("No private directory could be made for the guest", e);
+        self.record.note(|made| made.runtime = Some(runtime.to_owned())).map_err(|e| failed(&e))?;
+        let make = |dir: &Path| std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        make(&self.paths.runtime).map_err(|e| failed(&format!("{}: {e}", self.paths.runtime.display())))?;
+        vmtools::RuntimeDir::open(&self.paths.runtime).map_err(|e| failed(&e))?;
+        make(runtime).map_err(|e| failed(&format!("{}: {e}", runtime.display())))
     }
 
     pub(super) async fn guest_started(&mut self, guest: Box<GuestHandle>) {

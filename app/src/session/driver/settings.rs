@@ -64,7 +64,7 @@ impl Driver {
         }
     }
 
-    async fn tell_unopened(&mut self, error: &dyn std::fmt::Display) {
+    async fn tell_unopened(&mut self, error: &(dyn std::fmt::Display + Sync)) {
         let failure = Failure {
             title: "The cartridge could not be opened".into(),
             detail: error.to_string(),
