@@ -83,6 +83,12 @@ impl Paths {
         self.state.join("sessions")
     }
 
+    /// All directories that are ours: they are never part of a repository, wherever they lie.
+    #[must_use]
+    pub fn ours(&self) -> Vec<PathBuf> {
+        [&self.cache, &self.state, &self.data, &self.config, &self.runtime].map(Clone::clone).to_vec()
+    }
+
     /// Locks of cartridges in use.
     #[must_use]
     pub fn locks(&self) -> PathBuf {

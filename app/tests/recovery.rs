@@ -13,6 +13,9 @@ fn kill_in(phase: &str) {
     let repo = console.repository("distro");
     let mut run = console.start(&["up", "--json", "--stay", repo.to_str().unwrap()]);
     run.wait_for_phase(phase);
+    if phase == "building" {
+        run.wait_for(|e| e["progress"]["kind"] == "started" || e["progress"].get("started").is_some());
+    }
     if phase == "booting" {
         run.wait_for(|e| e["event"] == "guest_started");
     }

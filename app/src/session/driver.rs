@@ -276,6 +276,7 @@ impl Driver {
             recipe,
             parts,
             init: vmtools::INIT,
+            apart: self.paths.ours(),
             cache: if self.fresh { work.join("stages") } else { self.paths.stages() },
             work,
         };
@@ -287,14 +288,15 @@ impl Driver {
             Some(tokio::task::spawn_blocking(move || Outcome::Built(jobs::build(&request, &cancel, &logs, &told))));
     }
 
-    /// Makes this goal's work directory, written down before it is made.
+    /// Makes this goal's work directory. Its name begins with the session's id, which is how the next start finds it.
     fn make_work(&mut self) -> Result<PathBuf, Failure> {
         let failed = |e: &dyn std::fmt::Display| super::failure::internal("No work directory could be made", e);
         self.works += 1;
         let name = format!("{}-{}", self.id, self.works);
-        let (parent, path) = (self.paths.work(), self.paths.work().join(&name));
-        isoprep::ensure_marked(&parent, "work directories").map_err(|e| failed(&e))?;
-        self.record.note(|made| made.work = Some(path)).map_err(|e| failed(&e))?;
+        let parent = self.paths.work();
+        for (dir, what) in [(&parent, "work"), (&self.paths.stages(), "stages"), (&self.paths.images(), "images")] {
+            isoprep::ensure_marked(dir, what).map_err(|e| failed(&e))?;
+        }
         let work = isoprep::WorkDir::create(&parent, &name).map_err(|e| failed(&e))?;
         Ok(work.path().to_owned())
     }
@@ -353,7 +355,11 @@ impl Driver {
 
     async fn quit(&mut self) {
         self.quitting = true;
-        if self.state.phase == Phase::Ejecting {
+        let nothing = self.record.works().is_empty() && self.record.made().runtime.is_none();
+        if self.state.phase == Phase::Idle && nothing {
+            self.tell(Event::Closed).await;
+            self.closed = true;
+        } else if self.state.phase == Phase::Ejecting {
             if self.state.next.is_some() {
                 self.input(Input::Cancel).await;
             }

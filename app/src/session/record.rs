@@ -18,11 +18,9 @@ const KEPT: usize = 40;
 const RECORD: &str = "open.json";
 const LOCK: &str = "alive.lock";
 
-/// What a session has made and has to remove.
+/// What a session has made and has to remove, besides its work directories, which are found by their names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Made {
-    /// Its work directory.
-    pub work: Option<PathBuf>,
     /// Its runtime directory.
     pub runtime: Option<PathBuf>,
     /// Its guest's process.
@@ -35,6 +33,7 @@ pub(crate) struct Made {
 #[derive(Debug)]
 pub(crate) struct Record {
     dir: PathBuf,
+    work: PathBuf,
     made: Made,
     _alive: File,
 }
@@ -55,7 +54,7 @@ impl Record {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         let alive = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(dir.join(LOCK))?;
         alive.try_lock().map_err(io::Error::from)?;
-        let record = Self { dir, made: Made { who: who.to_owned(), ..Made::default() }, _alive: alive };
+        let record = Self { dir, work: paths.work(), made: Made { who: who.to_owned(), ..Made::default() }, _alive: alive };
         record.save()?;
         Ok(record)
     }
@@ -66,6 +65,11 @@ impl Record {
 
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// This session's work directories.
+    pub(crate) fn works(&self) -> Vec<PathBuf> {
+        works_of(&self.work, &self.dir.file_name().unwrap_or_default().to_string_lossy())
     }
 
     /// Changes what was made, and writes it down.
@@ -83,7 +87,7 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         // Kept while something of it is left: the next start will try again.
-        if self.made.work.is_none() && self.made.runtime.is_none() {
+        if self.made.runtime.is_none() && self.works().is_empty() {
             let _ = std::fs::remove_file(self.dir.join(RECORD));
         }
     }
@@ -112,8 +116,8 @@ pub(crate) fn recover(paths: &Paths, cancel: &Cancel) -> Vec<String> {
             said.push(format!("Ended QEMU (process {pid}) that session {id} had left running"));
         }
         let mut clean = true;
-        if let Some(path) = made.work.as_ref().filter(|path| path.symlink_metadata().is_ok()) {
-            match isoprep::eject(path, cancel, &|_| {}) {
+        for path in works_of(&paths.work(), &id) {
+            match isoprep::eject(&path, cancel, &|_| {}) {
                 Ok(report) if report.untouched.is_empty() => {
                     said.push(format!("Removed the work of session {id}, which had been killed: {}", path.display()));
                 }
@@ -144,6 +148,13 @@ pub(crate) fn recover(paths: &Paths, cancel: &Cancel) -> Vec<String> {
     }
     prune(paths);
     said
+}
+
+/// The work directories of a session: their names begin with its id.
+fn works_of(work: &Path, id: &str) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(work) else { return Vec::new() };
+    let prefix = format!("{id}-");
+    entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with(&prefix)).map(|e| e.path()).collect()
 }
 
 fn open_records(paths: &Paths) -> Vec<(PathBuf, Made)> {
@@ -225,11 +236,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let paths = paths(dir.path());
         let make = |id: &str| {
-            let mut record = Record::begin(&paths, id, "the test").unwrap();
+            let record = Record::begin(&paths, id, "the test").unwrap();
             std::fs::create_dir_all(paths.work()).unwrap();
             let work = isoprep::WorkDir::create(&paths.work(), id).unwrap();
             std::fs::write(work.path().join("half"), "x").unwrap();
-            record.note(|made| made.work = Some(work.path().to_owned())).unwrap();
             (record, work.path().to_owned())
         };
         let (living_record, living_work) = make("1-living");

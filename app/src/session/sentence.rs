@@ -58,6 +58,9 @@ impl Event {
             Self::ScreenshotTaken { path, .. } => format!("Screenshot: {}", path.display()),
             Self::EjectProgressed { step } => step.clone(),
             Self::Ejected { report, took_ms } => {
+                if report.removed == 0 && report.untouched.is_empty() {
+                    return Some("Ejected: there was nothing to remove".into());
+                }
                 let mut text = format!(
                     "Ejected: {} entries ({:.1} MB) removed in {:.2} s",
                     report.removed,

@@ -39,6 +39,8 @@ pub struct BuildRequest {
     pub work: PathBuf,
     /// Where `<name>.iso` goes; created when missing.
     pub images: PathBuf,
+    /// More directories of ours: should they lie inside the repository, they are never injected.
+    pub apart: Vec<PathBuf>,
 }
 
 /// Builds the image. Blocks; `progress` is called from several threads and must be quick.

@@ -34,7 +34,7 @@ pub(crate) fn assemble(
     let source = &request.recipe.source.path;
     let root = source.canonicalize().map_err(BuildError::io(stage, "open the repository", source))?;
     let ours = [&request.images, &request.work, &request.cache];
-    let ours: Vec<PathBuf> = ours.iter().filter_map(|dir| dir.canonicalize().ok()).collect();
+    let ours: Vec<PathBuf> = ours.into_iter().chain(&request.apart).filter_map(|dir| dir.canonicalize().ok()).collect();
     let walked = walk(&root, &request.recipe.source.exclude, &ours, reporter)?;
     let mut sorted = Sorted { unreadable: walked.unreadable, ..Sorted::default() };
     for (path, meta) in walked.entries {

@@ -25,10 +25,8 @@ impl Driver {
         self.boot_deadline = None;
         self.progress = None;
         let (job, guest, side) = (self.job.take(), self.guest.take(), self.side.0.clone());
-        let mut dirs: Vec<PathBuf> = Vec::new();
-        let record = self.record.made();
-        dirs.extend(record.work.clone());
-        let runtime = record.runtime.clone();
+        let mut dirs = self.record.works();
+        let runtime = self.record.made().runtime.clone();
         if scope == EjectScope::Everything {
             dirs.extend(self.everything());
         }
@@ -38,7 +36,6 @@ impl Driver {
     pub(super) async fn ejected(&mut self, ejected: Ejected) {
         if ejected.clean {
             let noted = self.record.note(|made| {
-                made.work = None;
                 made.runtime = None;
                 made.guest = None;
             });
