@@ -294,6 +294,7 @@ impl<'a> Sweep<'a> {
     /// Deletes the marker and the directory itself; everything else is gone.
     fn finish(&mut self) {
         let target = self.target;
+        let marker = look(&target.root, MARKER).map_or(0, |found| found.bytes);
         if let Err(error) = target.marker.remove(&target.root) {
             return self.keep(OsStr::new(MARKER), &describe(error, None));
         }
@@ -305,7 +306,10 @@ impl<'a> Sweep<'a> {
             Err(error) => Err(error),
         };
         match removed {
-            Ok(()) => self.counted.entries += 2,
+            Ok(()) => {
+                self.counted.entries += 2;
+                self.counted.bytes = self.counted.bytes.saturating_add(marker);
+            }
             Err(error) => {
                 // Whoever filled it again must be able to eject it again.
                 let _ = target.marker.marker.write(&target.root);
