@@ -26,8 +26,10 @@ const OPEN: usize = 64;
 const PASSES: u32 = 8;
 /// How many untouched entries are named; the rest is counted.
 const NAMED: usize = 10_000;
-/// How often progress is told.
+/// How often progress is told: after this time,
 const BEAT: Duration = Duration::from_millis(50);
+/// or after so many entries, whichever comes first.
+const STRIDE: u64 = 1024;
 
 /// What is in a work directory.
 #[derive(Clone, Copy, Debug, Default)]
@@ -86,7 +88,7 @@ struct Sweep<'a> {
     delete: bool,
     cancel: &'a Cancel,
     progress: &'a dyn Fn(u64),
-    told: Instant,
+    told: (Instant, u64),
     counted: Counted,
     untouched: Vec<Untouched>,
     unnamed: u64,
@@ -100,7 +102,7 @@ impl<'a> Sweep<'a> {
             delete,
             cancel,
             progress,
-            told: Instant::now(),
+            told: (Instant::now(), 0),
             counted: Counted::default(),
             untouched: Vec::new(),
             unnamed: 0,
@@ -323,9 +325,10 @@ impl<'a> Sweep<'a> {
             let (path, removed) = (self.target.path.clone(), self.counted.entries);
             return Err(EjectError::Cancelled { path, removed });
         }
-        if self.delete && self.told.elapsed() >= BEAT {
-            self.told = Instant::now();
-            (self.progress)(self.counted.entries);
+        let entries = self.counted.entries;
+        if self.delete && (entries - self.told.1 >= STRIDE || self.told.0.elapsed() >= BEAT) {
+            self.told = (Instant::now(), entries);
+            (self.progress)(entries);
         }
         Ok(())
     }

@@ -89,8 +89,8 @@ fn find<'a>(document: &'a Document<&str>, path: &[&'a str]) -> Result<Option<Fou
                 inner
             }
             Some(Item::Value(Value::InlineTable(inner))) => {
-                if let Some(span) = inner.span() {
-                    home = Some(Home::Inline(span, inner));
+                if !inner.is_dotted() {
+                    home = inner.span().map(|span| Home::Inline(span, inner));
                     dotted.clear();
                 }
                 inner
@@ -172,7 +172,7 @@ fn cut_inline(text: &str, key_at: usize, end: usize) -> String {
 /// The end of the last value that is written in `table` itself: not below a header of its own.
 fn last_value(table: &dyn TableLike) -> Option<usize> {
     let end = |(_, item): (&str, &Item)| match item {
-        Item::Value(Value::InlineTable(inner)) if inner.span().is_none() => last_value(inner),
+        Item::Value(Value::InlineTable(inner)) if inner.is_dotted() => last_value(inner),
         Item::Value(value) => value.span().map(|span| span.end),
         Item::Table(inner) if inner.is_dotted() => last_value(inner),
         _ => None,
