@@ -126,6 +126,33 @@ fn unmounting_a_shared_tree_does_not_unmount_its_origin() {
 }
 
 #[test]
+fn who_may_not_unmount_is_told_how_and_nothing_is_deleted() {
+    in_namespace("who_may_not_unmount_is_told_how_and_nothing_is_deleted", || {
+        let place = Place::new();
+        let ours = place.file("files/1");
+        let point = place.dir("a b");
+        bind(&place.precious, &point);
+        let error = std::thread::scope(|scope| {
+            let without = || {
+                // Capabilities belong to the thread; this one gives all of them away.
+                let none = rustix::thread::CapabilitySet::empty();
+                let sets = rustix::thread::CapabilitySets { effective: none, permitted: none, inheritable: none };
+                rustix::thread::set_capabilities(None, sets).unwrap();
+                place.eject().unwrap_err()
+            };
+            scope.spawn(without).join().unwrap()
+        });
+        assert!(matches!(error, EjectError::StillMounted { .. }), "{error}");
+        let commands = format!("sudo mount --make-rprivate '{0}' && sudo umount -R '{0}'", point.display());
+        assert!(error.to_string().contains(&commands), "{error}");
+        assert!(ours.exists() && point.join("thesis.tex").exists());
+        place.assert_precious();
+        assert_eq!(place.eject().unwrap().untouched, []);
+        place.assert_gone();
+    });
+}
+
+#[test]
 fn a_mount_that_was_moved_below_a_younger_one_is_unmounted_too() {
     in_namespace("a_mount_that_was_moved_below_a_younger_one_is_unmounted_too", || {
         let place = Place::new();

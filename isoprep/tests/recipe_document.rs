@@ -105,6 +105,8 @@ fn one_line_changes_and_no_other() {
     // Where it was put, not only that it was.
     let text = set(&set(OURS, "guest.memory", "6G"), "guest.disk", "40G");
     assert!(text.contains("# memory = \"8G\"\nmemory = \"6G\"\ndisk = \"40G\"\n\n# ports\n[guest.forward]"), "{text}");
+    let proposal = set(&propose("x", true), "source.into", "/srv/x");
+    assert!(proposal.contains("# into = \"/root/x\"\ninto = \"/srv/x\"\n"), "{proposal}");
     assert!(set(OURS, "image.cmdline", "quiet").contains("B = \"x,}y\" }\ncmdline = \"quiet\"\n# the end\n"));
 }
 

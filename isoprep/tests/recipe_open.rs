@@ -239,7 +239,7 @@ fn unreadable_parts_are_named() {
         make(&root, &["good", "closed/inside", "secret", "ignored/x"]);
         fs::write(root.join(".gitignore"), "ignored\n").unwrap();
         for path in ["closed", "secret", "ignored"] {
-            fs::set_permissions(root.join(path), fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(root.join(path), fs::Permissions::from_mode(0o000)).unwrap();
         }
         let mut found = check(&parse("", &root).unwrap());
         assert_eq!(found.len(), 1, "{found:?}");
@@ -250,12 +250,12 @@ fn unreadable_parts_are_named() {
         assert!(check(&parse("source.exclude = [\"/closed\", \"secret\"]", &root).unwrap()).is_empty());
         for number in 0..20 {
             make(&root, &[&format!("many/{number}")]);
-            fs::set_permissions(root.join(format!("many/{number}")), fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(root.join(format!("many/{number}")), fs::Permissions::from_mode(0o000)).unwrap();
         }
         assert!(check(&parse("", &root).unwrap())[0].message.ends_with(" and 17 more"));
         fs::set_permissions(root.join("closed"), fs::Permissions::from_mode(0o700)).unwrap();
         fs::set_permissions(root.join("ignored"), fs::Permissions::from_mode(0o700)).unwrap();
-        fs::set_permissions(&root, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o000)).unwrap();
         assert!(!check(&parse("", &root).unwrap()).is_empty());
         fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).unwrap();
     });

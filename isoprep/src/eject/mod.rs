@@ -16,8 +16,10 @@
 mod error;
 mod guard;
 mod holders;
+mod level;
 mod marker;
 mod mountinfo;
+mod reasons;
 mod stat;
 mod sweep;
 mod unmount;
