@@ -72,8 +72,8 @@ fn holds(process: &Path, mounts: &[&Mount]) -> Vec<(u64, String)> {
     let maps = String::from_utf8_lossy(&maps);
     for mount in mounts {
         let point = mount.point.to_string_lossy();
-        let mapped = maps.lines().filter_map(|line| line.find('/').map(|at| &line[at..]));
-        if let Some(path) = mapped.filter(|path| Path::new(path).starts_with(point.as_ref())).last() {
+        let mut mapped = maps.lines().filter_map(|line| line.find('/').map(|at| &line[at..]));
+        if let Some(path) = mapped.find(|path| Path::new(path).starts_with(point.as_ref())) {
             found.push((mount.id, format!("has {path} mapped")));
         }
     }

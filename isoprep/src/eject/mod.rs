@@ -16,8 +16,10 @@
 mod error;
 mod guard;
 mod holders;
+mod level;
 mod marker;
 mod mountinfo;
+mod reasons;
 mod stat;
 mod sweep;
 mod unmount;
@@ -39,9 +41,9 @@ pub use work_dir::{WorkDir, ensure_marked};
 pub struct Survey {
     /// The directory, links in its parents resolved.
     pub path: PathBuf,
-    /// How many entries are in it: files, directories, links, all others; the marker included.
+    /// How many entries there are: files, directories, links, all others; the marker and the directory itself included.
     pub files: u64,
-    /// How much its regular files take on the disk, bytes.
+    /// How much its regular files take on the disk, bytes; those with a second name elsewhere do not count.
     pub bytes: u64,
     /// What is mounted inside it; an eject unmounts these first.
     pub mounts: Vec<PathBuf>,
@@ -50,9 +52,9 @@ pub struct Survey {
 /// What an eject did.
 #[derive(Serialize, Clone, Debug, PartialEq, Eq)]
 pub struct EjectReport {
-    /// How many entries were deleted.
+    /// How many entries were deleted: as many as [`Survey::files`] when the directory is gone.
     pub removed: u64,
-    /// How much the deleted regular files took on the disk, bytes.
+    /// How much space that freed, bytes.
     pub bytes: u64,
     /// What was left, and why. Empty when the directory is gone.
     pub untouched: Vec<Untouched>,
@@ -79,7 +81,7 @@ pub fn survey(dir: &Path) -> Result<Survey, EjectError> {
 }
 
 /// Deletes a work directory of ours, and what is mounted inside is unmounted, not deleted. `progress` is told how many
-/// entries are gone, about twenty times a second and once at the end.
+/// entries are gone, after every 1024 entries or 50 ms, and once at the end.
 ///
 /// # Errors
 /// - [`EjectError::Refused`]: it is not a directory of ours, or must never be deleted. Nothing was touched.

@@ -24,7 +24,7 @@ pub(super) struct Found {
     /// Permission bits.
     pub mode: u32,
     pub owner: u32,
-    /// What it takes on the disk, bytes; 0 for all but regular files.
+    /// What deleting it frees, bytes: 0 for all but regular files, and for those that have another name elsewhere.
     pub bytes: u64,
     /// Something is mounted on it, or it is the root of a mount.
     pub mount_root: bool,
@@ -57,7 +57,11 @@ fn judge(stat: &Statx) -> Result<Found, Errno> {
         kind,
         mode: u32::from(stat.stx_mode) & 0o7777,
         owner: stat.stx_uid,
-        bytes: if kind == FileType::RegularFile { stat.stx_blocks.saturating_mul(512) } else { 0 },
+        bytes: if kind == FileType::RegularFile && stat.stx_nlink == 1 {
+            stat.stx_blocks.saturating_mul(512)
+        } else {
+            0
+        },
         mount_root: stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
         immutable: stat.stx_attributes.intersects(StatxAttributes::IMMUTABLE | StatxAttributes::APPEND),
     })

@@ -3,21 +3,22 @@
 //! Directories are opened one name at a time with `openat2(2)`, so no path is ever followed; at most [`OPEN`] are held
 //! open, however deep the tree is: those above are opened again through `..` and must then be the same.
 
-use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use cartridge_supervise::Cancel;
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, Dir, FileType};
 use rustix::io::Errno;
 
 use super::error::EjectError;
 use super::guard::Target;
+use super::level::{Level, open_above, open_below};
 use super::marker::MARKER;
-use super::stat::{BELOW, DIRECTORY, Found, Identity, look};
+use super::reasons::{MOUNTED, describe};
+use super::stat::look;
 use super::{EjectReport, Untouched};
 
 /// How many directories are held open at once.
@@ -26,8 +27,10 @@ const OPEN: usize = 64;
 const PASSES: u32 = 8;
 /// How many untouched entries are named; the rest is counted.
 const NAMED: usize = 10_000;
-/// How often progress is told.
+/// How often progress is told: after this time,
 const BEAT: Duration = Duration::from_millis(50);
+/// or after so many entries, whichever comes first.
+const STRIDE: u64 = 1024;
 
 /// What is in a work directory.
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,34 +62,12 @@ pub(super) fn remove(target: &Target, cancel: &Cancel, progress: &dyn Fn(u64)) -
     Ok(EjectReport { removed: entries, bytes, untouched: sweep.untouched })
 }
 
-/// A directory on the way from the root to where we are.
-struct Level {
-    /// `None` while too many are open.
-    fd: Option<OwnedFd>,
-    identity: Identity,
-    name: OsString,
-    /// Directories in it that were not entered yet.
-    pending: Vec<OsString>,
-    /// Entries that stay.
-    kept: HashSet<OsString>,
-    /// Whether this pass deleted anything.
-    removed: bool,
-    passes: u32,
-}
-
-impl Level {
-    fn new(fd: OwnedFd, identity: Identity, name: OsString) -> Self {
-        let (pending, kept) = (Vec::new(), HashSet::new());
-        Self { fd: Some(fd), identity, name, pending, kept, removed: false, passes: 0 }
-    }
-}
-
 struct Sweep<'a> {
     target: &'a Target,
     delete: bool,
     cancel: &'a Cancel,
     progress: &'a dyn Fn(u64),
-    told: Instant,
+    told: (Instant, u64),
     counted: Counted,
     untouched: Vec<Untouched>,
     unnamed: u64,
@@ -100,7 +81,7 @@ impl<'a> Sweep<'a> {
             delete,
             cancel,
             progress,
-            told: Instant::now(),
+            told: (Instant::now(), 0),
             counted: Counted::default(),
             untouched: Vec::new(),
             unnamed: 0,
@@ -203,7 +184,7 @@ impl<'a> Sweep<'a> {
     fn descend(&mut self, name: OsString) -> Result<(), EjectError> {
         self.beat()?;
         let Some(fd) = self.stack.last().and_then(|level| level.fd.as_ref()) else { return Ok(()) };
-        match self.open(fd, &name) {
+        match open_below(fd, &name, self.target.identity.mount, self.delete) {
             Ok((fd, identity)) => {
                 self.stack.push(Level::new(fd, identity, name));
                 if let Some(above) = self.stack.len().checked_sub(OPEN).and_then(|index| self.stack.get_mut(index)) {
@@ -219,40 +200,15 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// Opens a directory below, made accessible if it is ours.
-    fn open(&self, above: &OwnedFd, name: &OsStr) -> Result<(OwnedFd, Identity), Errno> {
-        let own = rustix::process::geteuid().as_raw();
-        let fd = match rustix::fs::openat2(above, name, DIRECTORY, Mode::empty(), BELOW) {
-            Err(Errno::ACCESS) if self.delete => {
-                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let handle = rustix::fs::openat2(above, name, flags, Mode::empty(), BELOW)?;
-                let found = look(&handle, "")?;
-                if found.owner != own || found.identity.mount != self.target.identity.mount {
-                    return Err(Errno::ACCESS);
-                }
-                // A handle cannot be chmodded before Linux 6.6, but its own link in /proc leads to the same object.
-                let link = format!("/proc/self/fd/{}", handle.as_raw_fd());
-                rustix::fs::chmod(link, Mode::from_raw_mode(found.mode | 0o700))?;
-                rustix::fs::openat2(above, name, DIRECTORY, Mode::empty(), BELOW)?
-            }
-            other => other?,
-        };
-        let found = look(&fd, "")?;
-        if found.identity.mount != self.target.identity.mount {
-            return Err(Errno::XDEV);
-        }
-        if self.delete && found.owner == own && found.mode & 0o700 != 0o700 {
-            rustix::fs::fchmod(&fd, Mode::from_raw_mode(found.mode | 0o700))?;
-        }
-        Ok((fd, found.identity))
-    }
-
     /// Leaves a directory that is done, and deletes it.
     fn ascend(&mut self) -> Result<(), EjectError> {
         let path = self.path(None);
         let Some(child) = self.stack.pop() else { return Ok(()) };
-        self.reopen(&child, path)?;
-        let Some(parent) = self.stack.last() else { return Ok(()) };
+        let Some(parent) = self.stack.last_mut() else { return Ok(()) };
+        if let (None, Some(fd)) = (&parent.fd, &child.fd) {
+            let above = open_above(fd, parent.identity);
+            parent.fd = Some(above.map_err(|error| EjectError::system("go back up from", path, error))?);
+        }
         let Some(above) = parent.fd.as_ref() else { return Ok(()) };
         if !self.delete {
             self.count_one(0);
@@ -277,23 +233,10 @@ impl<'a> Sweep<'a> {
         Ok(())
     }
 
-    /// Opens the directory above `child` again if it was closed.
-    fn reopen(&mut self, child: &Level, path: PathBuf) -> Result<(), EjectError> {
-        let (Some(parent), Some(fd)) = (self.stack.last_mut(), child.fd.as_ref()) else { return Ok(()) };
-        if parent.fd.is_some() {
-            return Ok(());
-        }
-        let safe = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        let opened = rustix::fs::openat2(fd, "..", DIRECTORY, Mode::empty(), safe).and_then(|above| {
-            if look(&above, "")?.identity == parent.identity { Ok(above) } else { Err(Errno::STALE) }
-        });
-        parent.fd = Some(opened.map_err(|error| EjectError::system("go back up from", path, error))?);
-        Ok(())
-    }
-
     /// Deletes the marker and the directory itself; everything else is gone.
     fn finish(&mut self) {
         let target = self.target;
+        let marker = look(&target.root, MARKER).map_or(0, |found| found.bytes);
         if let Err(error) = target.marker.remove(&target.root) {
             return self.keep(OsStr::new(MARKER), &describe(error, None));
         }
@@ -305,7 +248,10 @@ impl<'a> Sweep<'a> {
             Err(error) => Err(error),
         };
         match removed {
-            Ok(()) => self.counted.entries += 2,
+            Ok(()) => {
+                self.counted.entries += 2;
+                self.counted.bytes = self.counted.bytes.saturating_add(marker);
+            }
             Err(error) => {
                 // Whoever filled it again must be able to eject it again.
                 let _ = target.marker.marker.write(&target.root);
@@ -319,9 +265,10 @@ impl<'a> Sweep<'a> {
             let (path, removed) = (self.target.path.clone(), self.counted.entries);
             return Err(EjectError::Cancelled { path, removed });
         }
-        if self.delete && self.told.elapsed() >= BEAT {
-            self.told = Instant::now();
-            (self.progress)(self.counted.entries);
+        let entries = self.counted.entries;
+        if self.delete && (entries - self.told.1 >= STRIDE || self.told.0.elapsed() >= BEAT) {
+            self.told = (Instant::now(), entries);
+            (self.progress)(entries);
         }
         Ok(())
     }
@@ -368,25 +315,5 @@ impl<'a> Sweep<'a> {
         path.extend(self.stack.iter().skip(1).map(|level| level.name.as_os_str()));
         path.extend(name);
         path
-    }
-}
-
-const MOUNTED: &str = "something else is mounted here; unmount it and eject again";
-
-/// Says why an entry stays.
-fn describe(error: Errno, found: Option<&Found>) -> String {
-    match error {
-        Errno::PERM | Errno::ACCESS if found.is_some_and(|found| found.immutable) => {
-            "it is immutable or append-only; run chattr -i -a on it and eject again".to_owned()
-        }
-        Errno::PERM | Errno::ACCESS => match found {
-            Some(found) => format!("permission denied (it belongs to user {}, mode {:o})", found.owner, found.mode),
-            None => "permission denied".to_owned(),
-        },
-        Errno::XDEV | Errno::BUSY => MOUNTED.to_owned(),
-        Errno::LOOP => "it became a symbolic link while it was looked at".to_owned(),
-        Errno::STALE => "it was moved or replaced while it was deleted".to_owned(),
-        Errno::NOTEMPTY | Errno::EXIST => "something goes on writing into it; end that and eject again".to_owned(),
-        other => std::io::Error::from(other).to_string(),
     }
 }

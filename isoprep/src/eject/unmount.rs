@@ -5,7 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use cartridge_supervise::Cancel;
+use cartridge_supervise::{Cancel, CommandLine};
+use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, UnmountFlags};
 use serde::Serialize;
 
@@ -35,8 +36,8 @@ impl fmt::Display for Remaining {
             write!(f, "\n    held by {holder}")?;
         }
         if self.holders.is_empty() {
-            f.write_str("\n    no process that we may look at holds it; try: fuser -vm ")?;
-            write!(f, "{}", self.path.display())?;
+            let look = CommandLine::new("fuser").arg("-vm").arg(&self.path);
+            write!(f, "\n    no process that we may look at holds it; try: {look}")?;
         }
         Ok(())
     }
@@ -81,15 +82,27 @@ fn pass<'a>(mounts: &[&'a Mount]) -> Vec<(&'a Mount, String)> {
     // too, because the unmount spreads from the parent to its peers: cut the ties of every mount inside first.
     for mount in mounts {
         if let Err(error) = rustix::mount::mount_change(&mount.point, MountPropagationFlags::PRIVATE) {
-            let why = format!("could not be made private: {}", io::Error::from(error));
+            let why = explain(mount, "cut from its peers", error);
             return mounts.iter().map(|mount| (*mount, why.clone())).collect();
         }
     }
     let unmount = |mount: &&'a Mount| {
         let result = rustix::mount::unmount(&mount.point, UnmountFlags::NOFOLLOW);
-        result.err().map(|error| (*mount, io::Error::from(error).to_string()))
+        result.err().map(|error| (*mount, explain(mount, "unmounted", error)))
     };
     mounts.iter().rev().filter_map(unmount).collect()
+}
+
+/// What the system said, and for those who may not unmount, the commands for those who may.
+fn explain(mount: &Mount, what: &str, error: Errno) -> String {
+    let said = format!("it could not be {what}: {}", io::Error::from(error));
+    if error != Errno::PERM {
+        return said;
+    }
+    // Private first, as in `pass`: else the unmount could spread to what the mount was made from.
+    let private = CommandLine::new("sudo").args(["mount", "--make-rprivate"]).arg(&mount.point);
+    let unmount = CommandLine::new("sudo").args(["umount", "-R"]).arg(&mount.point);
+    format!("{said}; only root may do that: {private} && {unmount}")
 }
 
 fn remaining(failed: Vec<(&Mount, String)>) -> Vec<Remaining> {

@@ -10,7 +10,7 @@ use super::guard::{name_is_allowed, open_own, place};
 use super::marker::{Marker, OpenMarker};
 use crate::recipe::safe_name;
 
-/// A directory with our marker. Dropping it deletes nothing: [`eject`](super::eject) does.
+/// A directory with our marker. Dropping it deletes nothing: [`eject`](super::eject()) does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkDir {
     path: PathBuf,

@@ -1,5 +1,6 @@
 //! Looks whether the disk agrees with the recipe, before a build finds out.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -87,9 +88,8 @@ fn contents(recipe: &Recipe) -> Vec<Finding> {
     for entry in source_walker(recipe).build() {
         let entry = match entry {
             Ok(entry) => entry,
-            // The walk could not list a folder; one that was seen before is named once by `Named`.
             Err(error) => {
-                unreadable.extend(path_of(&error));
+                unreadable.extend(path_of(&error).map(|bad| bad.strip_prefix(path).unwrap_or(bad)));
                 continue;
             }
         };
@@ -107,54 +107,43 @@ fn contents(recipe: &Recipe) -> Vec<Finding> {
         }
     }
     let mut findings = Vec::new();
-    if !anything && unreadable.count == 0 {
+    if !anything && unreadable.0.is_empty() {
         let (message, advice) = match fs::read_dir(path).map(|mut entries| entries.next().is_none()) {
             Ok(true) => ("is empty", "put something into it, or name another folder"),
             _ => ("holds nothing but what is left out", "see .gitignore and source.exclude"),
         };
         findings.push(finding("source.path", format!("{} {message}", path.display()), advice));
     }
-    if unreadable.count > 0 {
+    if !unreadable.0.is_empty() {
         let advice = "change their permissions or add them to source.exclude";
         findings.push(finding("source.path", format!("cannot be read in part: {unreadable}"), advice));
     }
-    if ours.count > 0 {
+    if !ours.0.is_empty() {
         let message = format!("work folders of ours lie inside the source: {ours}");
         findings.push(finding("source.exclude", message, "eject them, or add them to source.exclude"));
     }
     findings
 }
 
-/// The first paths, and how many there are.
+/// Different paths: a folder that cannot be listed is met as an entry and as an error.
 #[derive(Default)]
-struct Named {
-    paths: Vec<PathBuf>,
-    count: usize,
-}
+struct Named(BTreeSet<PathBuf>);
 
 impl Named {
     fn push(&mut self, path: &Path) {
-        if self.paths.iter().any(|known| known == path || path.ends_with(known)) {
-            return;
-        }
-        self.count += 1;
-        if self.paths.len() < NAMED {
-            self.paths.push(path.to_owned());
-        }
+        self.0.insert(path.to_owned());
     }
 
     fn extend(&mut self, path: Option<&Path>) {
-        if let Some(path) = path {
-            self.push(path);
-        }
+        self.0.extend(path.map(Path::to_owned));
     }
 }
 
 impl std::fmt::Display for Named {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names: Vec<_> = self.paths.iter().map(|path| path.display().to_string()).collect();
+        let names: Vec<_> = self.0.iter().take(NAMED).map(|path| path.display().to_string()).collect();
         f.write_str(&names.join(", "))?;
-        if self.count > names.len() { write!(f, " and {} more", self.count - names.len()) } else { Ok(()) }
+        if self.0.len() > names.len() { write!(f, " and {} more", self.0.len() - names.len()) } else { Ok(()) }
     }
 }
 

@@ -70,7 +70,7 @@ pub enum EditError {
 
 /// Sets a field to a value as a form shows it: `4`, `4G`, `a, b` or `["a", "b"]` for lists, `{ A = "1" }` (or without
 /// the braces) for tables. An empty value removes the field: its default holds again. Comments, order, blank lines and
-/// line ends stay. The value's range is not judged: [`parse`](super::parse) does that, with the line.
+/// line ends stay. The value's range is not judged: [`parse`](super::parse()) does that, with the line.
 ///
 /// # Errors
 /// [`EditError`]; the text is unchanged then.

@@ -48,7 +48,7 @@ pub enum FieldKind {
     Map,
 }
 
-/// Fewest virtual processors.
+/// Fewest and most virtual processors: QEMU's q35 takes 255 without more settings.
 pub(super) const CPUS: (i64, i64) = (1, 255);
 /// Smallest and largest memory, MiB: below 128 the kernel cannot unpack its initramfs.
 pub(super) const MEMORY_MIB: (u64, u64) = (128, 1024 * 1024);
@@ -108,7 +108,7 @@ pub const FIELDS: &[FieldDoc] = &[
         kind: FieldKind::File,
         default: "",
         unit: "",
-        range: "a kernel image (vmlinuz)",
+        range: "a kernel image, like vmlinuz",
         doc: "The kernel to boot; the best one found on this machine when not set.",
     },
     FieldDoc {

@@ -70,7 +70,7 @@ pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
     (line, before[start..].trim_start_matches('\u{feff}').chars().count() + 1)
 }
 
-/// Gives findings about the disk (from [`check`](super::check)) the place in `text` where their field is set, so that
+/// Gives findings about the disk (from [`check`](super::check())) the place in `text` where their field is set, so that
 /// they can be shown beside it. Findings that have a line, and fields that `text` does not set, are left as they are.
 #[must_use]
 pub fn locate(text: &str, findings: Vec<Finding>) -> Vec<Finding> {

@@ -1,7 +1,7 @@
-//! `cartridge.toml`: what it may say ([`FIELDS`]), reading it ([`parse`]), looking whether the disk agrees ([`check`]),
-//! opening or proposing one ([`open`]), and changing single fields without touching the user's comments ([`set_field`]).
+//! `cartridge.toml`: what it may say ([`FIELDS`]), reading it ([`parse()`]), looking whether the disk agrees ([`check()`]),
+//! opening or proposing one ([`open()`]), and changing single fields without touching the user's comments ([`set_field`]).
 //!
-//! Only [`check`], [`open`] and [`save_atomically`] touch the disk. All findings are reported, never just the first.
+//! Only [`check()`], [`open()`] and [`save_atomically`] touch the disk. All findings are reported, never just the first.
 
 mod check;
 mod document;

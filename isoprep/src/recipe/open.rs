@@ -18,7 +18,7 @@ const LIMIT: u64 = 1024 * 1024;
 pub struct CartridgeFile {
     /// Its absolute path, links resolved.
     pub file: PathBuf,
-    /// Its text. It may hold findings: see [`parse`](super::parse).
+    /// Its text. It may hold findings: see [`parse`](super::parse()).
     pub text: String,
     /// Whether it is on the disk; false for a proposal.
     pub exists: bool,

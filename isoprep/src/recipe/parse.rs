@@ -13,7 +13,7 @@ use super::reader::{Entry, Pair, Raw, entries};
 use super::values::{self, Problem};
 
 /// Reads a recipe. `root` is the absolute folder of the file: relative paths start there. Nothing on the disk is looked
-/// at; that is [`check`](super::check)'s work. An empty text is a working cartridge.
+/// at; that is [`check`](super::check())'s work. An empty text is a working cartridge.
 ///
 /// # Errors
 /// [`RecipeError`] with everything that is wrong, in the order of the file.

@@ -89,8 +89,8 @@ fn find<'a>(document: &'a Document<&str>, path: &[&'a str]) -> Result<Option<Fou
                 inner
             }
             Some(Item::Value(Value::InlineTable(inner))) => {
-                if let Some(span) = inner.span() {
-                    home = Some(Home::Inline(span, inner));
+                if !inner.is_dotted() {
+                    home = inner.span().map(|span| Home::Inline(span, inner));
                     dotted.clear();
                 }
                 inner
@@ -115,8 +115,8 @@ fn insert(text: &str, found: &Found<'_>, value: &str) -> Result<String, SpliceEr
         },
         Home::Header(header) => {
             let leaf = found.dotted.first().copied().unwrap_or_default();
-            let after = last.unwrap_or(*header);
-            let at = example_line(text, line_end(text, after), leaf).unwrap_or(line_end(text, after));
+            let example = example_line(text, *header, found.table, leaf);
+            let at = example.unwrap_or_else(|| line_end(text, last.unwrap_or(*header)));
             let indent = last.map_or("", |last| indentation(text, last));
             Ok(add_line(text, at, &format!("{indent}{entry}")))
         }
@@ -171,24 +171,40 @@ fn cut_inline(text: &str, key_at: usize, end: usize) -> String {
 
 /// The end of the last value that is written in `table` itself: not below a header of its own.
 fn last_value(table: &dyn TableLike) -> Option<usize> {
-    let end = |(_, item): (&str, &Item)| match item {
-        Item::Value(Value::InlineTable(inner)) if inner.span().is_none() => last_value(inner),
-        Item::Value(value) => value.span().map(|span| span.end),
-        Item::Table(inner) if inner.is_dotted() => last_value(inner),
-        _ => None,
-    };
-    table.iter().filter_map(end).max()
+    let mut values = Vec::new();
+    spans(table, &mut values);
+    values.iter().map(|span| span.end).max()
 }
 
-/// The end of a commented example of `leaf` (`# gpu = "std"`) in the comment lines that follow `from`.
-fn example_line(text: &str, from: usize, leaf: &str) -> Option<usize> {
-    let mut at = from;
-    for line in text[from..].split_inclusive('\n') {
+/// Where the values are that are written in `table` itself.
+fn spans(table: &dyn TableLike, found: &mut Vec<Range<usize>>) {
+    for (_, item) in table.iter() {
+        match item {
+            Item::Value(Value::InlineTable(inner)) if inner.is_dotted() => spans(inner, found),
+            Item::Value(value) => found.extend(value.span()),
+            Item::Table(inner) if inner.is_dotted() => spans(inner, found),
+            _ => {}
+        }
+    }
+}
+
+/// The end of a commented example of `leaf` (`# gpu = "std"`) in the section whose header is at `header`.
+fn example_line(text: &str, header: usize, table: &dyn TableLike, leaf: &str) -> Option<usize> {
+    let mut values = Vec::new();
+    spans(table, &mut values);
+    let mut at = line_end(text, header);
+    for line in text[at..].split_inclusive('\n') {
+        let start = at;
         at += line.len();
-        let Some(comment) = line.trim_start().strip_prefix('#') else {
-            if line.trim().is_empty() { continue } else { return None }
-        };
-        if comment.split_once('=').is_some_and(|(key, _)| key.trim() == leaf) {
+        // A line of a value that has several looks like anything.
+        if values.iter().any(|span| span.start < start && start < span.end) {
+            continue;
+        }
+        if line.trim_start().starts_with('[') {
+            return None;
+        }
+        let example = line.trim_start().strip_prefix('#').and_then(|comment| comment.split_once('='));
+        if example.is_some_and(|(key, _)| key.trim() == leaf) {
             return Some(at);
         }
     }

@@ -20,7 +20,8 @@ pub fn safe_name(folder: &str) -> String {
     let mut name = String::new();
     for c in folder.chars() {
         let c = if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
-        if !(c == '-' && name.ends_with('-')) && !(name.is_empty() && !c.is_ascii_alphanumeric()) {
+        let skipped = if name.is_empty() { !c.is_ascii_alphanumeric() } else { c == '-' && name.ends_with('-') };
+        if !skipped {
             name.push(c);
         }
     }
@@ -122,7 +123,7 @@ pub(super) fn guest_path(text: &str) -> Result<PathBuf, Problem> {
 /// A path inside the cartridge's folder, made absolute. `..` is resolved by name only; links are looked at in `check`.
 pub(super) fn inside(text: &str, root: &Path) -> Result<PathBuf, Problem> {
     let path = host_path(text, root)?;
-    if !path.starts_with(root) {
+    if !path.starts_with(by_name(root)) {
         let advice = "use a path inside it, or move cartridge.toml up to a folder that holds both";
         return Err(problem(format!("{text:?} leaves the cartridge's folder"), advice));
     }
@@ -140,17 +141,22 @@ pub(super) fn host_path(text: &str, root: &Path) -> Result<PathBuf, Problem> {
     if let Some(bad) = text.chars().find(|c| c.is_control()) {
         return Err(problem(format!("{bad:?} is not allowed in a path"), "use a path without control characters"));
     }
-    let mut path = PathBuf::new();
-    for part in root.join(text).components() {
+    Ok(by_name(&root.join(text)))
+}
+
+/// `path` without `.` and `..`, by name only.
+fn by_name(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
         match part {
             Component::ParentDir => {
-                path.pop();
+                plain.pop();
             }
             Component::CurDir => {}
-            part => path.push(part),
+            part => plain.push(part),
         }
     }
-    Ok(path)
+    plain
 }
 
 pub(super) fn pattern(text: &str) -> Result<String, Problem> {
