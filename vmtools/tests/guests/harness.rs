@@ -91,11 +91,22 @@ impl Guest {
         String::from_utf8_lossy(&self.serial).into_owned()
     }
 
+    /// The picture in words, for a failing test.
+    fn picture(&self) -> String {
+        match self.screen.snapshot() {
+            None => "nothing".into(),
+            Some(f) => {
+                let kind = if f.is_uniform() { "uniform" } else { "mixed" };
+                format!("{}x{} {kind}, live {}, first pixel {:?}", f.width, f.height, self.screen.live(), &f.rgba[..4])
+            }
+        }
+    }
+
     /// Waits until `done` holds, looking often.
     pub async fn wait(&self, what: &str, mut done: impl FnMut(&Self) -> bool) {
         let end = Instant::now() + SOON;
         while !done(self) {
-            assert!(Instant::now() < end, "waiting for {what}");
+            assert!(Instant::now() < end, "waiting for {what}; the screen shows {}", self.picture());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -5,6 +5,7 @@ mod boot_sector;
 mod display;
 mod ends;
 mod faults;
+mod hardware;
 mod harness;
 mod network;
 mod probe;
