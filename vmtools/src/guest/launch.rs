@@ -273,4 +273,19 @@ mod tests {
         let error = prepare(&runtime, &boot, Some(Path::new("/absent"))).unwrap_err();
         assert!(error.to_string().contains("/absent"));
     }
+
+    #[tokio::test]
+    async fn a_door_that_stays_shut_is_said_with_qemus_words() {
+        let (sender, output) = mpsc::channel(4);
+        let (exit_sender, exit) = watch::channel(None);
+        let shared = Arc::new(Shared::new("qemu -S".into()));
+        let until = Instant::now() + Duration::from_millis(100);
+        let mut opening = Opening { exit, shared, output, until };
+        sender.try_send(b"a warning\n".to_vec()).unwrap();
+        let error = opening.connect("control line", || UnixStream::connect("/absent")).await.unwrap_err().to_string();
+        for part in ["control line", "No such file", "a warning", "command: qemu -S"] {
+            assert!(error.contains(part), "{part} is not in {error}");
+        }
+        drop(exit_sender);
+    }
 }

@@ -1,9 +1,11 @@
 //! All the ways in which a guest ends, told apart.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::time::Instant;
-use vmtools::{Boot, EndStep, GuestEvent, GuestStatus, Machine, Medium};
+use vmtools::{Boot, EndStep, GuestEvent, GuestStatus, Machine, Medium, Screen};
 
 use crate::boot_sector;
 use crate::harness::{Guest, Plan, alive, kernel, machine, plan};
@@ -71,6 +73,33 @@ async fn a_killed_qemu_is_a_crash_and_its_screen_is_not_live() {
     let mut steps = Vec::new();
     assert_eq!(guest.handle.end(|step, _| steps.push(step)).await, end);
     assert_eq!(steps, [EndStep::Already]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_from_elsewhere_is_no_end_of_ours() {
+    let mut guest = plan(machine(), Boot::Nothing).start().await.unwrap();
+    let pid = rustix::process::Pid::from_raw(guest.handle.pid().try_into().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let end = guest.until("the end", |e| if let GuestEvent::Ended(end) = e { Some(end.clone()) } else { None }).await;
+    assert!(matches!(&end.status, GuestStatus::Crashed { how } if how.contains("somebody else")), "{end:?}");
+    assert!(end.qemu_words.contains("terminating on signal 15"), "{end:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_screen_lives_through_two_guests() {
+    let screen = Arc::new(Screen::new());
+    for _ in 0..2 {
+        let plan = plan(machine(), Boot::Nothing);
+        let (events, _receiver) = mpsc::channel(64);
+        let handle = vmtools::start(plan.plan, events, Arc::clone(&screen)).await.unwrap();
+        let end = Instant::now() + crate::harness::SOON;
+        while !screen.live() {
+            assert!(Instant::now() < end, "no picture");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        handle.end(|_, _| {}).await;
+        assert!(!screen.live());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

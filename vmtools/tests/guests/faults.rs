@@ -51,6 +51,33 @@ async fn a_qemu_without_sandbox_is_started_without_it() {
     guest.handle.end(|_, _| {}).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_is_given_up_leaves_nothing() {
+    let mut plan = plan(machine(), Boot::Nothing);
+    let pid_file = plan.dir.path().join("pid");
+    let fake = format!("echo $$ > '{0}.part'; mv '{0}.part' '{0}'; exec sleep 600", pid_file.display());
+    plan.plan.qemu = script(plan.dir.path(), &fake);
+    // The directory must outlive the plan, which is dropped with the start.
+    let kept = tempfile::tempdir().unwrap();
+    let dir = std::mem::replace(&mut plan.dir, kept);
+    let seen = async {
+        while !pid_file.exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        started = plan.start() => panic!("it started: {:?}", started.err()),
+        () = seen => {}
+    }
+    let pid = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+    let end = Instant::now() + Duration::from_secs(5);
+    while alive(pid) {
+        assert!(Instant::now() < end, "the fake QEMU {pid} lives on");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    drop(dir);
+}
+
 /// A QEMU that opens its control and serial lines, answers everything, and obeys nothing.
 const DEAF: &str = r#"
 trap '' TERM
