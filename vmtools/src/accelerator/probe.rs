@@ -49,11 +49,12 @@ impl ProbeResult {
     }
 }
 
-/// What an application's `main` calls first: if `args` (without the program's name) ask for the probe, it is made, its
-/// result printed, and the exit code returned. Otherwise `None`, and the application goes on.
+/// What an application's `main` calls first: if `args` (with or without the program's name) begin with
+/// [`PROBE_ARGUMENT`], the probe is made, its result printed, and the exit code returned. Otherwise `None`, and the
+/// application goes on.
 #[must_use]
 pub fn probe_main(args: &[OsString]) -> Option<ExitCode> {
-    if args.first()? != PROBE_ARGUMENT {
+    if !args.iter().take(2).any(|arg| arg == PROBE_ARGUMENT) {
         return None;
     }
     let result = measure().map_or_else(ProbeResult::Failed, ProbeResult::Ran);
@@ -129,6 +130,6 @@ mod tests {
     #[test]
     fn only_the_hidden_argument_probes() {
         assert!(probe_main(&[]).is_none());
-        assert!(probe_main(&["--json".into(), PROBE_ARGUMENT.into()]).is_none());
+        assert!(probe_main(&["cartridge".into(), "--json".into(), PROBE_ARGUMENT.into()]).is_none());
     }
 }

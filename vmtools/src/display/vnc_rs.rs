@@ -8,8 +8,8 @@
 //!   as long as the guest is there.
 //!
 //! QEMU looks at the guest's screen less and less often while it is still, down to every three seconds. Only a message
-//! of type 4 or above resets that, so while somebody looks we release a key, 25 times a second, that no PC keyboard has
-//! and that is therefore never down: QEMU drops it before the guest.
+//! of type 4 or above resets that, so while somebody looks we release a key that is not down, 25 times a second: QEMU
+//! drops that before the guest. It has to be a key that its keyboard map knows, or it prints a warning each time.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -33,8 +33,8 @@ const LONGEST_BATCH: Duration = Duration::from_millis(40);
 const BEAT: Duration = Duration::from_millis(40);
 /// How often a hidden screen is refreshed, and how soon a request that got lost is repeated.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
-/// The keysym of the key that is released to say that somebody looks: Undo, from Sun keyboards; in QEMU's en-us map.
-const UNPRESSED: u32 = 0xff65;
+/// The key that is released to say that somebody looks: Scroll Lock, unless the user holds it down.
+const UNPRESSED: u16 = 0x46;
 /// Handshakes and sends that take longer mean that QEMU hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The waits between attempts to connect: the first is for a connection that the decoder ended, and short.
@@ -185,7 +185,9 @@ impl Session {
             }
             Due::Beat => {
                 self.beat = Instant::now();
-                self.send(X11Event::KeyEvent((UNPRESSED, false).into())).await?;
+                if let Some(keysym) = keysym(UNPRESSED).filter(|_| !self.keyboard.is_down(UNPRESSED)) {
+                    self.send(X11Event::KeyEvent((keysym, false).into())).await?;
+                }
             }
             Due::Ask => self.ask().await?,
         }

@@ -52,29 +52,18 @@ impl EndStep {
 /// Owns a running guest. Dropping it kills QEMU at once.
 #[derive(Debug)]
 pub struct GuestHandle {
-    process: Arc<ProcessHandle>,
-    shared: Arc<Shared>,
-    exit: watch::Receiver<Option<Exit>>,
-    qmp: Qmp,
-    qmp_closed: watch::Receiver<bool>,
-    serial: mpsc::Sender<Vec<u8>>,
-    inputs: mpsc::Sender<InputEvent>,
-    runtime: Handle,
+    pub(crate) process: Arc<ProcessHandle>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) exit: watch::Receiver<Option<Exit>>,
+    pub(crate) qmp: Qmp,
+    pub(crate) qmp_closed: watch::Receiver<bool>,
+    pub(crate) dark: watch::Receiver<bool>,
+    pub(crate) serial: mpsc::Sender<Vec<u8>>,
+    pub(crate) inputs: mpsc::Sender<InputEvent>,
+    pub(crate) runtime: Handle,
 }
 
 impl GuestHandle {
-    pub(crate) fn new(
-        process: ProcessHandle,
-        shared: Arc<Shared>,
-        exit: watch::Receiver<Option<Exit>>,
-        qmp: Qmp,
-        qmp_closed: watch::Receiver<bool>,
-        serial: mpsc::Sender<Vec<u8>>,
-        inputs: mpsc::Sender<InputEvent>,
-    ) -> Self {
-        Self { process: Arc::new(process), shared, exit, qmp, qmp_closed, serial, inputs, runtime: Handle::current() }
-    }
-
     /// The command that runs it, to be copied. Started by hand, it waits for QMP's `cont`.
     #[must_use]
     pub fn command(&self) -> &str {
@@ -191,6 +180,8 @@ impl GuestHandle {
 
     async fn conclude(self) -> GuestEnd {
         let _ = timeout(LAST_EVENT, self.qmp_closed.clone().wait_for(|closed| *closed)).await;
+        // The screen may be given to the next guest once we return.
+        let _ = timeout(LAST_EVENT, self.dark.clone().wait_for(|dark| *dark)).await;
         let exit = self.exit.borrow().clone();
         self.shared.conclude(exit.as_ref())
     }

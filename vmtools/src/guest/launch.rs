@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use cartridge_supervise::{CommandLine, Exit, ProcessHandle, spawn};
 use tokio::net::UnixStream;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -145,6 +146,7 @@ impl Launched {
         let line = opening.connect("serial line", || UnixStream::connect(&runtime.serial)).await?;
         let forwarded = forwarded(plan, &qmp, &shared).await?;
         let (gone_sender, gone) = watch::channel(false);
+        let (dark_sender, dark) = watch::channel(false);
         let (inputs, display_inputs) = mpsc::channel(INPUTS);
         let source = Box::new(VncSource::new(&runtime.vnc));
         let link = DisplayLink { screen: Arc::clone(&screen), inputs: display_inputs, gone };
@@ -161,6 +163,7 @@ impl Launched {
             output: opening.output,
             screen,
             gone: gone_sender,
+            dark: dark_sender,
             serial,
             display,
             forwarded,
@@ -170,7 +173,17 @@ impl Launched {
             let command = shared.command().to_owned();
             return Err(died(&exit, &shared).unwrap_or(GuestError::Control { source, command }));
         }
-        Ok(GuestHandle::new(process, shared, exit, qmp, qmp_closed, serial_keys, inputs))
+        Ok(GuestHandle {
+            process: Arc::new(process),
+            shared,
+            exit,
+            qmp,
+            qmp_closed,
+            dark,
+            serial: serial_keys,
+            inputs,
+            runtime: Handle::current(),
+        })
     }
 }
 
@@ -255,9 +268,24 @@ mod tests {
         let runtime = RuntimePaths::new(dir.path());
         let vars = file("template", b"vars");
         prepare(&runtime, &boot, Some(&vars)).unwrap();
-        assert_eq!(fs::read(&runtime.initrd).unwrap(), b"12345\0\0\012341\0\0\0");
+        assert_eq!(fs::read(&runtime.initrd).unwrap(), b"12345\x00\x00\x0012341\x00\x00\x00");
         assert_eq!(fs::read(&runtime.vars).unwrap(), b"vars");
         let error = prepare(&runtime, &boot, Some(Path::new("/absent"))).unwrap_err();
         assert!(error.to_string().contains("/absent"));
+    }
+
+    #[tokio::test]
+    async fn a_door_that_stays_shut_is_said_with_qemus_words() {
+        let (sender, output) = mpsc::channel(4);
+        let (exit_sender, exit) = watch::channel(None);
+        let shared = Arc::new(Shared::new("qemu -S".into()));
+        let until = Instant::now() + Duration::from_millis(100);
+        let mut opening = Opening { exit, shared, output, until };
+        sender.try_send(b"a warning\n".to_vec()).unwrap();
+        let error = opening.connect("control line", || UnixStream::connect("/absent")).await.unwrap_err().to_string();
+        for part in ["control line", "No such file", "a warning", "command: qemu -S"] {
+            assert!(error.contains(part), "{part} is not in {error}");
+        }
+        drop(exit_sender);
     }
 }

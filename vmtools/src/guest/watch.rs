@@ -53,6 +53,8 @@ pub(crate) struct Watch {
     pub(crate) output: mpsc::Receiver<Vec<u8>>,
     pub(crate) screen: Arc<Screen>,
     pub(crate) gone: watch::Sender<bool>,
+    /// Becomes true when nothing of this guest will touch the screen any more.
+    pub(crate) dark: watch::Sender<bool>,
     pub(crate) serial: JoinHandle<()>,
     pub(crate) display: JoinHandle<()>,
     pub(crate) forwarded: Vec<GuestEvent>,
@@ -60,8 +62,8 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) async fn run(self) {
-        let Self { shared, mut exit, mut qmp_closed, events, mut output, screen, gone, serial, display, forwarded } =
-            self;
+        let Self { shared, mut exit, mut qmp_closed, events, mut output, .. } = self;
+        let Self { screen, gone, dark, serial, display, forwarded, .. } = self;
         // Apart from the telling, which may have to wait for a reader: a dead guest's screen must not look alive.
         let mut ended = exit.clone();
         let darkening = tokio::spawn(async move {
@@ -70,6 +72,7 @@ impl Watch {
             gone.send_replace(true);
             let _ = display.await;
             screen.lost();
+            dark.send_replace(true);
         });
         for event in forwarded {
             let _ = events.send(event).await;

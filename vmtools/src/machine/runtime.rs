@@ -116,6 +116,7 @@ impl RuntimeDir {
             }
             _ => check(base)?,
         }
+        sweep(base);
         let short = short_name(name);
         for number in 0..10_000_u32 {
             let path = base.join(format!("{short}-{}-{number}", std::process::id()));
@@ -166,6 +167,20 @@ impl RuntimeDir {
             }
         }
         fs::remove_dir(&self.path).map_err(|source| RuntimeError::Io { action: "remove", path: self.path, source })
+    }
+}
+
+/// Removes what sessions that are no longer there have left: their process is in the directory's name, and QEMU does not
+/// outlive it. What cannot be removed stays: the next session tries again.
+fn sweep(base: &Path) {
+    for entry in fs::read_dir(base).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.rsplit('-').nth(1)?.parse::<u32>().ok());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists())
+            && let Ok(dir) = RuntimeDir::open(&entry.path())
+        {
+            let _ = dir.remove();
+        }
     }
 }
 
@@ -246,6 +261,26 @@ mod tests {
         let long = root.path().join("x".repeat(90));
         let error = RuntimeDir::create_in(&long, "a").unwrap_err();
         assert!(matches!(error, RuntimeError::TooLong { .. }), "{error}");
+    }
+
+    #[test]
+    fn what_the_dead_left_is_swept() {
+        let base = tempfile::tempdir().unwrap();
+        let base = base.path().join("b");
+        let mine = RuntimeDir::create_in(&base, "a").unwrap();
+        // Process ids end at 4,194,304.
+        let left = |name: &str| {
+            fs::DirBuilder::new().mode(0o700).create(base.join(name)).unwrap();
+            fs::write(base.join(name).join("qmp.sock"), "").unwrap();
+        };
+        left("demo-5000000-0");
+        left("no-number");
+        left("full-5000000-0");
+        fs::write(base.join("full-5000000-0/foreign"), "").unwrap();
+        RuntimeDir::create_in(&base, "b").unwrap();
+        assert!(!base.join("demo-5000000-0").exists());
+        assert!(mine.path().exists() && base.join("no-number/qmp.sock").exists());
+        assert!(base.join("full-5000000-0/foreign").exists());
     }
 
     #[test]
