@@ -89,6 +89,12 @@ impl Paths {
         [&self.cache, &self.state, &self.data, &self.config, &self.runtime].map(Clone::clone).to_vec()
     }
 
+    /// The directories that must not lie inside a repository, nor a repository inside them, by what they are called.
+    #[must_use]
+    pub fn apart(&self) -> [(&'static str, &Path); 3] {
+        [("cache", &self.cache), ("state", &self.state), ("runtime", &self.runtime)]
+    }
+
     /// Locks of cartridges in use.
     #[must_use]
     pub fn locks(&self) -> PathBuf {

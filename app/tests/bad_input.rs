@@ -129,18 +129,25 @@ fn a_repository_larger_than_the_guest_is_refused_before_it_is_read() {
 }
 
 #[test]
-fn a_repository_that_holds_our_own_output_does_not_inject_it() {
+fn a_repository_that_holds_our_own_output_is_refused_until_it_is_excluded() {
     let console = Console::new();
     let repo = console.repository("distro");
-    let mut command = console.command(&["build", "--json", repo.to_str().unwrap()]);
-    command.env("XDG_CACHE_HOME", repo.join("cache"));
-    let first = finish(command);
-    assert_eq!(first.code, 0, "{:#?}", first.events);
-    let files = first.event("image_built")["image"]["files"].as_u64().unwrap();
-    assert_eq!(files, 2, "the repository has two files; caches and images inside it do not count");
-    let mut command = console.command(&["build", "--json", repo.to_str().unwrap()]);
-    command.env("XDG_CACHE_HOME", repo.join("cache"));
-    assert_eq!(finish(command).event("image_built")["image"]["reused"], true);
+    let build = |set: &str| {
+        let mut command = console.command(&["build", "--json", "--set", set, repo.to_str().unwrap()]);
+        command.env("XDG_CACHE_HOME", repo.join("cache"));
+        finish(command)
+    };
+    for _ in 0..2 {
+        let run = build("source.exclude=");
+        assert_eq!(run.code, 3, "{:#?}", run.events);
+        assert!(text(&run, "detail").contains("cache folder"), "{}", text(&run, "detail"));
+        assert!(text(&run, "advice").contains("/cache"), "{}", text(&run, "advice"));
+    }
+    for reused in [false, true] {
+        let run = build("source.exclude=/cache");
+        let image = &run.event("image_built")["image"];
+        assert_eq!((image["files"].as_u64(), image["reused"].as_bool()), (Some(2), Some(reused)));
+    }
 }
 
 #[test]

@@ -22,6 +22,6 @@ pub use image::Image;
 pub use progress::{Progress, StageName, Unit};
 pub use recipe::{
     AcceleratorWish, CartridgeFile, EditError, EngineKind, FIELDS, FieldDoc, FieldKind, Finding, Firmware, Forward, Gpu,
-    GuestSettings, ImageSettings, Medium, OpenError, Recipe, RecipeError, Source, check, get_field, open, parse, propose,
+    GuestSettings, ImageSettings, Medium, OpenError, Recipe, RecipeError, Source, check, check_places, get_field, open, parse, propose,
     save_atomically, set_field,
 };

@@ -25,6 +25,7 @@ impl std::fmt::Display for StageName {
 
 /// What `done` and `total` of an advance count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Unit {
     /// Files.
     Files,
@@ -36,6 +37,7 @@ pub enum Unit {
 
 /// One thing that a build tells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Progress {
     /// The stages to come, in order. Told first, once.
     Planned {

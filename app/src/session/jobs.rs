@@ -58,7 +58,10 @@ pub(super) fn prepare(recipe: Recipe, goal: Goal, paths: &Paths, who: &str, canc
     let mut notices = Vec::new();
     let mut parts = None;
     if goal != Goal::Boot {
-        let findings: Vec<Finding> = isoprep::check(&recipe);
+        let mut findings: Vec<Finding> = isoprep::check_places(&recipe, &paths.apart());
+        if findings.is_empty() {
+            findings = isoprep::check(&recipe);
+        }
         if !findings.is_empty() {
             return Err(failure::of_findings(&findings));
         }

@@ -14,7 +14,7 @@ use crate::qmp::message::QmpEvent;
 
 /// What a guest is doing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub enum GuestStatus {
     /// QEMU is up, the guest has not run yet.
     Starting,
