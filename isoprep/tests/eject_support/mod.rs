@@ -65,6 +65,17 @@ impl Place {
     }
 }
 
+impl Drop for Place {
+    /// The folder cannot be deleted while a test has left mounts in it; they are private to the test.
+    fn drop(&mut self) {
+        let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let points = table.lines().rev().filter_map(|line| line.split(' ').nth(4));
+        for point in points.filter(|point| Path::new(point).starts_with(self.top.path())) {
+            let _ = rustix::mount::unmount(point, rustix::mount::UnmountFlags::NOFOLLOW);
+        }
+    }
+}
+
 /// Every file below `dir` with its text.
 pub fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
