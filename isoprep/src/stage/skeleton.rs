@@ -47,6 +47,7 @@ pub(crate) const FILES: &[(&str, u32, &str)] = &[
     ("/etc/nsswitch.conf", 0o644, "passwd: files\ngroup: files\nhosts: files dns\n"),
     ("/etc/profile", 0o644, PROFILE),
     ("/usr/share/udhcpc/default.script", 0o755, DHCP),
+    ("/etc/cartridge/devices.sh", 0o755, DEVICES_UP),
 ];
 
 const PROFILE: &str = "\
@@ -71,4 +72,20 @@ bound | renew)
 \tfor server in $dns; do echo \"nameserver $server\" >> /etc/resolv.conf; done
 \t;;
 esac
+";
+
+/// Run by init once the shells are there: drivers for what the buses hold (disks, media, networks), and an address.
+const DEVICES_UP: &str = "\
+#!/bin/sh
+ip link set lo up
+for round in 1 2; do
+\tfor found in $(cat /sys/bus/pci/devices/*/modalias /sys/bus/virtio/devices/*/modalias \
+\t\t/sys/bus/usb/devices/*/modalias /sys/bus/scsi/devices/*/modalias); do
+\t\tmodprobe -q \"$found\"
+\tdone
+\t[ $round = 1 ] && sleep 1
+done
+for card in /sys/class/net/e*; do
+\t[ -e \"$card\" ] && udhcpc -b -q -t 5 -i \"${card##*/}\"
+done
 ";
