@@ -2,10 +2,12 @@
 
 pub mod command;
 pub mod event;
+pub mod handle;
 pub mod logs;
 pub mod model;
 pub mod state;
 
 pub use command::Command;
 pub use event::{Event, Told};
+pub use handle::{SessionHandle, Waker};
 pub use model::Model;
