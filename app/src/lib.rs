@@ -1,6 +1,16 @@
-//! The app: one session, two front ends. `session` owns everything that happens; `cli` and `gui` show it.
+//! The app: one session, two front ends. `session` owns everything that happens; `cli` and `gui` send it commands and
+//! show its events.
 
+pub mod builtin;
+pub mod cli;
 pub mod doctor;
 #[cfg(feature = "gui")]
 pub mod gui;
+pub mod paths;
 pub mod session;
+mod start;
+
+pub use start::start;
+
+/// The reverse-DNS id of the app: of its window, its desktop file, its metainfo and its icons.
+pub const APP_ID: &str = "io.github.cartridge_console.Cartridge";

@@ -1,32 +1,37 @@
 //! Turns an image or a kernel into a running, observable guest: QEMU, QMP, serial line, display.
-#![allow(missing_docs)]
-use serde::Serialize;
-#[derive(Serialize, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-pub enum GuestStatus {
-    Starting,
-    Running,
-    Paused,
-    Rebooting,
-    PoweredOff,
-    Panicked,
-    Crashed { how: String },
-}
-#[derive(Serialize, Clone, Debug, PartialEq, Eq)]
-pub struct GuestReport {
-    pub name: String,
-    pub kernel: String,
-    pub firmware: String,
-    pub accelerator: String,
-    pub files: u64,
-    pub tree: String,
-    pub path: String,
-}
-pub mod display {
-    #[derive(Clone, Copy, Debug)]
-    pub enum InputEvent {
-        Key { scancode: u16, down: bool },
-        Pointer { x: u16, y: u16, buttons: u8 },
-        ReleaseAll,
-    }
-}
+//!
+//! | room | what is there |
+//! |---|---|
+//! | [`machine`] | a guest's hardware as QEMU arguments (pure), its limits, firmware, disk and private directory |
+//! | [`accelerator`] | KVM or TCG, measured, with the reason |
+//! | [`guest`] | starting, watching and ending QEMU: the only room that knows all others |
+//! | [`qmp`] | QEMU's control line |
+//! | [`init`] | the guest's static init, as bytes |
+//! | [`serial`] | the guest's serial line, and what is to be found in it |
+//! | [`display`] | the guest's screen, keyboard and pointer, and pictures as evidence |
+//!
+//! Everything that comes from a guest, from QEMU or from a file is bounded in size and cannot panic us. Processes are
+//! spawned by `cartridge-supervise` only. Functions that wait are `async` on tokio; those that block say so.
+
+pub mod accelerator;
+pub mod display;
+pub mod guest;
+pub mod init;
+pub mod machine;
+pub mod qmp;
+pub mod serial;
+
+pub use accelerator::{AcceleratorChoice, AcceleratorWish, choose_accelerator, choose_accelerator_with, probe_main};
+pub use cartridge_supervise::{Cancel, CommandLine};
+pub use display::{
+    CTRL_ALT_DEL, Cursor, DisplaySource, EvidenceError, Frame, FrameView, InputEvent, Rect, Screen, Stroke,
+    keys_for_text,
+};
+pub use guest::{EndStep, GuestEnd, GuestError, GuestEvent, GuestHandle, GuestPlan, GuestStatus, start};
+pub use init::INIT;
+pub use machine::{
+    Accelerator, Boot, DiskError, Firmware, FirmwareFiles, Forward, Gpu, HostCapacity, Machine, Medium,
+    MissingFirmware, RuntimeDir, RuntimeError, RuntimePaths, clamp, create_disk, find_firmware, host_capacity,
+    qemu_arguments,
+};
+pub use serial::{GuestReport, ReportScanner};

@@ -26,7 +26,7 @@ use super::theme_portal::Desktop;
 use super::toasts::Toasts;
 use super::topbar::{self, WindowState};
 use super::wish::{Dialog, PickFor, Wish, Wishes};
-use super::{status, words};
+use super::{Insert, Options, status, words};
 use crate::session::event::Level;
 use crate::session::logs::Pane;
 use crate::session::state::{EjectScope, Input, Phase, step};
@@ -40,9 +40,10 @@ const CLIPBOARD: usize = 64 * 1024 * 1024;
 const CLOSE_ANYWAY: Duration = Duration::from_secs(15);
 
 /// The window's state.
-#[derive(Debug)]
 pub struct App {
     session: SessionHandle,
+    /// What to insert once the session is open.
+    insert: Option<Insert>,
     /// Everything that was told, folded.
     pub model: Model,
     /// The session's time.
@@ -72,10 +73,12 @@ pub struct App {
 impl App {
     /// A window of this session. `keys` is filled by whoever sees physical keys.
     #[must_use]
-    pub fn new(session: SessionHandle, keys: Arc<KeyTap>, desktop: Desktop, preferences_file: Option<PathBuf>) -> Self {
+    pub fn new(session: SessionHandle, keys: Arc<KeyTap>, desktop: Desktop, options: Options) -> Self {
+        let Options { insert, preferences: preferences_file } = options;
         let preferences = preferences_file.as_deref().map(Preferences::load).unwrap_or_default();
         Self {
             session,
+            insert: Some(insert),
             model: Model::default(),
             clock: Clock::default(),
             preferences,
@@ -149,6 +152,9 @@ impl App {
                     self.clock.hear(told.at_ms);
                     self.model.fold(&told);
                     self.front_log(before, &told.event);
+                    if matches!(told.event, Event::RecentChanged { .. }) {
+                        self.first_insert();
+                    }
                 }
                 Err(TryRecvError::Empty) => return,
                 Err(TryRecvError::Disconnected) => {
@@ -160,6 +166,20 @@ impl App {
                 }
             }
         }
+    }
+
+    /// The window opens on something that works: what it was asked for, else the last cartridge, else the built-in one.
+    fn first_insert(&mut self) {
+        let Some(insert) = self.insert.take() else { return };
+        let command = match insert {
+            Insert::Path(path) => Command::Insert(path),
+            Insert::Builtin => Command::InsertBuiltin,
+            Insert::Last => match self.model.recent.iter().find(|recent| recent.exists) {
+                Some(recent) => Command::Insert(recent.path.clone()),
+                None => Command::InsertBuiltin,
+            },
+        };
+        self.send(command);
     }
 
     /// The log that tells most about what begins now comes to the front.

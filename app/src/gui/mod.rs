@@ -40,24 +40,31 @@ use std::path::PathBuf;
 pub use app::App;
 pub use keyboard::KeyTap;
 
+use crate::paths::Paths;
 use crate::session::SessionHandle;
 
 /// The window's id: the name of its `.desktop` file, so that docks find its icon.
 pub const APP_ID: &str = "io.github.cartridge_console.Cartridge";
 
-/// What the window needs besides a session.
+/// What the window begins with, besides a session.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
+    /// The cartridge to insert.
+    pub insert: Insert,
     /// Where size, theme and panes are remembered; `None` remembers nothing.
     pub preferences: Option<PathBuf>,
 }
 
-impl Options {
-    /// The user's own: see [`preferences::Preferences::default_file`].
-    #[must_use]
-    pub fn of_this_user() -> Self {
-        Self { preferences: preferences::Preferences::default_file() }
-    }
+/// The cartridge that a window begins with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Insert {
+    /// The one that was used last, if it is still there; else the built-in one.
+    #[default]
+    Last,
+    /// The built-in one.
+    Builtin,
+    /// This folder or `cartridge.toml`.
+    Path(PathBuf),
 }
 
 /// Why there is no window.
@@ -87,11 +94,19 @@ impl GuiError {
     }
 }
 
-/// Shows the session in a window until it is closed. To be called from the main thread. Closing the window sends
+/// Shows the session in a window until it is closed, beginning with the cartridge at `path`, with the built-in one, or
+/// with the last one. To be called from the main thread. Closing the window sends
 /// [`Command::Quit`](crate::session::Command::Quit) and waits, with the window open, for the session's end.
 ///
 /// # Errors
 /// When there is no display or no window can be made; the session has then not been told to end.
-pub fn run(session: SessionHandle, options: Options) -> Result<(), GuiError> {
-    window::open(session, options)
+pub fn run(session: SessionHandle, path: Option<PathBuf>, builtin: bool) -> Result<(), GuiError> {
+    let insert = match path {
+        Some(path) => Insert::Path(path),
+        None if builtin => Insert::Builtin,
+        None => Insert::Last,
+    };
+    // Without a home nothing is remembered; the session has already said what is wrong then.
+    let preferences = Paths::from_env().ok().map(|paths| paths.config.join("window.toml"));
+    window::open(session, Options { insert, preferences })
 }

@@ -1,8 +1,7 @@
 //! What the window remembers between runs: its size, its theme, its panes. A small TOML file; a broken one is ignored.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use etcetera::BaseStrategy;
 use serde::{Deserialize, Serialize};
 
 /// Which theme the user wants.
@@ -68,13 +67,6 @@ impl Default for Preferences {
 }
 
 impl Preferences {
-    /// The file: `$XDG_STATE_HOME/cartridge/window.toml`. `None` without a home.
-    #[must_use]
-    pub fn default_file() -> Option<PathBuf> {
-        let base = etcetera::choose_base_strategy().ok()?;
-        Some(base.state_dir().unwrap_or_else(|| base.data_dir()).join("cartridge").join("window.toml"))
-    }
-
     /// Reads the file; what cannot be read is as it is at the first start.
     #[must_use]
     pub fn load(file: &Path) -> Self {

@@ -99,14 +99,16 @@ impl Picture {
             self.cursor = None;
             return false;
         };
-        if cursor.width == 0 || cursor.height == 0 || cursor.rgba.len() != cursor.width * cursor.height * 4 {
+        let size = [cursor.width as usize, cursor.height as usize];
+        if size.contains(&0) {
+            // The guest hides its pointer.
+            return true;
+        }
+        if cursor.rgba.len() != size[0] * size[1] * 4 {
             return false;
         }
-        let same = self.cursor.as_ref().is_some_and(|(old, _)| {
-            (old.width, old.height) == (cursor.width, cursor.height) && old.rgba == cursor.rgba
-        });
-        if !same {
-            let image = ColorImage::from_rgba_unmultiplied([cursor.width, cursor.height], &cursor.rgba);
+        if self.cursor.as_ref().is_none_or(|(old, _)| *old != cursor) {
+            let image = ColorImage::from_rgba_unmultiplied(size, &cursor.rgba);
             let texture = ui.ctx().load_texture("guest-cursor", image, TextureOptions::LINEAR);
             self.cursor = Some((cursor.clone(), texture));
         }

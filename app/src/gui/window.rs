@@ -32,7 +32,7 @@ pub(super) fn open(session: SessionHandle, options: Options) -> Result<(), GuiEr
         let (keys, context, created) = (keys.clone(), context.clone(), created.clone());
         let creator: eframe::AppCreator<'static> = Box::new(move |creation| {
             let ctx = &creation.egui_ctx;
-            let app = App::new(session, keys, Desktop::default(), options.preferences);
+            let app = App::new(session, keys, Desktop::default(), options);
             app.attach(ctx);
             // Set once: this closure runs once.
             let _ = context.set(ctx.clone());

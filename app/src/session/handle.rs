@@ -1,32 +1,35 @@
-//! What a front end holds of a session: commands go in, events come out, logs and screen are shared.
+//! What a front end holds of a session: the two channels, the logs, the guest's screen, and the bell.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{Receiver, Sender};
 use vmtools::display::Screen;
 
 use super::command::Command;
 use super::event::Told;
 use super::logs::LogHub;
 
-/// One running session, seen from its front end.
-#[derive(Debug)]
+/// A front end's end of a session. Dropping it ends the session.
 pub struct SessionHandle {
-    /// Bounded: a front end that must not wait uses `try_send`.
-    pub commands: mpsc::Sender<Command>,
-    /// Every event, in order; closed when the driver is gone.
-    pub events: mpsc::Receiver<Told>,
-    /// The logs.
+    /// Requests to the driver; bounded, so a front end that must not wait uses `try_send`.
+    pub commands: Sender<Command>,
+    /// What the driver tells; must be drained.
+    pub events: Receiver<Told>,
+    /// The session's logs.
     pub logs: Arc<LogHub>,
-    /// The guest's display.
+    /// The guest's screen: one for the whole session, live only while a guest is shown.
     pub screen: Arc<Screen>,
-    /// Called by the driver after each event and each batch of log lines.
+    /// Rung when there is something new in `events` or `logs`.
     pub wake: Arc<Waker>,
 }
 
-/// A slot for what wakes the front end; empty until there is one.
+type Bell = Box<dyn Fn() + Send + Sync>;
+
+/// A bell that a front end hangs up and the driver rings.
 #[derive(Default)]
-pub struct Waker(Mutex<Option<Box<dyn Fn() + Send + Sync>>>);
+pub struct Waker {
+    bell: Mutex<Option<Bell>>,
+}
 
 impl std::fmt::Debug for Waker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -35,15 +38,15 @@ impl std::fmt::Debug for Waker {
 }
 
 impl Waker {
-    /// Sets what wakes the front end. It must be quick and must not call the session.
-    pub fn set(&self, wake: Box<dyn Fn() + Send + Sync>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(wake);
+    /// Hangs up the bell.
+    pub fn set(&self, bell: Bell) {
+        *self.bell.lock().unwrap_or_else(PoisonError::into_inner) = Some(bell);
     }
 
-    /// Wakes the front end, if there is one.
+    /// Rings it, if there is one.
     pub fn wake(&self) {
-        if let Some(wake) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            wake();
+        if let Some(bell) = &*self.bell.lock().unwrap_or_else(PoisonError::into_inner) {
+            bell();
         }
     }
 }

@@ -1,0 +1,219 @@
+//! The command line, as `--help`, the man page and the completions show it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::session::logs::Pane;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  all went well
+    1  something of Cartridge's own went wrong
+    2  the command line was wrong
+    3  the cartridge has errors, or there is none
+    4  this host lacks something: see `cartridge doctor`
+    5  the build failed
+    6  the guest could not be started, or crashed
+    7  the guest did not report, or found another tree than the one injected
+    8  another session works on this cartridge
+    9  something could not be removed
+  130  cancelled, by you or by a signal";
+
+/// Build a repository into a bootable image, boot it, see it, eject it.
+#[derive(Parser, Debug)]
+#[command(name = "cartridge", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// A repository, or a cartridge.toml, to insert. Without one the window opens on the last cartridge
+    pub path: Option<PathBuf>,
+    /// Insert the built-in cartridge
+    #[arg(long)]
+    pub builtin: bool,
+    /// Build, without a window (as `cartridge build`; with -l as `cartridge up`)
+    #[arg(short = 'b', long = "build")]
+    pub build: bool,
+    /// Launch the image of the last build, without a window (as `cartridge boot`)
+    #[arg(short = 'l', long = "launch")]
+    pub launch: bool,
+    /// Build afresh: use nothing that an earlier build left in the cache
+    #[arg(short = 'f', long = "fresh")]
+    pub fresh: bool,
+    /// Eject: remove what dead sessions left, without a window (as `cartridge eject`)
+    #[arg(short = 'e', long = "eject")]
+    pub eject: bool,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+impl Cli {
+    /// The verb that was asked for, by its name or by the short flags; `None` for the window.
+    #[must_use]
+    pub fn verb(&self) -> Option<Verb> {
+        let goal = || GoalArgs {
+            path: self.path.clone(),
+            builtin: self.builtin,
+            fresh: self.fresh,
+            ..GoalArgs::default()
+        };
+        match (&self.verb, self.build, self.launch, self.eject) {
+            (Some(verb), ..) => Some(verb.clone()),
+            (None, true, true, _) => Some(Verb::Up(goal())),
+            (None, true, false, _) => Some(Verb::Build(goal())),
+            (None, false, true, _) => Some(Verb::Boot(goal())),
+            (None, false, false, true) => Some(Verb::Eject(EjectArgs::default())),
+            (None, false, false, false) => None,
+        }
+    }
+}
+
+/// What to do without a window.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Verb {
+    /// Build the cartridge into an image
+    Build(GoalArgs),
+    /// Boot the image of the last build
+    Boot(GoalArgs),
+    /// Build, then boot
+    Up(GoalArgs),
+    /// Remove what sessions left; caches and images stay unless --everything
+    Eject(EjectArgs),
+    /// Look whether this host has what Cartridge needs, and how to get it
+    Doctor {
+        /// One JSON object a check
+        #[arg(long)]
+        json: bool,
+    },
+    /// Save the screen of a running guest as PNG
+    Shot(ShotArgs),
+    /// Show the logs of a session
+    Logs(LogsArgs),
+}
+
+impl Verb {
+    /// What the program does when it is asked for a window and there is no display.
+    #[must_use]
+    pub fn headless_default(path: Option<PathBuf>) -> Self {
+        Self::Up(GoalArgs { builtin: path.is_none(), path, ..GoalArgs::default() })
+    }
+}
+
+/// What `build`, `boot` and `up` take.
+#[derive(Args, Clone, Debug, Default)]
+pub struct GoalArgs {
+    /// The repository, or its cartridge.toml; without it the current folder
+    pub path: Option<PathBuf>,
+    /// Use the built-in cartridge
+    #[arg(long, conflicts_with = "path")]
+    pub builtin: bool,
+    /// Change a field for this run, for example --set guest.firmware=uefi
+    #[arg(long = "set", value_name = "FIELD=VALUE")]
+    pub set: Vec<String>,
+    /// Build afresh: use nothing that an earlier build left in the cache
+    #[arg(short, long)]
+    pub fresh: bool,
+    /// Save the guest's screen as PNG once it has reported
+    #[arg(long, value_name = "FILE")]
+    pub shot: Option<PathBuf>,
+    /// Keep the guest, with this terminal on its serial line, until it ends or Ctrl-] is pressed (the default at a terminal)
+    #[arg(long, conflicts_with = "until_report")]
+    pub stay: bool,
+    /// End when the guest has reported (the default without a terminal)
+    #[arg(long)]
+    pub until_report: bool,
+    /// One JSON object an event, instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `eject` takes.
+#[derive(Args, Clone, Debug, Default)]
+pub struct EjectArgs {
+    /// Remove caches and images too
+    #[arg(long)]
+    pub everything: bool,
+    /// Only say what --everything would remove
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// One JSON object an event, instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `shot` takes.
+#[derive(Args, Clone, Debug)]
+pub struct ShotArgs {
+    /// Where to save it
+    pub file: PathBuf,
+    /// The session whose guest is meant; without it the newest that runs
+    #[arg(long)]
+    pub session: Option<String>,
+}
+
+/// What `logs` takes.
+#[derive(Args, Clone, Debug)]
+pub struct LogsArgs {
+    /// Which log
+    #[arg(value_enum, default_value_t = LogName::Session)]
+    pub log: LogName,
+    /// The session; without it the newest
+    #[arg(long)]
+    pub session: Option<String>,
+    /// List the sessions that have logs
+    #[arg(long)]
+    pub list: bool,
+    /// Go on showing what is added, until Ctrl-C
+    #[arg(short = 'F', long)]
+    pub follow: bool,
+}
+
+/// The logs by their names on the command line.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogName {
+    /// What the stages and their tools print
+    Build,
+    /// What the guest sends on its serial line
+    Serial,
+    /// What QEMU itself prints
+    Qemu,
+    /// What the session does
+    Session,
+}
+
+impl From<LogName> for Pane {
+    fn from(name: LogName) -> Self {
+        match name {
+            LogName::Build => Self::Build,
+            LogName::Serial => Self::Serial,
+            LogName::Qemu => Self::Qemu,
+            LogName::Session => Self::Session,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verb(args: &[&str]) -> Option<Verb> {
+        Cli::parse_from(std::iter::once("cartridge").chain(args.iter().copied())).verb()
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn the_old_flags_mean_the_new_verbs() {
+        assert!(verb(&[]).is_none());
+        assert!(verb(&["some/repo"]).is_none());
+        assert!(matches!(verb(&["-b", "some/repo"]), Some(Verb::Build(a)) if a.path == Some("some/repo".into())));
+        assert!(matches!(verb(&["-b", "-l"]), Some(Verb::Up(_))));
+        assert!(matches!(verb(&["-bf"]), Some(Verb::Build(a)) if a.fresh));
+        assert!(matches!(verb(&["-l"]), Some(Verb::Boot(_))));
+        assert!(matches!(verb(&["-e"]), Some(Verb::Eject(_))));
+    }
+}

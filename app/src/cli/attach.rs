@@ -1,0 +1,75 @@
+//! This terminal on the guest's serial line: raw keys in, raw bytes out, Ctrl-] to leave.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use tokio::sync::mpsc::Sender;
+
+use crate::session::Command;
+use crate::session::logs::Pane;
+
+/// Ctrl-], as telnet has it.
+const LEAVE: u8 = 0x1d;
+
+/// The terminal in raw mode; dropping it puts it back.
+pub(super) struct Attached {
+    log: File,
+    leave: Arc<AtomicBool>,
+    before: Option<Termios>,
+}
+
+impl Attached {
+    /// Follows the serial log from its end of now, and sends what is typed. `None` if the log cannot be read.
+    pub(super) fn begin(logs: &Path, commands: Sender<Command>) -> Option<Self> {
+        let log = File::open(logs.join(Pane::Serial.file_name())).ok()?;
+        eprintln!("Serial line of the guest; Ctrl-] ejects and leaves.");
+        let before = tcgetattr(std::io::stdin()).ok();
+        if let Some(before) = &before {
+            let mut raw = before.clone();
+            raw.make_raw();
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &raw);
+        }
+        let leave = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&leave);
+        // Blocked in read until the program ends; it holds nothing that needs closing.
+        std::thread::spawn(move || {
+            let mut keys = [0; 256];
+            while let Ok(n) = std::io::stdin().read(&mut keys) {
+                let keys = &keys[..n];
+                if n == 0 || keys.contains(&LEAVE) {
+                    flag.store(n != 0, Ordering::Release);
+                    break;
+                }
+                if commands.blocking_send(Command::SendSerial(keys.to_vec())).is_err() {
+                    break;
+                }
+            }
+        });
+        Some(Self { log, leave, before })
+    }
+
+    /// Shows what has come since the last call. Says whether the user wants to leave.
+    pub(super) fn pump(&mut self) -> bool {
+        let mut chunk = [0; 16 * 1024];
+        let mut out = std::io::stdout();
+        while let Ok(n @ 1..) = self.log.read(&mut chunk) {
+            let _ = out.write_all(&chunk[..n]);
+        }
+        let _ = out.flush();
+        self.leave.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.pump();
+        if let Some(before) = &self.before {
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, before);
+        }
+        let _ = writeln!(std::io::stdout());
+    }
+}

@@ -1,0 +1,239 @@
+//! One goal from the command line to its end: insert, ask, watch, photograph, eject.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::args::GoalArgs;
+use super::attach::Attached;
+use super::print::Printer;
+use crate::session::failure::exit_code;
+use crate::session::state::{Goal, Outcome, Phase};
+use crate::session::{Command, Event, Model, SessionHandle};
+use crate::start::{at_a_terminal, current_folder};
+
+/// The guest's screen counts as still when it has not changed for this long.
+const STILL: Duration = Duration::from_millis(600);
+/// How long we wait for the screen to become still before the screenshot is taken anyway.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+struct Drive {
+    session: SessionHandle,
+    model: Model,
+    printer: Printer,
+    code: u8,
+    asked: bool,
+    /// Whether the goal is being worked towards, or was.
+    working: bool,
+    goal: Goal,
+    args: GoalArgs,
+    stay: bool,
+    attached: Option<Attached>,
+    shot: Shot,
+    quitting: bool,
+}
+
+enum Shot {
+    None,
+    Wanted(PathBuf),
+    /// Waiting for a still screen: generation seen, since when, since when at all.
+    Settling(PathBuf, u64, Instant, Instant),
+    Asked,
+    Done,
+}
+
+/// Works towards `goal` and returns the exit code.
+pub(super) async fn to(goal: Goal, args: GoalArgs, session: SessionHandle) -> u8 {
+    let stay = args.stay || (!args.until_report && !args.json && args.shot.is_none() && at_a_terminal());
+    let mut drive = Drive {
+        session,
+        model: Model::default(),
+        printer: Printer::new(args.json),
+        code: exit_code::GOOD,
+        asked: false,
+        working: false,
+        goal,
+        stay,
+        attached: None,
+        shot: args.shot.as_deref().map_or(Shot::None, |path| Shot::Wanted(absolute(path))),
+        quitting: false,
+        args,
+    };
+    drive.run().await
+}
+
+fn absolute(path: &std::path::Path) -> PathBuf {
+    current_folder().join(path)
+}
+
+impl Drive {
+    async fn run(&mut self) -> u8 {
+        let insert = match (&self.args.path, self.args.builtin) {
+            (_, true) => Command::InsertBuiltin,
+            (Some(path), false) => Command::Insert(absolute(path)),
+            (None, false) => Command::Insert(current_folder()),
+        };
+        self.send(insert).await;
+        let (Ok(mut interrupts), Ok(mut terms)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        else {
+            eprintln!("cartridge: signals cannot be caught on this system");
+            return exit_code::INTERNAL;
+        };
+        let mut tick = tokio::time::interval(Duration::from_millis(50));
+        while !self.model.closed {
+            tokio::select! {
+                told = self.session.events.recv() => {
+                    let Some(told) = told else { break };
+                    self.model.fold(&told);
+                    self.printer.show(&told, &self.model);
+                    self.heard(&told.event).await;
+                }
+                _ = interrupts.recv() => self.interrupted().await,
+                _ = terms.recv() => self.interrupted().await,
+                _ = tick.tick() => self.tick().await,
+            }
+        }
+        drop(self.attached.take());
+        self.printer.finished(self.code);
+        self.code
+    }
+
+    async fn heard(&mut self, event: &Event) {
+        match event {
+            Event::Opened { logs } => self.printer.result("logs", &logs.display().to_string()),
+            Event::CartridgeChanged { .. } if !self.asked => self.ask().await,
+            Event::Refused { .. } => self.end(exit_code::CARTRIDGE).await,
+            Event::ImageBuilt { image, .. } => self.printer.result("image", &image.iso.display().to_string()),
+            Event::GuestStarted { .. } if self.stay => {
+                self.attached = Attached::begin(&self.model.logs, self.session.commands.clone());
+            }
+            Event::GuestReported { matches, .. } => self.reported(*matches).await,
+            Event::ScreenshotTaken { path, uniform } => {
+                self.shot = Shot::Done;
+                self.printer.result("screenshot", &path.display().to_string());
+                if *uniform {
+                    eprintln!("Warning: every pixel of the screenshot has the same colour");
+                }
+                if !self.stay {
+                    self.end(self.code).await;
+                }
+            }
+            Event::Failed { failure } => {
+                if self.code == exit_code::GOOD {
+                    self.code = failure.exit_code;
+                }
+                // A failure of the goal leaves through Ejecting, which ends the run; any other ends it here.
+                if !self.asked || matches!(self.model.state.phase, Phase::Idle) || matches!(self.shot, Shot::Asked) {
+                    self.end(self.code).await;
+                }
+            }
+            Event::StateChanged { state } if state.phase == Phase::Preparing => self.working = true,
+            Event::StateChanged { state } if state.phase == Phase::Idle && self.working => {
+                if state.outcome == Some(Outcome::GuestEnded)
+                    && self.model.guest.as_ref().is_none_or(|guest| guest.report.is_none())
+                {
+                    eprintln!("The guest ended before it had reported");
+                    self.code = self.code.max(exit_code::REPORT);
+                }
+                if state.outcome == Some(Outcome::Cancelled) && self.code == exit_code::GOOD {
+                    self.code = exit_code::CANCELLED;
+                }
+                self.end(self.code).await;
+            }
+            // The deadline passed: it runs, but nobody has heard from it.
+            Event::StateChanged { state }
+                if state.phase == Phase::Running
+                    && !self.stay
+                    && self.model.guest.as_ref().is_none_or(|guest| guest.report.is_none()) =>
+            {
+                self.code = exit_code::REPORT;
+                self.photograph();
+                if matches!(self.shot, Shot::None) {
+                    self.end(self.code).await;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    async fn ask(&mut self) {
+        for pair in std::mem::take(&mut self.args.set) {
+            let Some((key, value)) = pair.split_once('=') else {
+                eprintln!("cartridge: --set wants FIELD=VALUE, for example --set guest.firmware=uefi, not {pair:?}");
+                return self.end(exit_code::USAGE).await;
+            };
+            if !isoprep::FIELDS.iter().any(|field| field.key == key) {
+                let known = isoprep::FIELDS.iter().map(|field| field.key).collect::<Vec<_>>().join(", ");
+                eprintln!("cartridge: there is no field {key:?}. Fields: {known}");
+                return self.end(exit_code::USAGE).await;
+            }
+            self.send(Command::SetField { key: key.trim().into(), value: value.trim().into() }).await;
+        }
+        self.asked = true;
+        self.send(Command::Ask(self.goal)).await;
+    }
+
+    async fn reported(&mut self, matches: Option<bool>) {
+        if matches == Some(false) {
+            eprintln!("The guest found another tree than the one that was injected");
+            self.code = exit_code::REPORT;
+        }
+        self.photograph();
+        if matches!(self.shot, Shot::None) && !self.stay {
+            self.end(self.code).await;
+        }
+    }
+
+    fn photograph(&mut self) {
+        if let Shot::Wanted(path) = std::mem::replace(&mut self.shot, Shot::None) {
+            self.shot = Shot::Settling(path, self.session.screen.generation(), Instant::now(), Instant::now());
+        }
+    }
+
+    async fn tick(&mut self) {
+        if let Some(attached) = &mut self.attached
+            && attached.pump()
+        {
+            self.end(self.code).await;
+        }
+        if let Shot::Settling(path, seen, since, began) = &mut self.shot {
+            let generation = self.session.screen.generation();
+            if generation != *seen {
+                (*seen, *since) = (generation, Instant::now());
+            }
+            if (generation > 0 && since.elapsed() >= STILL) || began.elapsed() >= PATIENCE {
+                let path = path.clone();
+                self.shot = Shot::Asked;
+                if self.session.screen.snapshot().is_none() {
+                    eprintln!("The guest has shown nothing on its screen");
+                    return self.end(exit_code::GUEST).await;
+                }
+                self.send(Command::Screenshot(Some(path))).await;
+            }
+        }
+    }
+
+    async fn interrupted(&mut self) {
+        if self.quitting && self.code == exit_code::CANCELLED {
+            // Asked twice: our children die with us, and the next start cleans what is left.
+            std::process::exit(i32::from(exit_code::CANCELLED));
+        }
+        eprintln!("Cancelling; once more ends at once");
+        self.code = exit_code::CANCELLED;
+        self.end(exit_code::CANCELLED).await;
+    }
+
+    async fn end(&mut self, code: u8) {
+        self.code = code;
+        if !self.quitting {
+            self.quitting = true;
+            self.send(Command::Quit).await;
+        }
+    }
+
+    async fn send(&self, command: Command) {
+        // A driver that is gone closes the events, which ends the loop.
+        let _ = self.session.commands.send(command).await;
+    }
+}

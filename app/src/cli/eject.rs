@@ -1,0 +1,85 @@
+//! `cartridge eject`: remove what dead sessions left, and caches and images when asked.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+
+use super::args::EjectArgs;
+use super::print::{Printer, out};
+use crate::session::failure::exit_code;
+use crate::session::state::{EjectScope, Phase};
+use crate::session::{Command, Event, Model, SessionHandle};
+
+/// Ejects and returns the exit code.
+pub(super) async fn run(args: &EjectArgs, mut session: SessionHandle) -> u8 {
+    let printer = Printer::new(args.json);
+    let mut model = Model::default();
+    let mut code = exit_code::GOOD;
+    let mut asked = false;
+    let first = if args.everything || args.dry_run {
+        Command::SurveyEverything
+    } else {
+        asked = true;
+        Command::Eject(EjectScope::Session)
+    };
+    let _ = session.commands.send(first).await;
+    while let Some(told) = session.events.recv().await {
+        model.fold(&told);
+        printer.show(&told, &model);
+        let next = match &told.event {
+            Event::Surveyed { surveys } => {
+                let mut total = 0;
+                for survey in surveys {
+                    total += survey.bytes;
+                    say(args, &format!("{:>10}  {:>8} files  {}", size(survey.bytes), survey.files, survey.path.display()));
+                }
+                say(args, &format!("{:>10}  in all", size(total)));
+                if args.dry_run {
+                    Some(Command::Quit)
+                } else if args.yes || confirmed() {
+                    asked = true;
+                    Some(Command::Eject(EjectScope::Everything))
+                } else {
+                    eprintln!("Nothing was removed. Say --yes where nobody can be asked.");
+                    code = exit_code::CANCELLED;
+                    Some(Command::Quit)
+                }
+            }
+            Event::Failed { failure } => {
+                code = failure.exit_code;
+                None
+            }
+            Event::StateChanged { state } if asked && state.phase == Phase::Idle => Some(Command::Quit),
+            _ => None,
+        };
+        if let Some(next) = next {
+            let _ = session.commands.send(next).await;
+        }
+    }
+    printer.finished(code);
+    code
+}
+
+fn say(args: &EjectArgs, line: &str) {
+    if !args.json {
+        out(line);
+    }
+}
+
+fn confirmed() -> bool {
+    if !std::io::stdin().is_terminal() {
+        return false;
+    }
+    eprint!("Remove all of this? [y/N] ");
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    let _ = std::io::stdin().lock().read_line(&mut answer);
+    matches!(answer.trim(), "y" | "Y" | "yes")
+}
+
+#[allow(clippy::cast_precision_loss, reason = "for people")]
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.2} GB", bytes as f64 / 1e9),
+    }
+}

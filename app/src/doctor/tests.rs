@@ -1,0 +1,171 @@
+//! The verdicts, on made-up machines, and one look at this one.
+
+use std::path::{Path, PathBuf};
+
+use super::*;
+
+const DEBIAN: &str = "ID=debian\n";
+
+/// A machine that has everything.
+fn good(os_release: &str) -> HostProbe {
+    HostProbe {
+        os_release: os_release.to_owned(),
+        display: true,
+        found: checks().iter().map(|spec| (spec.name.clone(), Some("/there".to_owned()))).collect(),
+        qemu_version: Some("QEMU emulator version 8.2.2 (Debian)".to_owned()),
+        kernel_store: Some(PathBuf::from("/home/a b/kernels")),
+        kvm: Kvm::Allowed,
+        user_namespaces: UserNamespaces { max: Some(1000), unprivileged: Some(1), apparmor: None },
+        cache: (PathBuf::from("/cache"), Some(1 << 40)),
+        runtime: RuntimeDir::Good(PathBuf::from("/run/user/1")),
+        memory_mib: (16000, 8000),
+        cpus: 4,
+        ..HostProbe::default()
+    }
+}
+
+fn without(mut probe: HostProbe, name: &str) -> HostProbe {
+    assert!(probe.found.insert(name.to_owned(), None).is_some(), "no need {name}");
+    probe
+}
+
+fn find(report: &[Check], name: &str) -> Check {
+    report.iter().find(|check| check.name == name).unwrap_or_else(|| panic!("no {name} in {report:?}")).clone()
+}
+
+#[test]
+fn a_good_machine_is_good_and_has_no_fixes() {
+    let report = diagnose(&good(DEBIAN));
+    assert_eq!(worst(&report), Status::Good, "{report:#?}");
+    assert!(report.iter().all(|check| check.fix.is_none() && !check.found.is_empty() && !check.why.is_empty()));
+    assert!(find(&report, "QEMU").found.starts_with("8.2, "));
+    assert_eq!(find(&report, "Window libraries").status, Status::Good);
+    assert!(!report.iter().any(|check| check.name == "Xvfb" || check.name == "Rust"), "a user needs no tests' tools");
+}
+
+#[test]
+fn what_is_missing_comes_with_this_distributions_command() {
+    let fix = |os: &str| find(&diagnose(&without(good(os), "xorriso")), "xorriso").fix;
+    assert_eq!(fix(DEBIAN).as_deref(), Some("sudo apt-get install --no-install-recommends xorriso"));
+    assert_eq!(fix("ID=arch").as_deref(), Some("sudo pacman -S --needed libisoburn"));
+    assert_eq!(fix("ID=fedora").as_deref(), Some("sudo dnf install xorriso"));
+    assert_eq!(fix("ID=nixos"), None);
+    let check = find(&diagnose(&without(good(DEBIAN), "xorriso")), "xorriso");
+    assert_eq!(check.status, Status::Missing);
+    assert!(check.found.contains("the program xorriso"), "{}", check.found);
+}
+
+#[test]
+fn what_can_be_done_without_is_a_warning() {
+    for name in ["UEFI firmware", "Desktop portal", "squashfs tools"] {
+        let report = diagnose(&without(good(DEBIAN), name));
+        assert_eq!((find(&report, name).status, worst(&report)), (Status::Warning, Status::Warning), "{name}");
+    }
+}
+
+#[test]
+fn window_libraries_are_missing_with_a_display_and_a_warning_without() {
+    let mut probe = without(good(DEBIAN), "EGL");
+    let check = find(&diagnose(&probe), "EGL");
+    assert_eq!(check.status, Status::Missing);
+    assert_eq!(check.fix.as_deref(), Some("sudo apt-get install --no-install-recommends libegl1"));
+    probe.display = false;
+    let report = diagnose(&probe);
+    assert_eq!(find(&report, "EGL").status, Status::Warning);
+    assert!(!report.iter().any(|check| check.name == "Window libraries" || check.name == "OpenGL"));
+}
+
+#[test]
+fn a_missing_kernel_is_copied_where_only_root_reads_it_or_else_fetched() {
+    let mut probe = without(good(DEBIAN), "Kernel");
+    assert_eq!(find(&diagnose(&probe), "Kernel").fix, None, "no set-up script to name");
+    probe.setup = Some(PathBuf::from("/usr/share/cartridge/setup"));
+    assert_eq!(find(&diagnose(&probe), "Kernel").fix.as_deref(), Some("/usr/share/cartridge/setup run"));
+    probe.unreadable_kernel = Some("6.8.0-41-generic".to_owned());
+    assert_eq!(
+        find(&diagnose(&probe), "Kernel").fix.as_deref(),
+        Some(
+            "mkdir -p '/home/a b/kernels/6.8.0-41-generic' && sudo cat /boot/vmlinuz-6.8.0-41-generic > \
+             '/home/a b/kernels/6.8.0-41-generic'/vmlinuz && ln -sfn /lib/modules/6.8.0-41-generic \
+             '/home/a b/kernels/6.8.0-41-generic'/modules"
+        )
+    );
+}
+
+#[test]
+fn qemu_is_judged_by_its_version() {
+    let with = |version: Option<&str>| {
+        let mut probe = good(DEBIAN);
+        probe.qemu_version = version.map(str::to_owned);
+        find(&diagnose(&probe), "QEMU")
+    };
+    assert_eq!(with(Some("QEMU emulator version 6.2.0")).status, Status::Good);
+    let old = with(Some("QEMU emulator version 5.2.0 (Debian 1:5.2+dfsg-11)"));
+    assert_eq!(old.status, Status::Warning);
+    assert!(old.found.contains("older than 6.2"), "{}", old.found);
+    for odd in [None, Some(""), Some("QEMU emulator version"), Some("QEMU emulator version x.y")] {
+        let check = with(odd);
+        assert_eq!((check.status, check.fix.as_deref()), (Status::Warning, Some("/there --version")), "{odd:?}");
+    }
+    let gone = find(&diagnose(&without(good(DEBIAN), "QEMU")), "QEMU");
+    assert_eq!(gone.status, Status::Missing);
+}
+
+#[test]
+fn kvm_is_never_missing_and_a_trial_has_the_last_word() {
+    let with = |kvm: Kvm, trial: Option<(bool, &str)>| {
+        let mut probe = good(DEBIAN);
+        (probe.kvm, probe.trial) = (kvm, trial.map(|(works, sentence)| (works, sentence.to_owned())));
+        find(&diagnose(&probe), "KVM")
+    };
+    assert_eq!(with(Kvm::Absent, None).status, Status::Warning);
+    assert!(with(Kvm::Denied, None).fix.unwrap().contains("usermod -aG kvm"));
+    assert_eq!(with(Kvm::Allowed, None).status, Status::Good);
+    assert_eq!(with(Kvm::Allowed, Some((true, "KVM works"))).found, "KVM works");
+    let emulated = with(Kvm::Allowed, Some((false, "KVM is emulated here")));
+    assert_eq!((emulated.status, emulated.found.as_str()), (Status::Warning, "KVM is emulated here"));
+}
+
+#[test]
+fn little_of_something_is_said() {
+    type Change = fn(&mut HostProbe);
+    let cases: [(&str, Status, Change); 9] = [
+        ("Disk space", Status::Warning, |p| p.cache.1 = Some(1 << 30)),
+        ("Disk space", Status::Missing, |p| p.cache.1 = Some(1 << 20)),
+        ("Disk space", Status::Warning, |p| p.cache.1 = None),
+        ("Memory", Status::Warning, |p| p.memory_mib = (2048, 1024)),
+        ("Memory", Status::Missing, |p| p.memory_mib = (512, 100)),
+        ("Processors", Status::Warning, |p| p.cpus = 1),
+        ("Runtime folder", Status::Warning, |p| p.runtime = RuntimeDir::Unset),
+        ("User namespaces", Status::Warning, |p| p.user_namespaces.apparmor = Some(1)),
+        ("User namespaces", Status::Warning, |p| p.user_namespaces.unprivileged = Some(0)),
+    ];
+    for (name, status, change) in cases {
+        let mut probe = good(DEBIAN);
+        change(&mut probe);
+        let check = find(&diagnose(&probe), name);
+        assert_eq!(check.status, status, "{check:?}");
+    }
+    let mut root = good(DEBIAN);
+    (root.root, root.user_namespaces.apparmor) = (true, Some(1));
+    assert_eq!(find(&diagnose(&root), "User namespaces").status, Status::Good, "root is not restricted");
+}
+
+#[test]
+fn this_machine_which_runs_the_tests_lacks_nothing_that_a_run_needs() {
+    let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
+    let data = data.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share"))).unwrap();
+    let probe = HostProbe::gather(&Places::from_environment(&data.join("cartridge"), Path::new("/tmp/cartridge")));
+    let report = diagnose(&probe);
+    let table: Vec<_> = checks().iter().filter(|spec| spec.set == Set::Run).map(|spec| &spec.name).collect();
+    for check in report.iter().filter(|check| table.contains(&&check.name)) {
+        assert_eq!(check.status, Status::Good, "{check:?}");
+    }
+}
+
+#[test]
+fn the_report_is_plain_json() {
+    let json = serde_json::to_value(&diagnose(&good(DEBIAN))[0]).unwrap();
+    assert_eq!(json["status"], "good");
+    assert!(json["fix"].is_null() && json["name"].is_string() && json["found"].is_string() && json["why"].is_string());
+}

@@ -1,0 +1,136 @@
+//! Where everything lives, after the XDG Base Directory Specification: what may be lost (cache), what is kept (state),
+//! what the user owns (data), and what is gone with the login (runtime).
+
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy as _;
+
+/// The directories of this user's Cartridge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paths {
+    /// Results that can be made again: `$XDG_CACHE_HOME/cartridge`.
+    pub cache: PathBuf,
+    /// Logs and records of sessions, recent cartridges: `$XDG_STATE_HOME/cartridge`.
+    pub state: PathBuf,
+    /// Unpacked kernels and the built-in cartridge: `$XDG_DATA_HOME/cartridge`.
+    pub data: PathBuf,
+    /// Settings of the window: `$XDG_CONFIG_HOME/cartridge`.
+    pub config: PathBuf,
+    /// Sockets and locks: `$XDG_RUNTIME_DIR/cartridge`, else `/tmp/cartridge-<uid>`.
+    pub runtime: PathBuf,
+    /// Where screenshots go.
+    pub pictures: PathBuf,
+}
+
+/// The user has no home directory.
+#[derive(Debug, thiserror::Error)]
+#[error("no home directory is known, so there is no place for caches and logs: set HOME to a directory that you own")]
+pub struct NoHome;
+
+impl Paths {
+    /// The directories that the environment asks for.
+    ///
+    /// # Errors
+    /// [`NoHome`] without `HOME` and without a passwd entry.
+    pub fn from_env() -> Result<Self, NoHome> {
+        let xdg = etcetera::base_strategy::Xdg::new().map_err(|_| NoHome)?;
+        let home = xdg.home_dir().to_owned();
+        let uid = rustix::process::getuid().as_raw();
+        let runtime = xdg
+            .runtime_dir()
+            .filter(|dir| dir.is_dir())
+            .map_or_else(|| PathBuf::from(format!("/tmp/cartridge-{uid}")), |dir| dir.join("cartridge"));
+        let pictures = home.join("Pictures");
+        Ok(Self {
+            cache: xdg.cache_dir().join("cartridge"),
+            state: xdg.state_dir().unwrap_or_else(|| home.join(".local/state")).join("cartridge"),
+            data: xdg.data_dir().join("cartridge"),
+            config: xdg.config_dir().join("cartridge"),
+            runtime,
+            pictures: if pictures.is_dir() { pictures } else { home },
+        })
+    }
+
+    /// Results of stages.
+    #[must_use]
+    pub fn stages(&self) -> PathBuf {
+        self.cache.join("stages")
+    }
+
+    /// Images, one directory a cartridge.
+    #[must_use]
+    pub fn images(&self) -> PathBuf {
+        self.cache.join("images")
+    }
+
+    /// The image directory of one cartridge: its name for people, and a hash of its place so that two do not meet.
+    #[must_use]
+    pub fn images_of(&self, name: &str, root: &Path) -> PathBuf {
+        use std::os::unix::ffi::OsStrExt as _;
+        let hash = blake3::hash(root.as_os_str().as_bytes()).to_hex();
+        self.images().join(format!("{name}-{}", &hash[..8]))
+    }
+
+    /// Work directories, one a session.
+    #[must_use]
+    pub fn work(&self) -> PathBuf {
+        self.cache.join("work")
+    }
+
+    /// Logs and records, one directory a session.
+    #[must_use]
+    pub fn sessions(&self) -> PathBuf {
+        self.state.join("sessions")
+    }
+
+    /// All directories that are ours: they are never part of a repository, wherever they lie.
+    #[must_use]
+    pub fn ours(&self) -> Vec<PathBuf> {
+        [&self.cache, &self.state, &self.data, &self.config, &self.runtime].map(Clone::clone).to_vec()
+    }
+
+    /// The directories that must not lie inside a repository, nor a repository inside them, by what they are called.
+    #[must_use]
+    pub fn apart(&self) -> [(&'static str, &Path); 3] {
+        [("cache", &self.cache), ("state", &self.state), ("runtime", &self.runtime)]
+    }
+
+    /// Locks of cartridges in use.
+    #[must_use]
+    pub fn locks(&self) -> PathBuf {
+        self.runtime.join("locks")
+    }
+
+    /// Kernels unpacked for this user, where the host's own cannot be read.
+    #[must_use]
+    pub fn kernels(&self) -> PathBuf {
+        self.data.join("kernels")
+    }
+
+    /// The answer of the accelerator probe.
+    #[must_use]
+    pub fn accelerator(&self) -> PathBuf {
+        self.cache.join("accelerator.json")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_cartridges_of_one_name_have_images_apart() {
+        let paths = Paths {
+            cache: "/c".into(),
+            state: "/s".into(),
+            data: "/d".into(),
+            config: "/f".into(),
+            runtime: "/r".into(),
+            pictures: "/p".into(),
+        };
+        let one = paths.images_of("x", Path::new("/a/x"));
+        assert!(one.to_string_lossy().starts_with("/c/images/x-"));
+        assert_ne!(one, paths.images_of("x", Path::new("/b/x")));
+        assert_eq!(one, paths.images_of("x", Path::new("/a/x")));
+    }
+}

@@ -1,0 +1,78 @@
+//! One session works on one cartridge at a time: a lock file a cartridge, held with flock(2) while a goal is worked
+//! towards. The kernel drops it with the process, so a killed app never keeps a cartridge.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+/// The held lock. Dropping it lets the next session in.
+#[derive(Debug)]
+pub(super) struct CartridgeLock {
+    _file: File,
+}
+
+/// Why the lock could not be had.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LockError {
+    /// Another session has it.
+    #[error("this cartridge is in use by {holder}")]
+    Held {
+        /// "the window with process id 4711".
+        holder: String,
+    },
+    /// The lock file could not be used.
+    #[error("could not lock the cartridge with {file}: {source}")]
+    Io {
+        /// The lock file.
+        file: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Locks the cartridge at `root`; `who` is told to whoever comes second.
+pub(super) fn lock(locks: &Path, root: &Path, who: &str) -> Result<CartridgeLock, LockError> {
+    let path = locks.join(format!("{}.lock", &blake3::hash(root.as_os_str().as_bytes()).to_hex()[..16]));
+    let failed = |source| LockError::Io { file: path.display().to_string(), source };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(locks).map_err(failed)?;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default())
+        .open(&path)
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let _ = file.take(200).read_to_string(&mut holder);
+            let holder = if holder.trim().is_empty() { "another session".into() } else { holder.trim().into() };
+            return Err(LockError::Held { holder });
+        }
+        Err(TryLockError::Error(source)) => return Err(failed(source)),
+    }
+    file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(who.as_bytes())).map_err(failed)?;
+    Ok(CartridgeLock { _file: file })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_is_told_who_is_first_and_gets_in_afterwards() {
+        let dir = tempfile::tempdir().unwrap();
+        let (locks, root) = (dir.path().join("locks"), Path::new("/some/cartridge"));
+        let first = lock(&locks, root, "the first").unwrap();
+        let error = lock(&locks, root, "the second").unwrap_err();
+        assert_eq!(error.to_string(), "this cartridge is in use by the first");
+        assert!(lock(&locks, Path::new("/other"), "x").is_ok());
+        drop(first);
+        assert!(lock(&locks, root, "the second").is_ok());
+    }
+}

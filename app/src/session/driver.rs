@@ -1,0 +1,408 @@
+//! The only task that owns a session's state. It takes commands, answers of jobs and events of the guest, asks the
+//! state machine what they mean, performs its effects, and tells everybody else by events.
+
+mod eject;
+mod guest;
+mod settings;
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use isoprep::{BuildRequest, Cancel, Image, Progress};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinHandle;
+use vmtools::display::{InputEvent, Screen};
+use vmtools::{GuestEvent, GuestHandle};
+
+use super::command::Command;
+use super::event::{EVENT_VERSION, Event, Failure, Level, Told};
+use super::handle::{SessionHandle, Waker};
+use super::inserted::Inserted;
+use super::jobs::{self, Outcome, Prepared};
+use super::logs::{LogHub, Pane};
+use super::recent::Recent;
+use super::record::Record;
+use super::state::{Effect, EjectScope, Goal, Input, Phase, State, step};
+use crate::paths::Paths;
+
+/// How long a guest may take to report before it is called running without having reported.
+const BOOT_DEADLINE: Duration = Duration::from_secs(300);
+/// Between two key strokes of typed text: QEMU's PS/2 queue holds 16 bytes, and a guest under TCG empties it slowly.
+const STROKE: Duration = Duration::from_millis(18);
+
+/// What a session needs from who starts it.
+#[derive(Clone, Debug)]
+pub struct SessionConfig {
+    /// Where everything lives.
+    pub paths: Paths,
+    /// Who runs it, for others to read: "the window", "cartridge up".
+    pub who: String,
+    /// Build afresh: use nothing that an earlier build left in the cache.
+    pub fresh: bool,
+}
+
+/// A session could not begin.
+#[derive(Debug, thiserror::Error)]
+#[error("could not begin a session: {path}: {source}\nThis directory must be writable; XDG_STATE_HOME chooses another")]
+pub struct BeginError {
+    /// The directory that was tried.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: std::io::Error,
+}
+
+/// Begins a session: spawns its driver on the current tokio runtime and returns the front end's end.
+///
+/// # Errors
+/// [`BeginError`] when the session's record cannot be written.
+pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
+    let id = format!("{}-{}", jiff::Zoned::now().strftime("%Y%m%d-%H%M%S"), std::process::id());
+    let who = format!("{} (process {})", config.who, std::process::id());
+    let record = Record::begin(&config.paths, &id, &who)
+        .map_err(|source| BeginError { path: config.paths.sessions().join(&id), source })?;
+    let logs = LogHub::in_dir(record.dir());
+    let (commands, command_queue) = channel(256);
+    let (event_queue, events) = channel(1024);
+    let (screen, wake) = (Arc::new(Screen::new()), Arc::new(Waker::default()));
+    let driver = Driver {
+        recent: Recent::load(&config.paths.state.join("recent.json")),
+        paths: config.paths,
+        fresh: config.fresh,
+        who,
+        id,
+        record,
+        started: Instant::now(),
+        state: State::default(),
+        inserted: None,
+        image: None,
+        prepared: None,
+        cancel: Cancel::new(),
+        job: None,
+        guest: None,
+        guest_events: None,
+        progress: None,
+        build_began: None,
+        boot_deadline: None,
+        typing: VecDeque::new(),
+        works: 0,
+        scope: EjectScope::Session,
+        quitting: false,
+        closed: false,
+        side: channel(16),
+        events: event_queue,
+        logs: Arc::clone(&logs),
+        screen: Arc::clone(&screen),
+        wake: Arc::clone(&wake),
+    };
+    tokio::spawn(driver.run(command_queue));
+    Ok(SessionHandle { commands, events, logs, screen, wake })
+}
+
+struct Driver {
+    paths: Paths,
+    who: String,
+    fresh: bool,
+    id: String,
+    record: Record,
+    recent: Recent,
+    started: Instant,
+    state: State,
+    inserted: Option<Inserted>,
+    image: Option<Image>,
+    prepared: Option<Box<Prepared>>,
+    cancel: Cancel,
+    /// The one job under way. Its answer moves the state machine.
+    job: Option<JoinHandle<Outcome>>,
+    guest: Option<Box<GuestHandle>>,
+    guest_events: Option<Receiver<GuestEvent>>,
+    progress: Option<Receiver<Progress>>,
+    build_began: Option<Instant>,
+    boot_deadline: Option<tokio::time::Instant>,
+    /// Keys still to be typed, one every [`STROKE`].
+    typing: VecDeque<InputEvent>,
+    /// How many work directories this session has made.
+    works: u32,
+    /// What the eject under way removes.
+    scope: EjectScope,
+    quitting: bool,
+    closed: bool,
+    /// Events of work at the side that moves no state: screenshots, checks, surveys, steps of an eject.
+    side: (Sender<Event>, Receiver<Event>),
+    events: Sender<Told>,
+    logs: Arc<LogHub>,
+    screen: Arc<Screen>,
+    wake: Arc<Waker>,
+}
+
+/// What woke the driver.
+enum Wake {
+    Command(Option<Command>),
+    Side(Event),
+    Progress(Option<Progress>),
+    Guest(Option<GuestEvent>),
+    Job(Outcome),
+    Stroke,
+    Deadline,
+}
+
+impl Driver {
+    async fn run(mut self, mut commands: Receiver<Command>) {
+        self.tell(Event::Opened { logs: self.record.dir().to_owned() }).await;
+        self.tell(Event::RecentChanged { recent: self.recent.views() }).await;
+        while !self.closed {
+            match self.next(&mut commands).await {
+                Wake::Command(Some(command)) => self.command(command).await,
+                // The front end is gone: nobody will ask for anything again.
+                Wake::Command(None) => self.quit().await,
+                Wake::Side(event) => self.tell(event).await,
+                Wake::Progress(Some(progress)) => self.tell(Event::BuildProgressed { progress }).await,
+                Wake::Progress(None) => self.progress = None,
+                Wake::Guest(Some(event)) => self.guest_event(event).await,
+                Wake::Guest(None) => self.guest_events = None,
+                Wake::Job(outcome) => self.answer(outcome).await,
+                Wake::Stroke => self.stroke(),
+                Wake::Deadline => self.late().await,
+            }
+        }
+    }
+
+    async fn next(&mut self, commands: &mut Receiver<Command>) -> Wake {
+        let quitting = self.quitting;
+        tokio::select! {
+            command = commands.recv(), if !quitting => Wake::Command(command),
+            Some(event) = self.side.1.recv() => Wake::Side(event),
+            progress = next_of(&mut self.progress) => Wake::Progress(progress),
+            event = next_of(&mut self.guest_events) => Wake::Guest(event),
+            // Progress is told before the answer that follows it.
+            outcome = answer_of(&mut self.job), if self.progress.is_none() => Wake::Job(outcome),
+            () = tokio::time::sleep(STROKE), if !self.typing.is_empty() => Wake::Stroke,
+            () = until(self.boot_deadline) => Wake::Deadline,
+        }
+    }
+
+    async fn command(&mut self, command: Command) {
+        match command {
+            Command::Insert(path) => self.insert(path).await,
+            Command::InsertBuiltin => self.insert_builtin().await,
+            Command::SetField { key, value } => self.set_field(&key, &value).await,
+            Command::Save => self.save().await,
+            Command::Revert => self.revert().await,
+            Command::ForgetRecent(path) => self.forget(path).await,
+            Command::Ask(goal) => {
+                self.refresh().await;
+                self.input(Input::Ask(goal)).await;
+            }
+            Command::Cancel => self.input(Input::Cancel).await,
+            Command::Eject(scope) => self.input(Input::Eject(scope)).await,
+            Command::SurveyEverything => self.survey_everything(),
+            Command::SendSerial(bytes) => self.with_guest(|guest| guest.send_serial(bytes)).await,
+            Command::Input(event) => {
+                if let Some(guest) = &self.guest {
+                    guest.input(event);
+                }
+            }
+            Command::SendCombo(keys) => self.with_guest(|guest| press_together(guest, &keys)).await,
+            Command::TypeText(text) => self.type_text(&text).await,
+            Command::Screenshot(path) => self.screenshot(path).await,
+            Command::ResetGuest => self.with_guest(GuestHandle::reset).await,
+            Command::PressPower => self.with_guest(GuestHandle::power_button).await,
+            Command::Diagnose => self.diagnose(),
+            Command::Quit => self.quit().await,
+        }
+    }
+
+    /// Asks the state machine what an input means, tells the new state, performs the effect.
+    async fn input(&mut self, input: Input) {
+        // An effect that fails at once is an input too: the recursion ends with the state machine's path to Idle.
+        Box::pin(self.take(input)).await;
+    }
+
+    async fn take(&mut self, input: Input) {
+        match step(&self.state, input) {
+            Err(denied) => {
+                let stale = denied == super::state::Denied::Stale;
+                if !stale {
+                    self.tell(Event::Refused { denied, reason: denied.to_string() }).await;
+                }
+            }
+            Ok((state, effect)) => {
+                let moved = state != self.state;
+                self.state = state;
+                if moved {
+                    self.tell(Event::StateChanged { state }).await;
+                }
+                if let Some(effect) = effect {
+                    self.perform(effect).await;
+                }
+                if self.state.phase == Phase::Idle {
+                    self.prepared = None;
+                }
+            }
+        }
+    }
+
+    async fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Prepare(goal) => self.start_prepare(goal).await,
+            Effect::Build => self.start_build().await,
+            Effect::Boot => self.start_guest().await,
+            Effect::Eject(scope) => self.start_eject(scope),
+        }
+    }
+
+    async fn start_prepare(&mut self, goal: Goal) {
+        let Some(recipe) = self.inserted.as_ref().and_then(|i| i.recipe.clone().ok()) else {
+            return self.fail(super::failure::internal("Nothing is inserted", &"the cartridge has errors")).await;
+        };
+        self.cancel = Cancel::new();
+        let (paths, who, cancel) = (self.paths.clone(), self.who.clone(), self.cancel.clone());
+        self.job = Some(tokio::task::spawn_blocking(move || {
+            Outcome::Prepared(jobs::prepare(recipe, goal, &paths, &who, &cancel))
+        }));
+    }
+
+    async fn start_build(&mut self) {
+        let Some(prepared) = &self.prepared else { return };
+        let Some(parts) = prepared.parts.clone() else { return };
+        let recipe = prepared.recipe.clone();
+        let work = match self.make_work() {
+            Ok(work) => work,
+            Err(failure) => return self.fail(failure).await,
+        };
+        let request = BuildRequest {
+            images: self.paths.images_of(&recipe.name, &recipe.root),
+            recipe,
+            parts,
+            init: vmtools::INIT,
+            apart: self.paths.ours(),
+            cache: if self.fresh { work.join("stages") } else { self.paths.stages() },
+            work,
+        };
+        self.build_began = Some(Instant::now());
+        let (told, progress) = channel(64);
+        self.progress = Some(progress);
+        let (cancel, logs) = (self.cancel.clone(), Arc::clone(&self.logs));
+        self.job =
+            Some(tokio::task::spawn_blocking(move || Outcome::Built(jobs::build(&request, &cancel, &logs, &told))));
+    }
+
+    /// Makes this goal's work directory. Its name begins with the session's id, which is how the next start finds it.
+    fn make_work(&mut self) -> Result<PathBuf, Failure> {
+        let failed = |e: &dyn std::fmt::Display| super::failure::internal("No work directory could be made", e);
+        self.works += 1;
+        let name = format!("{}-{}", self.id, self.works);
+        let parent = self.paths.work();
+        for (dir, what) in [(&parent, "work"), (&self.paths.stages(), "stages"), (&self.paths.images(), "images")] {
+            isoprep::ensure_marked(dir, what).map_err(|e| failed(&e))?;
+        }
+        let work = isoprep::WorkDir::create(&parent, &name).map_err(|e| failed(&e))?;
+        Ok(work.path().to_owned())
+    }
+
+    /// A job has answered; `self.job` is already empty.
+    async fn answer(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Prepared(Ok(mut prepared)) => {
+                if !prepared.recovered.is_empty() {
+                    self.tell(Event::Recovered { what: std::mem::take(&mut prepared.recovered) }).await;
+                }
+                for text in std::mem::take(&mut prepared.notices) {
+                    self.tell(Event::Noticed { level: Level::Info, text }).await;
+                }
+                if let Some(choice) = &prepared.accelerator {
+                    self.tell(accelerator_event(choice)).await;
+                }
+                self.prepared = Some(prepared);
+                self.input(Input::Prepared).await;
+            }
+            Outcome::Built(Ok(image)) => {
+                let took_ms = self.build_began.take().map_or(0, |began| millis(began.elapsed()));
+                self.remember_image(&image).await;
+                self.image = Some((*image).clone());
+                self.tell(Event::ImageBuilt { image: *image, took_ms }).await;
+                self.input(Input::Built).await;
+            }
+            Outcome::Started(Ok(guest)) => self.guest_started(guest).await,
+            Outcome::Prepared(Err(failure)) | Outcome::Built(Err(failure)) | Outcome::Started(Err(failure)) => {
+                self.fail(failure).await;
+            }
+            Outcome::Ejected(ejected) => self.ejected(*ejected).await,
+        }
+    }
+
+    async fn fail(&mut self, failure: Failure) {
+        self.tell(Event::Failed { failure }).await;
+        self.input(Input::Failed).await;
+    }
+
+    async fn notice(&mut self, level: Level, text: String) {
+        self.tell(Event::Noticed { level, text }).await;
+    }
+
+    async fn tell(&mut self, event: Event) {
+        if let Some(sentence) = event.sentence() {
+            let at = self.started.elapsed().as_secs_f64();
+            let pane = self.logs.pane(Pane::Session);
+            sentence.lines().for_each(|line| pane.line(&format!("{at:9.3}  {line}")));
+        }
+        let told = Told { v: EVENT_VERSION, at_ms: millis(self.started.elapsed()), event };
+        // A front end that is gone is noticed by its closed command channel.
+        let _ = self.events.send(told).await;
+        self.wake.wake();
+    }
+
+    async fn quit(&mut self) {
+        self.quitting = true;
+        let nothing = self.record.works().is_empty() && self.record.made().runtime.is_none();
+        if self.state.phase == Phase::Idle && nothing {
+            self.tell(Event::Closed).await;
+            self.closed = true;
+        } else if self.state.phase == Phase::Ejecting {
+            if self.state.next.is_some() {
+                self.input(Input::Cancel).await;
+            }
+        } else {
+            self.input(Input::Eject(EjectScope::Session)).await;
+        }
+    }
+}
+
+fn press_together(guest: &GuestHandle, keys: &[u16]) {
+    let key = |scancode: &u16, down: bool| guest.input(InputEvent::Key { scancode: *scancode, down });
+    keys.iter().for_each(|k| key(k, true));
+    keys.iter().rev().for_each(|k| key(k, false));
+}
+
+pub(super) fn accelerator_event(choice: &vmtools::AcceleratorChoice) -> Event {
+    Event::AcceleratorChosen { accelerator: choice.accelerator.to_string(), reason: choice.reason.clone() }
+}
+
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+async fn next_of<T>(queue: &mut Option<Receiver<T>>) -> Option<T> {
+    match queue {
+        Some(queue) => queue.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn answer_of(job: &mut Option<JoinHandle<Outcome>>) -> Outcome {
+    let Some(running) = job else { return std::future::pending().await };
+    let outcome = running.await;
+    *job = None;
+    outcome.unwrap_or_else(|error| {
+        let failure = super::failure::internal("A part of Cartridge stopped unexpectedly; this is a bug", &error);
+        Outcome::Prepared(Err(failure))
+    })
+}
+
+async fn until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

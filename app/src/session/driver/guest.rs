@@ -1,0 +1,163 @@
+//! The guest: start it, listen to it, type into it, photograph it.
+
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::mpsc::channel;
+use vmtools::display::InputEvent;
+use vmtools::{Boot, GuestEvent, GuestHandle, GuestPlan, GuestStatus};
+
+use super::{BOOT_DEADLINE, Driver};
+use crate::session::event::{Event, Failure, Level};
+use crate::session::failure::{exit_code, internal};
+use crate::session::jobs::{self, Outcome};
+use crate::session::logs::Pane;
+use crate::session::state::{Input, Phase};
+
+impl Driver {
+    pub(super) async fn start_guest(&mut self) {
+        let machine = self.prepared.as_ref().and_then(|p| p.machine.clone());
+        let (Some((machine, firmware, qemu)), Some(image)) = (machine, self.image.clone()) else {
+            return self.fail(internal("There is nothing to boot", &"no image, or no machine")).await;
+        };
+        let runtime = self.paths.runtime.join(format!("{}-{}", std::process::id(), self.works));
+        if let Err(failure) = self.make_runtime(&runtime) {
+            return self.fail(failure).await;
+        }
+        self.logs.terminal.clear();
+        let plan = GuestPlan { machine, boot: Boot::Iso(image.iso), runtime, qemu, firmware };
+        let (events, queue) = channel(256);
+        self.guest_events = Some(queue);
+        self.boot_deadline = Some(tokio::time::Instant::now() + BOOT_DEADLINE);
+        let screen = Arc::clone(&self.screen);
+        self.job = Some(tokio::spawn(async move { Outcome::Started(jobs::start(plan, events, screen).await) }));
+    }
+
+    /// Makes the guest's private directory, written down before it is made. `vmtools` checks that it is private.
+    fn make_runtime(&mut self, runtime: &Path) -> Result<(), Failure> {
+        let failed = |e: &dyn std::fmt::Display| internal("No private directory could be made for the guest", e);
+        self.record.note(|made| made.runtime = Some(runtime.to_owned())).map_err(|e| failed(&e))?;
+        let make = |dir: &Path| std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        make(&self.paths.runtime).map_err(|e| failed(&format!("{}: {e}", self.paths.runtime.display())))?;
+        vmtools::RuntimeDir::open(&self.paths.runtime).map_err(|e| failed(&e))?;
+        make(runtime).map_err(|e| failed(&format!("{}: {e}", runtime.display())))
+    }
+
+    pub(super) async fn guest_started(&mut self, guest: Box<GuestHandle>) {
+        let (pid, command) = (guest.pid(), guest.command().to_owned());
+        self.guest = Some(guest);
+        if let Err(error) = self.record.note(|made| made.guest = Some(pid)) {
+            self.notice(Level::Warning, format!("The session's record could not be written: {error}")).await;
+        }
+        self.tell(Event::GuestStarted { pid, command }).await;
+    }
+
+    pub(super) async fn guest_event(&mut self, event: GuestEvent) {
+        match event {
+            GuestEvent::Qemu(bytes) => {
+                self.logs.pane(Pane::Qemu).append(&bytes);
+                self.wake.wake();
+            }
+            GuestEvent::Serial(bytes) => {
+                self.logs.pane(Pane::Serial).append(&bytes);
+                self.logs.terminal.feed(&bytes);
+                self.wake.wake();
+            }
+            GuestEvent::Status(status) => self.tell(Event::GuestChanged { status }).await,
+            GuestEvent::Reported(report) => {
+                let matches = self.image.as_ref().map(|image| image.tree_hash == report.tree);
+                self.tell(Event::GuestReported { report, matches }).await;
+                if self.state.phase == Phase::Booting {
+                    self.boot_deadline = None;
+                    self.input(Input::BootDone).await;
+                }
+            }
+            GuestEvent::Forwarded { name, guest_port, host_port } => {
+                self.tell(Event::PortForwarded { name, guest_port, host_port }).await;
+            }
+            GuestEvent::Ended(end) => {
+                self.boot_deadline = None;
+                self.tell(Event::GuestChanged { status: end.status.clone() }).await;
+                let by_itself = matches!(self.state.phase, Phase::Booting | Phase::Running);
+                if by_itself && let GuestStatus::Crashed { how } = &end.status {
+                    let detail = format!("{how}\n{}", end.qemu_words.trim());
+                    let failure = Failure {
+                        title: "QEMU ended unexpectedly".into(),
+                        detail: detail.trim().to_owned(),
+                        advice: None,
+                        command: Some(end.command),
+                        pane: Some(Pane::Qemu),
+                        exit_code: exit_code::GUEST,
+                    };
+                    return self.fail(failure).await;
+                }
+                self.input(Input::GuestEnded).await;
+            }
+        }
+    }
+
+    /// The guest runs but has not reported.
+    pub(super) async fn late(&mut self) {
+        self.boot_deadline = None;
+        let text = format!(
+            "The guest has not reported for {} s. It may still be booting: look at its screen and its serial line",
+            BOOT_DEADLINE.as_secs()
+        );
+        self.notice(Level::Warning, text).await;
+        self.input(Input::BootDone).await;
+    }
+
+    pub(super) async fn with_guest(&mut self, act: impl FnOnce(&GuestHandle)) {
+        match &self.guest {
+            Some(guest) => act(guest),
+            None => self.notice(Level::Warning, "No guest is running".into()).await,
+        }
+    }
+
+    pub(super) async fn type_text(&mut self, text: &str) {
+        if self.guest.is_none() {
+            return self.notice(Level::Warning, "No guest is running".into()).await;
+        }
+        let (strokes, lost) = vmtools::display::keys_for_text(text);
+        for stroke in strokes {
+            self.typing.extend(stroke.events());
+        }
+        if !lost.is_empty() {
+            let lost: String = lost.into_iter().collect();
+            self.notice(Level::Warning, format!("A US keyboard cannot type: {lost}")).await;
+        }
+    }
+
+    pub(super) fn stroke(&mut self) {
+        match (&self.guest, self.typing.pop_front()) {
+            (Some(guest), Some(event)) => guest.input(event),
+            _ => self.typing.clear(),
+        }
+    }
+
+    pub(super) async fn screenshot(&mut self, path: Option<PathBuf>) {
+        let Some(frame) = self.screen.snapshot() else {
+            return self.notice(Level::Warning, "There is no picture of a guest to save".into()).await;
+        };
+        let name = jiff::Zoned::now().strftime("Cartridge %Y-%m-%d %H-%M-%S.png").to_string();
+        let path = path.unwrap_or_else(|| self.paths.pictures.join(name));
+        let side = self.side.0.clone();
+        tokio::task::spawn_blocking(move || {
+            let event = match frame.save_png(&path) {
+                Ok(()) => Event::ScreenshotTaken { path, uniform: frame.is_uniform() },
+                Err(error) => Event::Failed { failure: internal("The screenshot could not be saved", &error) },
+            };
+            // The session may have ended meanwhile.
+            let _ = side.blocking_send(event);
+        });
+    }
+
+    /// Every key up, nothing more to type.
+    pub(super) fn hands_off(&mut self) {
+        self.typing.clear();
+        if let Some(guest) = &self.guest {
+            guest.input(InputEvent::ReleaseAll);
+        }
+    }
+}

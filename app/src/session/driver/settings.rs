@@ -1,0 +1,177 @@
+//! The inserted cartridge: insert, edit, save, remember; and the image that an earlier build of it left.
+
+use std::path::{Path, PathBuf};
+
+use isoprep::Image;
+
+use super::Driver;
+use crate::session::event::{Event, Failure, Level};
+use crate::session::failure::{exit_code, internal};
+use crate::session::inserted::Inserted;
+use crate::session::state::{Input, Phase};
+
+/// In the image directory of a cartridge: what the last build left.
+const IMAGE_RECORD: &str = "image.json";
+
+impl Driver {
+    pub(super) async fn insert(&mut self, path: PathBuf) {
+        if self.refuse_while_busy().await {
+            return;
+        }
+        let opened = tokio::task::spawn_blocking(move || isoprep::open(&path)).await;
+        match opened {
+            Ok(Ok(file)) => self.inserted(Inserted::new(file, false)).await,
+            Ok(Err(error)) => self.tell_unopened(&error).await,
+            Err(error) => self.tell_unopened(&error).await,
+        }
+    }
+
+    pub(super) async fn insert_builtin(&mut self) {
+        if self.refuse_while_busy().await {
+            return;
+        }
+        let paths = self.paths.clone();
+        let unpacked = tokio::task::spawn_blocking(move || crate::builtin::unpack(&paths)).await;
+        let opened = match unpacked {
+            Ok(Ok(dir)) => isoprep::open(&dir).map_err(|e| e.to_string()),
+            Ok(Err(error)) => Err(format!("{}: {error}", self.paths.data.display())),
+            Err(error) => Err(error.to_string()),
+        };
+        match opened {
+            Ok(file) => self.inserted(Inserted::new(file, true)).await,
+            Err(error) => {
+                let failure = internal("The built-in cartridge could not be unpacked", &error);
+                self.tell(Event::Failed { failure }).await;
+            }
+        }
+    }
+
+    async fn inserted(&mut self, inserted: Inserted) {
+        if let Some(findings) = inserted.recipe.as_ref().err() {
+            let failure = crate::session::failure::of_findings(findings);
+            self.inserted = Some(inserted);
+            self.tell_cartridge().await;
+            return self.tell(Event::Failed { failure }).await;
+        }
+        let (root, name, builtin) = (inserted.root(), inserted.name(), inserted.builtin);
+        self.inserted = Some(inserted);
+        self.tell_cartridge().await;
+        if !builtin {
+            if let Err(error) = self.recent.insert(&root, &name) {
+                self.notice(Level::Warning, format!("The list of recent cartridges could not be saved: {error}")).await;
+            }
+            self.tell(Event::RecentChanged { recent: self.recent.views() }).await;
+        }
+    }
+
+    async fn tell_unopened(&mut self, error: &(dyn std::fmt::Display + Sync)) {
+        let failure = Failure {
+            title: "The cartridge could not be opened".into(),
+            detail: error.to_string(),
+            advice: None,
+            command: None,
+            pane: None,
+            exit_code: exit_code::CARTRIDGE,
+        };
+        self.tell(Event::Failed { failure }).await;
+    }
+
+    pub(super) async fn forget(&mut self, path: PathBuf) {
+        if let Err(error) = self.recent.forget(&path) {
+            self.notice(Level::Warning, format!("The list of recent cartridges could not be saved: {error}")).await;
+        }
+        self.tell(Event::RecentChanged { recent: self.recent.views() }).await;
+    }
+
+    pub(super) async fn set_field(&mut self, key: &str, value: &str) {
+        let Some(inserted) = &mut self.inserted else { return };
+        match isoprep::set_field(&inserted.text, key, value) {
+            Ok(text) => {
+                inserted.edit(text);
+                self.tell_cartridge().await;
+            }
+            Err(error) => {
+                let text = error.to_string();
+                self.tell_cartridge().await;
+                self.notice(Level::Warning, text).await;
+            }
+        }
+    }
+
+    pub(super) async fn save(&mut self) {
+        let Some(inserted) = &mut self.inserted else { return };
+        if inserted.builtin {
+            let text = "The built-in cartridge cannot be changed: copy its folder and open the copy".to_owned();
+            return self.notice(Level::Warning, text).await;
+        }
+        let (file, text) = (inserted.file.file.clone(), inserted.text.clone());
+        match isoprep::save_atomically(&file, &text) {
+            Ok(()) => {
+                inserted.saved();
+                self.tell_cartridge().await;
+                self.notice(Level::Success, format!("Saved {}", file.display())).await;
+            }
+            Err(error) => {
+                let failure = internal(&format!("{} could not be saved; the file is as it was", file.display()), &error);
+                self.tell(Event::Failed { failure }).await;
+            }
+        }
+    }
+
+    pub(super) async fn revert(&mut self) {
+        let Some(inserted) = &mut self.inserted else { return };
+        let text = inserted.file.text.clone();
+        inserted.edit(text);
+        self.tell_cartridge().await;
+    }
+
+    /// The file may have been changed in an editor since: what is built is what it says now.
+    pub(super) async fn refresh(&mut self) {
+        let Some(inserted) = &mut self.inserted else { return };
+        let Ok(text) = std::fs::read_to_string(&inserted.file.file) else { return };
+        if inserted.refresh(text) {
+            self.tell_cartridge().await;
+        }
+    }
+
+    /// Tells the cartridge, and what it means for the state.
+    async fn tell_cartridge(&mut self) {
+        let Some(inserted) = &self.inserted else { return };
+        let valid = inserted.recipe.is_ok();
+        let record = self.paths.images_of(&inserted.name(), &inserted.root()).join(IMAGE_RECORD);
+        let cartridge = inserted.view();
+        if self.state.phase == Phase::Idle {
+            self.image = load_image(&record);
+        }
+        let image = self.image.is_some();
+        self.tell(Event::CartridgeChanged { cartridge }).await;
+        self.input(Input::Inserted { valid, image }).await;
+    }
+
+    /// Writes down what was built, so that a later session can boot it.
+    pub(super) async fn remember_image(&mut self, image: &Image) {
+        let Some(prepared) = &self.prepared else { return };
+        let record = self.paths.images_of(&prepared.recipe.name, &prepared.recipe.root).join(IMAGE_RECORD);
+        let saved = serde_json::to_string_pretty(image)
+            .map_err(std::io::Error::other)
+            .and_then(|text| isoprep::save_atomically(&record, &text));
+        if let Err(error) = saved {
+            let text = format!("The image cannot be booted by a later session: {}: {error}", record.display());
+            self.notice(Level::Warning, text).await;
+        }
+    }
+
+    async fn refuse_while_busy(&mut self) -> bool {
+        let busy = self.state.phase != Phase::Idle;
+        if busy {
+            let denied = crate::session::state::Denied::Busy;
+            self.tell(Event::Refused { denied, reason: denied.to_string() }).await;
+        }
+        busy
+    }
+}
+
+fn load_image(record: &Path) -> Option<Image> {
+    let image: Image = serde_json::from_str(&std::fs::read_to_string(record).ok()?).ok()?;
+    image.iso.is_file().then_some(image)
+}

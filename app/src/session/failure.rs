@@ -1,0 +1,117 @@
+//! From the typed errors of the libraries to what a person is shown, and the exit code of the headless front end.
+
+use isoprep::{BuildError, Finding, MissingParts};
+use vmtools::GuestError;
+
+use super::cartridge_lock::LockError;
+use super::event::Failure;
+use super::logs::Pane;
+
+/// Exit codes of the headless front end. They are part of its interface: `cartridge help` and the man page list them.
+pub mod exit_code {
+    /// All went well.
+    pub const GOOD: u8 = 0;
+    /// Something of ours went wrong.
+    pub const INTERNAL: u8 = 1;
+    /// The command line was wrong.
+    pub const USAGE: u8 = 2;
+    /// The cartridge has errors, or there is none.
+    pub const CARTRIDGE: u8 = 3;
+    /// This host lacks something: see `cartridge doctor`.
+    pub const HOST: u8 = 4;
+    /// The build failed.
+    pub const BUILD: u8 = 5;
+    /// The guest could not be started, or crashed.
+    pub const GUEST: u8 = 6;
+    /// The guest did not report in time, or found another tree than the one injected.
+    pub const REPORT: u8 = 7;
+    /// Another session holds the cartridge.
+    pub const IN_USE: u8 = 8;
+    /// Something could not be removed.
+    pub const EJECT: u8 = 9;
+    /// Cancelled, by the user or by a signal.
+    pub const CANCELLED: u8 = 130;
+}
+
+pub(super) fn of_findings(findings: &[Finding]) -> Failure {
+    let detail = findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    Failure {
+        title: "The cartridge cannot be built as it is".into(),
+        detail,
+        advice: findings.first().map(|f| f.advice.clone()).filter(|a| !a.is_empty()),
+        command: None,
+        pane: None,
+        exit_code: exit_code::CARTRIDGE,
+    }
+}
+
+pub(super) fn of_missing_parts(missing: &MissingParts) -> Failure {
+    Failure {
+        title: "This host lacks something that a build needs".into(),
+        detail: missing.to_string(),
+        advice: Some("Run the checks, each with the command that mends it".into()),
+        command: Some("cartridge doctor".into()),
+        pane: None,
+        exit_code: exit_code::HOST,
+    }
+}
+
+pub(super) fn of_build(error: &BuildError) -> Failure {
+    let (detail, command) = split_command(&error.to_string());
+    let title = error.stage().map_or_else(
+        || "The build could not begin".to_owned(),
+        |stage| format!("The build stopped in stage {}", stage.0),
+    );
+    Failure { title, detail, advice: None, command, pane: Some(Pane::Build), exit_code: exit_code::BUILD }
+}
+
+pub(super) fn of_guest(error: &GuestError) -> Failure {
+    let (detail, command) = split_command(&error.to_string());
+    Failure {
+        title: "The guest could not be started".into(),
+        detail,
+        advice: None,
+        command,
+        pane: Some(Pane::Qemu),
+        exit_code: exit_code::GUEST,
+    }
+}
+
+pub(super) fn of_lock(error: &LockError) -> Failure {
+    Failure {
+        title: "This cartridge is in use".into(),
+        detail: error.to_string(),
+        advice: match error {
+            LockError::Held { .. } => Some("Eject it there, or work on another copy of the repository".into()),
+            LockError::Io { .. } => None,
+        },
+        command: None,
+        pane: None,
+        exit_code: exit_code::IN_USE,
+    }
+}
+
+pub(super) fn internal(title: &str, error: &dyn std::fmt::Display) -> Failure {
+    let (detail, command) = split_command(&error.to_string());
+    Failure { title: title.into(), detail, advice: None, command, pane: Some(Pane::Session), exit_code: exit_code::INTERNAL }
+}
+
+/// Our errors end in "\n  command: …" where a command failed; people get it apart, to be copied.
+fn split_command(text: &str) -> (String, Option<String>) {
+    match text.split_once("\n  command: ") {
+        Some((before, command)) => (before.trim_end().to_owned(), Some(command.trim().to_owned())),
+        None => (text.to_owned(), None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_is_taken_out_of_the_text() {
+        let failure = internal("x", &"xorriso failed (exit code 5)\nno space\n  command: xorriso -as mkisofs");
+        assert_eq!(failure.detail, "xorriso failed (exit code 5)\nno space");
+        assert_eq!(failure.command.as_deref(), Some("xorriso -as mkisofs"));
+    }
+}

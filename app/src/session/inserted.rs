@@ -1,0 +1,106 @@
+//! The inserted cartridge: its file, the text with the user's changes, and what it parses to.
+
+use std::path::{Path, PathBuf};
+
+use isoprep::{CartridgeFile, FIELDS, Finding, Recipe};
+
+use super::event::{CartridgeView, FieldView, FindingView};
+
+/// A cartridge in the console.
+#[derive(Clone, Debug)]
+pub(super) struct Inserted {
+    pub(super) file: CartridgeFile,
+    /// The file's text with the changes that were not saved.
+    pub(super) text: String,
+    pub(super) builtin: bool,
+    pub(super) recipe: Result<Recipe, Vec<Finding>>,
+}
+
+impl Inserted {
+    pub(super) fn new(file: CartridgeFile, builtin: bool) -> Self {
+        let text = file.text.clone();
+        let mut inserted = Self { file, text, builtin, recipe: Err(Vec::new()) };
+        inserted.parse();
+        inserted
+    }
+
+    /// The folder of the cartridge's file.
+    pub(super) fn root(&self) -> PathBuf {
+        self.file.file.parent().unwrap_or_else(|| Path::new("/")).to_owned()
+    }
+
+    pub(super) fn dirty(&self) -> bool {
+        self.text != self.file.text
+    }
+
+    /// Replaces the text with the changes.
+    pub(super) fn edit(&mut self, text: String) {
+        self.text = text;
+        self.parse();
+    }
+
+    /// Takes over what the file says now, unless there are changes of the user's. Says whether anything is new.
+    pub(super) fn refresh(&mut self, on_disk: String) -> bool {
+        if self.dirty() || on_disk == self.file.text {
+            return false;
+        }
+        self.file.text.clone_from(&on_disk);
+        self.edit(on_disk);
+        true
+    }
+
+    /// The text is in the file now.
+    pub(super) fn saved(&mut self) {
+        self.file.text.clone_from(&self.text);
+        self.file.exists = true;
+    }
+
+    pub(super) fn name(&self) -> String {
+        match &self.recipe {
+            Ok(recipe) => recipe.name.clone(),
+            Err(_) => self.root().file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        }
+    }
+
+    pub(super) fn view(&self) -> CartridgeView {
+        let findings = match &self.recipe {
+            Ok(_) => Vec::new(),
+            Err(findings) => findings.iter().map(finding_view).collect(),
+        };
+        CartridgeView {
+            file: self.file.file.clone(),
+            name: self.name(),
+            root: self.root(),
+            into: self.recipe.as_ref().map(|r| r.source.into.to_string_lossy().into_owned()).unwrap_or_default(),
+            exists: self.file.exists,
+            dirty: self.dirty(),
+            builtin: self.builtin,
+            text: self.text.clone(),
+            fields: FIELDS.iter().map(|doc| self.field(doc.key, doc.default, &findings)).collect(),
+            findings,
+        }
+    }
+
+    fn field(&self, key: &str, default: &str, findings: &[FindingView]) -> FieldView {
+        let written = isoprep::get_field(&self.text, key);
+        FieldView {
+            key: key.to_owned(),
+            is_default: written.is_none(),
+            value: written.unwrap_or_else(|| default.to_owned()),
+            error: findings.iter().find(|f| f.key == key).map(|f| f.message.clone()),
+        }
+    }
+
+    fn parse(&mut self) {
+        self.recipe = isoprep::parse(&self.text, &self.root()).map_err(|error| error.findings);
+    }
+}
+
+pub(super) fn finding_view(finding: &Finding) -> FindingView {
+    FindingView {
+        line: finding.line,
+        key: finding.key.clone(),
+        message: finding.message.clone(),
+        advice: finding.advice.clone(),
+    }
+}

@@ -1,0 +1,219 @@
+//! The work behind the phases, each a function from what it needs to what it leaves. Blocking ones run on the blocking
+//! pool; none of them knows the driver's state.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use isoprep::{BuildRequest, Cancel, EjectReport, Finding, HostParts, HostSearch, Image, Progress, Recipe};
+use tokio::sync::mpsc::Sender;
+use vmtools::display::Screen;
+use vmtools::{AcceleratorChoice, FirmwareFiles, GuestEvent, GuestHandle, GuestPlan, Machine};
+
+use super::cartridge_lock::{self, CartridgeLock};
+use super::event::Failure;
+use super::failure;
+use super::logs::{LogHub, Pane};
+use super::record;
+use super::state::Goal;
+use crate::paths::Paths;
+
+/// How often a build's progress is told at most.
+const PROGRESS_EVERY: Duration = Duration::from_millis(50);
+
+/// What a job leaves. Its failure, if it has one, is ready to be shown.
+pub(super) enum Outcome {
+    Prepared(Result<Box<Prepared>, Failure>),
+    Built(Result<Box<Image>, Failure>),
+    Started(Result<Box<GuestHandle>, Failure>),
+    Ejected(Box<Ejected>),
+}
+
+/// Everything that the next phases need.
+pub(super) struct Prepared {
+    pub(super) recipe: Recipe,
+    pub(super) parts: Option<HostParts>,
+    pub(super) machine: Option<(Machine, Option<FirmwareFiles>, PathBuf)>,
+    pub(super) accelerator: Option<AcceleratorChoice>,
+    /// Held until the session is idle again.
+    pub(super) _lock: CartridgeLock,
+    pub(super) recovered: Vec<String>,
+    pub(super) notices: Vec<String>,
+}
+
+/// What an eject did.
+pub(super) struct Ejected {
+    pub(super) report: EjectReport,
+    pub(super) took: Duration,
+    /// What could not be done, in sentences.
+    pub(super) problems: Vec<String>,
+    /// Whether nothing of the session is left.
+    pub(super) clean: bool,
+}
+
+/// Checks the recipe, looks at the host, cleans what dead sessions left, and takes the cartridge's lock.
+pub(super) fn prepare(recipe: Recipe, goal: Goal, paths: &Paths, who: &str, cancel: &Cancel) -> Result<Box<Prepared>, Failure> {
+    let lock = cartridge_lock::lock(&paths.locks(), &recipe.root, who).map_err(|e| failure::of_lock(&e))?;
+    let recovered = record::recover(paths, cancel);
+    let mut notices = Vec::new();
+    let mut parts = None;
+    if goal != Goal::Boot {
+        let mut findings: Vec<Finding> = isoprep::check_places(&recipe, &paths.apart());
+        if findings.is_empty() {
+            findings = isoprep::check(&recipe);
+        }
+        if !findings.is_empty() {
+            return Err(failure::of_findings(&findings));
+        }
+        parts = Some(isoprep::discover(&host_search(paths, &recipe)).map_err(|e| failure::of_missing_parts(&e))?);
+    }
+    let mut accelerator = None;
+    let mut machine = None;
+    if goal != Goal::Build {
+        let choice = vmtools::choose_accelerator(accelerator_wish(&recipe), &paths.accelerator());
+        let wished = machine_of(&recipe, choice.accelerator);
+        let (clamped, told) = vmtools::clamp(wished, &vmtools::host_capacity());
+        notices.extend(told);
+        let firmware = match recipe.guest.firmware {
+            isoprep::Firmware::Bios => None,
+            isoprep::Firmware::Uefi => Some(
+                vmtools::find_firmware(Path::new("/")).map_err(|e| host_failure("There is no UEFI firmware for the guest", &e))?,
+            ),
+        };
+        let qemu = find_qemu().ok_or_else(|| {
+            host_failure(
+                "QEMU is not installed",
+                &"qemu-system-x86_64 was looked for in every directory of PATH and is in none of them",
+            )
+        })?;
+        machine = Some((clamped, firmware, qemu));
+        accelerator = Some(choice);
+    }
+    Ok(Box::new(Prepared { recipe, parts, machine, accelerator, _lock: lock, recovered, notices }))
+}
+
+/// Where parts are looked for on this host.
+pub(crate) fn host_search(paths: &Paths, recipe: &Recipe) -> HostSearch {
+    HostSearch {
+        root: PathBuf::from("/"),
+        kernel_stores: vec![paths.kernels(), PathBuf::from("/usr/share/cartridge/kernels")],
+        kernel: recipe.image.kernel.clone(),
+        path: search_path(),
+    }
+}
+
+fn search_path() -> Vec<PathBuf> {
+    std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default()
+}
+
+fn find_qemu() -> Option<PathBuf> {
+    search_path().into_iter().map(|dir| dir.join("qemu-system-x86_64")).find(|file| {
+        rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
+    })
+}
+
+fn host_failure(title: &str, error: &dyn std::fmt::Display) -> Failure {
+    Failure {
+        title: title.into(),
+        detail: error.to_string(),
+        advice: Some("Run the checks, each with the command that mends it".into()),
+        command: Some("cartridge doctor".into()),
+        pane: None,
+        exit_code: failure::exit_code::HOST,
+    }
+}
+
+fn accelerator_wish(recipe: &Recipe) -> vmtools::AcceleratorWish {
+    match recipe.guest.accelerator {
+        isoprep::AcceleratorWish::Auto => vmtools::AcceleratorWish::Auto,
+        isoprep::AcceleratorWish::Kvm => vmtools::AcceleratorWish::Kvm,
+        isoprep::AcceleratorWish::Tcg => vmtools::AcceleratorWish::Tcg,
+    }
+}
+
+fn machine_of(recipe: &Recipe, accelerator: vmtools::Accelerator) -> Machine {
+    let guest = &recipe.guest;
+    Machine {
+        name: recipe.name.clone(),
+        cpus: guest.cpus,
+        memory_mib: guest.memory_mib,
+        firmware: match guest.firmware {
+            isoprep::Firmware::Bios => vmtools::Firmware::Bios,
+            isoprep::Firmware::Uefi => vmtools::Firmware::Uefi,
+        },
+        gpu: match guest.gpu {
+            isoprep::Gpu::Std => vmtools::Gpu::Std,
+            isoprep::Gpu::Virtio => vmtools::Gpu::Virtio,
+        },
+        medium: match guest.medium {
+            isoprep::Medium::Cd => vmtools::Medium::Cd,
+            isoprep::Medium::Usb => vmtools::Medium::Usb,
+        },
+        disk: None,
+        accelerator,
+        forwards: guest
+            .forward
+            .iter()
+            .map(|f| vmtools::Forward { name: f.name.clone(), guest_port: f.guest_port })
+            .collect(),
+    }
+}
+
+/// Runs the stages. Lines go to the build log at once; the rest is told at most every 50 ms.
+pub(super) fn build(request: &BuildRequest, cancel: &Cancel, logs: &Arc<LogHub>, told: &Sender<Progress>) -> Result<Box<Image>, Failure> {
+    let last = std::sync::Mutex::new(Instant::now());
+    let progress = |progress: Progress| match progress {
+        Progress::Line { stage, text } => logs.pane(Pane::Build).line(&format!("[{}] {text}", stage.0)),
+        Progress::Advanced { .. } => {
+            let mut last = last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if last.elapsed() >= PROGRESS_EVERY {
+                *last = Instant::now();
+                // A full channel means that the front end is behind: it will see the next one.
+                let _ = told.try_send(progress);
+            }
+        }
+        Progress::Planned { .. } | Progress::Started { .. } | Progress::Finished { .. } => {
+            if let Progress::Finished { stage, reused, took } = &progress {
+                let how = if *reused { "unchanged" } else { "done" };
+                logs.pane(Pane::Build).line(&format!("[{}] {how} in {:.2} s", stage.0, took.as_secs_f64()));
+            }
+            let _ = told.blocking_send(progress);
+        }
+    };
+    isoprep::build(request, cancel, &progress).map(Box::new).map_err(|e| failure::of_build(&e))
+}
+
+/// Starts the guest.
+pub(super) async fn start(plan: GuestPlan, events: Sender<GuestEvent>, screen: Arc<Screen>) -> Result<Box<GuestHandle>, Failure> {
+    vmtools::start(plan, events, screen).await.map(Box::new).map_err(|e| failure::of_guest(&e))
+}
+
+/// Removes directories of ours, one after the other, and adds up what was done.
+pub(super) fn remove(dirs: &[PathBuf], runtime: Option<&Path>, cancel: &Cancel, step: &dyn Fn(String)) -> (EjectReport, Vec<String>) {
+    let mut sum = EjectReport { removed: 0, bytes: 0, untouched: Vec::new() };
+    let mut problems = Vec::new();
+    for dir in dirs.iter().filter(|dir| dir.symlink_metadata().is_ok()) {
+        let told = std::cell::Cell::new(Instant::now());
+        let progress = |removed: u64| {
+            if told.get().elapsed() >= Duration::from_millis(200) {
+                told.set(Instant::now());
+                step(format!("Removing {}: {removed} entries", dir.display()));
+            }
+        };
+        match isoprep::eject(dir, cancel, &progress) {
+            Ok(report) => {
+                sum.removed += report.removed;
+                sum.bytes += report.bytes;
+                sum.untouched.extend(report.untouched);
+            }
+            Err(error) => problems.push(format!("{}: {error}", dir.display())),
+        }
+    }
+    if let Some(runtime) = runtime.filter(|dir| dir.symlink_metadata().is_ok()) {
+        match vmtools::RuntimeDir::open(runtime).and_then(vmtools::RuntimeDir::remove) {
+            Ok(()) => sum.removed += 1,
+            Err(error) => problems.push(error.to_string()),
+        }
+    }
+    (sum, problems)
+}

@@ -1,0 +1,265 @@
+//! The record of a session on disk, so that a killed app leaves a state which the next start repairs: what it made is
+//! written down before it is made, and a lock says whether its process lives.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use isoprep::Cancel;
+use rustix::process::{Pid, PidfdFlags, Signal};
+use serde::{Deserialize, Serialize};
+
+use crate::paths::Paths;
+
+/// How many sessions' logs are kept.
+const KEPT: usize = 40;
+const RECORD: &str = "open.json";
+const LOCK: &str = "alive.lock";
+
+/// What a session has made and has to remove, besides its work directories, which are found by their names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Made {
+    /// Its runtime directory.
+    pub runtime: Option<PathBuf>,
+    /// Its guest's process.
+    pub guest: Option<u32>,
+    /// Who runs it: "the window (process 4711)".
+    pub who: String,
+}
+
+/// This session's directory and record. Dropping it marks the session as closed.
+#[derive(Debug)]
+pub(crate) struct Record {
+    dir: PathBuf,
+    work: PathBuf,
+    made: Made,
+    _alive: File,
+}
+
+/// A session whose process lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Living {
+    /// Its id, which is the name of its directory.
+    pub id: String,
+    /// What it has made.
+    pub made: Made,
+}
+
+impl Record {
+    /// Begins a session's record.
+    pub(crate) fn begin(paths: &Paths, id: &str, who: &str) -> io::Result<Self> {
+        let dir = paths.sessions().join(id);
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+        let alive = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(dir.join(LOCK))?;
+        alive.try_lock().map_err(io::Error::from)?;
+        let record = Self { dir, work: paths.work(), made: Made { who: who.to_owned(), ..Made::default() }, _alive: alive };
+        record.save()?;
+        Ok(record)
+    }
+
+    pub(crate) fn made(&self) -> &Made {
+        &self.made
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// This session's work directories.
+    pub(crate) fn works(&self) -> Vec<PathBuf> {
+        works_of(&self.work, &self.dir.file_name().unwrap_or_default().to_string_lossy())
+    }
+
+    /// Changes what was made, and writes it down.
+    pub(crate) fn note(&mut self, change: impl FnOnce(&mut Made)) -> io::Result<()> {
+        change(&mut self.made);
+        self.save()
+    }
+
+    fn save(&self) -> io::Result<()> {
+        let text = serde_json::to_string_pretty(&self.made).map_err(io::Error::other)?;
+        isoprep::save_atomically(&self.dir.join(RECORD), &text)
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        // Kept while something of it is left: the next start will try again.
+        if self.made.runtime.is_none() && self.works().is_empty() {
+            let _ = std::fs::remove_file(self.dir.join(RECORD));
+        }
+    }
+}
+
+/// Sessions whose process lives, newest first.
+pub(crate) fn living(paths: &Paths) -> Vec<Living> {
+    let mut found: Vec<Living> = open_records(paths)
+        .into_iter()
+        .filter(|(dir, _)| is_alive(dir))
+        .map(|(dir, made)| Living { id: dir.file_name().unwrap_or_default().to_string_lossy().into_owned(), made })
+        .collect();
+    found.sort_by(|a, b| b.id.cmp(&a.id));
+    found
+}
+
+/// Ends and removes what dead sessions left. Says what it did, a sentence each; nothing when there was nothing.
+pub(crate) fn recover(paths: &Paths, cancel: &Cancel) -> Vec<String> {
+    let mut said = Vec::new();
+    for (dir, made) in open_records(paths) {
+        let Some(_held) = claim(&dir) else { continue };
+        let id = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if let (Some(pid), Some(runtime)) = (made.guest, &made.runtime)
+            && end_stray(pid, runtime)
+        {
+            said.push(format!("Ended QEMU (process {pid}) that session {id} had left running"));
+        }
+        let mut clean = true;
+        for path in works_of(&paths.work(), &id) {
+            match isoprep::eject(&path, cancel, &|_| {}) {
+                Ok(report) if report.untouched.is_empty() => {
+                    said.push(format!("Removed the work of session {id}, which had been killed: {}", path.display()));
+                }
+                Ok(report) => {
+                    clean = false;
+                    said.extend(
+                        report.untouched.iter().map(|u| format!("Left alone {}: {}", u.path.display(), u.reason)),
+                    );
+                }
+                Err(error) => {
+                    clean = false;
+                    said.push(format!("Could not remove {} of session {id}: {error}", path.display()));
+                }
+            }
+        }
+        if let Some(path) = made.runtime.as_ref().filter(|path| path.symlink_metadata().is_ok()) {
+            match vmtools::RuntimeDir::open(path).and_then(vmtools::RuntimeDir::remove) {
+                Ok(()) => said.push(format!("Removed the sockets of session {id}, which had been killed")),
+                Err(error) => {
+                    clean = false;
+                    said.push(error.to_string());
+                }
+            }
+        }
+        if clean {
+            let _ = std::fs::remove_file(dir.join(RECORD));
+        }
+    }
+    prune(paths);
+    said
+}
+
+/// The work directories of a session: their names begin with its id.
+fn works_of(work: &Path, id: &str) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(work) else { return Vec::new() };
+    let prefix = format!("{id}-");
+    entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with(&prefix)).map(|e| e.path()).collect()
+}
+
+fn open_records(paths: &Paths) -> Vec<(PathBuf, Made)> {
+    let Ok(entries) = std::fs::read_dir(paths.sessions()) else { return Vec::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let text = std::fs::read_to_string(entry.path().join(RECORD)).ok()?;
+            Some((entry.path(), serde_json::from_str(&text).ok()?))
+        })
+        .collect()
+}
+
+fn claim(dir: &Path) -> Option<File> {
+    let lock = OpenOptions::new().write(true).create(true).truncate(false).open(dir.join(LOCK)).ok()?;
+    lock.try_lock().ok()?;
+    Some(lock)
+}
+
+fn is_alive(dir: &Path) -> bool {
+    claim(dir).is_none()
+}
+
+/// Kills a QEMU only if its command line names the dead session's own runtime directory: process ids are used again.
+fn end_stray(pid: u32, runtime: &Path) -> bool {
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
+    let Ok(pidfd) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else { return false };
+    let cmdline = std::fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+    let needle = runtime.as_os_str().as_encoded_bytes();
+    if needle.is_empty() || !cmdline.windows(needle.len()).any(|window| window == needle) {
+        return false;
+    }
+    if rustix::process::pidfd_send_signal(&pidfd, Signal::KILL).is_err() {
+        return false;
+    }
+    let end = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < end && rustix::process::pidfd_send_signal(&pidfd, Signal::CONT).is_ok() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    true
+}
+
+/// Keeps the logs of the newest sessions only. Ids begin with the time, so names sort by age.
+fn prune(paths: &Paths) {
+    let Ok(entries) = std::fs::read_dir(paths.sessions()) else { return };
+    let mut closed: Vec<PathBuf> =
+        entries.flatten().map(|entry| entry.path()).filter(|dir| !dir.join(RECORD).exists()).collect();
+    closed.sort();
+    let over = closed.len().saturating_sub(KEPT);
+    for dir in closed.into_iter().take(over) {
+        if claim(&dir).is_none() {
+            continue;
+        }
+        // Flat by construction: files only, and a file that is not ours keeps the directory.
+        for name in ["build.log", "serial.log", "qemu.log", "session.log", LOCK] {
+            let _ = std::fs::remove_file(dir.join(name));
+        }
+        let _ = std::fs::remove_dir(&dir);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(dir: &Path) -> Paths {
+        Paths {
+            cache: dir.join("cache"),
+            state: dir.join("state"),
+            data: dir.join("data"),
+            config: dir.join("config"),
+            runtime: dir.join("run"),
+            pictures: dir.join("pictures"),
+        }
+    }
+
+    #[test]
+    fn a_living_session_is_left_alone_and_a_dead_one_is_cleaned() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = paths(dir.path());
+        let make = |id: &str| {
+            let record = Record::begin(&paths, id, "the test").unwrap();
+            std::fs::create_dir_all(paths.work()).unwrap();
+            let work = isoprep::WorkDir::create(&paths.work(), id).unwrap();
+            std::fs::write(work.path().join("half"), "x").unwrap();
+            (record, work.path().to_owned())
+        };
+        let (living_record, living_work) = make("1-living");
+        let (dead_record, dead_work) = make("2-dead");
+        // A killed process drops its lock without running our destructor.
+        let Record { _alive, dir: dead_dir, .. } = &dead_record;
+        _alive.unlock().unwrap();
+        assert!(dead_dir.join(RECORD).exists());
+
+        assert_eq!(living(&paths).iter().map(|l| l.id.as_str()).collect::<Vec<_>>(), ["1-living"]);
+        let said = recover(&paths, &Cancel::new());
+        assert!(said.len() == 1 && said[0].contains("2-dead"), "{said:?}");
+        assert!(living_work.exists() && !dead_work.exists());
+        assert!(recover(&paths, &Cancel::new()).is_empty());
+        drop(living_record);
+    }
+
+    #[test]
+    fn a_process_that_is_not_ours_is_never_killed() {
+        let me = std::process::id();
+        assert!(!end_stray(me, Path::new("/no/such/runtime/dir/of/ours")));
+    }
+}

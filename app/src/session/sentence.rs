@@ -1,0 +1,126 @@
+//! Each event as a sentence: what the session's log and the terminal say.
+
+use isoprep::Progress;
+
+use super::event::{Event, Level};
+use super::state::{Goal, Outcome, Phase};
+
+impl Event {
+    /// The event in words; `None` for what is better shown as a bar or a list.
+    #[must_use]
+    pub fn sentence(&self) -> Option<String> {
+        Some(match self {
+            Self::Opened { logs } => format!("Logs of this session: {}", logs.display()),
+            Self::StateChanged { state } => match (state.phase, state.goal, state.outcome) {
+                (Phase::Preparing, Some(goal), _) => format!("Preparing to {}", goal_words(goal)),
+                (Phase::Building, ..) => "Building".into(),
+                (Phase::Booting, ..) => "Booting".into(),
+                (Phase::Running, ..) => "The guest is running".into(),
+                (Phase::Ejecting, _, Some(outcome)) => format!("Ejecting: {}", outcome_words(outcome)),
+                _ => return None,
+            },
+            Self::Refused { reason, .. } => format!("Refused: {reason}"),
+            Self::AcceleratorChosen { accelerator, reason } => format!("Accelerator {accelerator}: {reason}"),
+            Self::BuildProgressed { progress: Progress::Finished { stage, reused, took } } => {
+                let how = if *reused { "unchanged" } else { "done" };
+                format!("Stage {} {how}, {:.2} s", stage.0, took.as_secs_f64())
+            }
+            Self::ImageBuilt { image, took_ms } => format!(
+                "Image {} ({:.1} MB, {} files of the repository, tree {}) in {:.2} s",
+                image.iso.display(),
+                mb(image.bytes),
+                image.files,
+                image.tree_hash,
+                secs(*took_ms)
+            ),
+            Self::GuestStarted { pid, command } => format!("QEMU started as process {pid}: {command}"),
+            Self::GuestChanged { status } => format!("Guest: {status:?}"),
+            Self::GuestReported { report, matches } => {
+                let verdict = match matches {
+                    Some(true) => "the very tree that was injected",
+                    Some(false) => "NOT the tree that was injected",
+                    None => "of an earlier build",
+                };
+                format!(
+                    "The guest reports: {} on Linux {}, firmware {}, accelerator {}, {} files at {}, tree {}: {verdict}",
+                    report.name,
+                    report.kernel,
+                    report.firmware,
+                    report.accelerator,
+                    report.files,
+                    report.path,
+                    report.tree
+                )
+            }
+            Self::PortForwarded { name, guest_port, host_port } => {
+                format!("Forwarded {name}: 127.0.0.1:{host_port} reaches port {guest_port} of the guest")
+            }
+            Self::ScreenshotTaken { path, .. } => format!("Screenshot: {}", path.display()),
+            Self::EjectProgressed { step } => step.clone(),
+            Self::Ejected { report, took_ms } => {
+                if report.removed == 0 && report.untouched.is_empty() {
+                    return Some("Ejected: there was nothing to remove".into());
+                }
+                let mut text = format!(
+                    "Ejected: {} entries ({:.1} MB) removed in {:.2} s",
+                    report.removed,
+                    mb(report.bytes),
+                    secs(*took_ms)
+                );
+                for left in &report.untouched {
+                    text.push_str(&format!("\n  left alone: {} ({})", left.path.display(), left.reason));
+                }
+                text
+            }
+            Self::Recovered { what } => what.join("\n"),
+            Self::Noticed { level, text } => match level {
+                Level::Warning => format!("Warning: {text}"),
+                Level::Info | Level::Success => text.clone(),
+            },
+            Self::Failed { failure } => {
+                let mut text = format!("FAILED: {}\n{}", failure.title, failure.detail);
+                if let Some(advice) = &failure.advice {
+                    text.push_str(&format!("\n  next: {advice}"));
+                }
+                if let Some(command) = &failure.command {
+                    text.push_str(&format!("\n  command: {command}"));
+                }
+                text
+            }
+            Self::CartridgeChanged { .. }
+            | Self::RecentChanged { .. }
+            | Self::BuildProgressed { .. }
+            | Self::Surveyed { .. }
+            | Self::Diagnosed { .. }
+            | Self::Closed => return None,
+        })
+    }
+}
+
+fn goal_words(goal: Goal) -> &'static str {
+    match goal {
+        Goal::Build => "build",
+        Goal::Boot => "boot",
+        Goal::Up => "build and boot",
+    }
+}
+
+fn outcome_words(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Built => "built",
+        Outcome::Ejected => "asked for",
+        Outcome::Cancelled => "cancelled",
+        Outcome::Failed => "something failed",
+        Outcome::GuestEnded => "the guest has ended",
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "for people")]
+fn mb(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+#[allow(clippy::cast_precision_loss, reason = "for people")]
+fn secs(ms: u64) -> f64 {
+    ms as f64 / 1000.0
+}

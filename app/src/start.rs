@@ -1,0 +1,72 @@
+//! From the command line to a front end.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::{self, Cli, Verb};
+use crate::paths::Paths;
+use crate::session::failure::exit_code;
+
+/// Reads the command line and runs what it asks for.
+#[must_use]
+pub fn start() -> ExitCode {
+    let args: Vec<_> = std::env::args_os().collect();
+    // The accelerator probe runs this very program as a child, so that a hanging guest cannot hang us.
+    if let Some(code) = vmtools::probe_main(&args) {
+        return code;
+    }
+    let cli = Cli::parse_from(args);
+    match run(cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("cartridge: {error}");
+            ExitCode::from(exit_code::INTERNAL)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<u8, Box<dyn std::error::Error>> {
+    let paths = Paths::from_env()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let code = match cli.verb() {
+        Some(verb) => runtime.block_on(cli::run(verb, paths))?,
+        None => window(&cli, &runtime, paths)?,
+    };
+    // A stuck blocking task (a read from a dead network file system) must not keep us from ending.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    Ok(code)
+}
+
+fn window(cli: &Cli, runtime: &tokio::runtime::Runtime, paths: Paths) -> Result<u8, Box<dyn std::error::Error>> {
+    let has_display = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|v| std::env::var_os(v).is_some_and(|v| !v.is_empty()));
+    if !has_display || !cfg!(feature = "gui") {
+        let why = if has_display {
+            "This build has no window"
+        } else {
+            "There is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)"
+        };
+        eprintln!("{why}: doing the same without one, as `cartridge up` does.");
+        return Ok(runtime.block_on(cli::run(Verb::headless_default(cli.path.clone()), paths))?);
+    }
+    #[cfg(feature = "gui")]
+    {
+        let _guard = runtime.enter();
+        let who = "the window".to_owned();
+        let session = crate::session::begin(crate::session::SessionConfig { paths, who, fresh: cli.fresh })?;
+        crate::gui::run(session, cli.path.clone().filter(|p| p.as_path() != std::path::Path::new("")), cli.builtin)?;
+    }
+    Ok(exit_code::GOOD)
+}
+
+/// Whether somebody sits at a terminal: then a booted guest stays.
+pub(crate) fn at_a_terminal() -> bool {
+    std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+}
+
+/// The folder to insert when none is named: the current one.
+pub(crate) fn current_folder() -> PathBuf {
+    std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."))
+}

@@ -1,0 +1,177 @@
+//! Bad input gets a clear error, the right exit code, and loses nothing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+
+use support::{Console, Finished, finish};
+
+fn text<'a>(run: &'a Finished, key: &str) -> &'a str {
+    run.failure()[key].as_str().unwrap_or("")
+}
+
+/// A PATH with everything of the host but `without`.
+fn path_without(console: &Console, without: &[&str]) -> std::path::PathBuf {
+    let bin = console.dir("bin");
+    for dir in ["/bin", "/usr/bin", "/usr/sbin", "/usr/local/bin"] {
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            if !without.iter().any(|name| entry.file_name() == *name) {
+                let _ = symlink(entry.path(), bin.join(entry.file_name()));
+            }
+        }
+    }
+    bin
+}
+
+#[test]
+fn without_qemu_it_says_so_and_points_to_the_doctor() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let mut command = console.command(&["up", "--json", repo.to_str().unwrap()]);
+    command.env("PATH", path_without(&console, &["qemu-system-x86_64"]));
+    let run = finish(command);
+    assert_eq!(run.code, 4);
+    assert_eq!(text(&run, "title"), "QEMU is not installed");
+    assert_eq!(text(&run, "command"), "cartridge doctor");
+    console.assert_clean();
+}
+
+#[test]
+fn without_a_tool_of_the_build_it_says_which() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let mut command = console.command(&["build", "--json", repo.to_str().unwrap()]);
+    command.env("PATH", path_without(&console, &["xorriso"]));
+    let run = finish(command);
+    assert_eq!(run.code, 4, "{:#?}", run.events);
+    assert!(text(&run, "detail").contains("xorriso"), "{}", text(&run, "detail"));
+}
+
+#[test]
+fn a_kernel_that_is_not_there_is_named() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let run = console.run(&["build", "--json", "--set", "image.kernel=/no/such/vmlinuz", repo.to_str().unwrap()]);
+    assert_eq!(run.code, 3, "{:#?}", run.events);
+    assert!(text(&run, "detail").contains("/no/such/vmlinuz"), "{}", text(&run, "detail"));
+}
+
+#[test]
+fn qemu_that_dies_at_start_is_quoted() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let bin = path_without(&console, &["qemu-system-x86_64"]);
+    let fake = bin.join("qemu-system-x86_64");
+    fs::write(&fake, "#!/bin/sh\necho 'qemu: could not open the gate' >&2\nexit 1\n").unwrap();
+    fs::set_permissions(&fake, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = console.command(&["up", "--json", repo.to_str().unwrap()]);
+    command.env("PATH", &bin);
+    let run = finish(command);
+    assert_eq!(run.code, 6, "{:#?}", run.events);
+    assert!(text(&run, "detail").contains("could not open the gate"), "{}", text(&run, "detail"));
+    assert!(text(&run, "command").contains("qemu-system-x86_64"));
+    console.assert_clean();
+}
+
+#[test]
+fn repositories_that_cannot_be_built() {
+    let console = Console::new();
+    let missing = console.run(&["build", "--json", "/no/such/repository"]);
+    assert_eq!(missing.code, 3);
+    assert!(text(&missing, "detail").contains("/no/such/repository"));
+
+    let empty = console.dir("empty");
+    let run = console.run(&["build", "--json", empty.to_str().unwrap()]);
+    assert_eq!(run.code, 3, "{:#?}", run.events);
+    assert!(text(&run, "detail").contains("empty"), "{}", text(&run, "detail"));
+
+    let file = console.home.path().join("file");
+    fs::write(&file, "x").unwrap();
+    assert_eq!(console.run(&["build", "--json", file.to_str().unwrap()]).code, 3);
+}
+
+#[test]
+fn cartridges_with_errors_say_line_and_nearest_name() {
+    let cases = [
+        ("[guest]\ncpuz = 3\n", "cartridge.toml:2", "cpus"),
+        ("[guest]\ncpus = 0\n", "cartridge.toml:2", "1"),
+        ("[guest]\ncpus = \"many\"\n", "cartridge.toml:2", "cpus"),
+        ("[guest]\nmemory = \"4 gigs\"\n", "cartridge.toml:2", "4G"),
+        ("[source]\npath = \"../elsewhere\"\n", "cartridge.toml:2", "path"),
+        ("name = \"x\n", "cartridge.toml:1", ""),
+    ];
+    for (toml, place, word) in cases {
+        let console = Console::new();
+        let repo = console.repository("distro");
+        fs::write(repo.join("cartridge.toml"), toml).unwrap();
+        let run = console.run(&["build", "--json", repo.to_str().unwrap()]);
+        assert_eq!(run.code, 3, "{toml}: {:#?}", run.events);
+        let detail = text(&run, "detail");
+        assert!(detail.contains(place) && detail.contains(word), "{toml}: {detail}");
+        assert_eq!(fs::read_to_string(repo.join("cartridge.toml")).unwrap(), toml);
+        console.assert_clean();
+    }
+}
+
+#[test]
+fn a_repository_larger_than_the_guest_is_refused_before_it_is_read() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let big = fs::File::create(repo.join("big")).unwrap();
+    big.set_len(5 << 30).unwrap();
+    let run = console.run(&["build", "--json", repo.to_str().unwrap()]);
+    assert_eq!(run.code, 5, "{:#?}", run.events);
+    assert!(text(&run, "detail").contains("too big"), "{}", text(&run, "detail"));
+    console.assert_clean();
+}
+
+#[test]
+fn a_repository_that_holds_our_own_output_is_refused_until_it_is_excluded() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let build = |set: &str| {
+        let mut command = console.command(&["build", "--json", "--set", set, repo.to_str().unwrap()]);
+        command.env("XDG_CACHE_HOME", repo.join("cache"));
+        finish(command)
+    };
+    for _ in 0..2 {
+        let run = build("source.exclude=");
+        assert_eq!(run.code, 3, "{:#?}", run.events);
+        assert!(text(&run, "detail").contains("cache folder"), "{}", text(&run, "detail"));
+        assert!(text(&run, "advice").contains("/cache"), "{}", text(&run, "advice"));
+    }
+    for reused in [false, true] {
+        let run = build("source.exclude=/cache");
+        let image = &run.event("image_built")["image"];
+        assert_eq!((image["files"].as_u64(), image["reused"].as_bool()), (Some(2), Some(reused)));
+    }
+}
+
+#[test]
+fn wrong_command_lines() {
+    let console = Console::new();
+    assert_eq!(console.run(&["biuld", "--json"]).code, 2);
+    let repo = console.repository("distro");
+    let repo = repo.to_str().unwrap();
+    assert_eq!(console.run(&["build", "--set", "guest.cpus", repo]).code, 2);
+    let unknown = console.run(&["build", "--set", "guest.gpus=1", repo]);
+    assert_eq!(unknown.code, 2);
+    assert!(unknown.stderr.contains("guest.cpus"));
+}
+
+#[test]
+fn kvm_that_opens_and_hangs_is_not_used_and_the_reason_is_told() {
+    if !Path::new("/dev/kvm").exists() {
+        return;
+    }
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let run = console.run(&["up", "--json", "--set", "guest.accelerator=auto", repo.to_str().unwrap()]);
+    assert_eq!(run.code, 0, "whatever was chosen, the guest came up: {:#?}", run.events);
+    let chosen = run.event("accelerator_chosen");
+    assert!(chosen["reason"].as_str().unwrap().len() > 20, "{chosen}");
+    assert_eq!(run.event("guest_reported")["report"]["accelerator"], chosen["accelerator"]);
+}

@@ -1,0 +1,209 @@
+//! Builds an image: runs the engine's stages in order, each only if its result is not there already.
+
+mod error;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use cartridge_treehash::hash_content;
+
+pub use error::BuildError;
+pub(crate) use error::{NAMED, mebibytes, room_for};
+
+use crate::Cancel;
+use crate::cache::{Cache, Entry, atomic};
+use crate::engine;
+use crate::host::HostParts;
+use crate::image::Image;
+use crate::plan::{self, Fingerprints, Key, Planned};
+use crate::progress::{Progress, Reporter, StageName};
+use crate::recipe::Recipe;
+use crate::stage::assemble::{Assembled, assemble};
+use crate::stage::bootloader::{self, Payload};
+use crate::stage::hashing::Fingerprinter;
+use crate::stage::initramfs::Modules;
+use crate::stage::{initramfs, inject, iso};
+
+/// Everything that a build needs.
+#[derive(Clone, Debug)]
+pub struct BuildRequest {
+    /// What to build.
+    pub recipe: Recipe,
+    /// What the host contributes.
+    pub parts: HostParts,
+    /// The static init for the initramfs: an ELF program.
+    pub init: &'static [u8],
+    /// Where results are kept between builds; created when missing.
+    pub cache: PathBuf,
+    /// This session's work directory.
+    pub work: PathBuf,
+    /// Where `<name>.iso` goes; created when missing.
+    pub images: PathBuf,
+    /// More directories of ours: should they lie inside the repository, they are never injected.
+    pub apart: Vec<PathBuf>,
+}
+
+/// Builds the image. Blocks; `progress` is called from several threads and must be quick.
+///
+/// # Errors
+/// [`BuildError`]. The previous image and the cache are intact after each of them; after
+/// [`BuildError::Cancelled`], which comes within two seconds of `cancel`, nothing is left running.
+pub fn build(
+    request: &BuildRequest,
+    cancel: &Cancel,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Image, BuildError> {
+    progress(Progress::Planned { stages: engine::stages(request.recipe.image.engine).to_vec() });
+    let first = engine::ASSEMBLE;
+    for dir in [&request.cache, &request.images] {
+        std::fs::create_dir_all(dir).map_err(BuildError::io(first, "create", dir))?;
+    }
+    let cache = Cache::open(&request.cache).map_err(BuildError::write(first, &request.cache, 0))?;
+    let stages = Stages { request, cancel, progress, cache };
+    let image = stages.micro()?;
+    let cached = [engine::INITRAMFS, engine::INJECT, engine::BOOTLOADER];
+    stages.cache.prune(&cached);
+    Ok(image)
+}
+
+struct Stages<'a> {
+    request: &'a BuildRequest,
+    cancel: &'a Cancel,
+    progress: &'a (dyn Fn(Progress) + Sync),
+    cache: Cache,
+}
+
+impl Stages<'_> {
+    /// Kernel, busybox and the repository in an initramfs.
+    fn micro(&self) -> Result<Image, BuildError> {
+        let (recipe, parts) = (&self.request.recipe, &self.request.parts);
+        let target = self.target()?;
+        let read = self.timed(engine::ASSEMBLE, |reporter| self.read(reporter).map(|read| (read.reused, read)))?;
+        let (files, tree) = read.manifest.summary();
+        let planned = plan::plan(recipe, &read.prints, &tree, &read.extras);
+        let key = |stage: StageName| planned.iter().find(|it| it.stage == stage).map_or(NO_KEY, |it| it.key);
+
+        let base = self.cached(engine::INITRAMFS, &planned, |key, reporter| {
+            initramfs::initramfs(self.request, &read.modules, (&self.cache, key), reporter)
+        })?;
+        let base = base.file(initramfs::ARCHIVE);
+        let repository = self.cached(engine::INJECT, &planned, |key, reporter| {
+            inject::inject(recipe, &read.manifest, &read.extras, (&self.cache, key), reporter)
+        })?;
+        let repository = repository.file(inject::ARCHIVE);
+        let cmdline = plan::cmdline(recipe);
+        let payload = Payload { title: &recipe.name, cmdline: &cmdline, base: &base, inject: &repository };
+        let loader = self.cached(engine::BOOTLOADER, &planned, |key, reporter| {
+            bootloader::bootloader(parts, &payload, (&self.cache, key), reporter)
+        })?;
+        let reused = self.timed(engine::ISO, |reporter| {
+            let key = key(engine::ISO);
+            if iso::is_current(&self.cache, &target, key) {
+                return Ok((true, true));
+            }
+            let (esp, cfg) = (loader.file(bootloader::ESP), loader.file(bootloader::ISOLINUX));
+            let contents = iso::Contents { parts, base: &base, inject: &repository, esp: &esp, isolinux_cfg: &cfg };
+            iso::iso(&contents, &target, (&self.cache, key), reporter).map(|()| (false, false))
+        })?;
+        Ok(Image {
+            bytes: atomic::size(&target).map_err(BuildError::io(engine::ISO, "read", &target))?,
+            iso: target,
+            kernel: parts.kernel.image.clone(),
+            initrds: vec![base, repository],
+            cmdline,
+            kernel_version: parts.kernel.version.clone(),
+            files,
+            tree_hash: tree.to_string(),
+            reused,
+        })
+    }
+
+    /// Looks at everything that goes into the image.
+    fn read(&self, reporter: &Reporter<'_>) -> Result<Read, BuildError> {
+        let Assembled { mut manifest, reused } = assemble(self.request, &self.cache, reporter)?;
+        let in_cache = BuildError::io(reporter.stage, "open the index in", &self.request.cache);
+        let mut prints = Fingerprinter::open(&self.cache, "parts").map_err(in_cache)?;
+        let extras = inject::extras(&self.request.recipe, &mut manifest, &mut prints, reporter)?;
+        let modules = initramfs::modules(&self.request.parts.kernel, &mut prints, reporter)?;
+        let fingerprints = self.fingerprints(&modules, &mut prints, reporter)?;
+        // Losing it costs a second next time, no more.
+        if let Err(e) = prints.save() {
+            reporter.line(format!("warning: the cache cannot remember what was read: {e}"));
+        }
+        Ok(Read { manifest, extras, modules, prints: fingerprints, reused })
+    }
+
+    fn fingerprints(
+        &self,
+        modules: &Modules,
+        prints: &mut Fingerprinter,
+        reporter: &Reporter<'_>,
+    ) -> Result<Fingerprints, BuildError> {
+        let parts = &self.request.parts;
+        let mut of =
+            |path: &PathBuf| prints.of(path).map(|it| it.0).map_err(BuildError::io(reporter.stage, "read", path));
+        let none = NO_KEY.0;
+        Ok(Fingerprints {
+            kernel: of(&parts.kernel.image)?,
+            kernel_version: parts.kernel.version.clone(),
+            modules: modules.hash.unwrap_or(none),
+            init: hash_content(self.request.init).map_or(none, |it| it.0),
+            busybox: of(&parts.busybox)?,
+            bios: [of(&parts.isolinux)?, of(&parts.ldlinux)?, of(&parts.isohdpfx)?],
+            systemd_boot: of(&parts.systemd_boot)?,
+        })
+    }
+
+    fn target(&self) -> Result<PathBuf, BuildError> {
+        let name = &self.request.recipe.name;
+        if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']) || name.len() > 200 {
+            return Err(BuildError::Refused {
+                stage: engine::ASSEMBLE,
+                what: format!("the name {name:?} cannot be a file's name"),
+                advice: "Choose a name without \"/\" that does not begin with a dot.".to_owned(),
+            });
+        }
+        Ok(self.request.images.join(format!("{name}.iso")))
+    }
+
+    /// Runs a stage unless its result is in the cache.
+    fn cached(
+        &self,
+        stage: StageName,
+        planned: &[Planned],
+        make: impl FnOnce(Key, &Reporter<'_>) -> Result<Entry, BuildError>,
+    ) -> Result<Entry, BuildError> {
+        let key = planned.iter().find(|it| it.stage == stage).map_or(NO_KEY, |it| it.key);
+        self.timed(stage, |reporter| match self.cache.find(stage, key) {
+            Some(entry) => Ok((true, entry)),
+            None => make(key, reporter).map(|entry| (false, entry)),
+        })
+    }
+
+    /// Tells that a stage begins and ends. `work` returns whether its result was there already, and the result.
+    fn timed<T>(
+        &self,
+        stage: StageName,
+        work: impl FnOnce(&Reporter<'_>) -> Result<(bool, T), BuildError>,
+    ) -> Result<T, BuildError> {
+        let reporter = Reporter::new(stage, self.cancel, self.progress);
+        reporter.go_on()?;
+        (self.progress)(Progress::Started { stage });
+        let started = Instant::now();
+        let (reused, result) = work(&reporter)?;
+        (self.progress)(Progress::Finished { stage, reused, took: started.elapsed() });
+        Ok(result)
+    }
+}
+
+/// What `assemble` leaves for the stages after it.
+struct Read {
+    manifest: crate::stage::manifest::Manifest,
+    extras: Vec<inject::Extra>,
+    modules: Modules,
+    prints: Fingerprints,
+    reused: bool,
+}
+
+/// Stands for "nothing": no modules, or a stage that the plan does not have.
+const NO_KEY: Key = Key(cartridge_treehash::TreeHash([0; 32]));

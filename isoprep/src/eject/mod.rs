@@ -1,0 +1,98 @@
+//! Work directories, and how they are deleted without touching anything that is not ours.
+//!
+//! Build tools bind-mount precious directories into their work directories, and every ordinary way of deleting a tree
+//! goes through such a mount when it is of the same file system. So [`eject`]:
+//!
+//! 1. refuses what cannot be a work directory: shallow paths, the home directory and what holds it, links, mount points,
+//!    directories of other users, directories without our marker file;
+//! 2. unmounts what is mounted inside, last mount first, never lazily; reads the mount table again, and if anything is
+//!    left deletes **nothing** and names who holds it;
+//! 3. walks by file descriptor with `openat2(2)`, which refuses to cross a mount or follow a link, compares the mount of
+//!    every entry with that of the directory, and deletes with `unlinkat(2)`, which refuses mount points;
+//! 4. deletes the marker last, so that an eject that was cancelled or interrupted can be done again.
+//!
+//! Nobody is signalled: holders are named, and ending them is up to the user.
+
+mod error;
+mod guard;
+mod holders;
+mod level;
+mod marker;
+mod mountinfo;
+mod reasons;
+mod stat;
+mod sweep;
+mod unmount;
+mod work_dir;
+
+use std::path::{Path, PathBuf};
+
+use cartridge_supervise::Cancel;
+use serde::Serialize;
+
+pub use error::{EjectError, Refusal};
+pub use holders::Holder;
+pub use marker::{MARKER, Marker};
+pub use unmount::Remaining;
+pub use work_dir::{WorkDir, ensure_marked};
+
+/// What an eject would delete.
+#[derive(Serialize, Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// The directory, links in its parents resolved.
+    pub path: PathBuf,
+    /// How many entries there are: files, directories, links, all others; the marker and the directory itself included.
+    pub files: u64,
+    /// How much its regular files take on the disk, bytes; those with a second name elsewhere do not count.
+    pub bytes: u64,
+    /// What is mounted inside it; an eject unmounts these first.
+    pub mounts: Vec<PathBuf>,
+}
+
+/// What an eject did.
+#[derive(Serialize, Clone, Debug, PartialEq, Eq)]
+pub struct EjectReport {
+    /// How many entries were deleted: as many as [`Survey::files`] when the directory is gone.
+    pub removed: u64,
+    /// How much space that freed, bytes.
+    pub bytes: u64,
+    /// What was left, and why. Empty when the directory is gone.
+    pub untouched: Vec<Untouched>,
+}
+
+/// Something that an eject left where it was.
+#[derive(Serialize, Clone, Debug, PartialEq, Eq)]
+pub struct Untouched {
+    /// What was left.
+    pub path: PathBuf,
+    /// Why.
+    pub reason: String,
+}
+
+/// Looks what [`eject`] would delete, and whether it may. Changes nothing.
+///
+/// # Errors
+/// [`EjectError::Refused`] for whatever an eject would refuse, [`EjectError::System`] when it cannot be looked at.
+pub fn survey(dir: &Path) -> Result<Survey, EjectError> {
+    let target = guard::admit(dir)?;
+    let mounts = unmount::inside(&target.path)?;
+    let counted = sweep::count(&target)?;
+    Ok(Survey { path: target.path, files: counted.entries, bytes: counted.bytes, mounts })
+}
+
+/// Deletes a work directory of ours, and what is mounted inside is unmounted, not deleted. `progress` is told how many
+/// entries are gone, after every 1024 entries or 50 ms, and once at the end.
+///
+/// # Errors
+/// - [`EjectError::Refused`]: it is not a directory of ours, or must never be deleted. Nothing was touched.
+/// - [`EjectError::StillMounted`]: a mount inside could not be unmounted; it says who holds it. Nothing was deleted.
+/// - [`EjectError::Cancelled`]: `cancel` was set; calling again goes on.
+/// - [`EjectError::System`]: the system refused something that the rest depends on.
+pub fn eject(dir: &Path, cancel: &Cancel, progress: &dyn Fn(u64)) -> Result<EjectReport, EjectError> {
+    let target = guard::admit(dir)?;
+    target.marker.lock(&target.path)?;
+    unmount::all(&target.path, cancel)?;
+    let report = sweep::remove(&target, cancel, progress)?;
+    progress(report.removed);
+    Ok(report)
+}

@@ -1,0 +1,129 @@
+//! The mount table, `/proc/self/mountinfo` (proc(5)), read from a string of bytes.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+/// One line of the mount table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mount {
+    /// Its id; used again after it is unmounted.
+    pub id: u64,
+    /// Where it is mounted, as this process sees it.
+    pub point: PathBuf,
+    /// The file system: "ext4", "tmpfs".
+    pub kind: String,
+    /// What is mounted: a device, or a directory of it for a bind mount.
+    pub source: String,
+}
+
+/// Why a mount table could not be read: the number of the line, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct BadLine(pub usize);
+
+/// Reads a mount table. A line that cannot be read makes the whole table unusable: it might be the one that counts.
+pub(super) fn parse(table: &[u8]) -> Result<Vec<Mount>, BadLine> {
+    let lines = table.split(|&byte| byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty());
+    lines.map(|(index, line)| mount(line).ok_or(BadLine(index + 1))).collect()
+}
+
+/// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`
+fn mount(line: &[u8]) -> Option<Mount> {
+    let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
+    let id = std::str::from_utf8(words.first()?).ok()?.parse().ok()?;
+    let point = path(words.get(4)?)?;
+    let dash = words.iter().skip(6).position(|word| *word == b"-")? + 6;
+    let kind = String::from_utf8_lossy(words.get(dash + 1)?).into_owned();
+    let device = String::from_utf8_lossy(words.get(dash + 2)?);
+    let root = String::from_utf8_lossy(words.get(3)?);
+    let source = if root == "/" { device.into_owned() } else { format!("{device}[{root}]") };
+    Some(Mount { id, point, kind, source })
+}
+
+/// A path with the kernel's escapes undone: space, tab, newline and backslash are `\` and three octal digits.
+fn path(word: &[u8]) -> Option<PathBuf> {
+    let mut bytes = Vec::with_capacity(word.len());
+    let mut rest = word;
+    while let Some((&first, after)) = rest.split_first() {
+        if first != b'\\' {
+            bytes.push(first);
+            rest = after;
+            continue;
+        }
+        let (digits, after) = after.split_at_checked(3)?;
+        let digits = std::str::from_utf8(digits).ok()?;
+        bytes.push(u8::from_str_radix(digits, 8).ok()?);
+        rest = after;
+    }
+    let path = PathBuf::from(OsString::from_vec(bytes));
+    path.is_absolute().then_some(path)
+}
+
+/// The mounts strictly inside `dir`, in the order of the table.
+pub(super) fn inside<'a>(mounts: &'a [Mount], dir: &Path) -> Vec<&'a Mount> {
+    mounts.iter().filter(|mount| mount.point != dir && mount.point.starts_with(dir)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_of_the_manual_and_escapes_are_read() {
+        let table = b"36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue\n\
+            40 35 0:5 / /a\\040b\\012c\\134d\\011e rw shared:3 master:2 - tmpfs tmpfs rw\n\
+            41 35 0:5 / /plain\xff rw - tmpfs tmpfs rw\n";
+        let mounts = parse(table).unwrap();
+        assert_eq!(mounts[0].point, Path::new("/mnt2"));
+        assert_eq!(
+            (mounts[0].id, mounts[0].kind.as_str(), mounts[0].source.as_str()),
+            (36, "ext3", "/dev/root[/mnt1]")
+        );
+        assert_eq!(mounts[1].point, Path::new("/a b\nc\\d\te"));
+        assert_eq!(mounts[1].source, "tmpfs");
+        assert_eq!(mounts[2].point, PathBuf::from(OsString::from_vec(b"/plain\xff".to_vec())));
+    }
+
+    #[test]
+    fn a_table_that_cannot_be_read_is_refused_as_a_whole() {
+        let good = "36 35 98:0 / /mnt2 rw - ext3 /dev/root rw\n";
+        for bad in [
+            "garbage",
+            "x 35 98:0 / /m rw - ext3 d rw",
+            "36 35 98:0 / /m\\04 rw - ext3 d rw",
+            "36 35 98:0 / m rw - e d rw",
+            "36 35 98:0 / /m\\999 rw - e d rw",
+            "36 35 98:0 / /m rw ext3 d rw",
+        ] {
+            assert_eq!(parse(format!("{good}{bad}\n").as_bytes()), Err(BadLine(2)), "{bad}");
+        }
+        assert_eq!(parse(b""), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn inside_means_below_by_components() {
+        let mount = |point: &str| Mount { id: 1, point: point.into(), kind: String::new(), source: String::new() };
+        let mounts = ["/w", "/w/a", "/wx", "/", "/w/a/b"].map(mount);
+        let points: Vec<_> = inside(&mounts, Path::new("/w")).into_iter().map(|m| m.point.clone()).collect();
+        assert_eq!(points, [Path::new("/w/a"), Path::new("/w/a/b")]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(table: Vec<u8>) {
+            let _ = parse(&table);
+        }
+
+        #[test]
+        fn every_path_that_the_kernel_writes_reads_back(name in proptest::collection::vec(1_u8..=255, 1..40)) {
+            let name: Vec<u8> = name.into_iter().filter(|byte| *byte != b'/').collect();
+            let mut escaped = Vec::new();
+            for &byte in &name {
+                if b" \t\n\\".contains(&byte) { escaped.extend(format!("\\{byte:03o}").bytes()); } else { escaped.push(byte); }
+            }
+            let line = [b"1 2 0:1 / /".as_slice(), &escaped, b" rw - tmpfs none rw\n"].concat();
+            let want = PathBuf::from(OsString::from_vec([b"/".as_slice(), &name].concat()));
+            proptest::prop_assert_eq!(&parse(&line).unwrap()[0].point, &want);
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Engines: each is a list of stages. What a stage does lies in `stage/`; what it depends on, in `plan`.
+
+use crate::progress::StageName;
+use crate::recipe::EngineKind;
+
+/// Reads the repository: what is there, and its hash.
+pub const ASSEMBLE: StageName = StageName("assemble");
+/// Makes the base initramfs: init, busybox, modules.
+pub const INITRAMFS: StageName = StageName("initramfs");
+/// Packs the repository as a second initramfs.
+pub const INJECT: StageName = StageName("inject");
+/// Makes the EFI system partition and the BIOS loader's configuration.
+pub const BOOTLOADER: StageName = StageName("bootloader");
+/// Masters the hybrid ISO.
+pub const ISO: StageName = StageName("iso");
+
+/// The stages of an engine, in order.
+#[must_use]
+pub fn stages(engine: EngineKind) -> &'static [StageName] {
+    match engine {
+        EngineKind::Micro => &[ASSEMBLE, INITRAMFS, INJECT, BOOTLOADER, ISO],
+    }
+}

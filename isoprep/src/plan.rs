@@ -1,0 +1,129 @@
+//! Recipe and fingerprints in, stages with input hashes out: pure, so that what is built again, and why, can be tested.
+//!
+//! A stage's key covers everything that its result depends on: its own format, its inputs' content, and the keys of the
+//! stages before it. Same key, same result, bit by bit.
+
+use std::path::Path;
+
+use cartridge_treehash::TreeHash;
+
+use crate::engine;
+use crate::progress::StageName;
+use crate::recipe::Recipe;
+use crate::stage::inject::Extra;
+
+/// What the kernel is told besides the recipe's own words. `no_timer_check`: without it a few boots in a hundred panic
+/// under emulation with load; `panic=-1`: a dead guest ends instead of standing still.
+const CMDLINE: &str = "console=tty0 console=ttyS0,115200 no_timer_check panic=-1";
+
+/// To be raised when a stage writes something else for the same inputs.
+const FORMATS: [(StageName, u32); 4] =
+    [(engine::INITRAMFS, 1), (engine::INJECT, 1), (engine::BOOTLOADER, 1), (engine::ISO, 1)];
+
+/// The hash of everything that a stage's result depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key(pub TreeHash);
+
+/// A stage and its input hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// Which stage.
+    pub stage: StageName,
+    /// The hash of its inputs.
+    pub key: Key,
+}
+
+/// Content hashes of all that comes from the host.
+#[derive(Clone, Debug)]
+pub struct Fingerprints {
+    /// The kernel image.
+    pub kernel: TreeHash,
+    /// The kernel's release.
+    pub kernel_version: String,
+    /// The modules that go along, as one hash.
+    pub modules: TreeHash,
+    /// The static init.
+    pub init: TreeHash,
+    /// busybox.
+    pub busybox: TreeHash,
+    /// isolinux.bin, ldlinux.c32 and isohdpfx.bin, in this order.
+    pub bios: [TreeHash; 3],
+    /// systemd-boot.
+    pub systemd_boot: TreeHash,
+}
+
+/// The kernel's command line for `recipe`.
+#[must_use]
+pub fn cmdline(recipe: &Recipe) -> String {
+    format!("{CMDLINE} {}", recipe.image.cmdline.trim()).trim_end().to_owned()
+}
+
+/// The stages after `assemble`, whose result is `tree` and `extras`.
+#[must_use]
+pub fn plan(recipe: &Recipe, from: &Fingerprints, tree: &TreeHash, extras: &[Extra]) -> Vec<Planned> {
+    let initramfs = KeyHasher::new(engine::INITRAMFS)
+        .hash(&from.init)
+        .hash(&from.busybox)
+        .hash(&from.modules)
+        .bytes(from.kernel_version.as_bytes())
+        .finish();
+    let mut inject = KeyHasher::new(engine::INJECT)
+        .bytes(recipe.name.as_bytes())
+        .path(&recipe.source.into)
+        .hash(tree)
+        .number(extras.len() as u64);
+    for extra in extras {
+        inject = inject.path(&extra.to).number(u64::from(extra.mode)).hash(&extra.content);
+    }
+    for (key, value) in &recipe.image.env {
+        inject = inject.bytes(key.as_bytes()).bytes(value.as_bytes());
+    }
+    let inject = inject.finish();
+    let bootloader = KeyHasher::new(engine::BOOTLOADER)
+        .hash(&from.kernel)
+        .hash(&from.systemd_boot)
+        .hash(&initramfs.0)
+        .hash(&inject.0)
+        .bytes(recipe.name.as_bytes())
+        .bytes(cmdline(recipe).as_bytes())
+        .finish();
+    let mut iso = KeyHasher::new(engine::ISO).hash(&bootloader.0);
+    for part in &from.bios {
+        iso = iso.hash(part);
+    }
+    let keys = [initramfs, inject, bootloader, iso.finish()];
+    let stages = [engine::INITRAMFS, engine::INJECT, engine::BOOTLOADER, engine::ISO];
+    stages.into_iter().zip(keys).map(|(stage, key)| Planned { stage, key }).collect()
+}
+
+/// Hashes fields so that no two lists of fields look alike: each has its length before it.
+struct KeyHasher(blake3::Hasher);
+
+impl KeyHasher {
+    fn new(stage: StageName) -> Self {
+        let format = FORMATS.iter().find(|(name, _)| *name == stage).map_or(0, |(_, format)| *format);
+        Self(blake3::Hasher::new()).bytes(stage.0.as_bytes()).number(u64::from(format))
+    }
+
+    fn bytes(mut self, bytes: &[u8]) -> Self {
+        self.0.update(&(bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+        self
+    }
+
+    fn number(self, number: u64) -> Self {
+        self.bytes(&number.to_le_bytes())
+    }
+
+    fn hash(self, hash: &TreeHash) -> Self {
+        self.bytes(&hash.0)
+    }
+
+    fn path(self, path: &Path) -> Self {
+        self.bytes(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()))
+    }
+
+    fn finish(self) -> Key {
+        Key(TreeHash(*self.0.finalize().as_bytes()))
+    }
+}

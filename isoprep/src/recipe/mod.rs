@@ -1,0 +1,32 @@
+//! `cartridge.toml`: what it may say ([`FIELDS`]), reading it ([`parse()`]), looking whether the disk agrees ([`check()`]),
+//! opening or proposing one ([`open()`]), and changing single fields without touching the user's comments ([`set_field`]).
+//!
+//! Only [`check()`], [`open()`] and [`save_atomically`] touch the disk. All findings are reported, never just the first.
+
+mod check;
+mod document;
+mod fields;
+mod finding;
+mod model;
+mod open;
+mod parse;
+mod propose;
+mod reader;
+mod save;
+mod splice;
+mod values;
+mod walker;
+
+pub use check::{check, check_places};
+pub use document::{EditError, get_field, set_field};
+pub use fields::{FIELDS, FieldDoc, FieldKind, field};
+pub use finding::{Finding, RecipeError, locate};
+pub use model::{
+    AcceleratorWish, EngineKind, Firmware, Forward, Gpu, GuestSettings, ImageSettings, Medium, Recipe, Source,
+};
+pub use open::{CartridgeFile, FILE_NAME, OpenError, open};
+pub use parse::parse;
+pub use propose::propose;
+pub use save::save_atomically;
+pub use values::{format_size, parse_size, safe_name};
+pub use walker::source_walker;

@@ -1,0 +1,127 @@
+//! The parsed recipe: every field has a value, every path is absolute.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+/// What a `cartridge.toml` asks for, with all defaults filled in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Recipe {
+    /// The cartridge's name: 1 to 63 letters, digits, `.`, `_`, `-`, starting with a letter or digit.
+    pub name: String,
+    /// The folder of `cartridge.toml`, absolute.
+    pub root: PathBuf,
+    /// What is injected.
+    pub source: Source,
+    /// What is built.
+    pub image: ImageSettings,
+    /// The machine that runs it.
+    pub guest: GuestSettings,
+}
+
+/// The repository that is injected. We only read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Source {
+    /// The folder on the host, absolute.
+    pub path: PathBuf,
+    /// Where the guest finds it, absolute in the guest.
+    pub into: PathBuf,
+    /// What is left out besides `.git` and what git ignores: patterns as in `.gitignore`, relative to `path`.
+    pub exclude: Vec<String>,
+}
+
+/// How the image is made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ImageSettings {
+    /// Which engine makes it.
+    pub engine: EngineKind,
+    /// A kernel image to use instead of the best one found on the host, absolute.
+    pub kernel: Option<PathBuf>,
+    /// Words appended to the kernel's command line.
+    pub cmdline: String,
+    /// Single files to add: path in the guest to path on the host, both absolute.
+    pub files: BTreeMap<PathBuf, PathBuf>,
+    /// Environment variables for the guest's shell.
+    pub env: BTreeMap<String, String>,
+}
+
+/// What makes the image. This version knows one engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineKind {
+    /// A kernel of the host, busybox and our own init: small, quick, without a distribution.
+    Micro,
+}
+
+/// The machine that the guest gets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GuestSettings {
+    /// Virtual processors, 1 to 255.
+    pub cpus: u32,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+    /// Which firmware boots it.
+    pub firmware: Firmware,
+    /// Which graphics card it has.
+    pub gpu: Gpu,
+    /// What the image is presented as.
+    pub medium: Medium,
+    /// Size of an empty disk to install to, bytes; `None` for no disk.
+    pub disk_bytes: Option<u64>,
+    /// Which accelerator is wished for.
+    pub accelerator: AcceleratorWish,
+    /// Guest ports to be reached from the host.
+    pub forward: Vec<Forward>,
+}
+
+/// The guest's firmware.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Firmware {
+    /// `SeaBIOS`.
+    Bios,
+    /// OVMF.
+    Uefi,
+}
+
+/// The guest's graphics card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Gpu {
+    /// The plain VGA card that everything has a driver for.
+    Std,
+    /// virtio-vga: can be resized, needs a driver in the guest.
+    Virtio,
+}
+
+/// What the image is presented to the guest as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Medium {
+    /// A CD-ROM.
+    Cd,
+    /// A USB stick.
+    Usb,
+}
+
+/// Which accelerator the recipe wishes for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AcceleratorWish {
+    /// The fastest that was found to work.
+    Auto,
+    /// Hardware virtualisation.
+    Kvm,
+    /// QEMU's own translator: slow, works everywhere.
+    Tcg,
+}
+
+/// A guest port to be reached from the host. The host's port is chosen when the guest starts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Forward {
+    /// What the user calls it: "ssh".
+    pub name: String,
+    /// The port in the guest, 1 to 65535.
+    pub guest_port: u16,
+}

@@ -1,0 +1,148 @@
+//! First stage: what is in the repository, and its hash. Only reads; an unchanged file is not even read.
+
+use std::fs::Metadata;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::build::{BuildError, BuildRequest, mebibytes};
+use crate::cache::Cache;
+use crate::cache::stat_index::{Look, StatIndex};
+use crate::progress::Reporter;
+use crate::stage::cpio;
+use crate::stage::hashing::{Todo, hash_all};
+use crate::stage::manifest::{Entry, Manifest};
+use crate::stage::walk::walk;
+
+/// Memory that the guest needs besides the repository, MiB: kernel, base system and some room to work.
+const GUEST_NEEDS_MIB: u64 = 256;
+
+/// What the repository is made of.
+pub(crate) struct Assembled {
+    pub(crate) manifest: Manifest,
+    /// Whether no file had to be read.
+    pub(crate) reused: bool,
+}
+
+pub(crate) fn assemble(
+    request: &BuildRequest,
+    cache: &Cache,
+    reporter: &Reporter<'_>,
+) -> Result<Assembled, BuildError> {
+    let stage = reporter.stage;
+    let began = SystemTime::now();
+    let source = &request.recipe.source.path;
+    let root = source.canonicalize().map_err(BuildError::io(stage, "open the repository", source))?;
+    let ours = [&request.images, &request.work, &request.cache];
+    let ours: Vec<PathBuf> = ours.into_iter().chain(&request.apart).filter_map(|dir| dir.canonicalize().ok()).collect();
+    let walked = walk(&root, &request.recipe.source.exclude, &ours, reporter)?;
+    let mut sorted = Sorted { unreadable: walked.unreadable, ..Sorted::default() };
+    for (path, meta) in walked.entries {
+        sorted.take(&root, path, &meta, reporter);
+    }
+    refuse_unreadable(reporter, sorted.unreadable)?;
+    sorted.files.sort_by(|a, b| a.full.cmp(&b.full));
+    refuse_too_big(request.recipe.guest.memory_mib, &sorted.files, reporter)?;
+
+    let room = cache.room("index").map_err(BuildError::io(stage, "open the cache", &request.cache))?;
+    let index_file = room.join(blake3::hash(root.as_os_str().as_encoded_bytes()).to_hex().as_str());
+    let index = StatIndex::load(&index_file);
+    let hashed = hash_all(&sorted.files, &index, reporter)?;
+    refuse_unreadable(
+        reporter,
+        hashed.unreadable.iter().map(|(at, why)| (relative(&root, at), why.clone())).collect(),
+    )?;
+    if hashed.read > 0 || index.len() != sorted.files.len() {
+        let looks = sorted.files.iter().zip(&hashed.hashes).map(|(it, hash)| (it.full.as_path(), it.look, *hash));
+        StatIndex::save(&index_file, began, looks).map_err(BuildError::write(stage, &index_file, 0))?;
+    }
+    let mut manifest = sorted.manifest;
+    for (file, content) in sorted.files.into_iter().zip(hashed.hashes) {
+        let path = relative(&root, &file.full);
+        manifest.insert(&path, Entry::File { mode: file.mode, size: file.size, content, from: file.full });
+    }
+    Ok(Assembled { manifest, reused: hashed.read == 0 })
+}
+
+/// What was walked, by kind.
+#[derive(Default)]
+struct Sorted {
+    manifest: Manifest,
+    files: Vec<Todo>,
+    unreadable: Vec<(PathBuf, String)>,
+}
+
+impl Sorted {
+    fn take(&mut self, root: &Path, path: PathBuf, meta: &Metadata, reporter: &Reporter<'_>) {
+        let (kind, mode) = (meta.file_type(), meta.mode() & 0o7777);
+        let full = root.join(&path);
+        if kind.is_dir() {
+            self.manifest.insert(&path, Entry::Dir { mode });
+        } else if kind.is_file() {
+            self.files.push(Todo { full, look: Look::of(meta), size: meta.len(), mode });
+        } else if kind.is_symlink() {
+            match std::fs::read_link(&full) {
+                Ok(target) => self.manifest.insert(&path, Entry::Symlink { target: target.into_os_string() }),
+                Err(e) => self.unreadable.push((path, e.to_string())),
+            }
+        } else {
+            let what = if kind.is_socket() {
+                "socket"
+            } else if kind.is_fifo() {
+                "pipe"
+            } else {
+                "device"
+            };
+            reporter.line(format!("left out: {} is a {what}, which cannot be injected", path.display()));
+        }
+    }
+}
+
+fn relative(root: &Path, full: &Path) -> PathBuf {
+    full.strip_prefix(root).unwrap_or(full).to_path_buf()
+}
+
+fn refuse_unreadable(reporter: &Reporter<'_>, mut entries: Vec<(PathBuf, String)>) -> Result<(), BuildError> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    entries.sort();
+    let total = entries.len();
+    entries.truncate(crate::build::NAMED);
+    Err(BuildError::Unreadable { stage: reporter.stage, entries, total })
+}
+
+/// The guest holds the archive and the unpacked files at once while it boots, hence twice.
+fn refuse_too_big(memory_mib: u64, files: &[Todo], reporter: &Reporter<'_>) -> Result<(), BuildError> {
+    let stage = reporter.stage;
+    let bytes: u64 = files.iter().map(|file| file.size).sum();
+    let largest = files.iter().max_by_key(|file| file.size);
+    let named = largest
+        .map_or_else(String::new, |it| format!("; the largest file is {} ({})", it.full.display(), mebibytes(it.size)));
+    if bytes.saturating_add(files.len() as u64 * 512) > cpio::LARGEST {
+        return Err(BuildError::TooBig {
+            stage,
+            why: format!(
+                "{} in {} files, and an image holds at most 4096 MiB of it{named}",
+                mebibytes(bytes),
+                files.len()
+            ),
+            advice: "Name what the guest does not need under source.exclude.".to_owned(),
+        });
+    }
+    let needed = bytes.saturating_mul(2).div_ceil(1 << 20) + GUEST_NEEDS_MIB;
+    if needed > memory_mib {
+        return Err(BuildError::TooBig {
+            stage,
+            why: format!(
+                "{} in {} files needs {needed} MiB of guest memory, and the guest has {memory_mib} MiB{named}",
+                mebibytes(bytes),
+                files.len()
+            ),
+            advice: format!(
+                "Set guest.memory to \"{needed}M\" or more, or name what the guest does not need under source.exclude."
+            ),
+        });
+    }
+    Ok(())
+}

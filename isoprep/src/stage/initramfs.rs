@@ -1,0 +1,170 @@
+//! Second stage: the base initramfs. Init, busybox with its applets, and the kernel's modules, unpacked so that the guest
+//! has nothing to decompress. Depends on no repository, so it is made once for a kernel.
+
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Component, Path};
+
+use cartridge_supervise::{CommandLine, run};
+use cartridge_treehash::TreeHash;
+
+use crate::build::{BuildError, BuildRequest, room_for};
+use crate::cache::{Cache, Entry};
+use crate::host::Kernel;
+use crate::plan::Key;
+use crate::progress::{Reporter, Unit};
+use crate::stage::cpio::Cpio;
+use crate::stage::hashing::Fingerprinter;
+use crate::stage::modules::{ModuleTree, alias_for, unpacked};
+use crate::stage::{modules_wanted, skeleton};
+
+/// The archive's name in the cache entry.
+pub(crate) const ARCHIVE: &str = "base.cpio";
+/// No kernel module is larger, unpacked, bytes.
+const LARGEST_MODULE: u64 = 256 << 20;
+/// Room to ask for before writing, bytes: seen are 8 to 16 MiB.
+const NEEDED: u64 = 64 << 20;
+
+/// The modules that go along with a kernel.
+#[derive(Default)]
+pub(crate) struct Modules {
+    tree: ModuleTree,
+    boot: Vec<String>,
+    all: Vec<String>,
+    alias: String,
+    /// One hash over the paths and contents of them all.
+    pub(crate) hash: Option<TreeHash>,
+}
+
+/// Finds the modules for `kernel`, and their fingerprint.
+pub(crate) fn modules(
+    kernel: &Kernel,
+    prints: &mut Fingerprinter,
+    reporter: &Reporter<'_>,
+) -> Result<Modules, BuildError> {
+    let Some(root) = &kernel.modules else {
+        return Ok(Modules::default());
+    };
+    let stage = reporter.stage;
+    let read = |name: &str| std::fs::read_to_string(root.join(name));
+    let dep = read("modules.dep").map_err(BuildError::io(stage, "read", &root.join("modules.dep")))?;
+    // The other lists are refinements: a kernel without softdeps or built-ins has empty ones.
+    let [builtin, softdep, alias] =
+        ["modules.builtin", "modules.softdep", "modules.alias"].map(|it| read(it).unwrap_or_default());
+    let tree = ModuleTree::parse(&dep, &builtin, &softdep);
+    let boot = tree.closure(modules_wanted::AT_BOOT);
+    let all = tree.closure(&[modules_wanted::AT_BOOT, modules_wanted::AT_HAND].concat());
+    let alias = alias_for(&alias, &all);
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(boot.join("\n").as_bytes()).update(alias.as_bytes()).update(builtin.as_bytes());
+    for path in &all {
+        reporter.go_on()?;
+        let full = root.join(path);
+        let (hash, _) = prints.of(&full).map_err(BuildError::io(stage, "read the kernel module", &full))?;
+        hasher.update(path.as_bytes()).update(&hash.0);
+    }
+    let hash = Some(TreeHash(*hasher.finalize().as_bytes()));
+    Ok(Modules { tree, boot, all, alias, hash })
+}
+
+/// Writes the archive.
+pub(crate) fn initramfs(
+    request: &BuildRequest,
+    modules: &Modules,
+    (cache, key): (&Cache, Key),
+    reporter: &Reporter<'_>,
+) -> Result<Entry, BuildError> {
+    let stage = reporter.stage;
+    let applets = applets(&request.parts.busybox, reporter)?;
+    let draft = cache.draft(stage, key).map_err(BuildError::write(stage, &request.cache, NEEDED))?;
+    let target = draft.file(ARCHIVE);
+    room_for(stage, target.parent().unwrap_or(&target), NEEDED)?;
+    let failed = |e: io::Error| BuildError::write(stage, &target, NEEDED)(e);
+    let busybox = std::fs::read(&request.parts.busybox);
+    let busybox = busybox.map_err(BuildError::io(stage, "read", &request.parts.busybox))?;
+    let file = std::fs::File::create(&target).map_err(failed)?;
+    let mut cpio = Cpio::new(BufWriter::new(file));
+    system(&mut cpio, request.init, &busybox, &applets).map_err(failed)?;
+    if let Some(root) = &request.parts.kernel.modules {
+        let version = Path::new("/lib/modules").join(&request.parts.kernel.version);
+        lists(&mut cpio, &version, modules).map_err(failed)?;
+        let mut made = std::collections::BTreeSet::new();
+        for (done, path) in modules.all.iter().enumerate() {
+            reporter.go_on()?;
+            reporter.advanced(done as u64, Some(modules.all.len() as u64), Unit::Files);
+            let full = root.join(path);
+            let bytes = decompressed(&full).map_err(BuildError::io(stage, "unpack the kernel module", &full))?;
+            let to = version.join(unpacked(path));
+            let mut above: Vec<&Path> = to.ancestors().skip(1).take_while(|it| *it != version).collect();
+            above.reverse();
+            for dir in above {
+                if made.insert(dir.to_path_buf()) {
+                    cpio.dir(dir, 0o755).map_err(failed)?;
+                }
+            }
+            cpio.bytes(&to, 0o644, &bytes).map_err(failed)?;
+        }
+    } else {
+        reporter.line("warning: this kernel comes without modules: the guest has only the drivers built into it");
+    }
+    cpio.finish().map_err(failed)?;
+    draft.commit().map_err(failed)
+}
+
+fn system<W: Write>(cpio: &mut Cpio<W>, init: &[u8], busybox: &[u8], applets: &[String]) -> io::Result<()> {
+    for (path, mode) in skeleton::FOLDERS {
+        cpio.dir(Path::new(path), *mode)?;
+    }
+    for (path, mode, major, minor) in skeleton::DEVICES {
+        cpio.device(Path::new(path), *mode, *major, *minor)?;
+    }
+    for (path, target) in skeleton::LINKS {
+        cpio.symlink(Path::new(path), target.as_bytes())?;
+    }
+    for (path, mode, text) in skeleton::FILES {
+        cpio.bytes(Path::new(path), *mode, text.as_bytes())?;
+    }
+    cpio.bytes(Path::new("/init"), 0o755, init)?;
+    cpio.bytes(Path::new("/bin/busybox"), 0o755, busybox)?;
+    applets.iter().try_for_each(|applet| cpio.symlink(&Path::new("/").join(applet), b"/bin/busybox"))
+}
+
+fn lists<W: Write>(cpio: &mut Cpio<W>, version: &Path, modules: &Modules) -> io::Result<()> {
+    let boot: String = modules.boot.iter().map(|path| format!("{}\n", unpacked(path))).collect();
+    cpio.bytes(Path::new("/etc/cartridge/modules.load"), 0o644, boot.as_bytes())?;
+    cpio.dir(version, 0o755)?;
+    cpio.bytes(&version.join("modules.dep"), 0o644, modules.tree.dep_for(&modules.all).as_bytes())?;
+    cpio.bytes(&version.join("modules.alias"), 0o644, modules.alias.as_bytes())
+}
+
+/// Asks busybox for its applets: paths such as `bin/ls`, sorted.
+fn applets(busybox: &Path, reporter: &Reporter<'_>) -> Result<Vec<String>, BuildError> {
+    let line = CommandLine::new(busybox).arg("--list-full");
+    let output = run(&line, reporter.cancel, |_, _| ()).map_err(BuildError::tool(reporter.stage))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let known =
+        |path: &&str| skeleton::FOLDERS.iter().any(|(dir, _)| Path::new(path).parent() == Some(Path::new(&dir[1..])));
+    let plain = |path: &&str| Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+    // /init is ours, and a second one in the path would only mislead.
+    let own = |path: &&str| !matches!(*path, "sbin/init" | "linuxrc" | "bin/busybox" | "init");
+    let mut applets: Vec<String> = text.lines().filter(known).filter(plain).filter(own).map(str::to_owned).collect();
+    applets.sort();
+    applets.dedup();
+    Ok(applets)
+}
+
+/// A module's content, whatever it is packed with; the bytes tell, not the name.
+fn decompressed(path: &Path) -> io::Result<Vec<u8>> {
+    let packed = std::fs::read(path)?;
+    let mut bytes = Vec::new();
+    let reader: Box<dyn Read> = match packed.as_slice() {
+        [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(&packed[..])),
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Box::new(liblzma::read::XzDecoder::new_multi_decoder(&packed[..])),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::Decoder::new(&packed[..])?),
+        _ => return Ok(packed),
+    };
+    reader.take(LARGEST_MODULE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST_MODULE {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "larger than any kernel module"));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,15 @@
+//! The stages, one file each. A stage reads its inputs, writes one cache entry, and tells how far it is.
+
+pub(crate) mod assemble;
+pub(crate) mod bootloader;
+pub(crate) mod cpio;
+pub(crate) mod esp;
+pub(crate) mod hashing;
+pub(crate) mod initramfs;
+pub mod inject;
+pub(crate) mod iso;
+pub(crate) mod manifest;
+pub(crate) mod modules;
+pub(crate) mod modules_wanted;
+pub(crate) mod skeleton;
+pub(crate) mod walk;

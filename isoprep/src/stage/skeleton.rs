@@ -1,0 +1,74 @@
+//! The fixed part of the base initramfs: folders, device nodes and a few lines of configuration.
+
+/// Folders with their permission bits, parents first.
+pub(crate) const FOLDERS: &[(&str, u32)] = &[
+    ("/bin", 0o755),
+    ("/dev", 0o755),
+    ("/etc", 0o755),
+    ("/etc/cartridge", 0o755),
+    ("/etc/profile.d", 0o755),
+    ("/home", 0o755),
+    ("/lib", 0o755),
+    ("/lib/modules", 0o755),
+    ("/mnt", 0o755),
+    ("/opt", 0o755),
+    ("/proc", 0o555),
+    ("/root", 0o700),
+    ("/run", 0o755),
+    ("/sbin", 0o755),
+    ("/sys", 0o555),
+    ("/tmp", 0o1777),
+    ("/usr", 0o755),
+    ("/usr/bin", 0o755),
+    ("/usr/sbin", 0o755),
+    ("/usr/local", 0o755),
+    ("/usr/local/bin", 0o755),
+    ("/usr/local/sbin", 0o755),
+    ("/usr/share", 0o755),
+    ("/usr/share/udhcpc", 0o755),
+    ("/var", 0o755),
+    ("/var/log", 0o755),
+    ("/var/tmp", 0o1777),
+];
+
+/// What the kernel opens before anything is mounted: path, mode, major, minor (`Documentation/admin-guide/devices.txt`).
+pub(crate) const DEVICES: &[(&str, u32, u32, u32)] =
+    &[("/dev/console", 0o600, 5, 1), ("/dev/null", 0o666, 1, 3), ("/dev/kmsg", 0o644, 1, 11)];
+
+/// Links that programs expect.
+pub(crate) const LINKS: &[(&str, &str)] = &[("/etc/mtab", "/proc/self/mounts"), ("/var/run", "/run")];
+
+/// Text files: path, mode, content.
+pub(crate) const FILES: &[(&str, u32, &str)] = &[
+    ("/etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"),
+    ("/etc/group", 0o644, "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n"),
+    ("/etc/shells", 0o644, "/bin/sh\n"),
+    ("/etc/hosts", 0o644, "127.0.0.1 localhost\n::1 localhost\n"),
+    ("/etc/nsswitch.conf", 0o644, "passwd: files\ngroup: files\nhosts: files dns\n"),
+    ("/etc/profile", 0o644, PROFILE),
+    ("/usr/share/udhcpc/default.script", 0o755, DHCP),
+];
+
+const PROFILE: &str = "\
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export HOME=${HOME:-/root} PAGER=less
+alias ll='ls -l'
+for file in /etc/profile.d/*.sh; do
+\t[ -r \"$file\" ] && . \"$file\"
+done
+unset file
+";
+
+/// What busybox `udhcpc` runs when it has a lease.
+const DHCP: &str = "\
+#!/bin/sh
+case \"$1\" in
+deconfig) ip addr flush dev \"$interface\"; ip link set \"$interface\" up ;;
+bound | renew)
+\tip addr replace \"$ip/${mask:-24}\" dev \"$interface\"
+\t[ -n \"$router\" ] && ip route replace default via \"${router%% *}\"
+\t: > /etc/resolv.conf
+\tfor server in $dns; do echo \"nameserver $server\" >> /etc/resolv.conf; done
+\t;;
+esac
+";

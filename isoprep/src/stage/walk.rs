@@ -1,0 +1,107 @@
+//! Walks a repository as git would see it: what git ignores stays out, and so do `.git`, the recipe's own patterns, and
+//! the places that we write to.
+
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use ignore::{DirEntry, WalkBuilder, WalkState};
+
+use crate::build::BuildError;
+use crate::progress::{Reporter, Unit};
+
+/// What the walk found, unsorted.
+#[derive(Default)]
+pub(crate) struct Walked {
+    /// Paths relative to the repository.
+    pub(crate) entries: Vec<(PathBuf, Metadata)>,
+    /// Entries that could not be read.
+    pub(crate) unreadable: Vec<(PathBuf, String)>,
+}
+
+/// Walks `root`, which must be a canonical path. `ours` are canonical directories to pass over.
+pub(crate) fn walk(
+    root: &Path,
+    exclude: &[String],
+    ours: &[PathBuf],
+    reporter: &Reporter<'_>,
+) -> Result<Walked, BuildError> {
+    let excluded = patterns(root, exclude, reporter)?;
+    let ours = ours.to_vec();
+    let keep = move |entry: &DirEntry| {
+        let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
+        entry.depth() == 0
+            || !(entry.file_name() == ".git"
+                || excluded.matched(entry.path(), is_dir).is_ignore()
+                || (is_dir && ours.iter().any(|dir| dir == entry.path())))
+    };
+    let mut builder = WalkBuilder::new(root);
+    builder
+        .standard_filters(false)
+        .git_ignore(true)
+        .git_exclude(true)
+        // Outside a checkout the ignore files above the folder are somebody else's.
+        .parents(root.ancestors().any(|dir| dir.join(".git").exists()))
+        .require_git(false)
+        .follow_links(false)
+        .filter_entry(keep);
+    let found = Mutex::new(Walked::default());
+    builder.build_parallel().run(|| {
+        let found = &found;
+        Box::new(move |entry| {
+            if reporter.cancel.is_cancelled() {
+                return WalkState::Quit;
+            }
+            let looked = entry.map_err(|e| blame(root, &e)).and_then(|entry| look(root, &entry));
+            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+            match looked {
+                Ok(Some(entry)) => found.entries.push(entry),
+                Ok(None) => {}
+                Err(entry) => found.unreadable.push(entry),
+            }
+            let done = found.entries.len() as u64;
+            drop(found);
+            reporter.advanced(done, None, Unit::Files);
+            WalkState::Continue
+        })
+    });
+    reporter.go_on()?;
+    Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn look(root: &Path, entry: &DirEntry) -> Result<Option<(PathBuf, Metadata)>, (PathBuf, String)> {
+    if entry.depth() == 0 {
+        return Ok(None);
+    }
+    let path = entry.path().strip_prefix(root).unwrap_or(entry.path()).to_path_buf();
+    match entry.path().symlink_metadata() {
+        Ok(meta) => Ok(Some((path, meta))),
+        Err(e) => Err((path, e.to_string())),
+    }
+}
+
+/// The path that a walking error is about, and what the system said.
+fn blame(root: &Path, error: &ignore::Error) -> (PathBuf, String) {
+    match error {
+        ignore::Error::WithPath { path, err } => {
+            (path.strip_prefix(root).unwrap_or(path).to_path_buf(), blame(root, err).1)
+        }
+        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => blame(root, err),
+        ignore::Error::Io(e) => (PathBuf::from("."), e.to_string()),
+        other => (PathBuf::from("."), other.to_string()),
+    }
+}
+
+fn patterns(root: &Path, exclude: &[String], reporter: &Reporter<'_>) -> Result<Gitignore, BuildError> {
+    let mut builder = GitignoreBuilder::new(root);
+    let refused = |e: ignore::Error| BuildError::Refused {
+        stage: reporter.stage,
+        what: format!("source.exclude is not a list of git patterns: {e}"),
+        advice: "Write it like lines of a .gitignore, for example \"build/\" or \"*.iso\".".to_owned(),
+    };
+    for pattern in exclude {
+        builder.add_line(None, pattern).map_err(refused)?;
+    }
+    builder.build().map_err(refused)
+}

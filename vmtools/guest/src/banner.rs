@@ -1,0 +1,148 @@
+//! What the guest says when it is up: a banner for people on both consoles, one line for the host on the serial line.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::accelerator;
+use crate::console::Console;
+use crate::guest_file::Guest;
+use crate::repository::Found;
+
+/// How the host finds the report in the serial stream.
+const MARK: &str = "CARTRIDGE-REPORT";
+
+/// What the host is told, version 1.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    v: u32,
+    name: String,
+    kernel: String,
+    firmware: &'static str,
+    accelerator: &'static str,
+    files: u64,
+    tree: String,
+    path: String,
+}
+
+impl Report {
+    /// Looks around; what cannot be told becomes a note.
+    pub(crate) fn gather(guest: &Guest, found: Found, notes: &mut Vec<String>) -> Self {
+        let (files, tree) = match found {
+            Ok(summary) => (summary.files, summary.hash.to_string()),
+            Err(why) => {
+                notes.push(format!("the repository cannot be read: {why}"));
+                (0, String::new())
+            }
+        };
+        Self {
+            v: 1,
+            name: guest.name.clone(),
+            kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+            firmware: if Path::new("/sys/firmware/efi").exists() { "uefi" } else { "bios" },
+            accelerator: accelerator::detect(),
+            files,
+            tree,
+            path: guest.into.display().to_string(),
+        }
+    }
+
+    fn line(&self) -> String {
+        // A struct of words and numbers always serialises.
+        format!("{MARK} {}\r\n", serde_json::to_string(self).unwrap_or_default())
+    }
+
+    fn human(&self, notes: &[String]) -> String {
+        let rule = format!("\x1b[2m  {}\x1b[0m\r\n", "─".repeat(74));
+        let mut text = format!("\r\n  \x1b[1;34mCARTRIDGE\x1b[0m   \x1b[1m{}\x1b[0m\r\n{rule}", clean(&self.name));
+        let accelerator = match self.accelerator {
+            "tcg" => "TCG (emulated, expect patience)".to_owned(),
+            "kvm" => "KVM".to_owned(),
+            other => other.to_owned(),
+        };
+        let firmware = if self.firmware == "uefi" { "UEFI" } else { "BIOS" };
+        let files = format!("{} in {}", self.files, clean(&self.path));
+        let rows = [
+            ("kernel", &*self.kernel),
+            ("firmware", firmware),
+            ("accelerator", &accelerator),
+            ("files", &files),
+            ("tree", &self.tree),
+        ];
+        for (label, value) in rows {
+            text.push_str(&format!("  \x1b[2m{label:<12}\x1b[0m{value}\r\n"));
+        }
+        for note in notes {
+            text.push_str(&format!("  \x1b[33mnote\x1b[0m        {}\r\n", clean(note)));
+        }
+        text.push_str(&rule);
+        text.push_str("  You are root, in the repository. \x1b[1mpoweroff\x1b[0m ends the guest.\r\n\r\n");
+        text
+    }
+}
+
+/// Greets on both consoles and reports on the serial line.
+pub(crate) fn show(report: &Report, notes: &[String]) {
+    let human = report.human(notes);
+    // The screen starts clean; on the serial line what the kernel said stays above.
+    Console::screen().write(&format!("\x1b[H\x1b[2J{human}"));
+    Console::serial().write(&format!("\r\n{human}{}", report.line()));
+}
+
+/// A host name made of `name`: letters, digits and dashes, at most 63 (RFC 1123).
+pub(crate) fn hostname(name: &str) -> String {
+    let letters = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' });
+    let host: String = letters.take(63).collect();
+    let host = host.trim_matches('-');
+    if host.is_empty() { "cartridge".to_owned() } else { host.to_owned() }
+}
+
+/// No control characters: a name must not move the cursor.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        Report {
+            v: 1,
+            name: "a \"b\"\n\x1b".into(),
+            kernel: "6.1".into(),
+            firmware: "bios",
+            accelerator: "tcg",
+            files: 3,
+            tree: "0".repeat(64),
+            path: "/root/a".into(),
+        }
+    }
+
+    #[test]
+    fn the_report_is_one_line_of_json() {
+        let line = report().line();
+        assert_eq!(line.matches('\n').count(), 1);
+        let json = line.trim_end().strip_prefix("CARTRIDGE-REPORT ").unwrap();
+        let json: serde_json::Value = serde_json::from_str(json).unwrap();
+        assert_eq!(json["v"], 1);
+        assert_eq!(json["name"], "a \"b\"\n\x1b");
+        assert_eq!(json["files"], 3);
+    }
+
+    #[test]
+    fn the_banner_fits_a_text_screen() {
+        let human = report().human(&["something".into()]);
+        let plain =
+            ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[33m", "\x1b[1;34m"].iter().fold(human, |t, s| t.replace(s, ""));
+        assert!(plain.lines().all(|line| line.chars().count() < 80), "{plain}");
+        assert!(!plain.contains('\x1b') && plain.contains("something"));
+    }
+
+    #[test]
+    fn any_name_gives_a_host_name() {
+        assert_eq!(hostname("My Repo_2"), "my-repo-2");
+        assert_eq!(hostname("ä"), "cartridge");
+        assert_eq!(hostname(&"x".repeat(99)).len(), 63);
+    }
+}

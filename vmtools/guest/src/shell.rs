@@ -1,0 +1,170 @@
+//! The shells: one on the screen, one on the serial line, each the leader of a session that owns its terminal, started
+//! again when it ends.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{WaitOptions, wait};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+
+use crate::console::{Console, SCREEN, SERIAL};
+use crate::guest_file::Guest;
+
+/// A shell that lived this long ended by choice, and the next one starts at once.
+const LIVED: Duration = Duration::from_secs(5);
+/// The longest pause before another try.
+const LONGEST: Duration = Duration::from_secs(30);
+/// How long process 1 sleeps when nothing is due; SIGCHLD wakes it earlier.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// All shells of the guest.
+pub(crate) struct Shells {
+    shells: Vec<Shell>,
+    home: PathBuf,
+    env: Vec<(String, String)>,
+}
+
+struct Shell {
+    terminal: &'static str,
+    term: &'static str,
+    modes: Option<Termios>,
+    pid: Option<i32>,
+    started: Instant,
+    due: Instant,
+    pause: Duration,
+    complained: bool,
+}
+
+impl Shells {
+    /// Shells that are due at once.
+    pub(crate) fn new(guest: &Guest) -> Self {
+        let now = Instant::now();
+        let shell = |terminal, term| Shell {
+            terminal,
+            term,
+            modes: None,
+            pid: None,
+            started: now,
+            due: now,
+            pause: Duration::ZERO,
+            complained: false,
+        };
+        let home = if guest.into.is_dir() { guest.into.clone() } else { PathBuf::from("/root") };
+        Self { shells: vec![shell(SCREEN, "linux"), shell(SERIAL, "vt100")], home, env: guest.env.clone() }
+    }
+
+    /// Collects every process that ended: ours, and the orphans that process 1 inherits.
+    pub(crate) fn reap(&mut self) {
+        while let Ok(Some((pid, _))) = wait(WaitOptions::NOHANG) {
+            let pid = pid.as_raw_nonzero().get();
+            if let Some(shell) = self.shells.iter_mut().find(|shell| shell.pid == Some(pid)) {
+                shell.pid = None;
+                shell.postpone(Instant::now());
+            }
+        }
+    }
+
+    /// Starts the shells whose time has come.
+    pub(crate) fn start_due(&mut self, now: Instant) {
+        let Self { shells, home, env } = self;
+        for shell in shells.iter_mut().filter(|shell| shell.pid.is_none() && shell.due <= now) {
+            shell.started = now;
+            match shell.start(home, env) {
+                Ok(pid) => shell.pid = Some(pid),
+                Err(e) => shell.failed(&e),
+            }
+        }
+    }
+
+    /// How long until a shell is due.
+    pub(crate) fn next_due(&self, now: Instant) -> Duration {
+        let waiting = self.shells.iter().filter(|shell| shell.pid.is_none());
+        waiting.map(|shell| shell.due.saturating_duration_since(now)).min().unwrap_or(IDLE)
+    }
+}
+
+impl Shell {
+    fn start(&mut self, home: &PathBuf, env: &[(String, String)]) -> io::Result<i32> {
+        let terminal = self.open()?;
+        let mut command = Command::new("/bin/busybox");
+        command.arg0("-sh").current_dir(home).env_clear();
+        command.envs([
+            ("HOME", "/root"),
+            ("USER", "root"),
+            ("LOGNAME", "root"),
+            ("SHELL", "/bin/sh"),
+            ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+            ("LANG", "C.UTF-8"),
+            ("TERM", self.term),
+            ("PS1", r"\[\e[1;34m\]\h\[\e[0m\] \[\e[1m\]\w\[\e[0m\] \$ "),
+        ]);
+        command.envs(env.iter().map(|(key, value)| (key, value)));
+        command.stdin(Stdio::from(terminal.try_clone()?)).stdout(Stdio::from(terminal.try_clone()?));
+        command.stderr(Stdio::from(terminal));
+        // SAFETY: between fork and exec only two system calls are made: no allocation, no lock.
+        #[allow(unsafe_code)]
+        unsafe {
+            command.pre_exec(|| {
+                rustix::process::setsid()?;
+                rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())?;
+                Ok(())
+            });
+        }
+        command.spawn().map(|child| child.id().cast_signed())
+    }
+
+    /// Opens the terminal, in the modes that it had at first: a program that died may have left it raw.
+    fn open(&mut self) -> io::Result<File> {
+        let no_tty = rustix::fs::OFlags::NOCTTY.bits().cast_signed();
+        let terminal = OpenOptions::new().read(true).write(true).custom_flags(no_tty).open(self.terminal)?;
+        match &self.modes {
+            Some(modes) => drop(tcsetattr(&terminal, OptionalActions::Now, modes)),
+            None => self.modes = tcgetattr(&terminal).ok(),
+        }
+        Ok(terminal)
+    }
+
+    fn failed(&mut self, error: &io::Error) {
+        let missing = matches!(error.raw_os_error(), Some(code) if [rustix::io::Errno::NOENT, rustix::io::Errno::NODEV,
+            rustix::io::Errno::NXIO, rustix::io::Errno::IO].iter().any(|e| e.raw_os_error() == code));
+        self.postpone(Instant::now());
+        if !self.complained {
+            self.complained = true;
+            let hint = if missing { " (is there such a device?)" } else { "" };
+            let text = format!("\r\nNo shell on {}: {error}{hint}; trying again.\r\n", self.terminal);
+            Console::both().write(&text);
+        }
+    }
+
+    /// Doubles the pause after a short life, and forgets it after a long one.
+    fn postpone(&mut self, now: Instant) {
+        let short = now.saturating_duration_since(self.started) < LIVED;
+        self.pause = if short { (self.pause * 2).clamp(Duration::from_millis(100), LONGEST) } else { Duration::ZERO };
+        self.due = now + self.pause;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_lives_are_spaced_out_and_long_ones_are_not() {
+        let guest = Guest { name: "x".into(), into: "/".into(), env: Vec::new() };
+        let mut shells = Shells::new(&guest);
+        let shell = &mut shells.shells[0];
+        let now = shell.started;
+        for _ in 0..20 {
+            shell.postpone(now);
+        }
+        assert_eq!(shell.pause, LONGEST);
+        shell.postpone(now + LIVED);
+        assert_eq!(shell.due, now + LIVED);
+        assert_eq!(shells.next_due(now), Duration::ZERO);
+    }
+}

@@ -1,0 +1,104 @@
+//! One picture of a guest's screen, kept as evidence.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use image::ImageEncoder;
+use image::codecs::png::PngEncoder;
+
+/// A whole picture, taken at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Width, pixels.
+    pub width: u32,
+    /// Height, pixels.
+    pub height: u32,
+    /// `width * height * 4` bytes, red first, opaque.
+    pub rgba: Vec<u8>,
+}
+
+/// A picture could not be saved.
+#[derive(Debug, thiserror::Error)]
+pub enum EvidenceError {
+    /// The file could not be written.
+    #[error("could not save the picture {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The picture is not what it says it is.
+    #[error("could not encode a picture of {width} × {height} pixels: {source}")]
+    Encode {
+        /// Its width, pixels.
+        width: u32,
+        /// Its height, pixels.
+        height: u32,
+        /// What the encoder said.
+        source: image::ImageError,
+    },
+}
+
+impl Frame {
+    /// Whether every pixel has the same colour: a screen on which nothing is shown.
+    #[must_use]
+    pub fn is_uniform(&self) -> bool {
+        let mut pixels = self.rgba.chunks_exact(4);
+        let first = pixels.next();
+        pixels.all(|pixel| Some(pixel) == first)
+    }
+
+    /// Writes it to `path` as PNG. The file is whole or absent: it is written beside and renamed.
+    ///
+    /// # Errors
+    /// [`EvidenceError`] when it cannot be encoded or written.
+    pub fn save_png(&self, path: &Path) -> Result<(), EvidenceError> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{}.part", std::process::id()));
+        let part = PathBuf::from(name);
+        let result = self.write_png(path, &part).and_then(|()| {
+            std::fs::rename(&part, path).map_err(|source| EvidenceError::Io { path: path.to_owned(), source })
+        });
+        if result.is_err() {
+            let _ = std::fs::remove_file(&part);
+        }
+        result
+    }
+
+    fn write_png(&self, path: &Path, part: &Path) -> Result<(), EvidenceError> {
+        let failed = |source| EvidenceError::Io { path: path.to_owned(), source };
+        let mut file = BufWriter::new(File::create(part).map_err(failed)?);
+        // The encoder asserts on a wrong length: say it before it does.
+        if self.rgba.len() as u64 != u64::from(self.width) * u64::from(self.height) * 4 {
+            return Err(failed(io::Error::new(io::ErrorKind::InvalidData, "it has the wrong number of bytes")));
+        }
+        PngEncoder::new(&mut file)
+            .write_image(&self.rgba, self.width, self.height, image::ExtendedColorType::Rgba8)
+            .map_err(|source| EvidenceError::Encode { width: self.width, height: self.height, source })?;
+        file.flush().map_err(failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn saves_what_it_holds_and_leaves_no_parts() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut frame = Frame { width: 3, height: 2, rgba: vec![255; 24] };
+        assert!(frame.is_uniform());
+        frame.rgba[4] = 7;
+        assert!(!frame.is_uniform());
+        let path = dir.path().join("a.png");
+        frame.save_png(&path).unwrap();
+        let read = image::open(&path).unwrap().into_rgba8();
+        assert_eq!((read.width(), read.height(), read.into_raw()), (3, 2, frame.rgba.clone()));
+        frame.width = 9;
+        assert!(frame.save_png(&dir.path().join("b.png")).is_err());
+        assert!(frame.save_png(Path::new("/absent/c.png")).unwrap_err().to_string().contains("/absent/c.png"));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

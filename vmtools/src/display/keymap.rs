@@ -1,0 +1,196 @@
+//! Physical keys: XT scan codes, the X11 keysyms that stand for them on a US keyboard, and text as key strokes.
+//!
+//! RFB sends keysyms, and QEMU turns them back into physical keys with its en-us map. So each key is sent as the keysym
+//! of its unshifted US legend, whatever the user's layout is, and Shift goes as a key of its own: the guest sees the
+//! keys that were pressed. One key cannot be told apart this way: with Shift, the key left of Z on European keyboards
+//! (0x56) arrives as Shift and comma.
+
+/// The scan code of the left Shift key.
+pub const SHIFT: u16 = 0x2a;
+
+/// The keys of Ctrl-Alt-Del, in the order in which they are pressed.
+pub const CTRL_ALT_DEL: &[u16] = &[0x1d, 0x38, 0xe053];
+
+use super::InputEvent;
+
+/// One key stroke: a key, and whether Shift is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stroke {
+    /// The key's scan code, XT set 1.
+    pub scancode: u16,
+    /// Whether Shift is held meanwhile.
+    pub shift: bool,
+}
+
+impl Stroke {
+    /// The stroke as input: Shift down if needed, the key down and up, Shift up.
+    #[must_use]
+    pub fn events(self) -> Vec<InputEvent> {
+        let key = |scancode, down| InputEvent::Key { scancode, down };
+        let mut events = vec![key(self.scancode, true), key(self.scancode, false)];
+        if self.shift {
+            events.insert(0, key(SHIFT, true));
+            events.push(key(SHIFT, false));
+        }
+        events
+    }
+}
+
+/// The legends of the keys from 0x02 to 0x35 on a US keyboard that print something: without Shift, with Shift, code.
+const PRINTING: &[(&str, &str, u16)] = &[
+    ("1234567890-=", "!@#$%^&*()_+", 0x02),
+    ("qwertyuiop[]", "QWERTYUIOP{}", 0x10),
+    ("asdfghjkl;'`", "ASDFGHJKL:\"~", 0x1e),
+    ("\\zxcvbnm,./", "|ZXCVBNM<>?", 0x2b),
+];
+
+/// Keys that print nothing or whose legend is not ASCII: scan code, keysym (X11's keysymdef.h).
+const NAMED: &[(u16, u32)] = &[
+    (0x01, 0xff1b),   // Escape
+    (0x0e, 0xff08),   // BackSpace
+    (0x0f, 0xff09),   // Tab
+    (0x1c, 0xff0d),   // Return
+    (0x1d, 0xffe3),   // Control_L
+    (0x2a, 0xffe1),   // Shift_L
+    (0x36, 0xffe2),   // Shift_R
+    (0x37, 0xffaa),   // KP_Multiply
+    (0x38, 0xffe9),   // Alt_L
+    (0x39, 0x0020),   // space
+    (0x3a, 0xffe5),   // Caps_Lock
+    (0x45, 0xff7f),   // Num_Lock
+    (0x46, 0xff14),   // Scroll_Lock
+    (0x47, 0xff95),   // KP_Home
+    (0x48, 0xff97),   // KP_Up
+    (0x49, 0xff9a),   // KP_Prior
+    (0x4a, 0xffad),   // KP_Subtract
+    (0x4b, 0xff96),   // KP_Left
+    (0x4c, 0xff9d),   // KP_Begin
+    (0x4d, 0xff98),   // KP_Right
+    (0x4e, 0xffab),   // KP_Add
+    (0x4f, 0xff9c),   // KP_End
+    (0x50, 0xff99),   // KP_Down
+    (0x51, 0xff9b),   // KP_Next
+    (0x52, 0xff9e),   // KP_Insert
+    (0x53, 0xff9f),   // KP_Delete
+    (0x54, 0xff61),   // Print, with Alt
+    (0x56, 0x003c),   // less, the key left of Z
+    (0x57, 0xffc8),   // F11
+    (0x58, 0xffc9),   // F12
+    (0xe01c, 0xff8d), // KP_Enter
+    (0xe01d, 0xffe4), // Control_R
+    (0xe035, 0xffaf), // KP_Divide
+    (0xe037, 0xff61), // Print
+    (0xe038, 0xffea), // Alt_R
+    (0xe046, 0xff13), // Pause, with Control
+    (0xe11d, 0xff13), // Pause
+    (0xe047, 0xff50), // Home
+    (0xe048, 0xff52), // Up
+    (0xe049, 0xff55), // Prior
+    (0xe04b, 0xff51), // Left
+    (0xe04d, 0xff53), // Right
+    (0xe04f, 0xff57), // End
+    (0xe050, 0xff54), // Down
+    (0xe051, 0xff56), // Next
+    (0xe052, 0xff63), // Insert
+    (0xe053, 0xffff), // Delete
+    (0xe05b, 0xffeb), // Super_L
+    (0xe05c, 0xffec), // Super_R
+    (0xe05d, 0xff67), // Menu
+];
+
+/// The keysym of a key's unshifted legend on a US keyboard; `None` for keys that no PC keyboard has.
+#[must_use]
+pub fn keysym(scancode: u16) -> Option<u32> {
+    if let Some((_, keysym)) = NAMED.iter().find(|(code, _)| *code == scancode) {
+        return Some(*keysym);
+    }
+    // F1 to F10 are in a row, here and there.
+    if (0x3b..=0x44).contains(&scancode) {
+        return Some(0xffbe + u32::from(scancode - 0x3b));
+    }
+    PRINTING.iter().find_map(|(plain, _, first)| {
+        let legend = plain.as_bytes().get(usize::from(scancode.checked_sub(*first)?))?;
+        // ASCII is its own keysym.
+        Some(u32::from(*legend))
+    })
+}
+
+/// The strokes that type `text` on a US keyboard, and the characters that it cannot type, each once.
+#[must_use]
+pub fn keys_for_text(text: &str) -> (Vec<Stroke>, Vec<char>) {
+    let mut strokes = Vec::new();
+    let mut missing = Vec::new();
+    let mut last = None;
+    for c in text.chars() {
+        // A line that ends like on Windows still ends once.
+        let doubled = c == '\n' && last == Some('\r');
+        last = Some(c);
+        match stroke(c) {
+            _ if doubled => {}
+            Some(stroke) => strokes.push(stroke),
+            None if missing.contains(&c) => {}
+            None => missing.push(c),
+        }
+    }
+    (strokes, missing)
+}
+
+fn stroke(c: char) -> Option<Stroke> {
+    let scancode = match c {
+        '\n' | '\r' => Some(0x1c),
+        '\t' => Some(0x0f),
+        '\x08' => Some(0x0e),
+        '\x1b' => Some(0x01),
+        ' ' => Some(0x39),
+        _ => None,
+    };
+    if let Some(scancode) = scancode {
+        return Some(Stroke { scancode, shift: false });
+    }
+    PRINTING.iter().find_map(|(plain, shifted, first)| {
+        let at = |legends: &str| legends.find(c).and_then(|at| u16::try_from(at).ok()).map(|at| first + at);
+        at(plain)
+            .map(|scancode| Stroke { scancode, shift: false })
+            .or_else(|| at(shifted).map(|scancode| Stroke { scancode, shift: true }))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_printable_ascii_character_can_be_typed() {
+        let text: String = (' '..='~').collect();
+        let (strokes, missing) = keys_for_text(&text);
+        assert_eq!((strokes.len(), missing.len()), (95, 0));
+        let different: BTreeSet<_> = strokes.iter().map(|s| (s.scancode, s.shift)).collect();
+        assert_eq!(different.len(), 95);
+        for (c, stroke) in text.chars().zip(&strokes) {
+            let legend = keysym(stroke.scancode).unwrap();
+            assert_eq!(legend == u32::from(c), !stroke.shift, "{c}");
+        }
+        assert_eq!(keys_for_text("A~").0[1], Stroke { scancode: 0x29, shift: true });
+    }
+
+    #[test]
+    fn what_cannot_be_typed_is_told_once() {
+        let (strokes, missing) = keys_for_text("añb€ñ\r\nc\r");
+        assert_eq!(missing, ['ñ', '€']);
+        let codes: Vec<_> = strokes.iter().map(|s| s.scancode).collect();
+        assert_eq!(codes, [0x1e, 0x30, 0x1c, 0x2e, 0x1c]);
+    }
+
+    #[test]
+    fn keys_have_their_keysyms() {
+        for (code, expected) in
+            [(0x3b, 0xffbe), (0x44, 0xffc7), (0x58, 0xffc9), (0x2b, 0x5c), (0x35, 0x2f), (0x02, 0x31)]
+        {
+            assert_eq!(keysym(code), Some(expected), "{code:#x}");
+        }
+        assert_eq!(keysym(0x29), Some(u32::from('`')));
+        assert!(CTRL_ALT_DEL.iter().all(|&code| keysym(code).is_some()));
+        assert_eq!((keysym(0), keysym(0x59), keysym(0xffff)), (None, None, None));
+    }
+}

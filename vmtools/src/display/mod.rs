@@ -1,0 +1,45 @@
+//! The guest's screen and its input devices.
+//!
+//! A [`DisplaySource`] publishes frames into a [`Screen`] and takes [`InputEvent`]s. The screen outlives its sources, so
+//! that the last picture stays when the guest is gone, but then it is not live. The only source today is [`VncSource`];
+//! the trait is there so that another one can follow.
+
+mod damage;
+mod frame;
+mod framebuffer;
+mod grab;
+mod input;
+mod keymap;
+mod screen;
+mod vnc_rs;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+pub use damage::{Damage, MAX_RECTS, Rect};
+pub use frame::{EvidenceError, Frame};
+pub use grab::{GrabError, grab};
+pub use input::{InputEvent, Keyboard};
+pub use keymap::{CTRL_ALT_DEL, SHIFT, Stroke, keys_for_text, keysym};
+pub use screen::{Cursor, FrameView, Screen};
+pub use vnc_rs::VncSource;
+
+/// What a source works with.
+#[derive(Debug)]
+pub struct DisplayLink {
+    /// Where frames go.
+    pub screen: Arc<Screen>,
+    /// Where the user's input comes from; closed when nobody will send any more.
+    pub inputs: mpsc::Receiver<InputEvent>,
+    /// Becomes true when the guest has ended.
+    pub gone: watch::Receiver<bool>,
+}
+
+/// Something that shows a guest's screen and works its keyboard and pointer.
+pub trait DisplaySource: Send {
+    /// Runs until the guest is gone, reconnecting as needed. On return the screen is not live.
+    fn run(self: Box<Self>, link: DisplayLink) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}

@@ -1,0 +1,263 @@
+//! The shared picture: a source publishes, the window takes. Latest wins, damage adds up, nobody waits long.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+
+use tokio::sync::Notify;
+
+use crate::display::framebuffer::Framebuffer;
+use crate::display::{Damage, Frame, Rect};
+
+/// The pointer's picture as the guest set it. Where it points is where the user's pointer is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// Width, pixels; 0 when the guest hides its pointer.
+    pub width: u32,
+    /// Height, pixels; 0 when the guest hides its pointer.
+    pub height: u32,
+    /// The pixel that points, from the left.
+    pub hot_x: u32,
+    /// The pixel that points, from the top.
+    pub hot_y: u32,
+    /// `width * height * 4` bytes, red first, alpha not premultiplied.
+    pub rgba: Vec<u8>,
+}
+
+/// The picture as [`Screen::try_take`] shows it.
+#[derive(Debug)]
+pub struct FrameView<'a> {
+    /// Width, pixels.
+    pub width: usize,
+    /// Height, pixels.
+    pub height: usize,
+    /// `width * height * 4` bytes, red first, opaque.
+    pub pixels: &'a [u8],
+    /// What changed since the last take, at most [`MAX_RECTS`](crate::display::MAX_RECTS) rectangles.
+    pub damage: &'a [Rect],
+    /// The size differs from the last take's, or this is the first: damage is everything.
+    pub resized: bool,
+}
+
+#[derive(Default)]
+struct Picture {
+    width: usize,
+    height: usize,
+    pixels: Vec<u8>,
+    damage: Damage,
+    resized: bool,
+    cursor: Option<Cursor>,
+}
+
+type Waker = Box<dyn Fn() + Send + Sync>;
+
+/// A guest's screen, shared for a whole session by the source that paints it and whoever shows it.
+#[derive(Default)]
+pub struct Screen {
+    picture: Mutex<Picture>,
+    waker: Mutex<Option<Waker>>,
+    live: AtomicBool,
+    generation: AtomicU64,
+    hidden: AtomicBool,
+    visibility: Notify,
+}
+
+impl fmt::Debug for Screen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Screen").field("live", &self.live()).field("generation", &self.generation()).finish()
+    }
+}
+
+impl Screen {
+    /// A screen that has shown nothing yet, visible.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets what is called after each change, from the source's thread: it must be quick and must not call back in.
+    pub fn set_waker(&self, waker: Box<dyn Fn() + Send + Sync>) {
+        *lock(&self.waker) = Some(waker);
+    }
+
+    /// Whether the picture shows what the guest shows now. False before the first picture, and from the moment the guest
+    /// or the connection to it is gone.
+    #[must_use]
+    pub fn live(&self) -> bool {
+        self.live.load(Ordering::Acquire)
+    }
+
+    /// Grows with every change of the picture, of the cursor, and of [`Screen::live`].
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Shows the picture to `f` if it changed since the last take. False when there is nothing new or the picture is
+    /// being written just now: the waker will be called again.
+    pub fn try_take(&self, f: &mut dyn FnMut(FrameView<'_>)) -> bool {
+        let mut picture = match self.picture.try_lock() {
+            Ok(picture) => picture,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        if picture.damage.rects().is_empty() {
+            return false;
+        }
+        let Picture { width, height, ref pixels, ref damage, resized, .. } = *picture;
+        f(FrameView { width, height, pixels, damage: damage.rects(), resized });
+        picture.damage.clear();
+        picture.resized = false;
+        true
+    }
+
+    /// A copy of the picture, live or not; `None` before the first.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<Frame> {
+        let picture = lock(&self.picture);
+        let (width, height) = (u32::try_from(picture.width).ok()?, u32::try_from(picture.height).ok()?);
+        (width > 0).then(|| Frame { width, height, rgba: picture.pixels.clone() })
+    }
+
+    /// The pointer's picture, if the guest has set one.
+    #[must_use]
+    pub fn cursor(&self) -> Option<Cursor> {
+        lock(&self.picture).cursor.clone()
+    }
+
+    /// Says whether anybody looks. A hidden screen is refreshed about once a second, so that snapshots stay true.
+    pub fn set_visible(&self, visible: bool) {
+        if self.hidden.swap(!visible, Ordering::AcqRel) == visible {
+            self.visibility.notify_one();
+        }
+    }
+
+    /// Whether anybody looks.
+    #[must_use]
+    pub fn visible(&self) -> bool {
+        !self.hidden.load(Ordering::Acquire)
+    }
+
+    /// Waits until [`Screen::set_visible`] changes something.
+    pub(crate) async fn visibility_changed(&self) {
+        self.visibility.notified().await;
+    }
+
+    /// Takes over what `buffer` has changed; the screen is live from now on.
+    pub(crate) fn publish(&self, buffer: &mut Framebuffer) {
+        let (width, height) = buffer.size();
+        let damage = buffer.take_damage();
+        let mut picture = lock(&self.picture);
+        if (picture.width, picture.height) == (width, height) {
+            for rect in damage.rects() {
+                copy_rect(&mut picture.pixels, buffer.pixels(), width, *rect);
+                picture.damage.add(*rect);
+            }
+        } else {
+            (picture.width, picture.height, picture.resized) = (width, height, true);
+            picture.pixels.clear();
+            picture.pixels.extend_from_slice(buffer.pixels());
+            picture.damage.clear();
+            picture.damage.add(Rect { x: 0, y: 0, width, height });
+        }
+        drop(picture);
+        self.live.store(true, Ordering::Release);
+        self.changed();
+    }
+
+    pub(crate) fn set_cursor(&self, cursor: Cursor) {
+        lock(&self.picture).cursor = Some(cursor);
+        self.changed();
+    }
+
+    /// The source or the guest is gone: the picture stays, but it is no longer live, and the pointer is forgotten.
+    pub(crate) fn lost(&self) {
+        let was_live = self.live.swap(false, Ordering::AcqRel);
+        if lock(&self.picture).cursor.take().is_some() || was_live {
+            self.changed();
+        }
+    }
+
+    fn changed(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        if let Some(waker) = &*lock(&self.waker) {
+            waker();
+        }
+    }
+}
+
+fn copy_rect(to: &mut [u8], from: &[u8], width: usize, rect: Rect) {
+    for row in rect.y..rect.y + rect.height {
+        let start = (row * width + rect.x) * 4;
+        let end = start + rect.width * 4;
+        to[start..end].copy_from_slice(&from[start..end]);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+
+    fn take(screen: &Screen) -> Option<(usize, Vec<Rect>, bool)> {
+        let mut seen = None;
+        screen.try_take(&mut |view| {
+            assert_eq!(view.pixels.len(), view.width * view.height * 4);
+            seen = Some((view.width, view.damage.to_vec(), view.resized));
+        });
+        seen
+    }
+
+    #[test]
+    fn damage_adds_up_until_it_is_taken() {
+        let screen = Screen::new();
+        let woken = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&woken);
+        screen.set_waker(Box::new(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        }));
+        assert!(!screen.live() && screen.snapshot().is_none() && take(&screen).is_none());
+        let mut buffer = Framebuffer::new(4, 4).unwrap();
+        let dot = |x, y| Rect { x, y, width: 1, height: 1 };
+        assert!(buffer.paint(dot(0, 0), &[1, 2, 3, 4]));
+        screen.publish(&mut buffer);
+        assert!(screen.live());
+        assert_eq!(take(&screen), Some((4, vec![Rect { x: 0, y: 0, width: 4, height: 4 }], true)));
+        assert_eq!(take(&screen), None);
+        for at in [dot(3, 3), dot(0, 3)] {
+            assert!(buffer.paint(at, &[9, 9, 9, 9]));
+            screen.publish(&mut buffer);
+        }
+        assert_eq!(take(&screen), Some((4, vec![dot(3, 3), dot(0, 3)], false)));
+        assert_eq!(screen.snapshot().unwrap().rgba, buffer.pixels());
+        assert_eq!((screen.generation(), woken.load(Ordering::Relaxed)), (3, 3));
+    }
+
+    #[test]
+    fn a_stale_picture_stays_but_is_not_live() {
+        let screen = Screen::new();
+        let mut buffer = Framebuffer::new(2, 2).unwrap();
+        screen.publish(&mut buffer);
+        screen.set_cursor(Cursor { width: 0, height: 0, hot_x: 0, hot_y: 0, rgba: vec![] });
+        let before = screen.generation();
+        screen.lost();
+        screen.lost();
+        assert_eq!(screen.generation(), before + 1);
+        assert!(!screen.live() && screen.cursor().is_none() && screen.snapshot().is_some());
+    }
+
+    #[test]
+    fn a_take_never_waits_for_a_writer() {
+        let screen = Screen::new();
+        screen.publish(&mut Framebuffer::new(2, 2).unwrap());
+        let writer = screen.picture.lock().unwrap();
+        assert!(!screen.try_take(&mut |_| {}));
+        drop(writer);
+        assert!(screen.try_take(&mut |_| {}));
+    }
+}

@@ -1,0 +1,316 @@
+//! The display over RFB (RFC 6143) on QEMU's unix socket, decoded by the `vnc-rs` crate.
+//!
+//! What that crate leaves to us:
+//! - It has no event for the end of an update. We gather until nothing has come for [`QUIET`], then publish.
+//! - Waiting for an event holds the lock that sending input needs. Here one task does both, and a wait that is given up
+//!   for an input has let go of the lock: so input never waits for a picture, and a still screen costs nothing.
+//! - Some updates (a rectangle of no size, a size that it does not like) end the connection. We connect again at once,
+//!   as long as the guest is there.
+//!
+//! QEMU looks at the guest's screen less and less often while it is still, down to every three seconds. Only a message
+//! of type 4 or above resets that, so while somebody looks we release a key that is not down, 25 times a second: QEMU
+//! drops that before the guest. It has to be a key that its keyboard map knows, or it prints a warning each time.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+use vnc::{PixelFormat, VncClient, VncConnector, VncEncoding, VncError, VncEvent, X11Event};
+
+use crate::display::framebuffer::Framebuffer;
+use crate::display::{Cursor, DisplayLink, DisplaySource, InputEvent, Keyboard, Rect, Screen, keysym};
+
+/// An update is taken for finished when nothing more of it has come for so long.
+const QUIET: Duration = Duration::from_millis(3);
+/// A guest that never stops painting is shown at least so often.
+const LONGEST_BATCH: Duration = Duration::from_millis(40);
+/// How often QEMU is told that somebody looks.
+const BEAT: Duration = Duration::from_millis(40);
+/// How often a hidden screen is refreshed, and how soon a request that got lost is repeated.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// The key that is released to say that somebody looks: Scroll Lock, unless the user holds it down.
+const UNPRESSED: u16 = 0x46;
+/// Handshakes and sends that take longer mean that QEMU hangs.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The waits between attempts to connect: the first is for a connection that the decoder ended, and short.
+const RETRY: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
+/// Key events beyond [`BURST`] are sent at this pace: QEMU feeds the guest one each 10 ms from a queue that overflows.
+const KEY_PACE: Duration = Duration::from_millis(12);
+/// How far ahead of its pace the keyboard may be: about 100 key events.
+const BURST: Duration = Duration::from_millis(1200);
+
+/// A guest's display on a unix socket.
+#[derive(Clone, Debug)]
+pub struct VncSource {
+    socket: PathBuf,
+}
+
+impl VncSource {
+    /// The display that listens at `socket`.
+    #[must_use]
+    pub fn new(socket: &Path) -> Self {
+        Self { socket: socket.to_owned() }
+    }
+}
+
+impl DisplaySource for VncSource {
+    fn run(self: Box<Self>, link: DisplayLink) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            let DisplayLink { screen, mut inputs, mut gone } = link;
+            let mut wait = RETRY.0;
+            // A link whose other end is dropped has no guest either.
+            while !*gone.borrow() && gone.has_changed().is_ok() {
+                let mut published = false;
+                if let Ok(client) = connect(&self.socket).await {
+                    let mut session = Session::new(client, Arc::clone(&screen));
+                    // Why it ended does not matter: if QEMU lives we come back, and if not its own end is told.
+                    let _ = session.serve(&mut inputs, &mut gone).await;
+                    published = session.published;
+                    let _ = session.client.close().await;
+                }
+                screen.lost();
+                wait = if published { RETRY.0 } else { (wait * 2).min(RETRY.1) };
+                let _ = timeout(wait, is_gone(&mut gone)).await;
+            }
+            screen.lost();
+        })
+    }
+}
+
+async fn connect(socket: &Path) -> Result<VncClient, VncError> {
+    let handshake = async {
+        let stream = UnixStream::connect(socket).await?;
+        // No password is ever asked for on this socket; the directory around it is private.
+        VncConnector::<_, std::future::Pending<Result<String, VncError>>>::new(stream)
+            .add_encoding(VncEncoding::Raw)
+            .add_encoding(VncEncoding::DesktopSizePseudo)
+            .add_encoding(VncEncoding::CursorPseudo)
+            .allow_shared(true)
+            .set_pixel_format(PixelFormat::bgra())
+            .build()?
+            .try_start()
+            .await?
+            .finish()
+    };
+    timeout(PATIENCE, handshake).await.unwrap_or(Err(VncError::ConnectError))
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Publish,
+    Beat,
+    Ask,
+}
+
+struct Session {
+    client: VncClient,
+    screen: Arc<Screen>,
+    buffer: Option<Framebuffer>,
+    /// When the first and the last piece of what is being gathered came.
+    batch: Option<(Instant, Instant)>,
+    asked: Instant,
+    beat: Instant,
+    keyboard: Keyboard,
+    /// Until when the keyboard has used up its pace.
+    keys_until: Instant,
+    published: bool,
+}
+
+impl Session {
+    fn new(client: VncClient, screen: Arc<Screen>) -> Self {
+        let now = Instant::now();
+        Self {
+            client,
+            screen,
+            buffer: None,
+            batch: None,
+            asked: now,
+            beat: now,
+            keyboard: Keyboard::default(),
+            keys_until: now,
+            published: false,
+        }
+    }
+
+    async fn serve(
+        &mut self,
+        inputs: &mut mpsc::Receiver<InputEvent>,
+        gone: &mut watch::Receiver<bool>,
+    ) -> Result<(), VncError> {
+        let screen = Arc::clone(&self.screen);
+        let mut listening = true;
+        loop {
+            let (at, due) = self.next_due();
+            let keys_from = self.keys_until.checked_sub(BURST).unwrap_or(self.keys_until);
+            tokio::select! {
+                event = self.client.recv_event() => self.take(event?)?,
+                input = next_input(inputs, keys_from), if listening => match input {
+                    Some(input) => self.send_inputs(input, inputs).await?,
+                    None => listening = false,
+                },
+                () = sleep_until(at) => self.act(due).await?,
+                () = screen.visibility_changed() => if screen.visible() { self.act(Due::Ask).await? },
+                () = is_gone(gone) => return Ok(()),
+            }
+        }
+    }
+
+    fn next_due(&self) -> (Instant, Due) {
+        let mut next = (self.asked + ASK_AGAIN, Due::Ask);
+        if self.screen.visible() {
+            next = next.min((self.beat + BEAT, Due::Beat));
+        }
+        if let Some((first, last)) = self.batch {
+            next = next.min(((last + QUIET).min(first + LONGEST_BATCH), Due::Publish));
+        }
+        next
+    }
+
+    async fn act(&mut self, due: Due) -> Result<(), VncError> {
+        match due {
+            Due::Publish => {
+                self.batch = None;
+                if let Some(buffer) = self.buffer.as_mut().filter(|b| b.is_whole() && b.is_damaged()) {
+                    self.screen.publish(buffer);
+                    self.published = true;
+                }
+                if self.screen.visible() {
+                    self.ask().await?;
+                }
+            }
+            Due::Beat => {
+                self.beat = Instant::now();
+                if let Some(keysym) = keysym(UNPRESSED).filter(|_| !self.keyboard.is_down(UNPRESSED)) {
+                    self.send(X11Event::KeyEvent((keysym, false).into())).await?;
+                }
+            }
+            Due::Ask => self.ask().await?,
+        }
+        Ok(())
+    }
+
+    /// Asks for what has changed; for everything when something was missed.
+    async fn ask(&mut self) -> Result<(), VncError> {
+        let late = self.asked.elapsed() >= ASK_AGAIN;
+        self.asked = Instant::now();
+        let whole = self.buffer.as_ref().is_some_and(Framebuffer::is_whole);
+        self.send(if whole || !late { X11Event::Refresh } else { X11Event::FullRefresh }).await
+    }
+
+    async fn send(&self, event: X11Event) -> Result<(), VncError> {
+        timeout(PATIENCE, self.client.input(event)).await.unwrap_or(Err(VncError::ConnectError))
+    }
+
+    fn take(&mut self, event: VncEvent) -> Result<(), VncError> {
+        match event {
+            VncEvent::SetResolution(size) => {
+                let (width, height) = (usize::from(size.width), usize::from(size.height));
+                // The old picture is finished: it was shown, or will never be.
+                if self.buffer.as_ref().is_none_or(|b| b.size() != (width, height)) {
+                    self.buffer = Some(Framebuffer::new(width, height).ok_or(VncError::InvalidImageData)?);
+                }
+            }
+            VncEvent::RawImage(to, pixels) => {
+                self.paint(|buffer| buffer.paint(rect(to), &pixels))?;
+            }
+            VncEvent::Copy(to, from) => {
+                self.paint(|buffer| buffer.copy(rect(to), rect(from)))?;
+            }
+            VncEvent::SetCursor(at, pixels) => self.screen.set_cursor(cursor(at, pixels)),
+            VncEvent::Error(words) => return Err(VncError::General(words)),
+            _ => return Ok(()),
+        }
+        let now = Instant::now();
+        self.batch = Some((self.batch.map_or(now, |(first, _)| first), now));
+        Ok(())
+    }
+
+    fn paint(&mut self, paint: impl FnOnce(&mut Framebuffer) -> bool) -> Result<(), VncError> {
+        let painted = self.buffer.as_mut().is_some_and(paint);
+        if painted { Ok(()) } else { Err(VncError::InvalidImageData) }
+    }
+
+    /// Sends `first` and what else waits, leaving out pointer positions that newer ones have overtaken.
+    async fn send_inputs(
+        &mut self,
+        first: InputEvent,
+        inputs: &mut mpsc::Receiver<InputEvent>,
+    ) -> Result<(), VncError> {
+        let mut event = first;
+        if let InputEvent::Pointer { buttons, .. } = event {
+            let mut other = None;
+            while let Ok(next) = inputs.try_recv() {
+                match next {
+                    InputEvent::Pointer { buttons: same, .. } if same == buttons => event = next,
+                    _ => {
+                        other = Some(next);
+                        break;
+                    }
+                }
+            }
+            self.send_input(event).await?;
+            match other {
+                Some(other) => event = other,
+                None => return Ok(()),
+            }
+        }
+        self.send_input(event).await
+    }
+
+    async fn send_input(&mut self, event: InputEvent) -> Result<(), VncError> {
+        let mut out = Vec::new();
+        self.keyboard.follow(event, |event| out.push(event));
+        for event in out {
+            match event {
+                InputEvent::Key { scancode, down } => {
+                    let Some(keysym) = keysym(scancode) else { continue };
+                    self.keys_until = self.keys_until.max(Instant::now()) + KEY_PACE;
+                    self.send(X11Event::KeyEvent((keysym, down).into())).await?;
+                }
+                InputEvent::Pointer { x, y, buttons } => {
+                    self.send(X11Event::PointerEvent((x, y, buttons).into())).await?;
+                }
+                InputEvent::ReleaseAll => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Waits until the guest has ended, or whoever would tell us has.
+async fn is_gone(gone: &mut watch::Receiver<bool>) {
+    let _ = gone.wait_for(|gone| *gone).await;
+}
+
+/// The next input, but none before `from`.
+async fn next_input(inputs: &mut mpsc::Receiver<InputEvent>, from: Instant) -> Option<InputEvent> {
+    if from > Instant::now() {
+        sleep_until(from).await;
+    }
+    inputs.recv().await
+}
+
+fn rect(rect: vnc::Rect) -> Rect {
+    Rect {
+        x: usize::from(rect.x),
+        y: usize::from(rect.y),
+        width: usize::from(rect.width),
+        height: usize::from(rect.height),
+    }
+}
+
+/// A cursor from BGRA pixels; the rectangle's place is the hot spot (RFC 6143, 7.8.1).
+fn cursor(at: vnc::Rect, mut pixels: Vec<u8>) -> Cursor {
+    for pixel in pixels.chunks_exact_mut(4) {
+        pixel.swap(0, 2);
+    }
+    let (width, height) = (u32::from(at.width), u32::from(at.height));
+    let whole = pixels.len() as u64 == u64::from(width) * u64::from(height) * 4;
+    let (width, height) = if whole { (width, height) } else { (0, 0) };
+    Cursor { width, height, hot_x: at.x.into(), hot_y: at.y.into(), rgba: if whole { pixels } else { Vec::new() } }
+}

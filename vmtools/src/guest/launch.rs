@@ -1,0 +1,291 @@
+//! Starting a guest: files prepared, QEMU spawned stopped, control, serial line and display connected, then let go.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cartridge_supervise::{CommandLine, Exit, ProcessHandle, spawn};
+use tokio::net::UnixStream;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::display::{DisplayLink, DisplaySource, Screen, VncSource};
+use crate::guest::forward::parse_usernet;
+use crate::guest::shared::{OUTPUT_QUEUE, Relay, Shared};
+use crate::guest::status::Fact;
+use crate::guest::watch::{self as watching, Watch};
+use crate::guest::{GuestError, GuestEvent, GuestHandle, GuestPlan};
+use crate::machine::{Boot, Firmware, RuntimeDir, RuntimePaths, qemu_arguments, without_sandbox};
+use crate::qmp::Qmp;
+use crate::serial;
+
+/// How long QEMU may take to open its sockets, on a machine that is busy.
+const OPENING: Duration = Duration::from_secs(20);
+/// How often we try.
+const RETRY: Duration = Duration::from_millis(10);
+/// How many inputs may wait for the display.
+const INPUTS: usize = 4096;
+/// How many pieces of serial input may wait for the guest.
+const SERIAL_INPUTS: usize = 256;
+/// What a QEMU that was built without seccomp says (softmmu/vl.c).
+const NO_SANDBOX: &str = "-sandbox support is not enabled";
+
+/// Starts the guest of `plan`. What it does and says goes to `events`, its picture to `screen`.
+///
+/// On return it runs. Events are sent by tasks of their own: they may be read after this returns. Must be called inside
+/// a tokio runtime.
+///
+/// # Errors
+/// [`GuestError`] with QEMU's own words and the command; nothing is left running.
+pub async fn start(
+    plan: GuestPlan,
+    events: mpsc::Sender<GuestEvent>,
+    screen: Arc<Screen>,
+) -> Result<GuestHandle, GuestError> {
+    let runtime = RuntimeDir::open(&plan.runtime)?.paths();
+    let firmware = match plan.machine.firmware {
+        Firmware::Uefi => Some(plan.firmware.as_ref().ok_or(GuestError::NoFirmware)?),
+        Firmware::Bios => None,
+    };
+    let arguments = qemu_arguments(&plan.machine, &plan.boot, &runtime, firmware);
+    let preparing = (runtime.clone(), plan.boot.clone(), firmware.cloned().map(|f| f.vars));
+    tokio::task::spawn_blocking(move || {
+        let (runtime, boot, vars) = preparing;
+        prepare(&runtime, &boot, vars.as_deref())
+    })
+    .await
+    .map_err(|e| GuestError::Prepare { path: plan.runtime.clone(), source: io::Error::other(e) })??;
+    let launched = match Launched::spawn(CommandLine::new(&plan.qemu).args(&arguments), &runtime).await {
+        Err(GuestError::Died { words, .. }) if words.contains(NO_SANDBOX) => {
+            let bare = CommandLine::new(&plan.qemu).args(without_sandbox(&arguments));
+            Launched::spawn(bare, &runtime).await?
+        }
+        other => other?,
+    };
+    launched.run(&plan, &runtime, events, screen).await
+}
+
+/// Makes the files that QEMU will open, and clears away what an earlier run left.
+fn prepare(runtime: &RuntimePaths, boot: &Boot, vars: Option<&Path>) -> Result<(), GuestError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| GuestError::Prepare { path, source }
+    };
+    for old in [&runtime.qmp, &runtime.vnc, &runtime.serial, &runtime.pid_file] {
+        match fs::remove_file(old) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(old)(error)),
+            _ => {}
+        }
+    }
+    if let Some(vars) = vars {
+        let mut from = File::open(vars).map_err(failed(vars))?;
+        // Not fs::copy: the template is often read-only, and its mode would come along.
+        let mut to = File::create(&runtime.vars).map_err(failed(&runtime.vars))?;
+        io::copy(&mut from, &mut to).map_err(failed(&runtime.vars))?;
+    }
+    if let Boot::Direct { initrds, .. } = boot
+        && initrds.len() > 1
+    {
+        let mut joined = File::create(&runtime.initrd).map_err(failed(&runtime.initrd))?;
+        for initrd in initrds {
+            let mut from = File::open(initrd).map_err(failed(initrd))?;
+            let bytes = io::copy(&mut from, &mut joined).map_err(failed(initrd))?;
+            // The kernel looks for each archive at a multiple of four bytes (init/initramfs.c).
+            let padding = usize::try_from(bytes.next_multiple_of(4) - bytes).unwrap_or(0);
+            joined.write_all(&[0; 4][..padding]).map_err(failed(&runtime.initrd))?;
+        }
+    }
+    Ok(())
+}
+
+/// A QEMU that has opened its control line; its guest stands still.
+struct Launched {
+    process: ProcessHandle,
+    shared: Arc<Shared>,
+    exit: watch::Receiver<Option<Exit>>,
+    output: mpsc::Receiver<Vec<u8>>,
+    qmp: Qmp,
+    qmp_closed: watch::Receiver<bool>,
+    until: Instant,
+}
+
+impl Launched {
+    async fn spawn(line: CommandLine, runtime: &RuntimePaths) -> Result<Self, GuestError> {
+        let (output_sender, output) = mpsc::channel(OUTPUT_QUEUE);
+        let (exit_sender, exit) = watch::channel(None);
+        let shared = Arc::new(Shared::new(line.to_string()));
+        let process = spawn(&line, Relay { output: output_sender, exit: exit_sender, dropped: 0 })?;
+        let until = Instant::now() + OPENING;
+        let mut opening = Opening { exit: exit.clone(), shared: Arc::clone(&shared), output, until };
+        let (qmp, task) = opening
+            .connect("control line", || {
+                let shared = Arc::clone(&shared);
+                Qmp::connect(&runtime.qmp, move |event| shared.hear(Fact::Qmp(event)))
+            })
+            .await?;
+        let (closed, qmp_closed) = watch::channel(false);
+        tokio::spawn(async move {
+            let _ = task.await;
+            closed.send_replace(true);
+        });
+        Ok(Self { process, shared, exit, output: opening.output, qmp, qmp_closed, until })
+    }
+
+    async fn run(
+        self,
+        plan: &GuestPlan,
+        runtime: &RuntimePaths,
+        events: mpsc::Sender<GuestEvent>,
+        screen: Arc<Screen>,
+    ) -> Result<GuestHandle, GuestError> {
+        let Self { process, shared, exit, output, qmp, qmp_closed, until } = self;
+        let mut opening = Opening { exit: exit.clone(), shared: Arc::clone(&shared), output, until };
+        let line = opening.connect("serial line", || UnixStream::connect(&runtime.serial)).await?;
+        let forwarded = forwarded(plan, &qmp, &shared).await?;
+        let (gone_sender, gone) = watch::channel(false);
+        let (dark_sender, dark) = watch::channel(false);
+        let (inputs, display_inputs) = mpsc::channel(INPUTS);
+        let source = Box::new(VncSource::new(&runtime.vnc));
+        let link = DisplayLink { screen: Arc::clone(&screen), inputs: display_inputs, gone };
+        let display = tokio::spawn(source.run(link));
+        let (reader, writer) = serial::split(line);
+        let (serial_keys, keys) = mpsc::channel(SERIAL_INPUTS);
+        let serial = tokio::spawn(watching::serial_line(reader, events.clone(), Arc::clone(&shared)));
+        tokio::spawn(serial::write(writer, keys));
+        let watch = Watch {
+            shared: Arc::clone(&shared),
+            exit: exit.clone(),
+            qmp_closed: qmp_closed.clone(),
+            events,
+            output: opening.output,
+            screen,
+            gone: gone_sender,
+            dark: dark_sender,
+            serial,
+            display,
+            forwarded,
+        };
+        tokio::spawn(watch.run());
+        if let Err(source) = qmp.execute("cont", None).await {
+            let command = shared.command().to_owned();
+            return Err(died(&exit, &shared).unwrap_or(GuestError::Control { source, command }));
+        }
+        Ok(GuestHandle {
+            process: Arc::new(process),
+            shared,
+            exit,
+            qmp,
+            qmp_closed,
+            dark,
+            serial: serial_keys,
+            inputs,
+            runtime: Handle::current(),
+        })
+    }
+}
+
+/// Asks QEMU which ports the kernel chose.
+async fn forwarded(plan: &GuestPlan, qmp: &Qmp, shared: &Shared) -> Result<Vec<GuestEvent>, GuestError> {
+    if plan.machine.forwards.is_empty() {
+        return Ok(Vec::new());
+    }
+    let command = || shared.command().to_owned();
+    let words = qmp.human("info usernet").await.map_err(|source| GuestError::Control { source, command: command() })?;
+    let mut found = parse_usernet(&words);
+    let mut events = Vec::new();
+    for forward in &plan.machine.forwards {
+        let Some(at) = found.iter().position(|&(guest_port, _)| guest_port == forward.guest_port) else {
+            let (name, guest_port) = (forward.name.clone(), forward.guest_port);
+            return Err(GuestError::NotForwarded { name, guest_port, words, command: command() });
+        };
+        // Two forwards may lead to the same port: each host port is told once.
+        let (guest_port, host_port) = found.remove(at);
+        events.push(GuestEvent::Forwarded { name: forward.name.clone(), guest_port, host_port });
+    }
+    Ok(events)
+}
+
+/// Trying to get in while QEMU starts.
+struct Opening {
+    exit: watch::Receiver<Option<Exit>>,
+    shared: Arc<Shared>,
+    output: mpsc::Receiver<Vec<u8>>,
+    until: Instant,
+}
+
+impl Opening {
+    /// Tries `connect` until it works, QEMU ends, or time is up.
+    async fn connect<T, E, F>(&mut self, what: &'static str, mut connect: impl FnMut() -> F) -> Result<T, GuestError>
+    where
+        E: std::fmt::Display,
+        F: Future<Output = Result<T, E>>,
+    {
+        loop {
+            if let Some(error) = died(&self.exit, &self.shared) {
+                return Err(error);
+            }
+            let problem = match timeout(self.until.saturating_duration_since(Instant::now()), connect()).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer".to_owned(),
+            };
+            if Instant::now() >= self.until {
+                let words = std::iter::from_fn(|| self.output.try_recv().ok()).collect::<Vec<_>>().concat();
+                let words = String::from_utf8_lossy(&words).trim_end().to_owned();
+                let command = self.shared.command().to_owned();
+                return Err(GuestError::Unreachable { what, limit: OPENING, problem, words, command });
+            }
+            sleep(RETRY).await;
+        }
+    }
+}
+
+fn died(exit: &watch::Receiver<Option<Exit>>, shared: &Shared) -> Option<GuestError> {
+    let exit = exit.borrow().clone()?;
+    Some(GuestError::Died {
+        how: exit.describe(),
+        words: exit.evidence_text().trim_end().to_owned(),
+        command: shared.command().to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn initrds_are_joined_at_multiples_of_four() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, bytes: &[u8]| {
+            fs::write(dir.path().join(name), bytes).unwrap();
+            dir.path().join(name)
+        };
+        let initrds = vec![file("a", b"12345"), file("b", b"1234"), file("c", b"1")];
+        let boot = Boot::Direct { kernel: "/k".into(), initrds, cmdline: String::new() };
+        let runtime = RuntimePaths::new(dir.path());
+        let vars = file("template", b"vars");
+        prepare(&runtime, &boot, Some(&vars)).unwrap();
+        assert_eq!(fs::read(&runtime.initrd).unwrap(), b"12345\x00\x00\x0012341\x00\x00\x00");
+        assert_eq!(fs::read(&runtime.vars).unwrap(), b"vars");
+        let error = prepare(&runtime, &boot, Some(Path::new("/absent"))).unwrap_err();
+        assert!(error.to_string().contains("/absent"));
+    }
+
+    #[tokio::test]
+    async fn a_door_that_stays_shut_is_said_with_qemus_words() {
+        let (sender, output) = mpsc::channel(4);
+        let (exit_sender, exit) = watch::channel(None);
+        let shared = Arc::new(Shared::new("qemu -S".into()));
+        let until = Instant::now() + Duration::from_millis(100);
+        let mut opening = Opening { exit, shared, output, until };
+        sender.try_send(b"a warning\n".to_vec()).unwrap();
+        let error = opening.connect("control line", || UnixStream::connect("/absent")).await.unwrap_err().to_string();
+        for part in ["control line", "No such file", "a warning", "command: qemu -S"] {
+            assert!(error.contains(part), "{part} is not in {error}");
+        }
+        drop(exit_sender);
+    }
+}

@@ -1,0 +1,134 @@
+//! A running guest: QEMU started, connected, watched, and ended for certain.
+//!
+//! [`start`] spawns QEMU stopped, connects control, serial line and display, and lets it run. From then on one task
+//! tells what happens as [`GuestEvent`]s, and [`GuestHandle`] takes wishes. [`GuestHandle::end`] does not need anybody to
+//! read the events meanwhile. Dropping the handle kills QEMU.
+
+mod forward;
+mod handle;
+mod launch;
+mod shared;
+mod status;
+mod watch;
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cartridge_supervise::SpawnError;
+
+use crate::machine::{Boot, FirmwareFiles, Machine, RuntimeError};
+use crate::qmp::QmpError;
+use crate::serial::GuestReport;
+
+pub use handle::{EndStep, GuestHandle};
+pub use launch::start;
+pub use status::{GuestEnd, GuestStatus};
+
+/// Everything that is needed to start a guest.
+#[derive(Clone, Debug)]
+pub struct GuestPlan {
+    /// The hardware.
+    pub machine: Machine,
+    /// What it boots.
+    pub boot: Boot,
+    /// Its own directory, as [`RuntimeDir`](crate::machine::RuntimeDir) makes it.
+    pub runtime: PathBuf,
+    /// The program: `qemu-system-x86_64`, looked up in `PATH` unless it has a slash.
+    pub qemu: PathBuf,
+    /// Needed for UEFI.
+    pub firmware: Option<FirmwareFiles>,
+}
+
+/// What a guest does and says, in order for each kind; [`GuestEvent::Ended`] is the last.
+#[derive(Clone, Debug, PartialEq)]
+pub enum GuestEvent {
+    /// What QEMU itself printed, raw, both pipes.
+    Qemu(Vec<u8>),
+    /// What the guest wrote to its first serial line, raw.
+    Serial(Vec<u8>),
+    /// It is in another state now.
+    Status(GuestStatus),
+    /// Our init has told what it found.
+    Reported(GuestReport),
+    /// A port of the guest can be reached at 127.0.0.1.
+    Forwarded {
+        /// The forward's name in the recipe.
+        name: String,
+        /// The guest's port.
+        guest_port: u16,
+        /// The port on this machine.
+        host_port: u16,
+    },
+    /// QEMU has ended; nothing more will come.
+    Ended(GuestEnd),
+}
+
+/// A guest could not be started. Nothing of it is left running.
+#[derive(Debug, thiserror::Error)]
+pub enum GuestError {
+    /// Its directory cannot be used.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// UEFI was asked for without firmware.
+    #[error("the guest is to start with UEFI, but no UEFI firmware was given")]
+    NoFirmware,
+    /// A file for it could not be made.
+    #[error("could not prepare {} for the guest: {source}", path.display())]
+    Prepare {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// QEMU is missing or may not be run.
+    #[error("{0}\n  install QEMU (Debian, Ubuntu: qemu-system-x86; Arch: qemu-desktop; Fedora: qemu-kvm)")]
+    Spawn(#[from] SpawnError),
+    /// QEMU ended before the guest ran.
+    #[error("QEMU ended at once ({how}):\n{words}\n  command: {command}")]
+    Died {
+        /// "exit code 1".
+        how: String,
+        /// The end of what it printed.
+        words: String,
+        /// The whole command, to be copied.
+        command: String,
+    },
+    /// QEMU runs but does not let us in.
+    #[error(
+        "QEMU did not open its {what} within {} s ({problem}):\n{words}\n  command: {command}",
+        limit.as_secs()
+    )]
+    Unreachable {
+        /// "control line", "serial line".
+        what: &'static str,
+        /// How long we tried.
+        limit: Duration,
+        /// The last problem.
+        problem: String,
+        /// What it printed so far.
+        words: String,
+        /// The whole command, to be copied.
+        command: String,
+    },
+    /// A control command failed.
+    #[error("QEMU started, but did not obey: {source}\n  command: {command}")]
+    Control {
+        /// What was tried, and how it failed.
+        source: QmpError,
+        /// The whole command, to be copied.
+        command: String,
+    },
+    /// A port was not forwarded.
+    #[error("QEMU did not forward port {guest_port} of the guest ({name}); it says:\n{words}\n  command: {command}")]
+    NotForwarded {
+        /// The forward's name.
+        name: String,
+        /// The guest's port.
+        guest_port: u16,
+        /// `info usernet`.
+        words: String,
+        /// The whole command, to be copied.
+        command: String,
+    },
+}

@@ -1,0 +1,225 @@
+//! What becomes of a guest: facts in, states out. Pure; the tasks that hear the facts share it behind a lock.
+//!
+//! ```text
+//! Starting ──RESUME──▶ Running ◀──STOP/RESUME──▶ Paused
+//!                        │  ▲
+//!           RESET ───────┘  └── settled ── Rebooting
+//!    GUEST_PANICKED or the kernel's words on the serial line ──▶ Panicked ──RESET──▶ Rebooting
+//!    QEMU ends: after SHUTDOWN by the guest or by us PoweredOff, after a panic Panicked, else Crashed
+//! ```
+
+use serde::Serialize;
+
+use crate::qmp::message::QmpEvent;
+
+/// What a guest is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GuestStatus {
+    /// QEMU is up, the guest has not run yet.
+    Starting,
+    /// It runs.
+    Running,
+    /// Its CPUs were stopped from outside.
+    Paused,
+    /// It was reset and starts again from its firmware.
+    Rebooting,
+    /// It ended as it should: by itself, or because we asked for it.
+    PoweredOff,
+    /// Its kernel gave up.
+    Panicked,
+    /// QEMU ended, and nobody had asked it to.
+    Crashed {
+        /// "killed by signal 9", "exit code 1".
+        how: String,
+    },
+}
+
+/// How a guest ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GuestEnd {
+    /// Its last state: powered off, panicked or crashed.
+    pub status: GuestStatus,
+    /// The same in words, for people.
+    pub how: String,
+    /// The end of what QEMU printed.
+    pub qemu_words: String,
+    /// The command that ran it, to be copied.
+    pub command: String,
+}
+
+/// Something that was heard about a guest.
+#[derive(Clone, Debug)]
+pub(crate) enum Fact {
+    Qmp(QmpEvent),
+    /// The kernel's last words on the serial line.
+    SerialPanic(String),
+    /// Enough time has passed since a reset.
+    Settled,
+    /// We have begun to end it.
+    Ending,
+}
+
+/// A guest's state and what explains its end.
+#[derive(Debug)]
+pub(crate) struct Life {
+    status: GuestStatus,
+    shutdown: Option<(bool, String)>,
+    panic: Option<String>,
+    ending: bool,
+}
+
+impl Default for Life {
+    fn default() -> Self {
+        Self { status: GuestStatus::Starting, shutdown: None, panic: None, ending: false }
+    }
+}
+
+impl Life {
+    pub(crate) fn status(&self) -> &GuestStatus {
+        &self.status
+    }
+
+    /// Takes a fact; returns the new state if there is one.
+    pub(crate) fn hear(&mut self, fact: Fact) -> Option<GuestStatus> {
+        let next = match fact {
+            Fact::Qmp(QmpEvent::Resume) => GuestStatus::Running,
+            Fact::Qmp(QmpEvent::Stop) => match self.status {
+                // QEMU stops the CPUs at a panic and at the end: that is no pause.
+                GuestStatus::Panicked | GuestStatus::PoweredOff | GuestStatus::Starting => return None,
+                _ => GuestStatus::Paused,
+            },
+            Fact::Qmp(QmpEvent::Reset { .. }) if self.status != GuestStatus::Starting => {
+                self.panic = None;
+                GuestStatus::Rebooting
+            }
+            Fact::Qmp(QmpEvent::Shutdown { guest, reason }) => {
+                let by_guest = reason == "guest-shutdown";
+                self.shutdown = Some((guest, reason));
+                if !by_guest {
+                    return None;
+                }
+                GuestStatus::PoweredOff
+            }
+            Fact::Qmp(QmpEvent::GuestPanicked) => {
+                self.panic.get_or_insert_with(|| "the guest's kernel panicked".into());
+                GuestStatus::Panicked
+            }
+            Fact::SerialPanic(words) => {
+                // The words say more than pvpanic's bare event does.
+                self.panic = Some(words);
+                GuestStatus::Panicked
+            }
+            Fact::Settled if self.status == GuestStatus::Rebooting => GuestStatus::Running,
+            Fact::Ending => {
+                self.ending = true;
+                return None;
+            }
+            Fact::Settled | Fact::Qmp(_) => return None,
+        };
+        // A kernel prints its panic twice, and pvpanic may tell it a third time.
+        if next == self.status {
+            return None;
+        }
+        self.status = next.clone();
+        Some(next)
+    }
+
+    /// QEMU has ended with `exit` ("exit code 0"). `step` says what we did to end it, if we did.
+    pub(crate) fn conclude(&mut self, exit: &str, success: bool, step: Option<&str>) -> (GuestStatus, String) {
+        let (status, how) = if let Some(words) = &self.panic {
+            (GuestStatus::Panicked, words.clone())
+        } else if self.shutdown.as_ref().is_some_and(|(_, reason)| reason == "guest-shutdown") {
+            (GuestStatus::PoweredOff, "the guest powered itself off".to_owned())
+        } else if self.ending {
+            let step = step.unwrap_or("as we asked it to");
+            (GuestStatus::PoweredOff, format!("ended by us ({step}; QEMU: {exit})"))
+        } else {
+            match &self.shutdown {
+                Some((_, reason)) if success && reason == "host-signal" => {
+                    let how = "somebody else ended QEMU with a signal".to_owned();
+                    (GuestStatus::Crashed { how: how.clone() }, how)
+                }
+                Some((_, reason)) if success => (GuestStatus::PoweredOff, format!("QEMU shut down: {reason}")),
+                _ => (GuestStatus::Crashed { how: exit.to_owned() }, format!("QEMU ended unasked: {exit}")),
+            }
+        };
+        self.status = status.clone();
+        (status, how)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shutdown(reason: &str) -> Fact {
+        Fact::Qmp(QmpEvent::Shutdown { guest: reason.starts_with("guest"), reason: reason.into() })
+    }
+
+    fn reset() -> Fact {
+        Fact::Qmp(QmpEvent::Reset { guest: true, reason: "guest-reset".into() })
+    }
+
+    fn after(facts: Vec<Fact>) -> (Life, Vec<GuestStatus>) {
+        let mut life = Life::default();
+        let told = facts.into_iter().filter_map(|f| life.hear(f)).collect();
+        (life, told)
+    }
+
+    #[test]
+    fn a_life_from_start_to_poweroff() {
+        use GuestStatus::{Paused, PoweredOff, Rebooting, Running};
+        let resume = || Fact::Qmp(QmpEvent::Resume);
+        let stop = || Fact::Qmp(QmpEvent::Stop);
+        let (mut life, told) = after(vec![
+            resume(),
+            stop(),
+            resume(),
+            reset(),
+            Fact::Settled,
+            Fact::Settled,
+            shutdown("guest-shutdown"),
+            stop(),
+        ]);
+        assert_eq!(told, [Running, Paused, Running, Rebooting, Running, PoweredOff]);
+        let end = life.conclude("exit code 0", true, None);
+        assert_eq!(end, (PoweredOff, "the guest powered itself off".into()));
+    }
+
+    #[test]
+    fn a_panic_is_told_once_and_outlives_the_end() {
+        let words = "Kernel panic - not syncing: VFS";
+        let (mut life, told) = after(vec![
+            Fact::Qmp(QmpEvent::Resume),
+            Fact::SerialPanic(words.into()),
+            Fact::Qmp(QmpEvent::GuestPanicked),
+            Fact::Qmp(QmpEvent::Stop),
+            Fact::SerialPanic(words.into()),
+            Fact::Ending,
+            shutdown("host-qmp-quit"),
+        ]);
+        assert_eq!(told, [GuestStatus::Running, GuestStatus::Panicked]);
+        assert_eq!(life.conclude("exit code 0", true, Some("quit")), (GuestStatus::Panicked, words.into()));
+    }
+
+    #[test]
+    fn a_reset_forgives_a_panic() {
+        let (mut life, _) =
+            after(vec![Fact::Qmp(QmpEvent::Resume), Fact::SerialPanic("x".into()), reset(), Fact::Ending]);
+        assert_eq!(life.conclude("exit code 0", true, None).0, GuestStatus::PoweredOff);
+    }
+
+    #[test]
+    fn only_an_unasked_end_is_a_crash() {
+        let crashed = |how: &str| GuestStatus::Crashed { how: how.into() };
+        let (mut life, _) = after(vec![Fact::Qmp(QmpEvent::Resume)]);
+        assert_eq!(life.conclude("killed by signal 9", false, None).0, crashed("killed by signal 9"));
+        let (mut life, _) = after(vec![Fact::Qmp(QmpEvent::Resume), Fact::Ending]);
+        let (status, how) = life.conclude("killed by signal 9", false, Some("SIGKILL after 5.0 s"));
+        assert_eq!(status, GuestStatus::PoweredOff);
+        assert_eq!(how, "ended by us (SIGKILL after 5.0 s; QEMU: killed by signal 9)");
+        let (mut life, _) = after(vec![Fact::Qmp(QmpEvent::Resume), shutdown("host-signal")]);
+        assert!(matches!(life.conclude("exit code 0", true, None).0, GuestStatus::Crashed { .. }));
+    }
+}

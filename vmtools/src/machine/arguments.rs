@@ -1,0 +1,256 @@
+//! A machine as a QEMU command line. Pure: the same machine gives the same words, held by golden tests.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use crate::machine::{Accelerator, Boot, Firmware, FirmwareFiles, Gpu, Machine, Medium, RuntimePaths};
+
+/// The sandbox that QEMU is put into: no new programs, no new privileges (qemu(1), `-sandbox`).
+const SANDBOX: &str = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
+
+/// The arguments for QEMU, without the program itself.
+///
+/// The guest waits for QMP's `cont` (`-S`), so that nothing it prints is lost before the serial line is connected.
+/// `firmware` is needed for [`Firmware::Uefi`] and ignored for [`Firmware::Bios`]; its variables are expected to have
+/// been copied to [`RuntimePaths::vars`]. Several initial RAM disks are expected joined at [`RuntimePaths::initrd`].
+#[must_use]
+pub fn qemu_arguments(
+    machine: &Machine,
+    boot: &Boot,
+    runtime: &RuntimePaths,
+    firmware: Option<&FirmwareFiles>,
+) -> Vec<OsString> {
+    let mut args = Arguments::default();
+    args.pair("-name", value().text("guest=").escaped(&machine.name).text(",debug-threads=on"));
+    for word in ["-nodefaults", "-no-user-config", "-S"] {
+        args.0.push(word.into());
+    }
+    args.pair("-sandbox", SANDBOX);
+    let (accelerator, cpu) = match machine.accelerator {
+        Accelerator::Kvm => ("kvm", "host"),
+        Accelerator::Tcg => ("tcg,thread=multi", "max"),
+    };
+    args.pair("-machine", "q35").pair("-accel", accelerator).pair("-cpu", cpu);
+    args.pair("-smp", machine.cpus.to_string()).pair("-m", format!("{}M", machine.memory_mib));
+    args.pair("-rtc", "base=utc");
+    // A panic pauses, so that its screen stays; a reboot goes on in the same process.
+    args.pair("-action", "panic=pause,reboot=reset,shutdown=poweroff");
+    args.pair("-boot", "menu=off,strict=on");
+    if let (Firmware::Uefi, Some(files)) = (machine.firmware, firmware) {
+        flash(&mut args, files, runtime);
+    }
+    display(&mut args, machine.gpu, runtime);
+    args.pair("-device", "qemu-xhci,id=xhci").pair("-device", "usb-tablet,bus=xhci.0");
+    args.pair("-device", "pvpanic-pci").pair("-device", "virtio-rng-pci");
+    args.pair("-chardev", socket("socket,id=serial0,path=", &runtime.serial));
+    args.pair("-serial", "chardev:serial0");
+    args.pair("-qmp", socket("unix:", &runtime.qmp));
+    args.pair("-pidfile", runtime.pid_file.as_os_str());
+    boot_from(&mut args, machine.medium, boot, runtime);
+    if let Some(disk) = &machine.disk {
+        args.pair("-drive", value().text("if=none,id=disk,format=qcow2,discard=unmap,file=").escaped(disk));
+        args.pair("-device", "virtio-blk-pci,drive=disk,bootindex=2");
+    }
+    network(&mut args, machine);
+    args.0
+}
+
+fn flash(args: &mut Arguments, files: &FirmwareFiles, runtime: &RuntimePaths) {
+    let (code, vars) = (files.code_format.name(), files.vars_format.name());
+    args.pair(
+        "-drive",
+        value().text(&format!("if=pflash,unit=0,format={code},readonly=on,file=")).escaped(&files.code),
+    );
+    args.pair("-drive", value().text(&format!("if=pflash,unit=1,format={vars},file=")).escaped(&runtime.vars));
+}
+
+fn display(args: &mut Arguments, gpu: Gpu, runtime: &RuntimePaths) {
+    let device = match gpu {
+        Gpu::Std => "VGA",
+        Gpu::Virtio => "virtio-vga",
+    };
+    args.pair("-device", format!("{device},id=video0"));
+    args.pair("-display", "none");
+    // Without `display` Ctrl-Alt-1…9 would switch QEMU's own consoles. We send physical keys, so QEMU must not guess
+    // at lock keys from the case of the letters.
+    args.pair("-vnc", value().text("unix:").escaped(&runtime.vnc).text(",display=video0,lock-key-sync=off"));
+}
+
+fn boot_from(args: &mut Arguments, medium: Medium, boot: &Boot, runtime: &RuntimePaths) {
+    match boot {
+        Boot::Iso(iso) => {
+            let (media, device) = match medium {
+                Medium::Cd => ("cdrom", "ide-cd,bus=ide.0,drive=medium,bootindex=1"),
+                Medium::Usb => ("disk", "usb-storage,bus=xhci.0,drive=medium,bootindex=1,removable=on"),
+            };
+            let drive = format!("if=none,id=medium,media={media},format=raw,readonly=on,file=");
+            args.pair("-drive", value().text(&drive).escaped(iso)).pair("-device", device);
+        }
+        Boot::Direct { kernel, initrds, cmdline } => {
+            args.pair("-kernel", kernel.as_os_str());
+            match initrds.as_slice() {
+                [] => {}
+                [one] => {
+                    args.pair("-initrd", one.as_os_str());
+                }
+                _ => {
+                    args.pair("-initrd", runtime.initrd.as_os_str());
+                }
+            }
+            args.pair("-append", cmdline);
+        }
+        Boot::Nothing => {}
+    }
+}
+
+fn network(args: &mut Arguments, machine: &Machine) {
+    let mut net = String::from("user,id=net0");
+    for forward in &machine.forwards {
+        // Port 0: the kernel picks a free one, and `info usernet` tells which.
+        net.push_str(&format!(",hostfwd=tcp:127.0.0.1:0-:{}", forward.guest_port));
+    }
+    // An empty romfile: no network boot, which would only delay "no bootable device".
+    args.pair("-netdev", net).pair("-device", "virtio-net-pci,netdev=net0,romfile=");
+}
+
+fn socket(before: &str, path: &Path) -> Value {
+    value().text(before).escaped(path).text(",server=on,wait=off")
+}
+
+/// The same arguments without the sandbox, for a QEMU that was built without it.
+#[must_use]
+pub fn without_sandbox(args: &[OsString]) -> Vec<OsString> {
+    let mut left = args.to_vec();
+    if let Some(at) = left.iter().position(|word| word == "-sandbox") {
+        left.drain(at..(at + 2).min(left.len()));
+    }
+    left
+}
+
+#[derive(Default)]
+struct Arguments(Vec<OsString>);
+
+impl Arguments {
+    fn pair(&mut self, option: &str, value: impl Into<OsString>) -> &mut Self {
+        self.0.push(option.into());
+        self.0.push(value.into());
+        self
+    }
+}
+
+/// An option's value with commas doubled where QEMU would take them for separators.
+struct Value(OsString);
+
+fn value() -> Value {
+    Value(OsString::new())
+}
+
+impl Value {
+    fn text(mut self, text: &str) -> Self {
+        self.0.push(text);
+        self
+    }
+
+    fn escaped(mut self, text: impl AsRef<OsStr>) -> Self {
+        use std::os::unix::ffi::{OsStrExt, OsStringExt};
+        let doubled = text.as_ref().as_bytes().iter().flat_map(|&b| std::iter::repeat_n(b, 1 + usize::from(b == b',')));
+        self.0.push(OsString::from_vec(doubled.collect()));
+        self
+    }
+}
+
+impl From<Value> for OsString {
+    fn from(value: Value) -> Self {
+        value.0
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::machine::{FlashFormat, Forward};
+
+    pub(crate) fn machine() -> Machine {
+        Machine {
+            name: "demo".into(),
+            cpus: 4,
+            memory_mib: 4096,
+            firmware: Firmware::Bios,
+            gpu: Gpu::Std,
+            medium: Medium::Cd,
+            disk: None,
+            accelerator: Accelerator::Tcg,
+            forwards: vec![],
+        }
+    }
+
+    fn golden(machine: &Machine, boot: &Boot) -> String {
+        let firmware = FirmwareFiles {
+            code: "/fw/CODE.fd".into(),
+            code_format: FlashFormat::Raw,
+            vars: "/fw/VARS.fd".into(),
+            vars_format: FlashFormat::Raw,
+        };
+        let runtime = RuntimePaths::new(Path::new("/run/demo"));
+        let words = qemu_arguments(machine, boot, &runtime, Some(&firmware));
+        let mut text = String::new();
+        for word in words {
+            let word = word.into_string().unwrap();
+            text.push(if word.starts_with('-') { '\n' } else { ' ' });
+            text.push_str(&word);
+        }
+        text.trim_start().to_owned()
+    }
+
+    #[test]
+    fn every_kind_of_machine_has_its_words() {
+        let iso = Boot::Iso("/images/demo.iso".into());
+        for firmware in [Firmware::Bios, Firmware::Uefi] {
+            for medium in [Medium::Cd, Medium::Usb] {
+                for gpu in [Gpu::Std, Gpu::Virtio] {
+                    for accelerator in [Accelerator::Kvm, Accelerator::Tcg] {
+                        let name = format!("{firmware:?}-{medium:?}-{gpu:?}-{accelerator:?}").to_lowercase();
+                        let machine = Machine { firmware, medium, gpu, accelerator, ..machine() };
+                        insta::assert_snapshot!(name, golden(&machine, &iso));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn direct_boot_disk_and_forwards() {
+        let machine = Machine {
+            name: "a, b".into(),
+            disk: Some("/d/x,y.qcow2".into()),
+            forwards: vec![
+                Forward { name: "ssh".into(), guest_port: 22 },
+                Forward { name: "web".into(), guest_port: 80 },
+            ],
+            ..machine()
+        };
+        let boot = |initrds: &[&str]| Boot::Direct {
+            kernel: "/k/vm,linuz".into(),
+            initrds: initrds.iter().map(Into::into).collect(),
+            cmdline: "console=ttyS0,115200 panic=-1".into(),
+        };
+        insta::assert_snapshot!("direct", golden(&machine, &boot(&["/k/initrd"])));
+        assert!(golden(&machine, &boot(&["/a", "/b"])).contains("-initrd /run/demo/initrd.img"));
+        assert!(!golden(&machine, &boot(&[])).contains("-initrd"));
+    }
+
+    #[test]
+    fn commas_in_paths_are_doubled() {
+        let text = golden(&machine(), &Boot::Iso("/i,j/a.iso".into()));
+        assert!(text.contains("file=/i,,j/a.iso"), "{text}");
+    }
+
+    #[test]
+    fn the_sandbox_can_be_left_out() {
+        let runtime = RuntimePaths::new(Path::new("/run/demo"));
+        let with = qemu_arguments(&machine(), &Boot::Nothing, &runtime, None);
+        let without = without_sandbox(&with);
+        assert_eq!(without.len() + 2, with.len());
+        assert!(!without.iter().any(|word| word == "-sandbox" || word == SANDBOX));
+    }
+}

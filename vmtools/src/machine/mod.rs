@@ -1,0 +1,120 @@
+//! What a guest is made of, and the QEMU command line that makes it. Everything that decides is pure; only
+//! [`RuntimeDir`], [`create_disk`] and [`find_firmware`] touch the file system.
+
+mod arguments;
+mod capacity;
+mod disk;
+mod firmware;
+mod runtime;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+pub use arguments::{qemu_arguments, without_sandbox};
+pub use capacity::{HostCapacity, clamp, host_capacity};
+pub use disk::{DiskError, create_disk};
+pub use firmware::{FirmwareFiles, FlashFormat, MissingFirmware, find_firmware};
+pub use runtime::{RuntimeDir, RuntimeError, RuntimePaths};
+
+/// A guest's hardware, as asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// Shown in the process list and in QEMU's window titles; any text.
+    pub name: String,
+    /// Virtual CPUs, at least 1.
+    pub cpus: u32,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+    /// What runs before the boot loader.
+    pub firmware: Firmware,
+    /// The display adapter.
+    pub gpu: Gpu,
+    /// How an ISO image is attached.
+    pub medium: Medium,
+    /// An existing qcow2 image to install to, see [`create_disk`].
+    pub disk: Option<PathBuf>,
+    /// What executes the guest's instructions.
+    pub accelerator: Accelerator,
+    /// Guest TCP ports to be reached from this machine, on 127.0.0.1 and a free port.
+    pub forwards: Vec<Forward>,
+}
+
+/// What runs before the boot loader.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Firmware {
+    /// SeaBIOS, which QEMU brings along.
+    #[default]
+    Bios,
+    /// OVMF, found with [`find_firmware`].
+    Uefi,
+}
+
+/// The display adapter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Gpu {
+    /// Bochs VGA: every guest has a driver.
+    #[default]
+    Std,
+    /// virtio-vga: can be resized, needs a driver for more than text.
+    Virtio,
+}
+
+/// How an ISO image is attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Medium {
+    /// A SATA CD drive (AHCI).
+    #[default]
+    Cd,
+    /// A USB stick on xHCI, write-protected.
+    Usb,
+}
+
+/// What executes the guest's instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Accelerator {
+    /// The processor itself, through Linux's KVM.
+    Kvm,
+    /// QEMU's own translator: works everywhere, several times slower.
+    Tcg,
+}
+
+impl std::fmt::Display for Accelerator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg",
+        })
+    }
+}
+
+/// A guest TCP port to be reached from this machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Forward {
+    /// What it is called in the recipe, for example "ssh".
+    pub name: String,
+    /// The port the guest listens on, 1–65535.
+    pub guest_port: u16,
+}
+
+/// Where the guest's first instructions come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Boot {
+    /// An ISO image (an absolute path), attached read-only as the [`Medium`] says.
+    Iso(PathBuf),
+    /// A kernel loaded by QEMU itself.
+    Direct {
+        /// A bzImage or a PVH vmlinux.
+        kernel: PathBuf,
+        /// Initial RAM disks, joined in this order when there are several.
+        initrds: Vec<PathBuf>,
+        /// The kernel command line.
+        cmdline: String,
+    },
+    /// Nothing to boot from: the firmware says so on the screen.
+    Nothing,
+}

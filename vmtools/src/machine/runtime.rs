@@ -1,0 +1,293 @@
+//! The private directory of one guest: its sockets, its pid file, its copy of the firmware variables.
+//!
+//! Whoever reaches these sockets owns the guest, so the directory is 0700, ours, and never reached through a symlink.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// The longest path a unix socket can have on Linux, bytes without the final NUL (`sun_path` in unix(7) has 108).
+const SOCKET_PATH_LIMIT: usize = 107;
+/// The longest file name that we put into a runtime directory, with its slash.
+const LONGEST_NAME: usize = "/serial.sock".len();
+/// How much of a guest's name goes into its directory's name, bytes.
+const NAME_LIMIT: usize = 24;
+
+/// Where the parts of one guest's runtime directory lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuntimePaths {
+    /// QEMU's control socket.
+    pub qmp: PathBuf,
+    /// The display's socket.
+    pub vnc: PathBuf,
+    /// The first serial line's socket.
+    pub serial: PathBuf,
+    /// QEMU's process id, written by QEMU itself.
+    pub pid_file: PathBuf,
+    /// This guest's own copy of the UEFI variables.
+    pub vars: PathBuf,
+    /// Several initial RAM disks joined into one, for a direct boot.
+    pub initrd: PathBuf,
+}
+
+impl RuntimePaths {
+    /// The paths inside `dir`. Pure: nothing is created.
+    #[must_use]
+    pub fn new(dir: &Path) -> Self {
+        Self {
+            qmp: dir.join("qmp.sock"),
+            vnc: dir.join("vnc.sock"),
+            serial: dir.join("serial.sock"),
+            pid_file: dir.join("qemu.pid"),
+            vars: dir.join("vars.fd"),
+            initrd: dir.join("initrd.img"),
+        }
+    }
+}
+
+/// A guest's runtime directory could not be made or cannot be trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// The system refused.
+    #[error("could not {action} the runtime directory {}: {source}", path.display())]
+    Io {
+        /// "create", "look at", "remove".
+        action: &'static str,
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Somebody else could read or replace the sockets in it.
+    #[error("{} is not safe for a guest's sockets: {problem}; move it away or set XDG_RUNTIME_DIR", path.display())]
+    Unsafe {
+        /// The directory.
+        path: PathBuf,
+        /// "it is a symbolic link", "it belongs to user 1000".
+        problem: String,
+    },
+    /// Its sockets' names would be longer than the kernel allows.
+    #[error(
+        "the runtime directory {} is {length} bytes long, and socket paths in it would pass the kernel's limit of \
+         {SOCKET_PATH_LIMIT}; set XDG_RUNTIME_DIR to a shorter one",
+        path.display()
+    )]
+    TooLong {
+        /// The directory.
+        path: PathBuf,
+        /// Its length, bytes.
+        length: usize,
+    },
+}
+
+/// A private directory for one running guest. It stays until [`RuntimeDir::remove`].
+#[derive(Clone, Debug)]
+pub struct RuntimeDir {
+    path: PathBuf,
+}
+
+impl RuntimeDir {
+    /// The directory that holds all guests' directories: `$XDG_RUNTIME_DIR/cartridge`, else `/tmp/cartridge-<uid>`.
+    #[must_use]
+    pub fn base() -> PathBuf {
+        match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from) {
+            Some(dir) if dir.is_absolute() && dir.is_dir() => dir.join("cartridge"),
+            _ => PathBuf::from(format!("/tmp/cartridge-{}", rustix::process::geteuid().as_raw())),
+        }
+    }
+
+    /// Makes a fresh directory for the guest `name` under [`RuntimeDir::base`].
+    ///
+    /// # Errors
+    /// [`RuntimeError`] when the base is not ours alone, cannot be made, or is too long for sockets.
+    pub fn create(name: &str) -> Result<Self, RuntimeError> {
+        Self::create_in(&Self::base(), name)
+    }
+
+    /// Makes a fresh directory for the guest `name` under `base`, which is made too if needed.
+    ///
+    /// # Errors
+    /// As for [`RuntimeDir::create`].
+    pub fn create_in(base: &Path, name: &str) -> Result<Self, RuntimeError> {
+        match fs::DirBuilder::new().mode(0o700).create(base) {
+            Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(RuntimeError::Io { action: "create", path: base.to_owned(), source });
+            }
+            _ => check(base)?,
+        }
+        sweep(base);
+        let short = short_name(name);
+        for number in 0..10_000_u32 {
+            let path = base.join(format!("{short}-{}-{number}", std::process::id()));
+            check_length(&path)?;
+            match fs::DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Self::open(&path),
+                Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(source) => return Err(RuntimeError::Io { action: "create", path, source }),
+            }
+        }
+        Err(RuntimeError::Unsafe { path: base.to_owned(), problem: "it is full of old directories".into() })
+    }
+
+    /// Takes an existing directory, if it is safe.
+    ///
+    /// # Errors
+    /// [`RuntimeError`] when it is a symbolic link, not ours, open to others, or too long for sockets.
+    pub fn open(path: &Path) -> Result<Self, RuntimeError> {
+        check_length(path)?;
+        check(path)?;
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where its parts lie.
+    #[must_use]
+    pub fn paths(&self) -> RuntimePaths {
+        RuntimePaths::new(&self.path)
+    }
+
+    /// Removes what we put there and then the directory. Foreign files stay, and with them the directory.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Io`] when something could not be removed.
+    pub fn remove(self) -> Result<(), RuntimeError> {
+        let RuntimePaths { qmp, vnc, serial, pid_file, vars, initrd } = self.paths();
+        for file in [qmp, vnc, serial, pid_file, vars, initrd] {
+            match fs::remove_file(&file) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(RuntimeError::Io { action: "remove", path: file, source });
+                }
+                _ => {}
+            }
+        }
+        fs::remove_dir(&self.path).map_err(|source| RuntimeError::Io { action: "remove", path: self.path, source })
+    }
+}
+
+/// Removes what sessions that are no longer there have left: their process is in the directory's name, and QEMU does not
+/// outlive it. What cannot be removed stays: the next session tries again.
+fn sweep(base: &Path) {
+    for entry in fs::read_dir(base).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.rsplit('-').nth(1)?.parse::<u32>().ok());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists())
+            && let Ok(dir) = RuntimeDir::open(&entry.path())
+        {
+            let _ = dir.remove();
+        }
+    }
+}
+
+fn check(path: &Path) -> Result<(), RuntimeError> {
+    let unsafe_because = |problem: String| RuntimeError::Unsafe { path: path.to_owned(), problem };
+    let meta = fs::symlink_metadata(path).map_err(|source| RuntimeError::Io {
+        action: "look at",
+        path: path.to_owned(),
+        source,
+    })?;
+    if meta.file_type().is_symlink() {
+        return Err(unsafe_because("it is a symbolic link".into()));
+    }
+    if !meta.is_dir() {
+        return Err(unsafe_because("it is not a directory".into()));
+    }
+    if meta.uid() != rustix::process::geteuid().as_raw() {
+        return Err(unsafe_because(format!("it belongs to user {}", meta.uid())));
+    }
+    if meta.permissions().mode() & 0o077 != 0 {
+        let mode = meta.permissions().mode() & 0o7777;
+        return Err(unsafe_because(format!("others may enter it (mode {mode:o}, wanted 700)")));
+    }
+    Ok(())
+}
+
+fn check_length(path: &Path) -> Result<(), RuntimeError> {
+    let length = path.as_os_str().len();
+    if length + LONGEST_NAME > SOCKET_PATH_LIMIT {
+        return Err(RuntimeError::TooLong { path: path.to_owned(), length });
+    }
+    Ok(())
+}
+
+/// A guest's name as part of a directory name: short, plain ASCII, never empty or hidden.
+fn short_name(name: &str) -> String {
+    let plain: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).take(NAME_LIMIT).collect();
+    if plain.is_empty() { "guest".into() } else { plain }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn makes_a_private_directory_and_removes_it() {
+        let base = tempfile::tempdir().unwrap();
+        let base = base.path().join("cartridge");
+        let one = RuntimeDir::create_in(&base, "../a b/ü").unwrap();
+        let two = RuntimeDir::create_in(&base, "../a b/ü").unwrap();
+        assert_ne!(one.path(), two.path());
+        assert_eq!(one.path().parent(), Some(base.as_path()));
+        for dir in [&base, one.path()] {
+            assert_eq!(fs::metadata(dir).unwrap().permissions().mode() & 0o7777, 0o700);
+        }
+        fs::write(one.paths().vars, "x").unwrap();
+        let path = one.path().to_owned();
+        one.remove().unwrap();
+        assert!(!path.exists());
+        fs::write(two.path().join("foreign"), "x").unwrap();
+        assert!(two.clone().remove().is_err());
+        assert!(two.path().join("foreign").exists());
+    }
+
+    #[test]
+    fn refuses_links_foreign_openings_and_long_paths() {
+        let root = tempfile::tempdir().unwrap();
+        let real = root.path().join("real");
+        fs::DirBuilder::new().mode(0o700).create(&real).unwrap();
+        symlink(&real, root.path().join("link")).unwrap();
+        let error = RuntimeDir::create_in(&root.path().join("link"), "a").unwrap_err();
+        assert!(error.to_string().contains("symbolic link"), "{error}");
+        fs::set_permissions(&real, fs::Permissions::from_mode(0o750)).unwrap();
+        let error = RuntimeDir::create_in(&real, "a").unwrap_err();
+        assert!(error.to_string().contains("mode 750"), "{error}");
+        let long = root.path().join("x".repeat(90));
+        let error = RuntimeDir::create_in(&long, "a").unwrap_err();
+        assert!(matches!(error, RuntimeError::TooLong { .. }), "{error}");
+    }
+
+    #[test]
+    fn what_the_dead_left_is_swept() {
+        let base = tempfile::tempdir().unwrap();
+        let base = base.path().join("b");
+        let mine = RuntimeDir::create_in(&base, "a").unwrap();
+        // Process ids end at 4,194,304.
+        let left = |name: &str| {
+            fs::DirBuilder::new().mode(0o700).create(base.join(name)).unwrap();
+            fs::write(base.join(name).join("qmp.sock"), "").unwrap();
+        };
+        left("demo-5000000-0");
+        left("no-number");
+        left("full-5000000-0");
+        fs::write(base.join("full-5000000-0/foreign"), "").unwrap();
+        RuntimeDir::create_in(&base, "b").unwrap();
+        assert!(!base.join("demo-5000000-0").exists());
+        assert!(mine.path().exists() && base.join("no-number/qmp.sock").exists());
+        assert!(base.join("full-5000000-0/foreign").exists());
+    }
+
+    #[test]
+    fn the_longest_name_is_the_longest() {
+        let paths = RuntimePaths::new(Path::new("/d"));
+        for path in [paths.qmp, paths.vnc, paths.serial] {
+            assert!(path.as_os_str().len() - 2 <= LONGEST_NAME);
+        }
+    }
+}

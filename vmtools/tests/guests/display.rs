@@ -1,0 +1,217 @@
+//! The screen, keyboard and pointer of a real QEMU.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use vmtools::display::keysym;
+use vmtools::{Boot, CTRL_ALT_DEL, GuestEvent, GuestStatus, InputEvent, Machine, Medium};
+
+use crate::boot_sector;
+use crate::harness::{Guest, machine, plan};
+
+async fn sector(code: &[u8]) -> Guest {
+    let mut plan = plan(Machine { medium: Medium::Usb, ..machine() }, Boot::Nothing);
+    plan.plan.boot = Boot::Iso(boot_sector::medium(plan.dir.path(), code));
+    plan.start().await.unwrap()
+}
+
+fn shows_something(guest: &Guest) -> bool {
+    guest.screen.live() && guest.screen.snapshot().is_some_and(|frame| !frame.is_uniform())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_firmware_is_seen_and_can_be_kept() {
+    let guest = plan(machine(), Boot::Nothing).start().await.unwrap();
+    let woken = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&woken);
+    guest.screen.set_waker(Box::new(move || {
+        count.fetch_add(1, Ordering::Relaxed);
+    }));
+    guest.wait("SeaBIOS", shows_something).await;
+    assert!(woken.load(Ordering::Relaxed) > 0);
+    let mut taken = None;
+    guest
+        .wait("a frame", |g| g.screen.try_take(&mut |view| taken = Some((view.width, view.height, view.damage.len()))))
+        .await;
+    let (width, height, rects) = taken.unwrap();
+    assert!(width >= 320 && height >= 200 && (1..=8).contains(&rects));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("firmware.png");
+    let frame = guest.screen.snapshot().unwrap();
+    frame.save_png(&path).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    assert_eq!(&bytes[..8], b"\x89PNG\r\n\x1a\n");
+    assert_eq!(u32::from_be_bytes(bytes[16..20].try_into().unwrap()), frame.width);
+    guest.handle.end(|_, _| {}).await;
+    assert!(!guest.screen.live() && guest.screen.snapshot().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn colours_are_right_after_the_size_has_changed() {
+    let guest = sector(boot_sector::RED).await;
+    let is_red = |g: &Guest| {
+        // VGA's colour 4 is dark red: 42 of 63 parts, which QEMU shows as 168 of 255.
+        g.screen.live() && g.screen.snapshot().is_some_and(|f| f.is_uniform() && f.rgba.starts_with(&[168, 0, 0, 255]))
+    };
+    guest.wait("a red screen", is_red).await;
+    let frame = guest.screen.snapshot().unwrap();
+    assert!(matches!((frame.width, frame.height), (320, 200) | (640, 400)), "{}x{}", frame.width, frame.height);
+    // Reset: text mode, and then red again, through changes of size in both directions.
+    guest.handle.reset();
+    guest.wait("the firmware", shows_something).await;
+    guest.wait("a red screen again", is_red).await;
+    guest.handle.end(|_, _| {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_arrive_as_pressed_even_on_a_still_screen() {
+    let mut guest = sector(boot_sector::KEYS).await;
+    // Until the boot sector listens, the firmware swallows keys: press Escape until it is told.
+    let heard = loop {
+        for down in [true, false] {
+            guest.handle.input(InputEvent::Key { scancode: 0x01, down });
+        }
+        match tokio::time::timeout(Duration::from_millis(300), guest.events.recv()).await {
+            Ok(Some(GuestEvent::Serial(bytes))) if bytes.contains(&0x01) => break bytes,
+            Ok(None) => panic!("it ended"),
+            _ => {}
+        }
+    };
+    assert!(!heard.is_empty());
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    while guest.events.try_recv().is_ok() {}
+    let started = Instant::now();
+    assert_eq!(guest.handle.type_text("aB/é\n").await, ['é']);
+    assert!(started.elapsed() < Duration::from_millis(500), "input waited for {:?}", started.elapsed());
+    guest.handle.input(InputEvent::Key { scancode: 0xe048, down: true });
+    guest.handle.input(InputEvent::ReleaseAll);
+    // Shift itself is no key for the BIOS: a, B, slash, Enter, Up.
+    let mut codes = Vec::new();
+    while codes.len() < 5 {
+        let more =
+            guest.until("the keys", |e| if let GuestEvent::Serial(b) = e { Some(b.clone()) } else { None }).await;
+        codes.extend(more);
+    }
+    assert_eq!(codes, [0x1e, 0x30, 0x35, 0x1c, 0x48]);
+    // Far more than any queue holds must neither block nor panic.
+    let started = Instant::now();
+    for i in 0..20_000_u32 {
+        guest.handle.input(InputEvent::Pointer { x: (i % 600) as u16, y: 10, buttons: 0 });
+        guest.handle.input(InputEvent::Key { scancode: (i % 0x60) as u16, down: i % 2 == 0 });
+    }
+    guest.handle.input(InputEvent::ReleaseAll);
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    guest.handle.end(|_, _| {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn qemu_knows_every_key_that_we_send() {
+    let guest = plan(machine(), Boot::Nothing).start().await.unwrap();
+    guest.wait("a picture", |g| g.screen.live()).await;
+    let mut keys = 0;
+    for scancode in (0..0x80).chain(0xe000..0xe080).chain([0xe11d]).filter(|&code| keysym(code).is_some()) {
+        for down in [true, false] {
+            guest.handle.input(InputEvent::Key { scancode, down });
+        }
+        keys += 1;
+    }
+    assert!(keys > 100, "{keys} keys");
+    // At their pace, they take 12 ms each.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    // QEMU complains about keysyms that its keyboard map does not have.
+    let end = guest.handle.end(|_, _| {}).await;
+    assert_eq!(end.qemu_words, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_alt_del_reboots_a_bios_guest() {
+    let mut guest = sector(boot_sector::KEYS).await;
+    guest.until_status(&GuestStatus::Running).await;
+    let end = Instant::now() + crate::harness::SOON;
+    while guest.handle.status() != GuestStatus::Rebooting {
+        for &scancode in CTRL_ALT_DEL {
+            guest.handle.input(InputEvent::Key { scancode, down: true });
+        }
+        guest.handle.input(InputEvent::ReleaseAll);
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        assert!(Instant::now() < end, "no reboot");
+    }
+    guest.until_status(&GuestStatus::Rebooting).await;
+    guest.handle.end(|_, _| {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_drawn_after_a_long_still_time_is_seen_soon() {
+    // Not by key: input makes QEMU look at once.
+    let mut guest = sector(boot_sector::PIXELS).await;
+    loop {
+        guest.handle.send_serial(b"a".to_vec());
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        if std::iter::from_fn(|| guest.events.try_recv().ok())
+            .any(|event| matches!(event, GuestEvent::Serial(bytes) if bytes.contains(&b'a')))
+        {
+            break;
+        }
+    }
+    let mut waits = Vec::new();
+    for _ in 0..5 {
+        // Long enough for QEMU to look only twice a second, if nothing kept it awake.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        while guest.events.try_recv().is_ok() {}
+        let before = guest.screen.generation();
+        guest.handle.send_serial(b"a".to_vec());
+        guest.until("the pixel", |e| matches!(e, GuestEvent::Serial(b) if b.contains(&b'a')).then_some(())).await;
+        let drawn = Instant::now();
+        while guest.screen.generation() == before {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            assert!(drawn.elapsed() < crate::harness::SOON, "the pixel was never seen");
+        }
+        waits.push(drawn.elapsed());
+    }
+    waits.sort();
+    println!("from drawn to seen: {waits:?}");
+    assert!(waits[2] < Duration::from_millis(150), "{waits:?}");
+    guest.handle.end(|_, _| {}).await;
+}
+
+/// Processor time of this process so far (proc(5): fields 14 and 15 of stat, in hundredths of a second).
+fn cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/../../stat").unwrap();
+    let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    Duration::from_millis(ticks * 10)
+}
+
+/// Run alone by `a_still_screen_costs_little`: other tests in the same process would be measured too.
+#[tokio::test(flavor = "multi_thread")]
+async fn still_screen_child() {
+    if std::env::var_os("VMTOOLS_TEST_STILL_CHILD").is_none() {
+        return;
+    }
+    let guest = plan(machine(), Boot::Nothing).start().await.unwrap();
+    guest.wait("SeaBIOS", shows_something).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let before = cpu_time();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let visible = cpu_time() - before;
+    guest.screen.set_visible(false);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let before = cpu_time();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let hidden = cpu_time() - before;
+    println!("cpu ms: visible {} of 3000, hidden {} of 2000", visible.as_millis(), hidden.as_millis());
+    assert!(visible < Duration::from_millis(150), "visible: {visible:?} in 3 s");
+    assert!(hidden < Duration::from_millis(60), "hidden: {hidden:?} in 2 s");
+    guest.handle.end(|_, _| {}).await;
+}
+
+#[test]
+fn a_still_screen_costs_little() {
+    let line = vmtools::CommandLine::new(std::env::current_exe().unwrap())
+        .args(["--exact", "display::still_screen_child", "--nocapture"])
+        .env("VMTOOLS_TEST_STILL_CHILD", "1");
+    let output = cartridge_supervise::run(&line, &vmtools::Cancel::new(), |_, _| {}).unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("cpu ms"));
+}

@@ -1,0 +1,12 @@
+//! Guests under a real QEMU, and faults injected with fake ones. One binary, so that it is linked once.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod boot_sector;
+mod display;
+mod ends;
+mod faults;
+mod hardware;
+mod harness;
+mod network;
+mod probe;
+mod serial;
