@@ -1,0 +1,452 @@
+//! The window as a whole: drains events, lays out the panels, fulfils what they wish. It owns no truth of the session;
+//! that is the model's.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use egui::{Context, Frame, Margin, Panel, Ui, ViewportCommand};
+use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
+use vmtools::display::InputEvent;
+
+use super::clock::Clock;
+use super::dialogs;
+use super::headline::ticking;
+use super::keyboard::KeyTap;
+use super::log_view::CopyRequest;
+use super::logs::LogsPanel;
+use super::picker::Picker;
+use super::preferences::{Preferences, ThemeChoice};
+use super::screen::{Around, ScreenPanel};
+use super::settings::SettingsPanel;
+use super::shortcuts::{self, Shortcut};
+use super::theme::{self, Palette};
+use super::theme_portal::Desktop;
+use super::toasts::Toasts;
+use super::topbar::{self, WindowState};
+use super::wish::{Dialog, PickFor, Wish, Wishes};
+use super::{Insert, Options, status, words};
+use crate::session::event::Level;
+use crate::session::logs::Pane;
+use crate::session::state::{EjectScope, Input, Phase, step};
+use crate::session::{Command, Event, Model, SessionHandle};
+
+/// Events folded in one frame at most; the rest waits for the next one.
+const EVENTS_A_FRAME: usize = 2000;
+/// Bytes put on the clipboard at most.
+const CLIPBOARD: usize = 64 * 1024 * 1024;
+/// After this long a second wish to close the window is obeyed although the session has not ended.
+const CLOSE_ANYWAY: Duration = Duration::from_secs(15);
+
+/// The window's state.
+pub struct App {
+    session: SessionHandle,
+    /// What to insert once the session is open.
+    insert: Option<Insert>,
+    /// Everything that was told, folded.
+    pub model: Model,
+    /// The session's time.
+    pub clock: Clock,
+    /// What is remembered between runs.
+    pub preferences: Preferences,
+    preferences_file: Option<PathBuf>,
+    desktop: Desktop,
+    keys: Arc<KeyTap>,
+    settings: SettingsPanel,
+    screen: ScreenPanel,
+    /// The logs at the bottom.
+    pub logs: LogsPanel,
+    toasts: Toasts,
+    picker: Picker,
+    dialog: Option<Dialog>,
+    copies: (mpsc::Sender<String>, mpsc::Receiver<String>),
+    full_screen: bool,
+    closing: Option<Instant>,
+    driver_gone: bool,
+    /// A release of all keys did not fit into the queue: it must not be forgotten.
+    release_owed: bool,
+    had_focus: bool,
+    title: String,
+}
+
+impl App {
+    /// A window of this session. `keys` is filled by whoever sees physical keys.
+    #[must_use]
+    pub fn new(session: SessionHandle, keys: Arc<KeyTap>, desktop: Desktop, options: Options) -> Self {
+        let Options { insert, preferences: preferences_file } = options;
+        let preferences = preferences_file.as_deref().map(Preferences::load).unwrap_or_default();
+        Self {
+            session,
+            insert: Some(insert),
+            model: Model::default(),
+            clock: Clock::default(),
+            preferences,
+            preferences_file,
+            picker: Picker::new(desktop.file_chooser.clone()),
+            desktop,
+            screen: ScreenPanel::new(keys.clone()),
+            keys,
+            settings: SettingsPanel::default(),
+            logs: LogsPanel::default(),
+            toasts: Toasts::default(),
+            dialog: None,
+            copies: mpsc::channel(),
+            full_screen: false,
+            closing: None,
+            driver_gone: false,
+            release_owed: false,
+            had_focus: false,
+            title: String::new(),
+        }
+    }
+
+    /// Sets fonts and themes, and lets the session and the screen wake the window.
+    pub fn attach(&self, ctx: &Context) {
+        theme::install(ctx);
+        // Asking for a repaint "after" paints once and merges with others that are already asked for.
+        let wake = |ctx: &Context, after: u64| {
+            let ctx = ctx.clone();
+            move || ctx.request_repaint_after(Duration::from_millis(after))
+        };
+        self.session.wake.set(Box::new(wake(ctx, 30)));
+        self.session.screen.set_waker(Box::new(wake(ctx, 4)));
+        self.desktop.follow(wake(ctx, 1));
+    }
+
+    /// Before each frame, and also while the window is hidden: takes what the session told.
+    pub fn logic(&mut self, ctx: &Context) {
+        self.drain(ctx);
+        self.toasts.follow(&self.model.notices);
+        let dark = match self.preferences.theme {
+            ThemeChoice::System => self.desktop.dark(),
+            ThemeChoice::Dark => true,
+            ThemeChoice::Light => false,
+        };
+        let wanted = if dark { egui::ThemePreference::Dark } else { egui::ThemePreference::Light };
+        if ctx.options(|options| options.theme_preference) != wanted {
+            ctx.set_theme(wanted);
+        }
+        let hidden = ctx.input(|input| {
+            let viewport = input.viewport();
+            viewport.minimized == Some(true) || viewport.occluded == Some(true)
+        });
+        self.session.screen.set_visible(!hidden);
+        let title = self.model.cartridge.as_ref().map_or("Cartridge".to_owned(), |c| format!("{} – Cartridge", c.name));
+        if title != self.title {
+            ctx.send_viewport_cmd(ViewportCommand::Title(title.clone()));
+            self.title = title;
+        }
+        self.close(ctx);
+    }
+
+    fn drain(&mut self, ctx: &Context) {
+        for taken in 0.. {
+            if taken == EVENTS_A_FRAME {
+                ctx.request_repaint_after(Duration::from_millis(1));
+                return;
+            }
+            match self.session.events.try_recv() {
+                Ok(told) => {
+                    let before = self.model.state.phase;
+                    self.clock.hear(told.at_ms);
+                    self.model.fold(&told);
+                    self.front_log(before, &told.event);
+                    if matches!(told.event, Event::RecentChanged { .. }) {
+                        self.first_insert();
+                    }
+                }
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => {
+                    if !self.driver_gone && !self.model.closed {
+                        self.toasts.add(Level::Warning, "The session has ended. Close the window and start again.");
+                    }
+                    self.driver_gone = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The window opens on something that works: what it was asked for, else the last cartridge, else the built-in one.
+    fn first_insert(&mut self) {
+        let Some(insert) = self.insert.take() else { return };
+        let command = match insert {
+            Insert::Path(path) => Command::Insert(path),
+            Insert::Builtin => Command::InsertBuiltin,
+            Insert::Last => match self.model.recent.iter().find(|recent| recent.exists) {
+                Some(recent) => Command::Insert(recent.path.clone()),
+                None => Command::InsertBuiltin,
+            },
+        };
+        self.send(command);
+    }
+
+    /// The log that tells most about what begins now comes to the front.
+    fn front_log(&mut self, before: Phase, event: &Event) {
+        let after = self.model.state.phase;
+        self.logs.pane = match (event, after) {
+            (Event::Failed { failure }, _) => failure.pane.unwrap_or(self.logs.pane),
+            (_, Phase::Building) if before != after => Pane::Build,
+            (_, Phase::Booting) if before != after => Pane::Serial,
+            _ => return,
+        };
+    }
+
+    /// Closing the window ejects first; the window goes when the session is over.
+    fn close(&mut self, ctx: &Context) {
+        let over = self.model.closed || self.driver_gone;
+        if ctx.input(|input| input.viewport().close_requested()) && !over {
+            match self.closing {
+                Some(since) if since.elapsed() > CLOSE_ANYWAY => return,
+                Some(_) => {}
+                None => {
+                    self.closing = Some(Instant::now());
+                    self.send(Command::Quit);
+                }
+            }
+            ctx.send_viewport_cmd(ViewportCommand::CancelClose);
+        }
+        if self.closing.is_some() && over {
+            ctx.send_viewport_cmd(ViewportCommand::Close);
+        }
+    }
+
+    /// One frame.
+    pub fn ui(&mut self, ui: &mut Ui) {
+        let ctx = ui.ctx().clone();
+        let mut wishes = Wishes::default();
+        self.pressed(&ctx, &mut wishes);
+        let now_ms = self.clock.now_ms();
+        if self.full_screen {
+            self.centre(ui, now_ms, &mut wishes);
+        } else {
+            self.panels(ui, now_ms, &mut wishes);
+        }
+        dialogs::show(&ctx, self.dialog, &self.model, &mut wishes);
+        if self.closing.is_some() {
+            dialogs::closing(&ctx, &self.model);
+        }
+        self.toasts.show(&ctx, 44.0);
+        self.had_focus = ctx.memory(|memory| memory.focused().is_some());
+        for (what, path) in self.picker.take() {
+            wishes.send(match what {
+                PickFor::Repository => Command::Insert(path),
+                PickFor::Field { key, .. } => Command::SetField { key, value: path.display().to_string() },
+            });
+        }
+        for text in self.copies.1.try_iter().collect::<Vec<_>>() {
+            wishes.add(Wish::Copy(text));
+        }
+        if std::mem::take(&mut self.release_owed) {
+            wishes.send(Command::Input(InputEvent::ReleaseAll));
+        }
+        for wish in wishes.0 {
+            self.fulfil(&ctx, wish);
+        }
+        self.remember_size(&ctx);
+        if ticking(&self.model)
+            && let Some(after) = self.clock.tick(Duration::from_millis(250))
+        {
+            ctx.request_repaint_after(after);
+        }
+    }
+
+    fn panels(&mut self, ui: &mut Ui, now_ms: u64, wishes: &mut Wishes) {
+        let palette = Palette::of(ui);
+        let plain = |fill| Frame::new().fill(fill);
+        let window = WindowState {
+            theme: self.preferences.theme,
+            settings_open: self.preferences.settings_open,
+            logs_open: self.preferences.logs_open,
+            picker: self.picker.available(),
+        };
+        Panel::top("top")
+            .exact_size(56.0)
+            .frame(plain(palette.panel).inner_margin(Margin::symmetric(12, 0)))
+            .show(ui, |ui| topbar::show(ui, &self.model, now_ms, window, wishes));
+        Panel::bottom("status")
+            .exact_size(28.0)
+            .frame(plain(palette.panel).inner_margin(Margin::symmetric(14, 0)))
+            .show(ui, |ui| status::show(ui, &self.model, window.logs_open, wishes));
+        if window.settings_open {
+            Panel::left("settings")
+                .default_size(296.0)
+                .size_range(250.0..=460.0)
+                .frame(plain(palette.panel).inner_margin(Margin { left: 16, right: 10, top: 8, bottom: 8 }))
+                .show(ui, |ui| self.settings.show(ui, &self.model, window.picker, wishes));
+        }
+        if window.logs_open {
+            let most = (ui.available_height() - 180.0).max(140.0);
+            let shown = Panel::bottom("logs")
+                .resizable(true)
+                .default_size(228.0)
+                .size_range(110.0..=most)
+                .frame(plain(palette.window))
+                .show(ui, |ui| self.logs.show(ui, &self.session.logs, self.model.guest_runs(), wishes));
+            if let Some(copy) = shown.inner {
+                self.copy_lines(ui.ctx(), self.logs.pane, copy);
+            }
+        }
+        self.centre(ui, now_ms, wishes);
+    }
+
+    fn centre(&mut self, ui: &mut Ui, now_ms: u64, wishes: &mut Wishes) {
+        let around = Around {
+            covered: self.dialog.is_some() || self.closing.is_some() || egui::Popup::is_any_open(ui.ctx()),
+            full_screen: self.full_screen,
+        };
+        egui::CentralPanel::no_frame().show(ui, |ui| {
+            self.screen.show(ui, &self.model, &self.session.screen, now_ms, around, wishes);
+        });
+    }
+
+    /// What the keyboard's shortcuts ask for.
+    fn pressed(&mut self, ctx: &Context, wishes: &mut Wishes) {
+        if self.keys.captured() || self.closing.is_some() {
+            return;
+        }
+        for shortcut in shortcuts::take(ctx, self.logs.typing()) {
+            match shortcut {
+                Shortcut::Escape => self.escape(ctx, wishes),
+                Shortcut::FullScreen => wishes.add(Wish::FullScreen(!self.full_screen)),
+                Shortcut::Help => wishes.add(Wish::Open(Dialog::Shortcuts)),
+                // With a dialog open the rest would act on what cannot be seen.
+                _ if self.dialog.is_some() => {}
+                Shortcut::Goal(goal) => wishes.send(Command::Ask(goal)),
+                Shortcut::Eject => wishes.send(Command::Eject(EjectScope::Session)),
+                Shortcut::Open if self.picker.available() => wishes.add(Wish::Pick(PickFor::Repository)),
+                Shortcut::Open => self.toasts.add(Level::Warning, super::picker::NO_PORTAL),
+                Shortcut::Save => wishes.send(Command::Save),
+                Shortcut::Log(pane) => wishes.add(Wish::ShowLog(pane)),
+                Shortcut::Search => {
+                    self.preferences.logs_open = true;
+                    self.logs.search();
+                }
+                Shortcut::Settings => wishes.add(Wish::ToggleSettings),
+                Shortcut::Logs => wishes.add(Wish::ToggleLogs),
+            }
+        }
+    }
+
+    fn escape(&mut self, ctx: &Context, wishes: &mut Wishes) {
+        // Dialogs, menus and fields close by themselves; only what is left means "stop".
+        if self.dialog.is_some() || egui::Popup::is_any_open(ctx) || self.logs.close_search() || self.had_focus {
+            return;
+        }
+        if step(&self.model.state, Input::Cancel).is_ok() {
+            wishes.send(Command::Cancel);
+        } else if self.full_screen {
+            wishes.add(Wish::FullScreen(false));
+        }
+    }
+
+    fn fulfil(&mut self, ctx: &Context, wish: Wish) {
+        match wish {
+            Wish::Session(command) => self.send(command),
+            Wish::ShowLog(pane) => {
+                self.logs.pane = pane;
+                self.preferences.logs_open = true;
+            }
+            Wish::Open(dialog) => self.dialog = Some(dialog),
+            Wish::CloseDialog => self.dialog = None,
+            Wish::Pick(what) => {
+                let waker = ctx.clone();
+                if let Err(error) = self.picker.pick(what, move || waker.request_repaint()) {
+                    self.toasts.add(Level::Warning, format!("The file chooser could not be opened: {error}"));
+                }
+            }
+            Wish::Copy(text) => {
+                let lines = text.lines().count();
+                let what = if lines > 1 {
+                    format!("Copied {} lines", words::count(lines as u64))
+                } else {
+                    "Copied".to_owned()
+                };
+                ctx.copy_text(text);
+                self.toasts.add(Level::Success, what);
+            }
+            Wish::CopyLog(pane) => self.copy_lines(ctx, pane, CopyRequest::all()),
+            Wish::FullScreen(on) => {
+                self.full_screen = on;
+                ctx.send_viewport_cmd(ViewportCommand::Fullscreen(on));
+            }
+            Wish::Theme(choice) => {
+                self.preferences.theme = choice;
+                self.save_preferences();
+            }
+            Wish::ToggleSettings => self.preferences.settings_open ^= true,
+            Wish::ToggleLogs => self.preferences.logs_open ^= true,
+            Wish::CloseWindow => ctx.send_viewport_cmd(ViewportCommand::Close),
+        }
+        // What was wished is seen in the next frame, which nothing else might ask for.
+        ctx.request_repaint_after(Duration::from_millis(1));
+    }
+
+    fn send(&mut self, command: Command) {
+        let moved = matches!(command, Command::Input(InputEvent::Pointer { .. }));
+        match self.session.commands.try_send(command) {
+            Ok(()) => {}
+            // A lost position does not matter, a lost release would leave a key down.
+            Err(TrySendError::Full(_)) if moved => {}
+            Err(TrySendError::Full(Command::Input(_))) => self.release_owed = true,
+            Err(TrySendError::Full(Command::Quit)) => self.closing = None,
+            Err(TrySendError::Full(_)) => {
+                self.toasts.add(Level::Warning, "The session is too busy to listen. Try again in a moment.");
+            }
+            Err(TrySendError::Closed(_)) => self.driver_gone = true,
+        }
+    }
+
+    /// A log can be 192 MB: its text is collected on a thread, and comes back through `copies`.
+    fn copy_lines(&mut self, ctx: &Context, pane: Pane, request: CopyRequest) {
+        let (logs, done, ctx) = (self.session.logs.clone(), self.copies.0.clone(), ctx.clone());
+        let started = std::thread::Builder::new().name("copy".to_owned()).spawn(move || {
+            // The window may have closed meanwhile; then nobody wants the text any more.
+            let _ = done.send(request.collect(logs.pane(pane), CLIPBOARD));
+            ctx.request_repaint();
+        });
+        if let Err(error) = started {
+            self.toasts.add(Level::Warning, format!("The log could not be copied: {error}"));
+        }
+    }
+
+    fn remember_size(&mut self, ctx: &Context) {
+        let (rect, maximized, full) = ctx.input(|input| {
+            let viewport = input.viewport();
+            (viewport.inner_rect, viewport.maximized == Some(true), viewport.fullscreen == Some(true))
+        });
+        self.preferences.maximized = maximized;
+        if let Some(rect) = rect.filter(|rect| !maximized && !full && !self.full_screen && rect.is_positive()) {
+            (self.preferences.width, self.preferences.height) = (rect.width(), rect.height());
+        }
+    }
+
+    /// Writes the preferences, from a thread: a disk may be slow. Losing them is no loss that needs words.
+    fn save_preferences(&self) {
+        let Some(file) = self.preferences_file.clone() else { return };
+        let preferences = self.preferences.clone();
+        let _ = std::thread::Builder::new().name("preferences".to_owned()).spawn(move || preferences.save(&file));
+    }
+}
+
+impl eframe::App for App {
+    fn logic(&mut self, ctx: &Context, _: &mut eframe::Frame) {
+        Self::logic(self, ctx);
+    }
+
+    fn ui(&mut self, ui: &mut Ui, _: &mut eframe::Frame) {
+        Self::ui(self, ui);
+    }
+
+    fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {
+        visuals.panel_fill.to_normalized_gamma_f32()
+    }
+
+    fn on_exit(&mut self, _: Option<&eframe::glow::Context>) {
+        if let Some(file) = &self.preferences_file {
+            // The window is gone: there is nobody left to tell.
+            let _ = self.preferences.save(file);
+        }
+    }
+}

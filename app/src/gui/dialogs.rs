@@ -1,0 +1,159 @@
+//! Dialogs over the window: eject everything, shortcuts, closing. The host's checks have a file of their own.
+
+use egui::{Align, Context, Id, Label, Layout, Modal, RichText, Ui};
+use lucide_icons::Icon;
+
+use super::controls;
+use super::doctor;
+use super::shortcuts;
+use super::theme::Palette;
+use super::wish::{Dialog, Wish, Wishes};
+use super::words;
+use crate::session::state::EjectScope;
+use crate::session::{Command, Model};
+
+/// Draws the open dialog, if there is one.
+pub fn show(ctx: &Context, open: Option<Dialog>, model: &Model, wishes: &mut Wishes) {
+    let Some(dialog) = open else { return };
+    let (width, title) = match dialog {
+        Dialog::EjectEverything => (560.0, "Eject everything"),
+        Dialog::Doctor => (620.0, "This host"),
+        Dialog::Shortcuts => (520.0, "Keyboard shortcuts"),
+    };
+    modal(ctx, title, width, wishes, |ui, wishes| match dialog {
+        Dialog::EjectEverything => eject_everything(ui, model, wishes),
+        Dialog::Doctor => doctor::show(ui, model, wishes),
+        Dialog::Shortcuts => shortcut_list(ui),
+    });
+}
+
+fn modal(ctx: &Context, title: &str, width: f32, wishes: &mut Wishes, add: impl FnOnce(&mut Ui, &mut Wishes)) {
+    let dark = ctx.global_style().visuals.dark_mode;
+    let palette = Palette::when(dark);
+    let frame = egui::Frame::new()
+        .fill(palette.panel)
+        .stroke(egui::Stroke::new(1.0, palette.line))
+        .corner_radius(10)
+        .shadow(ctx.global_style().visuals.window_shadow)
+        .inner_margin(egui::Margin::same(20));
+    let shade = egui::Color32::from_black_alpha(if dark { 140 } else { 70 });
+    let response = Modal::new(Id::unique("dialog")).frame(frame).backdrop_color(shade).show(ctx, |ui| {
+        ui.set_width(width);
+        ui.horizontal(|ui| {
+            ui.label(RichText::new(title).heading().color(palette.strong));
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                if controls::icon_button(ui, true, Icon::X, "Close", "Esc").clicked() {
+                    wishes.add(Wish::CloseDialog);
+                }
+            });
+        });
+        add(ui, wishes);
+    });
+    if response.should_close() {
+        wishes.add(Wish::CloseDialog);
+    }
+}
+
+fn eject_everything(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
+    let palette = Palette::of(ui);
+    let words = "Ends the guest and removes this session's work, all images and all caches. The next build begins from \
+                 nothing. Repositories are never touched.";
+    ui.add(Label::new(RichText::new(words).color(palette.dim)).wrap());
+    ui.add_space(4.0);
+    let Some(surveys) = &model.survey else {
+        ui.label(RichText::new("Looking at what there is…").color(palette.dim));
+        ui.add_space(60.0);
+        return;
+    };
+    let total: u64 = surveys.iter().map(|survey| survey.bytes).sum();
+    let files: u64 = surveys.iter().map(|survey| survey.files).sum();
+    egui::Frame::new().fill(palette.sunken).corner_radius(6).inner_margin(12).show(ui, |ui| {
+        ui.set_width(ui.available_width());
+        if surveys.is_empty() {
+            ui.label(RichText::new("There is nothing to remove.").color(palette.dim));
+        }
+        egui::ScrollArea::vertical().id_salt("surveys").max_height(220.0).show(ui, |ui| {
+            for survey in surveys {
+                ui.horizontal(|ui| {
+                    ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                        ui.label(RichText::new(words::bytes(survey.bytes)).monospace().color(palette.text));
+                        ui.label(
+                            RichText::new(format!("{} files", words::count(survey.files))).small().color(palette.dim),
+                        );
+                        ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                            let path = RichText::new(words::path(&survey.path)).monospace().color(palette.text);
+                            ui.add(Label::new(path).truncate().selectable(true));
+                        });
+                    });
+                });
+                for mount in &survey.mounts {
+                    let text = format!("    is unmounted first: {}", mount.display());
+                    ui.add(Label::new(RichText::new(text).small().color(palette.warning)).wrap());
+                }
+            }
+        });
+    });
+    ui.add_space(6.0);
+    ui.horizontal(|ui| {
+        let text = format!("{} in {} files", words::bytes(total), words::count(files));
+        ui.label(RichText::new(text).strong().color(palette.strong));
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            if danger_button(ui, Icon::Trash2, "Remove everything").clicked() {
+                wishes.send(Command::Eject(EjectScope::Everything));
+                wishes.add(Wish::CloseDialog);
+            }
+            if ui.button("Keep everything").clicked() {
+                wishes.add(Wish::CloseDialog);
+            }
+        });
+    });
+}
+
+fn danger_button(ui: &mut Ui, glyph: Icon, name: &str) -> egui::Response {
+    let palette = Palette::of(ui);
+    ui.scope(|ui| {
+        let widgets = &mut ui.visuals_mut().widgets;
+        for state in [&mut widgets.inactive, &mut widgets.hovered, &mut widgets.active] {
+            state.fg_stroke.color = palette.error;
+        }
+        widgets.hovered.bg_stroke = egui::Stroke::new(1.0, palette.error);
+        controls::button(ui, true, glyph, name, "")
+    })
+    .inner
+}
+
+fn shortcut_list(ui: &mut Ui) {
+    let palette = Palette::of(ui);
+    ui.add_space(2.0);
+    egui::Grid::new("shortcuts").num_columns(2).spacing([28.0, 6.0]).min_row_height(24.0).show(ui, |ui| {
+        for (keys, what) in shortcuts::LIST {
+            ui.horizontal(|ui| controls::keycaps(ui, &keys.split('+').collect::<Vec<_>>()));
+            ui.label(RichText::new(*what).color(palette.text));
+            ui.end_row();
+        }
+    });
+    ui.add_space(4.0);
+    let words = "While the guest has the keyboard, all keys are its own; Ctrl+Alt, pressed and released, gives it back. \
+                 In the serial terminal, Ctrl with a letter goes to the guest.";
+    ui.add(Label::new(RichText::new(words).small().color(palette.dim)).wrap());
+}
+
+/// Said while the session ends because the window was closed.
+pub fn closing(ctx: &Context, model: &Model) {
+    let dark = ctx.global_style().visuals.dark_mode;
+    let palette = Palette::when(dark);
+    let shade = egui::Color32::from_black_alpha(if dark { 150 } else { 80 });
+    let frame = egui::Frame::new().fill(palette.panel).corner_radius(10).inner_margin(egui::Margin::same(24));
+    Modal::new(Id::unique("closing")).frame(frame).backdrop_color(shade).show(ctx, |ui| {
+        ui.set_width(340.0);
+        ui.horizontal(|ui| {
+            controls::badge(ui, Icon::CircleArrowOutUpRight, palette.accent);
+            ui.vertical(|ui| {
+                ui.spacing_mut().item_spacing.y = 2.0;
+                ui.label(RichText::new("Ejecting before closing").strong().color(palette.strong));
+                let step = model.eject_step.as_deref().unwrap_or("Ending the guest and removing this session's work");
+                ui.add(Label::new(RichText::new(step).small().color(palette.dim)).wrap());
+            });
+        });
+    });
+}

@@ -1,0 +1,105 @@
+//! The session's state in one word and one tone: the pill in the top bar, the dot everywhere.
+
+use egui::Color32;
+use vmtools::GuestStatus;
+
+use super::theme::Palette;
+use crate::session::Model;
+use crate::session::state::{Outcome, Phase};
+
+/// How a state feels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// Nothing happens.
+    Calm,
+    /// Work is under way.
+    Busy,
+    /// The guest is up, or something went well.
+    Good,
+    /// The user should look.
+    Warning,
+    /// Something failed.
+    Bad,
+}
+
+impl Tone {
+    /// The colour of the dot.
+    #[must_use]
+    pub fn colour(self, palette: &Palette) -> Color32 {
+        match self {
+            Self::Calm => palette.dim,
+            Self::Busy => palette.accent,
+            Self::Good => palette.success,
+            Self::Warning => palette.warning,
+            Self::Bad => palette.error,
+        }
+    }
+}
+
+/// The word and the tone of the state.
+#[must_use]
+pub fn headline(model: &Model) -> (&'static str, Tone) {
+    match model.state.phase {
+        Phase::Preparing => ("Preparing", Tone::Busy),
+        Phase::Building => ("Building", Tone::Busy),
+        Phase::Booting => match guest(model) {
+            Some(GuestStatus::Rebooting) => ("Rebooting", Tone::Busy),
+            _ => ("Booting", Tone::Busy),
+        },
+        Phase::Running => match guest(model) {
+            Some(GuestStatus::Paused) => ("Paused", Tone::Warning),
+            Some(GuestStatus::Rebooting) => ("Rebooting", Tone::Busy),
+            Some(GuestStatus::PoweredOff) => ("Powered off", Tone::Calm),
+            Some(GuestStatus::Panicked) => ("Panicked", Tone::Bad),
+            Some(GuestStatus::Crashed { .. }) => ("Crashed", Tone::Bad),
+            _ => ("Running", Tone::Good),
+        },
+        Phase::Ejecting => ("Ejecting", Tone::Busy),
+        Phase::Idle => idle(model),
+    }
+}
+
+fn idle(model: &Model) -> (&'static str, Tone) {
+    match model.state.outcome {
+        Some(Outcome::Built) => ("Built", Tone::Good),
+        Some(Outcome::Ejected) => ("Ejected", Tone::Calm),
+        Some(Outcome::Cancelled) => ("Cancelled", Tone::Calm),
+        Some(Outcome::Failed) => ("Failed", Tone::Bad),
+        Some(Outcome::GuestEnded) => match guest(model) {
+            Some(GuestStatus::Panicked) => ("Panicked", Tone::Bad),
+            Some(GuestStatus::Crashed { .. }) => ("Crashed", Tone::Bad),
+            _ => ("Powered off", Tone::Calm),
+        },
+        None if model.cartridge.is_none() => ("Empty", Tone::Calm),
+        None if !model.state.inserted => ("Has errors", Tone::Warning),
+        None => ("Ready", Tone::Calm),
+    }
+}
+
+fn guest(model: &Model) -> Option<&GuestStatus> {
+    model.guest.as_ref().map(|guest| &guest.status)
+}
+
+/// Whether something runs whose elapsed time is worth watching.
+#[must_use]
+pub fn ticking(model: &Model) -> bool {
+    matches!(model.state.phase, Phase::Preparing | Phase::Building | Phase::Booting | Phase::Ejecting)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::state::State;
+
+    #[test]
+    fn every_state_has_its_word() {
+        let at = |phase, outcome, inserted| {
+            headline(&Model { state: State { phase, outcome, inserted, ..State::default() }, ..Model::default() }).0
+        };
+        assert_eq!(at(Phase::Idle, None, false), "Empty");
+        assert_eq!(at(Phase::Building, None, true), "Building");
+        assert_eq!(at(Phase::Idle, Some(Outcome::Failed), true), "Failed");
+        assert_eq!(at(Phase::Idle, Some(Outcome::GuestEnded), true), "Powered off");
+        assert_eq!(at(Phase::Running, None, true), "Running");
+    }
+}

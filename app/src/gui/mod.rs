@@ -1,0 +1,112 @@
+//! The window: it shows a session and sends it commands. Panels are functions of the model that return wishes; nothing
+//! here waits, and nothing here is repainted that has not changed.
+
+pub mod ansi;
+pub mod app;
+pub mod clock;
+mod controls;
+mod dialogs;
+mod doctor;
+pub mod headline;
+pub mod keyboard;
+pub mod log_search;
+pub mod log_view;
+pub mod logs;
+mod overlay_cards;
+mod overlays;
+mod picker;
+pub mod pointer;
+pub mod preferences;
+mod screen;
+mod screen_picture;
+mod screen_toolbar;
+mod settings;
+mod settings_field;
+pub mod shortcuts;
+mod status;
+mod terminal;
+mod terminal_keys;
+pub mod theme;
+mod theme_fonts;
+pub mod theme_portal;
+mod toasts;
+mod topbar;
+mod window;
+mod wish;
+mod words;
+
+use std::path::PathBuf;
+
+pub use app::App;
+pub use keyboard::KeyTap;
+
+use crate::paths::Paths;
+use crate::session::SessionHandle;
+
+/// The window's id: the name of its `.desktop` file, so that docks find its icon.
+pub const APP_ID: &str = "io.github.cartridge_console.Cartridge";
+
+/// What the window begins with, besides a session.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The cartridge to insert.
+    pub insert: Insert,
+    /// Where size, theme and panes are remembered; `None` remembers nothing.
+    pub preferences: Option<PathBuf>,
+}
+
+/// The cartridge that a window begins with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Insert {
+    /// The one that was used last, if it is still there; else the built-in one.
+    #[default]
+    Last,
+    /// The built-in one.
+    Builtin,
+    /// This folder or `cartridge.toml`.
+    Path(PathBuf),
+}
+
+/// Why there is no window.
+#[derive(Debug, thiserror::Error)]
+pub enum GuiError {
+    /// Neither Wayland nor X11 can be reached.
+    #[error("no display: {0}. Set DISPLAY or WAYLAND_DISPLAY, or use the same job without a window: `cartridge up`")]
+    NoDisplay(#[source] winit::error::EventLoopError),
+    /// The window system went away.
+    #[error("the window system ended the window: {0}")]
+    EventLoop(#[source] winit::error::EventLoopError),
+    /// A window with OpenGL cannot be made.
+    #[error(
+        "no window with OpenGL 2.1 or OpenGL ES 2.0 could be made. Install the GL libraries (Debian: libgl1 libegl1 \
+         libgl1-mesa-dri), or use the same job without a window: `cartridge up`"
+    )]
+    NoWindow,
+}
+
+impl GuiError {
+    fn no_display(error: winit::error::EventLoopError) -> Self {
+        Self::NoDisplay(error)
+    }
+
+    fn event_loop(error: winit::error::EventLoopError) -> Self {
+        Self::EventLoop(error)
+    }
+}
+
+/// Shows the session in a window until it is closed, beginning with the cartridge at `path`, with the built-in one, or
+/// with the last one. To be called from the main thread. Closing the window sends
+/// [`Command::Quit`](crate::session::Command::Quit) and waits, with the window open, for the session's end.
+///
+/// # Errors
+/// When there is no display or no window can be made; the session has then not been told to end.
+pub fn run(session: SessionHandle, path: Option<PathBuf>, builtin: bool) -> Result<(), GuiError> {
+    let insert = match path {
+        Some(path) => Insert::Path(path),
+        None if builtin => Insert::Builtin,
+        None => Insert::Last,
+    };
+    // Without a home nothing is remembered; the session has already said what is wrong then.
+    let preferences = Paths::from_env().ok().map(|paths| paths.config.join("window.toml"));
+    window::open(session, Options { insert, preferences })
+}

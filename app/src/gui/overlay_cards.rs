@@ -1,0 +1,177 @@
+//! Cards that stay until the next goal: how the last one ended, what it left, what to do now.
+
+use egui::{Label, RichText, Ui};
+use lucide_icons::Icon;
+use vmtools::GuestStatus;
+
+use super::controls;
+use super::overlays::middle;
+use super::theme::{self, Palette};
+use super::wish::{Wish, Wishes};
+use super::words;
+use crate::session::Model;
+use crate::session::logs::Pane;
+
+const WIDTH: f32 = 520.0;
+
+fn card(ui: &mut Ui, glyph: Icon, colour: egui::Color32, title: &str, subtitle: &str, add: impl FnOnce(&mut Ui)) {
+    let palette = Palette::of(ui);
+    middle(ui, WIDTH, 220.0, |ui| {
+        let width = ui.available_width();
+        controls::card(ui, width, |ui| {
+            ui.horizontal(|ui| {
+                controls::badge(ui, glyph, colour);
+                ui.add_space(4.0);
+                ui.vertical(|ui| {
+                    ui.spacing_mut().item_spacing.y = 2.0;
+                    ui.add_space(if subtitle.is_empty() { 9.0 } else { 0.0 });
+                    ui.add(Label::new(RichText::new(title).text_style(theme::title()).color(palette.strong)).wrap());
+                    if !subtitle.is_empty() {
+                        ui.add(Label::new(RichText::new(subtitle).color(palette.dim)).wrap().selectable(true));
+                    }
+                });
+            });
+            ui.add_space(2.0);
+            add(ui);
+        });
+    });
+}
+
+/// What failed, why, what to do, and the command to try it again by hand.
+pub fn failed(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
+    let palette = Palette::of(ui);
+    let Some(failure) = &model.failure else {
+        card(ui, Icon::CircleX, palette.error, "Something failed", "The Session log says more.", |ui| {
+            log_button(ui, Pane::Session, wishes);
+        });
+        return;
+    };
+    card(ui, Icon::CircleX, palette.error, &failure.title, "", |ui| {
+        if !failure.detail.is_empty() {
+            controls::quote(ui, "detail", &failure.detail, 110.0);
+        }
+        if let Some(advice) = &failure.advice {
+            ui.horizontal_top(|ui| {
+                ui.label(controls::icon(Icon::Lightbulb, 14.0).color(palette.warning));
+                ui.add(Label::new(RichText::new(advice).color(palette.text)).wrap().selectable(true));
+            });
+        }
+        ui.add_space(2.0);
+        ui.horizontal(|ui| {
+            if let Some(pane) = failure.pane {
+                log_button(ui, pane, wishes);
+            }
+            if let Some(command) = &failure.command
+                && controls::button(ui, true, Icon::Copy, "Copy command", command).clicked()
+            {
+                wishes.add(Wish::Copy(command.clone()));
+            }
+        });
+    });
+}
+
+/// How the guest ended by itself.
+pub fn ended(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
+    let palette = Palette::of(ui);
+    let guest = model.guest.as_ref();
+    let (glyph, colour, title, words) = match guest.map(|guest| &guest.status) {
+        Some(GuestStatus::Crashed { how }) => (Icon::Bug, palette.error, "Crashed", how.clone()),
+        Some(GuestStatus::Panicked) => (
+            Icon::Skull,
+            palette.error,
+            "Panicked",
+            "The guest's kernel stopped. The Serial log has its words.".to_owned(),
+        ),
+        _ => (Icon::PowerOff, palette.dim, "Powered off", "The guest has switched itself off.".to_owned()),
+    };
+    let bad = colour == palette.error;
+    card(ui, glyph, colour, title, &words, |ui| {
+        if let Some(failure) = model.failure.as_ref().filter(|failure| bad && !failure.detail.is_empty()) {
+            controls::quote(ui, "words", &failure.detail, 110.0);
+        }
+        ui.horizontal(|ui| {
+            let pane = match guest.map(|guest| &guest.status) {
+                Some(GuestStatus::Crashed { .. }) => Pane::Qemu,
+                _ => Pane::Serial,
+            };
+            log_button(ui, pane, wishes);
+            if let Some(guest) = guest
+                && controls::button(ui, true, Icon::Copy, "Copy command", "The whole QEMU command").clicked()
+            {
+                wishes.add(Wish::Copy(guest.command.clone()));
+            }
+        });
+    });
+}
+
+/// What an eject removed, and what it would not touch.
+pub fn ejected(ui: &mut Ui, model: &Model) {
+    let palette = Palette::of(ui);
+    let Some(report) = &model.ejected else {
+        card(ui, Icon::CircleArrowOutUpRight, palette.dim, "Ejected", "There was nothing to remove.", |_| {});
+        return;
+    };
+    let removed = match report.removed {
+        0 => "There was nothing to remove.".to_owned(),
+        1 => format!("One file removed, {} free again.", words::bytes(report.bytes)),
+        n => format!("{} files removed, {} free again.", words::count(n), words::bytes(report.bytes)),
+    };
+    let clean = report.untouched.is_empty();
+    let (glyph, colour) =
+        if clean { (Icon::CircleCheck, palette.success) } else { (Icon::TriangleAlert, palette.warning) };
+    card(ui, glyph, colour, "Ejected", &removed, |ui| {
+        if clean {
+            let text = "The guest has ended and nothing was left behind. Images and caches stay for the next build.";
+            ui.add(Label::new(RichText::new(text).color(palette.dim)).wrap());
+            return;
+        }
+        ui.label(RichText::new("Not touched").text_style(theme::section()).color(palette.warning));
+        let list: Vec<String> =
+            report.untouched.iter().map(|u| format!("{}\n    {}", u.path.display(), u.reason)).collect();
+        controls::quote(ui, "untouched", &list.join("\n"), 120.0);
+    });
+}
+
+/// The image that a build left.
+pub fn built(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
+    let palette = Palette::of(ui);
+    let Some(image) = &model.image else {
+        card(
+            ui,
+            Icon::CircleCheck,
+            palette.success,
+            "The image is ready",
+            "Press Boot to start a guest from it.",
+            |_| {},
+        );
+        return;
+    };
+    let took = model.build_took_ms.map(|ms| format!(" in {}", words::took(ms))).unwrap_or_default();
+    let how = if image.reused { "Nothing had changed: the image of the last build is used again." } else { "" };
+    let title = format!("The image is ready{took}");
+    card(ui, Icon::CircleCheck, palette.success, &title, how, |ui| {
+        let facts = [
+            ("Image", format!("{} ({})", words::path(&image.iso), words::bytes(image.bytes))),
+            ("Files", words::count(image.files)),
+            ("Tree", image.tree_hash.chars().take(16).collect::<String>()),
+            ("Kernel", image.kernel_version.clone()),
+        ];
+        egui::Grid::new("image").num_columns(2).spacing([16.0, 4.0]).min_row_height(20.0).show(ui, |ui| {
+            for (what, value) in facts {
+                ui.label(RichText::new(what).small().color(palette.dim));
+                ui.add(Label::new(RichText::new(value).small().color(palette.text)).truncate().selectable(true));
+                ui.end_row();
+            }
+        });
+        ui.add_space(2.0);
+        if controls::button(ui, true, Icon::Copy, "Copy path", "").clicked() {
+            wishes.add(Wish::Copy(image.iso.display().to_string()));
+        }
+    });
+}
+
+fn log_button(ui: &mut Ui, pane: Pane, wishes: &mut Wishes) {
+    if controls::button(ui, true, Icon::ScrollText, "Show log", &format!("The {} log", pane.title())).clicked() {
+        wishes.add(Wish::ShowLog(pane));
+    }
+}

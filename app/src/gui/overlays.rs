@@ -1,0 +1,244 @@
+//! What is said over the guest's screen, or instead of it: what to do next, what is being done, what happened.
+
+use egui::{Align, Align2, Layout, Rect, RichText, Ui, vec2};
+use lucide_icons::Icon;
+use vmtools::GuestStatus;
+
+use super::controls;
+use super::headline::Tone;
+use super::overlay_cards;
+use super::theme::{self, Palette};
+use super::wish::Wishes;
+use super::words;
+use crate::session::Model;
+use crate::session::model::{StageStatus, StageView};
+use crate::session::state::{Outcome, Phase};
+
+/// Draws what belongs over the screen now. `picture`: a picture is under it; `live`: and it is of this moment.
+pub fn show(ui: &mut Ui, model: &Model, now_ms: u64, live: bool, picture: bool, wishes: &mut Wishes) {
+    match model.state.phase {
+        Phase::Preparing => working(ui, "Preparing", "Looking at the cartridge and this host", model, now_ms),
+        Phase::Building => {
+            let name = model.cartridge.as_ref().map_or("the image", |cartridge| cartridge.name.as_str());
+            working(ui, "Building", name, model, now_ms);
+        }
+        Phase::Booting | Phase::Running => guest(ui, model, live, picture),
+        Phase::Ejecting => {
+            let step = model.eject_step.as_deref().unwrap_or("Ending the guest and removing this session's work");
+            notice(ui, Icon::CircleArrowOutUpRight, Tone::Busy, "Ejecting", step);
+        }
+        Phase::Idle => match model.state.outcome {
+            Some(Outcome::Failed) => overlay_cards::failed(ui, model, wishes),
+            Some(Outcome::GuestEnded) => overlay_cards::ended(ui, model, wishes),
+            Some(Outcome::Ejected) => overlay_cards::ejected(ui, model),
+            Some(Outcome::Built) => overlay_cards::built(ui, model, wishes),
+            Some(Outcome::Cancelled) => {
+                let words = "What was under way was stopped and cleaned up.";
+                invite(ui, Icon::CircleSlash, "Cancelled", words, &[(&["Ctrl", "Enter"], "build and boot")]);
+            }
+            None => waiting(ui, model),
+        },
+    }
+}
+
+fn guest(ui: &mut Ui, model: &Model, live: bool, picture: bool) {
+    let status = model.guest.as_ref().map(|guest| &guest.status);
+    let area = ui.max_rect();
+    match status {
+        Some(GuestStatus::Rebooting) => chip(ui, area, "Rebooting…"),
+        Some(GuestStatus::Paused) => chip(ui, area, "Paused"),
+        _ if live => {}
+        Some(GuestStatus::PoweredOff) => {
+            notice(ui, Icon::PowerOff, Tone::Calm, "Powered off", "The guest has switched itself off.")
+        }
+        Some(GuestStatus::Panicked) => notice(
+            ui,
+            Icon::Skull,
+            Tone::Bad,
+            "Panicked",
+            "The guest's kernel has stopped. The Serial log has its words.",
+        ),
+        Some(GuestStatus::Crashed { how }) => notice(ui, Icon::Bug, Tone::Bad, "Crashed", how),
+        _ if picture => chip(ui, area, "No signal: this is the last picture"),
+        _ => notice(ui, Icon::Monitor, Tone::Busy, "Booting", "Waiting for the guest's first picture"),
+    }
+}
+
+fn waiting(ui: &mut Ui, model: &Model) {
+    match &model.cartridge {
+        None => invite(
+            ui,
+            Icon::Gamepad2,
+            "Insert a cartridge",
+            "A cartridge is a repository that becomes a bootable image. Open one, or begin with the built-in one on the left.",
+            &[(&["Ctrl", "O"], "open a repository")],
+        ),
+        Some(cartridge) if !model.state.inserted => {
+            let n = cartridge.findings.len();
+            let words = cartridge.findings.first().map_or_else(String::new, |finding| {
+                format!("{}: {}. {}", finding.key, finding.message.trim_end_matches('.'), finding.advice)
+            });
+            let title = if n == 1 { "One thing to correct".to_owned() } else { format!("{n} things to correct") };
+            invite(ui, Icon::TriangleAlert, &title, &words, &[]);
+        }
+        Some(cartridge) => invite(
+            ui,
+            Icon::Zap,
+            &format!("{} is inserted", cartridge.name),
+            "Build & Boot makes an image of it and starts a guest from that. The guest's screen appears here.",
+            &[(&["Ctrl", "Enter"], "build and boot"), (&["Ctrl", "B"], "build only")],
+        ),
+    }
+}
+
+/// A title, a sentence and keys to press, in the middle.
+fn invite(ui: &mut Ui, glyph: Icon, title: &str, words: &str, keys: &[(&[&str], &str)]) {
+    let palette = Palette::of(ui);
+    let lines = if keys.is_empty() { 0.0 } else { 46.0 };
+    middle(ui, 440.0, 150.0 + lines, |ui| {
+        ui.vertical_centered(|ui| {
+            controls::badge(ui, glyph, palette.accent);
+            ui.add_space(4.0);
+            ui.label(RichText::new(title).heading().color(palette.strong));
+            ui.add(egui::Label::new(RichText::new(words).color(palette.dim)).wrap());
+        });
+        if keys.is_empty() {
+            return;
+        }
+        ui.add_space(8.0);
+        // Centred by hand: egui centres a row only once it knows its width.
+        let id = ui.scope_id().with("keys");
+        let width: f32 = ui.data(|data| data.get_temp(id)).unwrap_or(0.0);
+        let row = ui
+            .horizontal(|ui| {
+                ui.add_space(((ui.available_width() - width) / 2.0).max(0.0));
+                let start = ui.cursor().min.x;
+                for (at, (keys, what)) in keys.iter().enumerate() {
+                    if at > 0 {
+                        ui.add_space(14.0);
+                    }
+                    controls::keycaps(ui, keys);
+                    ui.label(RichText::new(*what).small().color(palette.dim));
+                }
+                ui.min_rect().max.x - start
+            })
+            .inner;
+        if (row - width).abs() > 0.5 {
+            ui.data_mut(|data| data.insert_temp(id, row));
+            ui.ctx().request_discard("the row of keys has a new width");
+        }
+    });
+}
+
+/// A short state in the middle.
+fn notice(ui: &mut Ui, glyph: Icon, tone: Tone, title: &str, words: &str) {
+    let palette = Palette::of(ui);
+    middle(ui, 420.0, 130.0, |ui| {
+        controls::card(ui, 420.0, |ui| {
+            ui.horizontal(|ui| {
+                controls::badge(ui, glyph, tone.colour(palette));
+                ui.add_space(4.0);
+                ui.vertical(|ui| {
+                    ui.spacing_mut().item_spacing.y = 2.0;
+                    ui.label(RichText::new(title).text_style(theme::title()).color(palette.strong));
+                    ui.add(egui::Label::new(RichText::new(words).color(palette.dim)).wrap().selectable(true));
+                });
+            });
+        });
+    });
+}
+
+fn working(ui: &mut Ui, title: &str, words: &str, model: &Model, now_ms: u64) {
+    let palette = Palette::of(ui);
+    #[allow(clippy::cast_precision_loss, reason = "a handful of stages")]
+    let height = 92.0 + 28.0 * model.stages.len() as f32;
+    middle(ui, 440.0, height, |ui| {
+        controls::card(ui, 440.0, |ui| {
+            ui.horizontal(|ui| {
+                ui.label(RichText::new(title).text_style(theme::title()).color(palette.strong));
+                ui.add(egui::Label::new(RichText::new(words).color(palette.dim)).truncate());
+            });
+            ui.add_space(2.0);
+            let fraction = (!model.stages.is_empty()).then(|| model.build_fraction());
+            let width = ui.available_width();
+            controls::thin_bar(ui, width, fraction, "Build progress");
+            ui.add_space(4.0);
+            ui.spacing_mut().item_spacing.y = 4.0;
+            for stage in &model.stages {
+                stage_line(ui, stage, now_ms);
+            }
+        });
+    });
+}
+
+fn stage_line(ui: &mut Ui, stage: &StageView, now_ms: u64) {
+    let palette = Palette::of(ui);
+    let (glyph, colour, right) = match &stage.status {
+        StageStatus::Waiting => (Icon::Circle, palette.dim, String::new()),
+        StageStatus::Running { since_ms, done, total, unit } => {
+            let amount = amount(*done, *total, *unit);
+            let time = words::elapsed(now_ms.saturating_sub(*since_ms));
+            (Icon::CircleDot, palette.accent, if amount.is_empty() { time } else { format!("{amount} · {time}") })
+        }
+        StageStatus::Done { reused: true, .. } => (Icon::CircleCheck, palette.success, "unchanged".to_owned()),
+        StageStatus::Done { took_ms, .. } => (Icon::CircleCheck, palette.success, words::took(*took_ms)),
+        StageStatus::Stopped => (Icon::CircleX, palette.error, "stopped".to_owned()),
+    };
+    let waiting = matches!(stage.status, StageStatus::Waiting);
+    ui.horizontal(|ui| {
+        ui.set_height(24.0);
+        ui.label(controls::icon(glyph, 15.0).color(colour));
+        let name = RichText::new(&stage.name).color(if waiting { palette.dim } else { palette.text });
+        ui.label(name);
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            ui.label(RichText::new(right).small().color(palette.dim));
+        });
+    });
+}
+
+fn amount(done: u64, total: Option<u64>, unit: isoprep::Unit) -> String {
+    let show = |n: u64| match unit {
+        isoprep::Unit::Bytes => words::bytes(n),
+        isoprep::Unit::Files => words::count(n),
+        isoprep::Unit::Percent => format!("{n} %"),
+    };
+    match (done, total, unit) {
+        (0, None, _) => String::new(),
+        (_, _, isoprep::Unit::Percent) => show(done),
+        (_, Some(total), isoprep::Unit::Files) => format!("{} of {} files", show(done), show(total)),
+        (_, None, isoprep::Unit::Files) => format!("{} files", show(done)),
+        (_, Some(total), _) => format!("{} of {}", show(done), show(total)),
+        (_, None, _) => show(done),
+    }
+}
+
+/// Gives `add` a place of about this size in the middle of the area; more is scrolled.
+pub fn middle(ui: &mut Ui, width: f32, height: f32, add: impl FnOnce(&mut Ui)) {
+    let area = ui.max_rect().shrink(12.0);
+    let id = ui.scope_id().with("middle");
+    let known: f32 = ui.data(|data| data.get_temp(id)).unwrap_or(height);
+    let size = vec2(width.min(area.width()), known.min(area.height()));
+    let rect = Rect::from_center_size(area.center(), size);
+    let mut inner = ui.new_child(egui::UiBuilder::new().id_salt("middle").max_rect(rect));
+    let shown = egui::ScrollArea::vertical().id_salt("over").auto_shrink([false, true]).show(&mut inner, |ui| {
+        ui.set_width(size.x);
+        add(ui);
+        ui.min_rect().height()
+    });
+    if (shown.inner - known).abs() > 0.5 {
+        ui.data_mut(|data| data.insert_temp(id, shown.inner));
+        ui.ctx().request_discard("the height in the middle is new");
+    }
+}
+
+/// A line at the top of the picture that says what it is.
+pub fn chip(ui: &Ui, area: Rect, words: &str) {
+    let palette = Palette::of(ui);
+    let painter = ui.painter();
+    let galley = painter.layout_no_wrap(words.to_owned(), egui::FontId::proportional(13.0), palette.strong);
+    let rect = Align2::CENTER_TOP.align_size_within_rect(galley.size() + vec2(28.0, 12.0), area.shrink(14.0));
+    painter.rect(rect, 15.0, palette.panel, egui::Stroke::new(1.0, palette.line), egui::StrokeKind::Inside);
+    painter.galley(rect.center() - galley.size() / 2.0, galley, palette.strong);
+    let response = ui.interact(rect, ui.scope_id().with(("chip", words)), egui::Sense::hover());
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, words));
+}

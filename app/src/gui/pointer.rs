@@ -1,0 +1,185 @@
+//! The pointer on its way to the guest: positions become framebuffer pixels, the wheel becomes buttons 4 to 7.
+
+use egui::{Event, MouseWheelUnit, PointerButton, Pos2, Rect};
+use vmtools::display::InputEvent;
+
+/// Points of a smooth wheel that make one step.
+const POINTS_A_STEP: f32 = 40.0;
+/// Steps of the wheel sent at most for one event: a free-spinning wheel must not flood the guest.
+const STEPS: usize = 8;
+
+/// What was last sent, and what is left of the wheel.
+#[derive(Debug, Default)]
+pub struct Pointer {
+    x: u16,
+    y: u16,
+    buttons: u8,
+    wheel: egui::Vec2,
+}
+
+impl Pointer {
+    /// Whether a button is down that the guest was told of.
+    #[must_use]
+    pub fn pressed(&self) -> bool {
+        self.buttons != 0
+    }
+
+    /// What the window's events mean for the guest. `inside` says whether the picture is under the pointer; a button
+    /// that went down inside is followed until it is up.
+    pub fn events(&mut self, events: &[Event], inside: bool, picture: Rect, size: [usize; 2]) -> Vec<InputEvent> {
+        let mut out = Vec::new();
+        let mut moved = false;
+        for event in events {
+            match event {
+                Event::PointerMoved(pos) if inside || self.pressed() => moved |= self.locate(*pos, picture, size),
+                Event::PointerButton { pos, button, pressed, .. } if (inside && picture.contains(*pos)) || !pressed => {
+                    let Some(mask) = mask(*button) else { continue };
+                    let buttons = if *pressed { self.buttons | mask } else { self.buttons & !mask };
+                    if buttons != self.buttons {
+                        self.locate(*pos, picture, size);
+                        self.buttons = buttons;
+                        out.push(self.now());
+                        moved = false;
+                    }
+                }
+                Event::MouseWheel { unit, delta, .. } if inside => {
+                    let step = match unit {
+                        MouseWheelUnit::Point => POINTS_A_STEP,
+                        MouseWheelUnit::Line => 1.0,
+                        MouseWheelUnit::Page => 0.2,
+                    };
+                    self.wheel += *delta / step;
+                    self.turn(&mut out);
+                }
+                Event::PointerGone if self.pressed() => {
+                    self.buttons = 0;
+                    out.push(self.now());
+                }
+                _ => {}
+            }
+        }
+        // Of many positions in one frame the last one counts.
+        if moved {
+            out.push(self.now());
+        }
+        out
+    }
+
+    /// All buttons are up.
+    pub fn forget(&mut self) {
+        self.buttons = 0;
+        self.wheel = egui::Vec2::ZERO;
+    }
+
+    fn now(&self) -> InputEvent {
+        InputEvent::Pointer { x: self.x, y: self.y, buttons: self.buttons }
+    }
+
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "clamped")]
+    fn locate(&mut self, pos: Pos2, picture: Rect, size: [usize; 2]) -> bool {
+        let along = |pos: f32, min: f32, length: f32, pixels: usize| {
+            let last = pixels.clamp(1, 65_536) - 1;
+            (((pos - min) / length.max(1.0) * pixels as f32).floor().clamp(0.0, last as f32)) as u16
+        };
+        let x = along(pos.x, picture.min.x, picture.width(), size[0]);
+        let y = along(pos.y, picture.min.y, picture.height(), size[1]);
+        let moved = (x, y) != (self.x, self.y);
+        (self.x, self.y) = (x, y);
+        moved
+    }
+
+    fn turn(&mut self, out: &mut Vec<InputEvent>) {
+        // Buttons 4, 5, 6, 7 of RFC 6143, 7.5.5: up, down, left, right.
+        for (axis, positive, negative) in [(1, 1 << 3, 1 << 4), (0, 1 << 5, 1 << 6)] {
+            for _ in 0..STEPS {
+                let left = self.wheel[axis];
+                if left.abs() < 1.0 {
+                    break;
+                }
+                self.wheel[axis] -= left.signum();
+                let button = if left > 0.0 { positive } else { negative };
+                out.push(InputEvent::Pointer { x: self.x, y: self.y, buttons: self.buttons | button });
+                out.push(self.now());
+            }
+            self.wheel[axis] %= 1.0;
+        }
+    }
+}
+
+fn mask(button: PointerButton) -> Option<u8> {
+    match button {
+        PointerButton::Primary => Some(1),
+        PointerButton::Middle => Some(1 << 1),
+        PointerButton::Secondary => Some(1 << 2),
+        PointerButton::Extra1 | PointerButton::Extra2 => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use egui::{Modifiers, pos2, vec2};
+
+    use super::*;
+
+    const PICTURE: Rect = Rect { min: Pos2::new(100.0, 50.0), max: Pos2::new(500.0, 350.0) };
+    const SIZE: [usize; 2] = [800, 600];
+
+    fn button(at: Pos2, button: PointerButton, pressed: bool) -> Event {
+        Event::PointerButton { pos: at, button, pressed, modifiers: Modifiers::NONE }
+    }
+
+    fn xyb(event: &InputEvent) -> (u16, u16, u8) {
+        match event {
+            InputEvent::Pointer { x, y, buttons } => (*x, *y, *buttons),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn positions_are_the_guests_pixels() {
+        let mut pointer = Pointer::default();
+        let moves = [pos2(110.0, 60.0), pos2(300.0, 200.0)].map(Event::PointerMoved);
+        let sent = pointer.events(&moves, true, PICTURE, SIZE);
+        assert_eq!(sent.iter().map(xyb).collect::<Vec<_>>(), [(400, 300, 0)]);
+        let sent = pointer.events(&[Event::PointerMoved(pos2(500.0, 350.0))], true, PICTURE, SIZE);
+        assert_eq!(sent.iter().map(xyb).collect::<Vec<_>>(), [(799, 599, 0)]);
+    }
+
+    #[test]
+    fn a_drag_is_followed_outside_and_a_press_outside_is_not_ours() {
+        let mut pointer = Pointer::default();
+        let outside = pos2(10.0, 10.0);
+        assert!(pointer.events(&[button(outside, PointerButton::Primary, true)], false, PICTURE, SIZE).is_empty());
+        let inside = pos2(300.0, 200.0);
+        let sent = pointer.events(&[button(inside, PointerButton::Primary, true)], true, PICTURE, SIZE);
+        assert_eq!(xyb(&sent[0]), (400, 300, 1));
+        let sent = pointer.events(
+            &[Event::PointerMoved(outside), button(outside, PointerButton::Primary, false)],
+            false,
+            PICTURE,
+            SIZE,
+        );
+        assert_eq!(sent.iter().map(xyb).collect::<Vec<_>>(), [(0, 0, 0)]);
+        assert!(!pointer.pressed());
+    }
+
+    #[test]
+    fn the_wheel_is_buttons_four_and_five_and_bounded() {
+        let wheel = |y: f32, unit| Event::MouseWheel {
+            unit,
+            delta: vec2(0.0, y),
+            phase: egui::TouchPhase::Move,
+            modifiers: Modifiers::NONE,
+            source: egui::MouseWheelSource::default(),
+        };
+        let mut pointer = Pointer::default();
+        let sent = pointer.events(&[wheel(1.0, MouseWheelUnit::Line)], true, PICTURE, SIZE);
+        assert_eq!(sent.iter().map(|e| xyb(e).2).collect::<Vec<_>>(), [8, 0]);
+        let sent = pointer.events(&[wheel(-20.0, MouseWheelUnit::Point)], true, PICTURE, SIZE);
+        assert!(sent.is_empty(), "half a step");
+        let sent = pointer.events(&[wheel(-25.0, MouseWheelUnit::Point)], true, PICTURE, SIZE);
+        assert_eq!(sent.iter().map(|e| xyb(e).2).collect::<Vec<_>>(), [16, 0]);
+        let sent = pointer.events(&[wheel(1e9, MouseWheelUnit::Line)], true, PICTURE, SIZE);
+        assert_eq!(sent.len(), 2 * STEPS);
+    }
+}

@@ -1,0 +1,124 @@
+//! What the window remembers between runs: its size, its theme, its panes. A small TOML file; a broken one is ignored.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// Which theme the user wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ThemeChoice {
+    /// As the desktop does.
+    #[default]
+    System,
+    /// Always dark.
+    Dark,
+    /// Always light.
+    Light,
+}
+
+impl ThemeChoice {
+    /// All choices, in the order of the menu.
+    pub const ALL: [Self; 3] = [Self::System, Self::Dark, Self::Light];
+
+    /// Its name in the menu.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::System => "System",
+            Self::Dark => "Dark",
+            Self::Light => "Light",
+        }
+    }
+}
+
+/// What is remembered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Preferences {
+    /// Dark, light or the desktop's choice.
+    pub theme: ThemeChoice,
+    /// Width of the window, points.
+    pub width: f32,
+    /// Height of the window, points.
+    pub height: f32,
+    /// Whether it fills the screen, with its decorations.
+    pub maximized: bool,
+    /// Whether the settings are shown.
+    pub settings_open: bool,
+    /// Whether the logs are shown.
+    pub logs_open: bool,
+}
+
+/// The smallest window, points.
+pub const MIN_SIZE: [f32; 2] = [900.0, 600.0];
+
+impl Default for Preferences {
+    fn default() -> Self {
+        Self {
+            theme: ThemeChoice::System,
+            width: 1100.0,
+            height: 700.0,
+            maximized: false,
+            settings_open: true,
+            logs_open: true,
+        }
+    }
+}
+
+impl Preferences {
+    /// Reads the file; what cannot be read is as it is at the first start.
+    #[must_use]
+    pub fn load(file: &Path) -> Self {
+        let read: Self =
+            std::fs::read_to_string(file).ok().and_then(|text| toml::from_str(&text).ok()).unwrap_or_default();
+        read.sane()
+    }
+
+    /// Writes the file, whole or not at all.
+    ///
+    /// # Errors
+    /// When the directory or the file cannot be written.
+    pub fn save(&self, file: &Path) -> std::io::Result<()> {
+        let text = toml::to_string(self).map_err(std::io::Error::other)?;
+        if let Some(dir) = file.parent() {
+            std::fs::create_dir_all(dir)?;
+        }
+        let fresh = file.with_extension("toml.new");
+        std::fs::write(&fresh, text)?;
+        std::fs::rename(&fresh, file)
+    }
+
+    fn sane(mut self) -> Self {
+        let fresh = Self::default();
+        let ok = |value: f32, min: f32| value.is_finite() && (min..=16_384.0).contains(&value);
+        if !ok(self.width, MIN_SIZE[0]) || !ok(self.height, MIN_SIZE[1]) {
+            (self.width, self.height) = (fresh.width, fresh.height);
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_saved_comes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a/b/window.toml");
+        let wanted = Preferences { theme: ThemeChoice::Light, width: 1300.0, logs_open: false, ..Default::default() };
+        wanted.save(&file).unwrap();
+        assert_eq!(Preferences::load(&file), wanted);
+    }
+
+    #[test]
+    fn a_broken_file_is_ignored() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("window.toml");
+        for text in ["width = 'x'", "\0\u{1}", "width = nan\nheight = 700.0", "width = 1e30", "width = -5.0"] {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(Preferences::load(&file), Preferences::default(), "{text}");
+        }
+    }
+}

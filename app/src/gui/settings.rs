@@ -1,0 +1,163 @@
+//! The cartridge's settings: a form made from the documentation of the fields, the file's text, save and revert.
+
+use std::collections::BTreeMap;
+
+use egui::{Align, Layout, RichText, ScrollArea, Ui};
+use isoprep::{FIELDS, FieldDoc};
+use lucide_icons::Icon;
+
+use super::controls;
+use super::settings_field::{Draft, field};
+use super::theme::{self, Palette};
+use super::wish::{PickFor, Wish, Wishes};
+use super::words;
+use crate::session::event::CartridgeView;
+use crate::session::{Command, Model};
+
+/// What the form remembers between frames.
+#[derive(Debug, Default)]
+pub struct SettingsPanel {
+    drafts: BTreeMap<&'static str, Draft>,
+    /// Which cartridge the drafts are of.
+    file: std::path::PathBuf,
+    as_text: bool,
+}
+
+const SECTIONS: [(&str, &str); 4] = [("", "Cartridge"), ("source", "Source"), ("image", "Image"), ("guest", "Guest")];
+
+impl SettingsPanel {
+    /// Draws the panel.
+    pub fn show(&mut self, ui: &mut Ui, model: &Model, picker: bool, wishes: &mut Wishes) {
+        let Some(cartridge) = &model.cartridge else {
+            empty(ui, picker, model, wishes);
+            return;
+        };
+        if self.file != cartridge.file {
+            self.drafts.clear();
+            self.file.clone_from(&cartridge.file);
+        }
+        self.head(ui, cartridge);
+        let foot = if cartridge.dirty || !cartridge.exists { 58.0 } else { 0.0 };
+        let height = (ui.available_height() - foot).max(80.0);
+        ui.allocate_ui(egui::vec2(ui.available_width(), height), |ui| {
+            ScrollArea::vertical().id_salt("settings").auto_shrink(false).show(ui, |ui| {
+                // The floating bar gets room of its own, so that it never covers a field.
+                ui.set_width(ui.available_width() - 10.0);
+                if self.as_text {
+                    text(ui, cartridge);
+                } else {
+                    self.form(ui, cartridge, picker, wishes);
+                }
+                ui.add_space(12.0);
+            });
+        });
+        if foot > 0.0 {
+            save_bar(ui, cartridge, wishes);
+        }
+    }
+
+    fn head(&mut self, ui: &mut Ui, cartridge: &CartridgeView) {
+        let palette = Palette::of(ui);
+        ui.horizontal(|ui| {
+            ui.label(RichText::new("Settings").text_style(theme::title()).color(palette.strong));
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                let hint = "The file's text, with the changes.";
+                if controls::toggle_icon(ui, true, self.as_text, Icon::FileCode, "View as text", hint).clicked() {
+                    self.as_text = !self.as_text;
+                }
+            });
+        });
+        let place = if cartridge.builtin { "Built-in cartridge".to_owned() } else { words::path(&cartridge.file) };
+        ui.add(egui::Label::new(RichText::new(&place).small().color(palette.dim)).truncate()).on_hover_text(place);
+        ui.add_space(2.0);
+    }
+
+    fn form(&mut self, ui: &mut Ui, cartridge: &CartridgeView, picker: bool, wishes: &mut Wishes) {
+        let palette = Palette::of(ui);
+        for finding in cartridge.findings.iter().filter(|f| cartridge.fields.iter().all(|field| field.key != f.key)) {
+            let line = finding.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+            let text = format!("{line}{}\n{}", finding.message, finding.advice);
+            ui.add(egui::Label::new(RichText::new(text.trim()).small().color(palette.error)).wrap().selectable(true));
+        }
+        for (prefix, title) in SECTIONS {
+            let docs: Vec<&FieldDoc> = FIELDS.iter().filter(|doc| section_of(doc.key) == prefix).collect();
+            if docs.is_empty() {
+                continue;
+            }
+            ui.add_space(6.0);
+            ui.label(RichText::new(title).text_style(theme::section()).color(palette.accent));
+            for doc in docs {
+                if let Some(view) = cartridge.fields.iter().find(|view| view.key == doc.key) {
+                    let draft = self.drafts.entry(doc.key).or_default();
+                    field(ui, doc, view, draft, picker.then_some(&cartridge.root), wishes);
+                }
+            }
+        }
+    }
+}
+
+fn section_of(key: &str) -> &str {
+    key.split_once('.').map_or("", |(section, _)| section)
+}
+
+fn text(ui: &mut Ui, cartridge: &CartridgeView) {
+    let palette = Palette::of(ui);
+    for finding in &cartridge.findings {
+        let line = finding.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        let text = format!("{line}{}: {}", finding.key, finding.message);
+        ui.add(egui::Label::new(RichText::new(text).small().color(palette.error)).wrap().selectable(true));
+    }
+    egui::Frame::new().fill(palette.sunken).corner_radius(6).inner_margin(8).show(ui, |ui| {
+        ui.set_width(ui.available_width());
+        let text = RichText::new(&cartridge.text).monospace().size(12.0).color(palette.text);
+        ui.add(egui::Label::new(text).wrap().selectable(true));
+    });
+}
+
+fn save_bar(ui: &mut Ui, cartridge: &CartridgeView, wishes: &mut Wishes) {
+    let palette = Palette::of(ui);
+    ui.separator();
+    ui.horizontal(|ui| {
+        let (words, hint) = match (cartridge.builtin, cartridge.exists) {
+            (true, _) => ("Changes are for this run", "The built-in cartridge cannot be saved."),
+            (false, false) => ("Proposed, not written", "The folder has no cartridge.toml yet; Save writes this one."),
+            (false, true) => ("Changed, not saved", "Your comments in the file are kept."),
+        };
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            if !cartridge.builtin && controls::button(ui, true, Icon::Save, "Save", &format!("{hint} Ctrl+S")).clicked()
+            {
+                wishes.send(Command::Save);
+            }
+            if cartridge.dirty
+                && controls::icon_button(ui, true, Icon::Undo2, "Revert", "Forget the changes.").clicked()
+            {
+                wishes.send(Command::Revert);
+            }
+            ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                let text = RichText::new(words).small().color(palette.dim);
+                ui.add(egui::Label::new(text).truncate()).on_hover_text(hint);
+            });
+        });
+    });
+}
+
+fn empty(ui: &mut Ui, picker: bool, model: &Model, wishes: &mut Wishes) {
+    let palette = Palette::of(ui);
+    ui.label(RichText::new("Cartridges").text_style(theme::title()).color(palette.strong));
+    ui.label(RichText::new("Open the folder of a repository, or begin with the built-in one.").color(palette.dim));
+    ui.add_space(4.0);
+    let hint = if picker { "Ctrl+O" } else { super::picker::NO_PORTAL };
+    if controls::button(ui, picker, Icon::FolderOpen, "Open a repository…", hint).clicked() {
+        wishes.add(Wish::Pick(PickFor::Repository));
+    }
+    if controls::button(ui, true, Icon::Gamepad2, "Built-in", "A small cartridge that needs no network.").clicked() {
+        wishes.send(Command::InsertBuiltin);
+    }
+    if !model.recent.is_empty() {
+        ui.add_space(8.0);
+        ui.label(RichText::new("Recent").text_style(theme::section()).color(palette.accent));
+        for recent in model.recent.iter().take(8) {
+            super::topbar::recent_line(ui, recent, wishes);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What the keyboard does in the window. Nothing here applies while the guest has the keyboard.
+
+use egui::{Context, Key, KeyboardShortcut, Modifiers};
+
+use crate::session::logs::Pane;
+use crate::session::state::Goal;
+
+/// What a shortcut asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortcut {
+    /// Work towards a goal.
+    Goal(Goal),
+    /// Eject this session.
+    Eject,
+    /// Close what is open, else stop what is under way.
+    Escape,
+    /// Open a repository.
+    Open,
+    /// Save the cartridge.
+    Save,
+    /// Enter or leave full screen.
+    FullScreen,
+    /// Bring a log to the front.
+    Log(Pane),
+    /// Search the log in front.
+    Search,
+    /// Show all shortcuts.
+    Help,
+    /// Show or hide the settings.
+    Settings,
+    /// Show or hide the logs.
+    Logs,
+}
+
+/// The shortcuts as people read them.
+pub const LIST: &[(&str, &str)] = &[
+    ("Ctrl+Enter", "Build & Boot"),
+    ("Ctrl+B", "Build"),
+    ("Ctrl+Shift+B", "Boot"),
+    ("Ctrl+E", "Eject"),
+    ("Esc", "Close what is open, or cancel what is under way"),
+    ("Ctrl+O", "Open a repository"),
+    ("Ctrl+S", "Save the cartridge"),
+    ("F11", "Full screen"),
+    ("Ctrl+1…4", "Build, Serial, QEMU, Session log"),
+    ("Ctrl+F", "Search the log"),
+    ("Ctrl+Shift+S", "Show or hide the settings"),
+    ("Ctrl+Shift+L", "Show or hide the logs"),
+    ("F1", "This list"),
+];
+
+const CTRL: Modifiers = Modifiers::COMMAND;
+const CTRL_SHIFT: Modifiers = Modifiers { shift: true, ..Modifiers::COMMAND };
+
+/// More specific ones come first: egui lets Ctrl+B match Ctrl+Shift+B too.
+const KEYS: [(Modifiers, Key, Shortcut); 16] = [
+    (CTRL_SHIFT, Key::B, Shortcut::Goal(Goal::Boot)),
+    (CTRL_SHIFT, Key::S, Shortcut::Settings),
+    (CTRL_SHIFT, Key::L, Shortcut::Logs),
+    (CTRL, Key::Enter, Shortcut::Goal(Goal::Up)),
+    (CTRL, Key::B, Shortcut::Goal(Goal::Build)),
+    (CTRL, Key::E, Shortcut::Eject),
+    (CTRL, Key::O, Shortcut::Open),
+    (CTRL, Key::S, Shortcut::Save),
+    (CTRL, Key::F, Shortcut::Search),
+    (CTRL, Key::Num1, Shortcut::Log(Pane::Build)),
+    (CTRL, Key::Num2, Shortcut::Log(Pane::Serial)),
+    (CTRL, Key::Num3, Shortcut::Log(Pane::Qemu)),
+    (CTRL, Key::Num4, Shortcut::Log(Pane::Session)),
+    (Modifiers::NONE, Key::F11, Shortcut::FullScreen),
+    (Modifiers::NONE, Key::F1, Shortcut::Help),
+    (Modifiers::NONE, Key::Escape, Shortcut::Escape),
+];
+
+/// Takes the shortcuts that were pressed, so that no widget acts on them too. `typing`: a terminal has the keyboard;
+/// then only what no shell knows counts.
+#[must_use]
+pub fn take(ctx: &Context, typing: bool) -> Vec<Shortcut> {
+    let terminal_too = |modifiers: Modifiers, key| modifiers == CTRL_SHIFT || key == Key::F11;
+    ctx.input_mut(|input| {
+        KEYS.iter()
+            .filter(|(modifiers, key, _)| !typing || terminal_too(*modifiers, *key))
+            .filter(|(modifiers, key, shortcut)| {
+                // Escape is only looked at: text fields and menus close with it first.
+                if *shortcut == Shortcut::Escape {
+                    input.key_pressed(*key)
+                } else {
+                    input.consume_shortcut(&KeyboardShortcut::new(*modifiers, *key))
+                }
+            })
+            .map(|(_, _, shortcut)| *shortcut)
+            .collect()
+    })
+}

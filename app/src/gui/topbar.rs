@@ -1,0 +1,254 @@
+//! The bar at the top: which cartridge, which state, how far, and the four things that can be done.
+
+use egui::{Align, Layout, RichText, Ui, vec2};
+use lucide_icons::Icon;
+
+use super::controls;
+use super::headline::{headline, ticking};
+use super::preferences::ThemeChoice;
+use super::theme::{self, Palette};
+use super::wish::{Dialog, PickFor, Wish, Wishes};
+use super::words;
+use crate::session::model::StageStatus;
+use crate::session::state::{EjectScope, Goal, Input, Phase, step};
+use crate::session::{Command, Model};
+
+/// What the bar shows of the window itself.
+#[derive(Clone, Copy, Debug)]
+pub struct WindowState {
+    /// The chosen theme.
+    pub theme: ThemeChoice,
+    /// Whether the settings are shown.
+    pub settings_open: bool,
+    /// Whether the logs are shown.
+    pub logs_open: bool,
+    /// Whether a picker can be opened.
+    pub picker: bool,
+}
+
+/// Draws the bar's contents.
+pub fn show(ui: &mut Ui, model: &Model, now_ms: u64, window: WindowState, wishes: &mut Wishes) {
+    ui.horizontal_centered(|ui| {
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            more_menu(ui, window, wishes);
+            ui.add_space(-2.0);
+            actions(ui, model, wishes);
+            ui.add_space(8.0);
+            ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                cartridge(ui, model, window.picker, wishes);
+                let (word, tone) = headline(model);
+                controls::pill(ui, tone.colour(Palette::of(ui)), word, &format!("State: {word}"));
+                progress(ui, model, now_ms);
+            });
+        });
+    });
+}
+
+fn cartridge(ui: &mut Ui, model: &Model, picker: bool, wishes: &mut Wishes) {
+    let palette = Palette::of(ui);
+    let name = model.cartridge.as_ref().map_or("No cartridge", |cartridge| cartridge.name.as_str());
+    let dirty = model.cartridge.as_ref().is_some_and(|cartridge| cartridge.dirty);
+    let mut shown: String = name.chars().take(22).collect();
+    if shown.len() < name.len() {
+        shown.push('…');
+    }
+    if dirty {
+        shown.push_str(" •");
+    }
+    let text = RichText::new(shown).text_style(theme::title()).color(palette.strong);
+    let chevron = controls::icon(Icon::ChevronDown, 13.0).color(palette.dim);
+    let button = egui::Button::new((text, chevron)).frame(true).frame_when_inactive(false);
+    let (response, _) =
+        egui::containers::menu::MenuButton::from_button(button).ui(ui, |ui| open_menu(ui, model, picker, wishes));
+    let label = if dirty { format!("Cartridge: {name}, not saved") } else { format!("Cartridge: {name}") };
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, label.as_str()));
+    if let Some(cartridge) = &model.cartridge {
+        response.on_hover_text(words::path(&cartridge.root));
+    }
+}
+
+/// The menu of cartridges: open, built-in, recent.
+pub fn open_menu(ui: &mut Ui, model: &Model, picker: bool, wishes: &mut Wishes) {
+    ui.set_min_width(280.0);
+    if controls::menu_item(ui, picker, Some(Icon::FolderOpen), "Open a repository…", "Ctrl+O").clicked() {
+        wishes.add(Wish::Pick(PickFor::Repository));
+    }
+    if controls::menu_item(ui, true, Some(Icon::Gamepad2), "Built-in cartridge", "").clicked() {
+        wishes.send(Command::InsertBuiltin);
+    }
+    if model.recent.is_empty() {
+        return;
+    }
+    ui.separator();
+    ui.label(RichText::new("Recent").text_style(theme::section()).color(Palette::of(ui).dim));
+    for recent in model.recent.iter().take(8) {
+        recent_line(ui, recent, wishes);
+    }
+}
+
+/// One recent cartridge: insert it, or forget it.
+pub fn recent_line(ui: &mut Ui, recent: &crate::session::event::RecentView, wishes: &mut Wishes) {
+    let path = words::path(&recent.path);
+    ui.horizontal(|ui| {
+        let hint = if recent.exists { path.clone() } else { format!("{path}\nThe folder is gone.") };
+        let width = ui.available_width().max(250.0) - 36.0;
+        let item = ui
+            .allocate_ui_with_layout(vec2(width, 30.0), Layout::top_down_justified(Align::LEFT), |ui| {
+                controls::menu_item(ui, recent.exists, Some(Icon::History), &recent.name, "")
+            })
+            .inner;
+        if item.on_hover_text(&hint).on_disabled_hover_text(&hint).clicked() {
+            wishes.send(Command::Insert(recent.path.clone()));
+        }
+        let forget = format!("Forget {}", recent.name);
+        if controls::icon_button(ui, true, Icon::X, &forget, "Only removes it from this list.").clicked() {
+            wishes.send(Command::ForgetRecent(recent.path.clone()));
+        }
+    });
+}
+
+fn progress(ui: &mut Ui, model: &Model, now_ms: u64) {
+    if !ticking(model) {
+        return;
+    }
+    let palette = Palette::of(ui);
+    let width = ui.available_width().min(260.0);
+    if width < 60.0 {
+        return;
+    }
+    let (words, fraction) = doing(model);
+    let elapsed = words::elapsed(model.phase_elapsed_ms(now_ms));
+    ui.allocate_ui_with_layout(vec2(width, 30.0), Layout::top_down(Align::LEFT), |ui| {
+        ui.spacing_mut().item_spacing.y = 5.0;
+        ui.add_space(2.0);
+        ui.horizontal(|ui| {
+            ui.set_width(width);
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                ui.label(RichText::new(&elapsed).small().color(palette.dim));
+                ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                    ui.add(egui::Label::new(RichText::new(&words).small().color(palette.text)).truncate());
+                });
+            });
+        });
+        controls::thin_bar(ui, width, fraction, &format!("Progress: {words}"));
+    });
+}
+
+/// What is being done, and how far it is where that is known.
+#[must_use]
+pub fn doing(model: &Model) -> (String, Option<f32>) {
+    match model.state.phase {
+        Phase::Building => {
+            let done = model.stages.iter().filter(|s| matches!(s.status, StageStatus::Done { .. })).count();
+            let words = model
+                .running_stage()
+                .map_or_else(|| "Planning".to_owned(), |s| format!("{} · {}/{}", s.name, done + 1, model.stages.len()));
+            (words, Some(model.build_fraction()))
+        }
+        Phase::Preparing => ("Looking at the cartridge and this host".to_owned(), None),
+        Phase::Booting => ("Waiting for the guest to report".to_owned(), None),
+        Phase::Ejecting => (model.eject_step.clone().unwrap_or_else(|| "Ejecting".to_owned()), None),
+        Phase::Idle | Phase::Running => (String::new(), None),
+    }
+}
+
+/// The buttons, right to left.
+fn actions(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
+    let busy = model.state.phase == Phase::Ejecting;
+    let menu = egui::containers::menu::MenuButton::from_button(
+        egui::Button::new(controls::icon(Icon::ChevronDown, 14.0)).min_size(vec2(26.0, 30.0)),
+    );
+    ui.spacing_mut().item_spacing.x = 6.0;
+    let (response, _) = ui
+        .scope(|ui| {
+            ui.spacing_mut().button_padding.x = 6.0;
+            menu.ui(ui, |ui| {
+                ui.set_min_width(240.0);
+                if controls::menu_item(ui, !busy, Some(Icon::Trash2), "Eject everything…", "").clicked() {
+                    wishes.send(Command::SurveyEverything);
+                    wishes.add(Wish::Open(Dialog::EjectEverything));
+                }
+            })
+        })
+        .inner;
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, "More ways to eject"));
+    let hint = if busy {
+        "An eject is under way."
+    } else {
+        "Ends the guest and removes this session's work; caches stay. Ctrl+E"
+    };
+    ui.add_space(-4.0);
+    if controls::button(ui, !busy, Icon::CircleArrowOutUpRight, "Eject", hint).clicked() {
+        wishes.send(Command::Eject(EjectScope::Session));
+    }
+    goal(ui, model, Goal::Up, wishes);
+    goal(ui, model, Goal::Boot, wishes);
+    goal(ui, model, Goal::Build, wishes);
+    if step(&model.state, Input::Cancel).is_ok()
+        && controls::button(ui, true, Icon::Square, "Cancel", "Stops what is under way. Esc").clicked()
+    {
+        wishes.send(Command::Cancel);
+    }
+}
+
+fn goal(ui: &mut Ui, model: &Model, goal: Goal, wishes: &mut Wishes) {
+    let (glyph, name, hint) = match goal {
+        Goal::Build => (Icon::Hammer, "Build", "Makes the image. Ctrl+B"),
+        Goal::Boot => (Icon::Play, "Boot", "Boots the image that the last build left. Ctrl+Shift+B"),
+        Goal::Up => (Icon::Zap, "Build & Boot", "Makes the image and boots it. Ctrl+Enter"),
+    };
+    let denied = step(&model.state, Input::Ask(goal)).err().map(|denied| {
+        let reason = denied.to_string();
+        let mut letters = reason.chars();
+        letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).chain(['.']).collect())
+    });
+    let hint = denied.as_deref().unwrap_or(hint);
+    let clicked = if goal == Goal::Up {
+        controls::accent_button(ui, denied.is_none(), glyph, name, hint).clicked()
+    } else {
+        controls::button(ui, denied.is_none(), glyph, name, hint).clicked()
+    };
+    if clicked {
+        wishes.send(Command::Ask(goal));
+    }
+}
+
+fn more_menu(ui: &mut Ui, window: WindowState, wishes: &mut Wishes) {
+    let button = egui::Button::new(controls::icon(Icon::Ellipsis, 16.0)).min_size(vec2(30.0, 30.0));
+    let (response, _) = ui
+        .scope(|ui| {
+            ui.spacing_mut().button_padding.x = 6.0;
+            egui::containers::menu::MenuButton::from_button(button.frame(true).frame_when_inactive(false)).ui(
+                ui,
+                |ui| {
+                    ui.set_min_width(250.0);
+                    let check = |on: bool| on.then_some(Icon::Check);
+                    if controls::menu_item(ui, true, check(window.settings_open), "Show settings", "Ctrl+Shift+S")
+                        .clicked()
+                    {
+                        wishes.add(Wish::ToggleSettings);
+                    }
+                    if controls::menu_item(ui, true, check(window.logs_open), "Show logs", "Ctrl+Shift+L").clicked() {
+                        wishes.add(Wish::ToggleLogs);
+                    }
+                    ui.separator();
+                    for choice in ThemeChoice::ALL {
+                        let name = format!("Theme: {}", choice.label());
+                        if controls::menu_item(ui, true, check(window.theme == choice), &name, "").clicked() {
+                            wishes.add(Wish::Theme(choice));
+                        }
+                    }
+                    ui.separator();
+                    if controls::menu_item(ui, true, Some(Icon::Stethoscope), "Check this host…", "").clicked() {
+                        wishes.send(Command::Diagnose);
+                        wishes.add(Wish::Open(Dialog::Doctor));
+                    }
+                    if controls::menu_item(ui, true, Some(Icon::Keyboard), "Keyboard shortcuts", "F1").clicked() {
+                        wishes.add(Wish::Open(Dialog::Shortcuts));
+                    }
+                },
+            )
+        })
+        .inner;
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, "More"));
+}

@@ -1,0 +1,135 @@
+//! The native window, and the event handler around it that sees physical keys before egui does.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use eframe::{EframeWinitApplication, NativeOptions, UserEvent};
+use egui::{Context, ViewportBuilder};
+use winit::application::ApplicationHandler;
+use winit::event::{ElementState, StartCause, WindowEvent};
+use winit::event_loop::{ActiveEventLoop, ControlFlow, EventLoop};
+use winit::keyboard::PhysicalKey;
+use winit::window::WindowId;
+
+use super::app::App;
+use super::keyboard::KeyTap;
+use super::preferences::{MIN_SIZE, Preferences};
+use super::theme_portal::Desktop;
+use super::{APP_ID, GuiError, Options};
+use crate::session::SessionHandle;
+
+static ICON: &[u8] = include_bytes!("../../../assets/icons/cartridge-256.png");
+
+/// Opens the window and returns when it is closed.
+pub(super) fn open(session: SessionHandle, options: Options) -> Result<(), GuiError> {
+    let event_loop = EventLoop::<UserEvent>::with_user_event().build().map_err(GuiError::no_display)?;
+    event_loop.set_control_flow(ControlFlow::Wait);
+    let preferences = options.preferences.as_deref().map(Preferences::load).unwrap_or_default();
+    let keys = Arc::new(KeyTap::default());
+    let context = Arc::new(OnceLock::new());
+    let created = Arc::new(AtomicBool::new(false));
+    let creator = {
+        let (keys, context, created) = (keys.clone(), context.clone(), created.clone());
+        let creator: eframe::AppCreator<'static> = Box::new(move |creation| {
+            let ctx = &creation.egui_ctx;
+            let app = App::new(session, keys, Desktop::default(), options);
+            app.attach(ctx);
+            // Set once: this closure runs once.
+            let _ = context.set(ctx.clone());
+            created.store(true, Ordering::Release);
+            Ok(Box::new(app))
+        });
+        creator
+    };
+    let inner = eframe::create_native(APP_ID, native_options(&preferences), creator, &event_loop);
+    let mut tapped = Tapped { inner, keys, context };
+    event_loop.run_app(&mut tapped).map_err(GuiError::event_loop)?;
+    // eframe logs why a window could not be made and ends its loop; all that is left to see is that there was none.
+    if created.load(Ordering::Acquire) { Ok(()) } else { Err(GuiError::NoWindow) }
+}
+
+fn native_options(preferences: &Preferences) -> NativeOptions {
+    let mut viewport = ViewportBuilder::default()
+        .with_app_id(APP_ID)
+        .with_title("Cartridge")
+        .with_inner_size([preferences.width, preferences.height])
+        .with_min_inner_size(MIN_SIZE)
+        .with_maximized(preferences.maximized);
+    if let Ok(icon) = eframe::icon_data::from_png_bytes(ICON) {
+        viewport = viewport.with_icon(icon);
+    }
+    NativeOptions { viewport, dithering: false, ..NativeOptions::default() }
+}
+
+/// eframe's handler, with a tap on the keyboard.
+struct Tapped {
+    inner: EframeWinitApplication<'static>,
+    keys: Arc<KeyTap>,
+    context: Arc<OnceLock<Context>>,
+}
+
+impl Tapped {
+    /// While the guest has the keyboard its keys are not for egui. Releases are for both, so that no key stays down.
+    fn tap(&self, event: &WindowEvent) -> bool {
+        let WindowEvent::KeyboardInput { event: key, is_synthetic, .. } = event else { return false };
+        if !self.keys.captured() {
+            return false;
+        }
+        let down = key.state == ElementState::Pressed;
+        // X11 makes synthetic presses of what is down when the window gets the focus: nobody typed those.
+        if let PhysicalKey::Code(code) = key.physical_key
+            && !is_synthetic
+        {
+            self.keys.push(code, down);
+        }
+        if let Some(ctx) = self.context.get() {
+            ctx.request_repaint();
+        }
+        down
+    }
+}
+
+impl ApplicationHandler<UserEvent> for Tapped {
+    fn window_event(&mut self, event_loop: &ActiveEventLoop, window_id: WindowId, event: WindowEvent) {
+        if !self.tap(&event) {
+            self.inner.window_event(event_loop, window_id, event);
+        }
+    }
+
+    fn resumed(&mut self, event_loop: &ActiveEventLoop) {
+        self.inner.resumed(event_loop);
+    }
+
+    fn new_events(&mut self, event_loop: &ActiveEventLoop, cause: StartCause) {
+        self.inner.new_events(event_loop, cause);
+    }
+
+    fn user_event(&mut self, event_loop: &ActiveEventLoop, event: UserEvent) {
+        self.inner.user_event(event_loop, event);
+    }
+
+    fn device_event(
+        &mut self,
+        event_loop: &ActiveEventLoop,
+        device_id: winit::event::DeviceId,
+        event: winit::event::DeviceEvent,
+    ) {
+        self.inner.device_event(event_loop, device_id, event);
+    }
+
+    fn about_to_wait(&mut self, event_loop: &ActiveEventLoop) {
+        self.inner.about_to_wait(event_loop);
+    }
+
+    fn suspended(&mut self, event_loop: &ActiveEventLoop) {
+        self.inner.suspended(event_loop);
+    }
+
+    fn exiting(&mut self, event_loop: &ActiveEventLoop) {
+        self.inner.exiting(event_loop);
+    }
+
+    fn memory_warning(&mut self, event_loop: &ActiveEventLoop) {
+        self.inner.memory_warning(event_loop);
+    }
+}

@@ -1,0 +1,80 @@
+//! What a panel wants: a command for the session, or something of the window itself. Panels only wish; the app acts.
+
+use std::path::PathBuf;
+
+use crate::session::Command;
+use crate::session::logs::Pane;
+
+use super::preferences::ThemeChoice;
+
+/// One wish of a panel.
+#[derive(Clone, Debug)]
+pub enum Wish {
+    /// For the session.
+    Session(Command),
+    /// Bring a log to the front.
+    ShowLog(Pane),
+    /// Open a dialog, in place of the one that is open.
+    Open(Dialog),
+    /// Close the dialog.
+    CloseDialog,
+    /// Let the user pick a file or a folder.
+    Pick(PickFor),
+    /// Put text on the clipboard and say so.
+    Copy(String),
+    /// Put all of a log on the clipboard, from a thread.
+    CopyLog(Pane),
+    /// Enter or leave full screen.
+    FullScreen(bool),
+    /// Dark, light, or as the desktop does.
+    Theme(ThemeChoice),
+    /// Show or hide the settings.
+    ToggleSettings,
+    /// Show or hide the logs.
+    ToggleLogs,
+    /// Close the window.
+    CloseWindow,
+}
+
+/// The dialogs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialog {
+    /// What ejecting everything would remove.
+    EjectEverything,
+    /// The host's checks.
+    Doctor,
+    /// All shortcuts.
+    Shortcuts,
+}
+
+/// What a picked path is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PickFor {
+    /// Insert this repository.
+    Repository,
+    /// Set this field.
+    Field {
+        /// The field's key.
+        key: String,
+        /// A folder, not a file.
+        folder: bool,
+        /// Where the dialog begins.
+        start: Option<PathBuf>,
+    },
+}
+
+/// The wishes of one frame.
+#[derive(Debug, Default)]
+pub struct Wishes(pub Vec<Wish>);
+
+impl Wishes {
+    /// Wishes for something.
+    pub fn add(&mut self, wish: Wish) {
+        self.0.push(wish);
+    }
+
+    /// Wishes for a command of the session.
+    pub fn send(&mut self, command: Command) {
+        self.0.push(Wish::Session(command));
+    }
+}

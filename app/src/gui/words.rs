@@ -1,0 +1,89 @@
+//! How sizes and times are written for people.
+
+/// Bytes: `512 B`, `14.2 MB`. Powers of ten, as disks are sold.
+#[must_use]
+#[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub fn bytes(n: u64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    if n < 1000 {
+        return format!("{n} B");
+    }
+    let mut value = n as f64 / 1000.0;
+    let mut unit = 0;
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    let digits = if value < 99.95 { 1 } else { 0 };
+    format!("{value:.digits$} {}", UNITS[unit])
+}
+
+/// How long something took, milliseconds: `80 ms`, `2.4 s`, `1:05`.
+#[must_use]
+#[allow(clippy::cast_precision_loss, reason = "two digits are shown")]
+pub fn took(ms: u64) -> String {
+    match ms {
+        0..=999 => format!("{ms} ms"),
+        1000..=59_999 => format!("{:.1} s", ms as f64 / 1000.0),
+        _ => elapsed(ms),
+    }
+}
+
+/// How long something has run, milliseconds, as a clock shows it: `0:07`, `12:05`, `1:02:03`.
+#[must_use]
+pub fn elapsed(ms: u64) -> String {
+    let s = ms / 1000;
+    if s < 3600 {
+        format!("{}:{:02}", s / 60, s % 60)
+    } else {
+        format!("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
+    }
+}
+
+/// A count with thin spaces between thousands: `1 234 567`.
+#[must_use]
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() * 2);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push('\u{2009}');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A path with the user's home as `~`.
+#[must_use]
+pub fn path(path: &std::path::Path) -> String {
+    let home = std::env::var_os("HOME").map(std::path::PathBuf::from);
+    match home.filter(|home| home.components().count() > 1).and_then(|home| path.strip_prefix(home).ok()) {
+        Some(rest) if rest.as_os_str().is_empty() => "~".to_owned(),
+        Some(rest) => format!("~/{}", rest.display()),
+        None => path.display().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        let all = [0, 999, 1000, 14_234_567, 999_949, 999_999, 413_000_000_000].map(bytes);
+        assert_eq!(all, ["0 B", "999 B", "1.0 kB", "14.2 MB", "1.0 MB", "1.0 MB", "413 GB"]);
+    }
+
+    #[test]
+    fn times() {
+        assert_eq!([0, 80, 2_400, 65_000].map(took), ["0 ms", "80 ms", "2.4 s", "1:05"]);
+        assert_eq!([7_000, 725_000, 3_723_000].map(elapsed), ["0:07", "12:05", "1:02:03"]);
+    }
+
+    #[test]
+    fn counts() {
+        assert_eq!(count(7), "7");
+        assert_eq!(count(1_234_567), "1\u{2009}234\u{2009}567");
+    }
+}
