@@ -1,8 +1,9 @@
 //! Walks a repository as git would see it: what git ignores stays out, and so do `.git`, the recipe's own patterns, and
 //! the places that we write to.
 
+use std::collections::HashSet;
 use std::fs::Metadata;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -10,6 +11,7 @@ use ignore::{DirEntry, WalkBuilder, WalkState};
 
 use crate::build::BuildError;
 use crate::progress::{Reporter, Unit};
+use crate::stage::tracked::tracked;
 
 /// What the walk found, unsorted.
 #[derive(Default)]
@@ -28,13 +30,14 @@ pub(crate) fn walk(
     reporter: &Reporter<'_>,
 ) -> Result<Walked, BuildError> {
     let excluded = patterns(root, exclude, reporter)?;
-    let ours = ours.to_vec();
+    let forced = excluded.clone();
+    let places = ours.to_vec();
     let keep = move |entry: &DirEntry| {
         let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
         entry.depth() == 0
             || !(entry.file_name() == ".git"
                 || excluded.matched(entry.path(), is_dir).is_ignore()
-                || (is_dir && ours.iter().any(|dir| dir == entry.path())))
+                || (is_dir && places.iter().any(|dir| dir == entry.path())))
     };
     let mut builder = WalkBuilder::new(root);
     builder
@@ -67,7 +70,38 @@ pub(crate) fn walk(
         })
     });
     reporter.go_on()?;
-    Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
+    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    add_tracked(root, &forced, ours, &mut found);
+    Ok(found)
+}
+
+/// Adds what git tracks although a pattern of its own would ignore it, with the folders above.
+fn add_tracked(root: &Path, excluded: &Gitignore, ours: &[PathBuf], found: &mut Walked) {
+    let mut seen: HashSet<PathBuf> = found.entries.iter().map(|(path, _)| path.clone()).collect();
+    for path in tracked(root) {
+        let full = root.join(&path);
+        if seen.contains(&path) {
+            continue;
+        }
+        let hidden = path.components().any(|part| part.as_os_str() == ".git" || !matches!(part, Component::Normal(_)))
+            || ours.iter().any(|dir| full.starts_with(dir))
+            || excluded.matched_path_or_any_parents(&full, false).is_ignore();
+        // A tracked file may be gone, and so may the folder that it was in.
+        let Ok(meta) = full.symlink_metadata() else { continue };
+        let above: Vec<&Path> = path.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty()).collect();
+        let looks: Option<Vec<_>> = above.iter().map(|dir| root.join(dir).symlink_metadata().ok()).collect();
+        let Some(looks) = looks.filter(|looks| looks.iter().all(Metadata::is_dir)) else { continue };
+        if hidden || meta.is_dir() {
+            continue;
+        }
+        for (dir, look) in above.into_iter().zip(looks) {
+            if seen.insert(dir.to_path_buf()) {
+                found.entries.push((dir.to_path_buf(), look));
+            }
+        }
+        seen.insert(path.clone());
+        found.entries.push((path, meta));
+    }
 }
 
 fn look(root: &Path, entry: &DirEntry) -> Result<Option<(PathBuf, Metadata)>, (PathBuf, String)> {

@@ -188,3 +188,25 @@ fn a_kernel_without_modules_still_makes_an_image_and_says_so() {
     let (_, _, lines) = bench.build_telling();
     assert!(lines.iter().any(|line| line.contains("without modules")), "{lines:?}");
 }
+
+#[test]
+fn what_git_tracks_comes_along_although_it_is_ignored() {
+    let mut bench = Bench::new();
+    bench.request.recipe.source.exclude = vec!["no/".into()];
+    for name in ["dist/kept.js", "dist/left.js", "no/kept", "gone"] {
+        bench.write(name, name);
+    }
+    bench.write(".gitignore", "dist/\nno/\n");
+    for arguments in [&["init", "-q"][..], &["add", "-f", ".gitignore", "dist/kept.js", "no/kept", "gone", "README"]] {
+        let line = cartridge_supervise::CommandLine::new("git").arg("-C").arg(bench.repo()).args(arguments);
+        cartridge_supervise::run(&line, &isoprep::Cancel::new(), |_, _| ()).unwrap_or_else(|e| panic!("{e}"));
+    }
+    fs::remove_file(bench.repo().join("gone")).unwrap();
+    let image = bench.build().unwrap();
+    let out = bench.dir.path().join("unpacked");
+    unpack(&image.initrds[1], &out);
+    let mut found = Vec::new();
+    list(&out.join("root/demo"), "", &mut found);
+    found.sort();
+    assert_eq!(found, [".gitignore", "README", "dist", "dist/kept.js", "src", "src/main.c"]);
+}
