@@ -77,8 +77,12 @@ pub(crate) fn walk(
 
 /// Adds what git tracks although a pattern of its own would ignore it, with the folders above.
 fn add_tracked(root: &Path, excluded: &Gitignore, ours: &[PathBuf], found: &mut Walked) {
+    let tracked = tracked(root);
+    if tracked.is_empty() {
+        return;
+    }
     let mut seen: HashSet<PathBuf> = found.entries.iter().map(|(path, _)| path.clone()).collect();
-    for path in tracked(root) {
+    for path in tracked {
         let full = root.join(&path);
         if seen.contains(&path) {
             continue;
