@@ -34,7 +34,7 @@ pub fn source_walker(recipe: &Recipe, passed_over: &[PathBuf]) -> WalkBuilder {
 }
 
 /// The recipe's own patterns.
-pub(super) fn excluded(recipe: &Recipe) -> Gitignore {
+pub(crate) fn excluded(recipe: &Recipe) -> Gitignore {
     let mut builder = GitignoreBuilder::new(&recipe.source.path);
     for pattern in &recipe.source.exclude {
         // `parse` has refused bad patterns with a finding.

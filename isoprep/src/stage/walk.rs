@@ -1,14 +1,17 @@
 //! Walks a repository with the recipe's own walker, in parallel, and tells unreadable entries from the rest.
 
+use std::collections::HashSet;
 use std::fs::Metadata;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use ignore::gitignore::Gitignore;
 use ignore::{DirEntry, WalkState};
 
 use crate::build::BuildError;
 use crate::progress::{Reporter, Unit};
-use crate::recipe::{Recipe, source_walker};
+use crate::recipe::{Recipe, excluded, source_walker};
+use crate::stage::tracked::tracked;
 
 /// What the walk found, unsorted.
 #[derive(Default)]
@@ -51,7 +54,42 @@ pub(crate) fn walk(
         })
     });
     reporter.go_on()?;
-    Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
+    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    add_tracked(root, &excluded(&recipe), ours, &mut found);
+    Ok(found)
+}
+
+/// Adds what git tracks although a pattern of its own would ignore it, with the folders above.
+fn add_tracked(root: &Path, excluded: &Gitignore, ours: &[PathBuf], found: &mut Walked) {
+    let tracked = tracked(root);
+    if tracked.is_empty() {
+        return;
+    }
+    let mut seen: HashSet<PathBuf> = found.entries.iter().map(|(path, _)| path.clone()).collect();
+    for path in tracked {
+        let full = root.join(&path);
+        if seen.contains(&path) {
+            continue;
+        }
+        let hidden = path.components().any(|part| part.as_os_str() == ".git" || !matches!(part, Component::Normal(_)))
+            || ours.iter().any(|dir| full.starts_with(dir))
+            || excluded.matched_path_or_any_parents(&full, false).is_ignore();
+        // A tracked file may be gone, and so may the folder that it was in.
+        let Ok(meta) = full.symlink_metadata() else { continue };
+        let above: Vec<&Path> = path.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty()).collect();
+        let looks: Option<Vec<_>> = above.iter().map(|dir| root.join(dir).symlink_metadata().ok()).collect();
+        let Some(looks) = looks.filter(|looks| looks.iter().all(Metadata::is_dir)) else { continue };
+        if hidden || meta.is_dir() {
+            continue;
+        }
+        for (dir, look) in above.into_iter().zip(looks) {
+            if seen.insert(dir.to_path_buf()) {
+                found.entries.push((dir.to_path_buf(), look));
+            }
+        }
+        seen.insert(path.clone());
+        found.entries.push((path, meta));
+    }
 }
 
 fn look(root: &Path, entry: &DirEntry) -> Result<Option<(PathBuf, Metadata)>, (PathBuf, String)> {

@@ -35,9 +35,8 @@ impl Driver {
         self.guest_events = Some(queue);
         self.boot_deadline = Some(tokio::time::Instant::now() + BOOT_DEADLINE);
         let (screen, cancel) = (Arc::clone(&self.screen), self.cancel.clone());
-        self.job = Some(tokio::spawn(async move {
-            Outcome::Started(jobs::start(plan, disk, events, screen, cancel).await)
-        }));
+        self.job =
+            Some(tokio::spawn(async move { Outcome::Started(jobs::start(plan, disk, events, screen, cancel).await) }));
     }
 
     /// The disk that the cartridge asks for, in this goal's work directory: gone with the eject.
