@@ -40,7 +40,14 @@ fn full_job(firmware: &str, medium: &str) {
     let shot = console.home.path().join("shot.png");
     let (firmware_set, medium_set) = (format!("guest.firmware={firmware}"), format!("guest.medium={medium}"));
     let run = console.run(&[
-        "up", "--json", "--set", &firmware_set, "--set", &medium_set, "--shot", shot.to_str().unwrap(),
+        "up",
+        "--json",
+        "--set",
+        &firmware_set,
+        "--set",
+        &medium_set,
+        "--shot",
+        shot.to_str().unwrap(),
         repo.to_str().unwrap(),
     ]);
     assert_eq!(run.code, 0, "{:#?}\n{}", run.events, run.stderr);

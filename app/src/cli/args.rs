@@ -49,12 +49,8 @@ impl Cli {
     /// The verb that was asked for, by its name or by the short flags; `None` for the window.
     #[must_use]
     pub fn verb(&self) -> Option<Verb> {
-        let goal = || GoalArgs {
-            path: self.path.clone(),
-            builtin: self.builtin,
-            fresh: self.fresh,
-            ..GoalArgs::default()
-        };
+        let goal =
+            || GoalArgs { path: self.path.clone(), builtin: self.builtin, fresh: self.fresh, ..GoalArgs::default() };
         match (&self.verb, self.build, self.launch, self.eject) {
             (Some(verb), ..) => Some(verb.clone()),
             (None, true, true, _) => Some(Verb::Up(goal())),

@@ -29,7 +29,10 @@ pub(super) async fn run(args: &EjectArgs, mut session: SessionHandle) -> u8 {
                 let mut total = 0;
                 for survey in surveys {
                     total += survey.bytes;
-                    say(args, &format!("{:>10}  {:>8} files  {}", size(survey.bytes), survey.files, survey.path.display()));
+                    say(
+                        args,
+                        &format!("{:>10}  {:>8} files  {}", size(survey.bytes), survey.files, survey.path.display()),
+                    );
                 }
                 say(args, &format!("{:>10}  in all", size(total)));
                 if args.dry_run {

@@ -20,7 +20,8 @@ pub(super) async fn run(args: &ShotArgs, paths: &Paths) -> u8 {
     };
     let Some(runtime) = session.and_then(|session| session.made.runtime.clone()) else {
         let ids: Vec<_> = guests.iter().map(|s| format!("{} ({})", s.id, s.made.who)).collect();
-        let known = if ids.is_empty() { "no guest is running".to_owned() } else { format!("running: {}", ids.join(", ")) };
+        let known =
+            if ids.is_empty() { "no guest is running".to_owned() } else { format!("running: {}", ids.join(", ")) };
         eprintln!("cartridge: there is no such guest; {known}");
         return exit_code::USAGE;
     };

@@ -73,6 +73,8 @@ fn eject_everything(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
             ui.label(RichText::new("There is nothing to remove.").color(palette.dim));
         }
         egui::ScrollArea::vertical().id_salt("surveys").max_height(220.0).show(ui, |ui| {
+            ui.spacing_mut().interact_size.y = 22.0;
+            ui.spacing_mut().item_spacing.y = 4.0;
             for survey in surveys {
                 ui.horizontal(|ui| {
                     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {

@@ -78,6 +78,8 @@ impl LogsPanel {
     /// Draws the panel. `alive`: a guest listens to the serial line. Returns what was asked to be copied.
     pub fn show(&mut self, ui: &mut Ui, logs: &LogHub, alive: bool, wishes: &mut Wishes) -> Option<CopyRequest> {
         ui.spacing_mut().item_spacing.y = 0.0;
+        // A panel is as large as its contents: without this it would shrink to its smallest.
+        ui.set_min_size(ui.available_size());
         let mut copy = None;
         let bar = vec2(ui.available_width(), BAR);
         ui.allocate_ui_with_layout(bar, Layout::left_to_right(Align::Center), |ui| {

@@ -28,6 +28,7 @@ const SECTIONS: [(&str, &str); 4] = [("", "Cartridge"), ("source", "Source"), ("
 impl SettingsPanel {
     /// Draws the panel.
     pub fn show(&mut self, ui: &mut Ui, model: &Model, picker: bool, wishes: &mut Wishes) {
+        ui.set_min_width(ui.available_width());
         let Some(cartridge) = &model.cartridge else {
             empty(ui, picker, model, wishes);
             return;
@@ -84,7 +85,7 @@ impl SettingsPanel {
             if docs.is_empty() {
                 continue;
             }
-            ui.add_space(6.0);
+            ui.add_space(4.0);
             ui.label(RichText::new(title).text_style(theme::section()).color(palette.accent));
             for doc in docs {
                 if let Some(view) = cartridge.fields.iter().find(|view| view.key == doc.key) {
@@ -143,6 +144,7 @@ fn save_bar(ui: &mut Ui, cartridge: &CartridgeView, wishes: &mut Wishes) {
 
 fn empty(ui: &mut Ui, picker: bool, model: &Model, wishes: &mut Wishes) {
     let palette = Palette::of(ui);
+    ui.add_space(6.0);
     ui.label(RichText::new("Cartridges").text_style(theme::title()).color(palette.strong));
     ui.label(RichText::new("Open the folder of a repository, or begin with the built-in one.").color(palette.dim));
     ui.add_space(4.0);

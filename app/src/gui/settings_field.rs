@@ -44,8 +44,7 @@ pub fn field(
 ) {
     let palette = Palette::of(ui);
     ui.push_id(doc.key, |ui| {
-        ui.spacing_mut().item_spacing.y = 3.0;
-        ui.add_space(2.0);
+        ui.spacing_mut().item_spacing.y = 2.0;
         label(ui, doc, view, wishes);
         if !draft.focused && !draft.waiting() {
             draft.text.clone_from(&view.value);
@@ -84,7 +83,6 @@ pub fn field(
         if let Some(error) = &view.error {
             ui.add(egui::Label::new(RichText::new(error).small().color(palette.error)).wrap().selectable(true));
         }
-        ui.add_space(3.0);
     });
 }
 
@@ -92,7 +90,8 @@ fn label(ui: &mut Ui, doc: &FieldDoc, view: &FieldView, wishes: &mut Wishes) {
     let palette = Palette::of(ui);
     let bad = view.error.is_some();
     ui.horizontal(|ui| {
-        ui.set_height(20.0);
+        ui.set_height(18.0);
+        ui.spacing_mut().interact_size.y = 18.0;
         let text = RichText::new(doc.label).size(13.0).color(if bad { palette.error } else { palette.text });
         let mut help = doc.doc.to_owned();
         for (what, words) in [("Default", doc.default), ("Range", doc.range), ("Unit", doc.unit)] {
@@ -107,7 +106,6 @@ fn label(ui: &mut Ui, doc: &FieldDoc, view: &FieldView, wishes: &mut Wishes) {
         }
         if !view.is_default {
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                ui.spacing_mut().interact_size.y = 18.0;
                 let name = format!("Reset {}", doc.label);
                 let hint = if doc.default.is_empty() {
                     "Back to the default".to_owned()

@@ -117,6 +117,12 @@ pub fn mono_bold() -> FontFamily {
     FontFamily::Name("mono-bold".into())
 }
 
+/// The family of icons: Inter has glyphs of its own at the same private code points.
+#[must_use]
+pub fn icons() -> FontFamily {
+    FontFamily::Name("icons".into())
+}
+
 /// The style of names in bars: 15 points, semibold.
 #[must_use]
 pub fn title() -> TextStyle {

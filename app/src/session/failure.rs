@@ -93,7 +93,14 @@ pub(super) fn of_lock(error: &LockError) -> Failure {
 
 pub(super) fn internal(title: &str, error: &dyn std::fmt::Display) -> Failure {
     let (detail, command) = split_command(&error.to_string());
-    Failure { title: title.into(), detail, advice: None, command, pane: Some(Pane::Session), exit_code: exit_code::INTERNAL }
+    Failure {
+        title: title.into(),
+        detail,
+        advice: None,
+        command,
+        pane: Some(Pane::Session),
+        exit_code: exit_code::INTERNAL,
+    }
 }
 
 /// Our errors end in "\n  command: …" where a command failed; people get it apart, to be copied.

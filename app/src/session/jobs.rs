@@ -52,7 +52,13 @@ pub(super) struct Ejected {
 }
 
 /// Checks the recipe, looks at the host, cleans what dead sessions left, and takes the cartridge's lock.
-pub(super) fn prepare(recipe: Recipe, goal: Goal, paths: &Paths, who: &str, cancel: &Cancel) -> Result<Box<Prepared>, Failure> {
+pub(super) fn prepare(
+    recipe: Recipe,
+    goal: Goal,
+    paths: &Paths,
+    who: &str,
+    cancel: &Cancel,
+) -> Result<Box<Prepared>, Failure> {
     let lock = cartridge_lock::lock(&paths.locks(), &recipe.root, who).map_err(|e| failure::of_lock(&e))?;
     let recovered = record::recover(paths, cancel);
     let mut notices = Vec::new();
@@ -77,7 +83,8 @@ pub(super) fn prepare(recipe: Recipe, goal: Goal, paths: &Paths, who: &str, canc
         let firmware = match recipe.guest.firmware {
             isoprep::Firmware::Bios => None,
             isoprep::Firmware::Uefi => Some(
-                vmtools::find_firmware(Path::new("/")).map_err(|e| host_failure("There is no UEFI firmware for the guest", &e))?,
+                vmtools::find_firmware(Path::new("/"))
+                    .map_err(|e| host_failure("There is no UEFI firmware for the guest", &e))?,
             ),
         };
         let qemu = find_qemu().ok_or_else(|| {
@@ -107,9 +114,10 @@ fn search_path() -> Vec<PathBuf> {
 }
 
 fn find_qemu() -> Option<PathBuf> {
-    search_path().into_iter().map(|dir| dir.join("qemu-system-x86_64")).find(|file| {
-        rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
-    })
+    search_path()
+        .into_iter()
+        .map(|dir| dir.join("qemu-system-x86_64"))
+        .find(|file| rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok())
 }
 
 fn host_failure(title: &str, error: &dyn std::fmt::Display) -> Failure {
@@ -160,7 +168,12 @@ fn machine_of(recipe: &Recipe, accelerator: vmtools::Accelerator) -> Machine {
 }
 
 /// Runs the stages. Lines go to the build log at once; the rest is told at most every 50 ms.
-pub(super) fn build(request: &BuildRequest, cancel: &Cancel, logs: &Arc<LogHub>, told: &Sender<Progress>) -> Result<Box<Image>, Failure> {
+pub(super) fn build(
+    request: &BuildRequest,
+    cancel: &Cancel,
+    logs: &Arc<LogHub>,
+    told: &Sender<Progress>,
+) -> Result<Box<Image>, Failure> {
     let last = std::sync::Mutex::new(Instant::now());
     let progress = |progress: Progress| match progress {
         Progress::Line { stage, text } => logs.pane(Pane::Build).line(&format!("[{}] {text}", stage.0)),
@@ -184,12 +197,21 @@ pub(super) fn build(request: &BuildRequest, cancel: &Cancel, logs: &Arc<LogHub>,
 }
 
 /// Starts the guest.
-pub(super) async fn start(plan: GuestPlan, events: Sender<GuestEvent>, screen: Arc<Screen>) -> Result<Box<GuestHandle>, Failure> {
+pub(super) async fn start(
+    plan: GuestPlan,
+    events: Sender<GuestEvent>,
+    screen: Arc<Screen>,
+) -> Result<Box<GuestHandle>, Failure> {
     vmtools::start(plan, events, screen).await.map(Box::new).map_err(|e| failure::of_guest(&e))
 }
 
 /// Removes directories of ours, one after the other, and adds up what was done.
-pub(super) fn remove(dirs: &[PathBuf], runtime: Option<&Path>, cancel: &Cancel, step: &dyn Fn(String)) -> (EjectReport, Vec<String>) {
+pub(super) fn remove(
+    dirs: &[PathBuf],
+    runtime: Option<&Path>,
+    cancel: &Cancel,
+    step: &dyn Fn(String),
+) -> (EjectReport, Vec<String>) {
     let mut sum = EjectReport { removed: 0, bytes: 0, untouched: Vec::new() };
     let mut problems = Vec::new();
     for dir in dirs.iter().filter(|dir| dir.symlink_metadata().is_ok()) {

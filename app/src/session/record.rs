@@ -54,7 +54,8 @@ impl Record {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         let alive = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(dir.join(LOCK))?;
         alive.try_lock().map_err(io::Error::from)?;
-        let record = Self { dir, work: paths.work(), made: Made { who: who.to_owned(), ..Made::default() }, _alive: alive };
+        let record =
+            Self { dir, work: paths.work(), made: Made { who: who.to_owned(), ..Made::default() }, _alive: alive };
         record.save()?;
         Ok(record)
     }

@@ -32,7 +32,11 @@ impl Finished {
     }
 
     pub fn phases(&self) -> Vec<&str> {
-        self.events.iter().filter(|e| e["event"] == "state_changed").filter_map(|e| e["state"]["phase"].as_str()).collect()
+        self.events
+            .iter()
+            .filter(|e| e["event"] == "state_changed")
+            .filter_map(|e| e["state"]["phase"].as_str())
+            .collect()
     }
 }
 

@@ -9,10 +9,10 @@ use tokio::task::JoinHandle;
 use vmtools::{EndStep, GuestHandle};
 
 use super::{Driver, millis};
+use crate::paths::Paths;
 use crate::session::event::{Event, Failure, Level};
 use crate::session::failure::exit_code;
 use crate::session::jobs::{self, Ejected, Outcome};
-use crate::paths::Paths;
 use crate::session::record;
 use crate::session::state::{EjectScope, Input};
 

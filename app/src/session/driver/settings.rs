@@ -112,7 +112,8 @@ impl Driver {
                 self.notice(Level::Success, format!("Saved {}", file.display())).await;
             }
             Err(error) => {
-                let failure = internal(&format!("{} could not be saved; the file is as it was", file.display()), &error);
+                let failure =
+                    internal(&format!("{} could not be saved; the file is as it was", file.display()), &error);
                 self.tell(Event::Failed { failure }).await;
             }
         }
