@@ -208,6 +208,7 @@ impl LogsPanel {
                 .hint_text(RichText::new("Filter").size(13.0).color(palette.dim))
                 .font(egui::FontId::proportional(13.0))
                 .prefix(glyph)
+                .vertical_align(Align::Center)
                 .desired_width(130.0);
             ui.add(edit).accessible_name("Filter").on_hover_text("Shows only lines that hold this text.");
         });
@@ -272,6 +273,7 @@ fn search_field(ui: &mut Ui, view: &mut LogView, area: egui::Rect, focus: bool) 
             let edit = TextEdit::singleline(&mut view.search_text)
                 .hint_text(RichText::new("Search").size(13.0).color(palette.dim))
                 .font(egui::FontId::proportional(13.0))
+                .vertical_align(Align::Center)
                 .desired_width(160.0);
             ui.add(edit)
         })

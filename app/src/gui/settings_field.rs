@@ -76,7 +76,7 @@ pub fn field(
             FieldKind::Integer { min, max } => integer(ui, doc, view, draft, *min..=*max, wishes),
             FieldKind::Folder | FieldKind::File => path(ui, doc, view, draft, root, wishes),
             FieldKind::Text | FieldKind::Size | FieldKind::List | FieldKind::Map => {
-                let width = ui.available_width();
+                let width = ui.available_width().floor();
                 typed(ui, doc, view, draft, width, wishes);
             }
         }
@@ -112,6 +112,7 @@ fn label(ui: &mut Ui, doc: &FieldDoc, view: &FieldView, wishes: &mut Wishes) {
                 } else {
                     format!("Back to {}", doc.default)
                 };
+                ui.spacing_mut().button_padding.x = 3.0;
                 let button = egui::Button::new(controls::icon(Icon::RotateCcw, 12.0).color(palette.dim))
                     .frame(true)
                     .frame_when_inactive(false)
@@ -143,6 +144,7 @@ fn typed(ui: &mut Ui, doc: &FieldDoc, view: &FieldView, draft: &mut Draft, width
                 .id_salt(doc.key)
                 .hint_text(RichText::new(hint).color(palette.dim))
                 .text_color(if draft.focused { palette.text } else { colour })
+                .vertical_align(Align::Center)
                 .desired_width(width);
             if mono {
                 edit = edit.font(egui::TextStyle::Monospace);
@@ -180,7 +182,7 @@ fn integer(
     let value: Option<i64> = view.value.trim().parse().ok();
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
-        let width = ui.available_width() - 2.0 * 32.0;
+        let width = ui.available_width().floor() - 2.0 * 32.0;
         typed(ui, doc, view, draft, width, wishes);
         let mut nudge = |ui: &mut Ui, glyph, name: String, by: i64| {
             let next = value.map(|value| value.saturating_add(by)).filter(|value| range.contains(value));
@@ -200,7 +202,7 @@ fn integer(
 fn path(ui: &mut Ui, doc: &FieldDoc, view: &FieldView, draft: &mut Draft, root: Option<&PathBuf>, wishes: &mut Wishes) {
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
-        let width = ui.available_width() - 32.0;
+        let width = ui.available_width().floor() - 32.0;
         typed(ui, doc, view, draft, width, wishes);
         let folder = matches!(doc.kind, FieldKind::Folder);
         let name = format!("Choose {}", doc.label);

@@ -62,7 +62,7 @@ pub const DARK: Palette = Palette {
     dim: rgb(0x9a_a1_ad),
     accent: rgb(0x6a_a2_ff),
     accent_fill: rgb(0x2b_6a_de),
-    accent_hover: rgb(0x37_76_e6),
+    accent_hover: rgb(0x24_60_d0),
     on_accent: rgb(0xff_ff_ff),
     warning: rgb(0xe5_a5_4b),
     error: rgb(0xf4_7a_7a),

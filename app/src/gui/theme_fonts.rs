@@ -21,7 +21,11 @@ pub fn install(ctx: &egui::Context) {
     add("inter-semibold", INTER_SEMIBOLD, FontTweak::default());
     add("mono", MONO, FontTweak::default());
     add("mono-bold", MONO_BOLD, FontTweak::default());
-    add("icons", lucide_icons::LUCIDE_FONT_BYTES, FontTweak { scale: 1.1, ..FontTweak::default() });
+    add(
+        "icons",
+        lucide_icons::LUCIDE_FONT_BYTES,
+        FontTweak { scale: 1.1, y_offset_factor: 0.04, ..FontTweak::default() },
+    );
     let chain = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     fonts.families.insert(FontFamily::Proportional, chain(&["inter", "mono"]));
     fonts.families.insert(FontFamily::Monospace, chain(&["mono", "inter"]));

@@ -38,6 +38,7 @@ pub fn show(ui: &mut Ui, model: &Model, now_ms: u64, window: WindowState, wishes
                 cartridge(ui, model, window.picker, wishes);
                 let (word, tone) = headline(model);
                 controls::pill(ui, tone.colour(Palette::of(ui)), word, &format!("State: {word}"));
+                ui.add_space(6.0);
                 progress(ui, model, now_ms);
             });
         });
