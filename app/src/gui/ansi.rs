@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn colours_are_kept_and_the_rest_is_dropped() {
         let line = parse(b"\x1b[1;31merror\x1b[0m: \x1b]0;title\x07a\tb\x1b[2K \xff");
-        assert_eq!(line.text, "error: a       b \u{fffd}");
+        assert_eq!(line.text, "error: a        b \u{fffd}");
         assert_eq!(line.looks[0], (5, Look { fg: Some(Colour::Index(1)), bold: true, ..Look::default() }));
         assert_eq!(line.looks[1], (line.text.len(), Look::default()));
     }

@@ -11,7 +11,7 @@ use super::theme::{self, Palette};
 /// An icon as text, `size` points.
 #[must_use]
 pub fn icon(icon: Icon, size: f32) -> RichText {
-    RichText::new(char::from(icon).to_string()).size(size)
+    RichText::new(char::from(icon).to_string()).family(theme::icons()).size(size)
 }
 
 /// A button with an icon and a word. Its accessible name is the word.
@@ -126,12 +126,12 @@ pub fn keycaps(ui: &mut Ui, keys: &[&str]) {
     let palette = Palette::of(ui);
     ui.spacing_mut().item_spacing.x = 4.0;
     for key in keys {
-        Frame::new()
-            .fill(palette.raised)
-            .stroke(Stroke::new(1.0, palette.line))
-            .corner_radius(4)
-            .inner_margin(Margin::symmetric(6, 1))
-            .show(ui, |ui| ui.label(RichText::new(*key).small().color(palette.text)));
+        let galley = ui.painter().layout_no_wrap((*key).to_owned(), egui::FontId::proportional(12.0), palette.text);
+        let (rect, response) = ui.allocate_exact_size(vec2((galley.size().x + 14.0).max(22.0), 22.0), Sense::hover());
+        let edge = Stroke::new(1.0, palette.line);
+        ui.painter().rect(rect, 5.0, palette.raised, edge, egui::StrokeKind::Inside);
+        ui.painter().galley(rect.center() - galley.size() / 2.0, galley, palette.text);
+        response.widget_info(|| WidgetInfo::labeled(Role::Label, true, *key));
     }
 }
 
@@ -158,7 +158,9 @@ pub fn thin_bar(ui: &mut Ui, width: f32, fraction: Option<f32>, name: &str) -> R
 pub fn segments(ui: &mut Ui, group: &str, options: &[&str], chosen: Option<usize>) -> Option<usize> {
     let palette = Palette::of(ui);
     let mut clicked = None;
-    let width = (ui.available_width() - 4.0).max(60.0);
+    let whole = (ui.available_width() - 4.0).max(60.0);
+    // One option alone is no choice: it must not look like a field.
+    let width = if options.len() == 1 { whole.min(90.0) } else { whole };
     Frame::new().fill(palette.raised).corner_radius(6).inner_margin(2).show(ui, |ui| {
         ui.horizontal(|ui| {
             ui.spacing_mut().item_spacing.x = 2.0;
@@ -207,7 +209,7 @@ pub fn badge(ui: &mut Ui, glyph: Icon, colour: Color32) {
         rect.center(),
         Align2::CENTER_CENTER,
         char::from(glyph),
-        egui::FontId::proportional(19.0),
+        egui::FontId::new(19.0, theme::icons()),
         colour,
     );
 }

@@ -73,6 +73,8 @@ fn eject_everything(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
             ui.label(RichText::new("There is nothing to remove.").color(palette.dim));
         }
         egui::ScrollArea::vertical().id_salt("surveys").max_height(220.0).show(ui, |ui| {
+            ui.spacing_mut().interact_size.y = 22.0;
+            ui.spacing_mut().item_spacing.y = 4.0;
             for survey in surveys {
                 ui.horizontal(|ui| {
                     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
@@ -125,6 +127,7 @@ fn danger_button(ui: &mut Ui, glyph: Icon, name: &str) -> egui::Response {
 fn shortcut_list(ui: &mut Ui) {
     let palette = Palette::of(ui);
     ui.add_space(2.0);
+    ui.spacing_mut().interact_size.y = 22.0;
     egui::Grid::new("shortcuts").num_columns(2).spacing([28.0, 6.0]).min_row_height(24.0).show(ui, |ui| {
         for (keys, what) in shortcuts::LIST {
             ui.horizontal(|ui| controls::keycaps(ui, &keys.split('+').collect::<Vec<_>>()));

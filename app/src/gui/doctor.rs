@@ -60,9 +60,12 @@ fn one(ui: &mut Ui, check: &Check, wishes: &mut Wishes) {
         Status::Missing => (Icon::CircleX, palette.error),
     };
     ui.horizontal_top(|ui| {
-        ui.allocate_ui(vec2(20.0, 22.0), |ui| ui.label(controls::icon(glyph, 16.0).color(colour)));
+        let (mark, _) = ui.allocate_exact_size(vec2(18.0, 24.0), egui::Sense::hover());
+        let font = egui::FontId::new(16.0, super::theme::icons());
+        ui.painter().text(mark.center(), egui::Align2::CENTER_CENTER, char::from(glyph), font, colour);
         ui.vertical(|ui| {
             ui.set_width(ui.available_width());
+            ui.spacing_mut().interact_size.y = 24.0;
             ui.horizontal(|ui| {
                 ui.label(RichText::new(&check.name).color(palette.strong));
                 ui.with_layout(Layout::right_to_left(Align::Center), |ui| {

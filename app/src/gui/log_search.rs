@@ -16,6 +16,8 @@ pub struct Finder {
     /// The next line to look at.
     next: u64,
     found: Vec<u64>,
+    /// The line that was the newest when it was looked at.
+    newest: Option<u64>,
     /// How many of `found` were dropped from the log since, at its front.
     gone: usize,
     /// How many were ever found and dropped since.
@@ -54,8 +56,13 @@ impl Finder {
         }
         self.next = self.next.max(begin);
         // The newest line may still grow: it is looked at again until another one follows it.
-        let last = ring.end().saturating_sub(1);
-        let stop = last.min(self.next.saturating_add(LINES_A_FRAME));
+        if self.next > begin && self.newest == Some(self.next - 1) {
+            self.next -= 1;
+            if self.found.len() > self.gone && self.found.last() == Some(&self.next) {
+                self.found.pop();
+            }
+        }
+        let stop = ring.end().min(self.next.saturating_add(LINES_A_FRAME));
         let mut bytes = 0;
         while self.next < stop && bytes < BYTES_A_FRAME {
             let Some(line) = ring.line(self.next) else { break };
@@ -65,11 +72,11 @@ impl Finder {
             }
             self.next += 1;
         }
-        self.next < last
+        self.newest = (self.next > 0 && self.next == ring.end()).then(|| self.next - 1);
+        self.next < ring.end()
     }
 
-    /// The lines found so far that are still in the log, oldest first; the newest line of the log, which may still
-    /// grow, is not among them.
+    /// The lines found so far that are still in the log, oldest first.
     #[must_use]
     pub fn found(&self) -> &[u64] {
         &self.found[self.gone..]
@@ -168,9 +175,13 @@ mod tests {
         finder.set(&["hello"]);
         ring.append(b"hel");
         all(&mut finder, &ring);
-        ring.append(b"lo\nnext\n");
-        all(&mut finder, &ring);
-        assert_eq!(finder.found(), [0]);
+        assert!(finder.found().is_empty());
+        for more in [&b"lo"[..], b" you", b"\nnext\n"] {
+            ring.append(more);
+            all(&mut finder, &ring);
+            all(&mut finder, &ring);
+            assert_eq!(finder.found(), [0]);
+        }
     }
 
     #[test]

@@ -180,17 +180,11 @@ impl LogView {
     fn measure(&mut self, ring: &LogRing) {
         if self.filter.active() {
             self.first = self.filter.dropped();
-            self.len = self.filter.found().len() as u64 + u64::from(self.growing(ring).is_some());
+            self.len = self.filter.found().len() as u64;
         } else {
             self.first = ring.begin();
             self.len = ring.end() - ring.begin();
         }
-    }
-
-    /// The newest line, when the filter lets it through: it is not among the found ones, because it may still grow.
-    fn growing(&self, ring: &LogRing) -> Option<u64> {
-        let last = ring.end().checked_sub(1)?;
-        ring.line(last).is_some_and(|line| self.filter.matches(line)).then_some(last)
     }
 
     #[allow(clippy::cast_precision_loss, reason = "rows are below 2^53")]
@@ -256,10 +250,7 @@ impl LogView {
                 let found = self.filter.found();
                 match usize::try_from(row - self.first).ok().and_then(|at| found.get(at)) {
                     Some(line) => *line,
-                    None => match self.growing(ring) {
-                        Some(line) => line,
-                        None => break,
-                    },
+                    None => break,
                 }
             } else {
                 row

@@ -78,6 +78,8 @@ impl LogsPanel {
     /// Draws the panel. `alive`: a guest listens to the serial line. Returns what was asked to be copied.
     pub fn show(&mut self, ui: &mut Ui, logs: &LogHub, alive: bool, wishes: &mut Wishes) -> Option<CopyRequest> {
         ui.spacing_mut().item_spacing.y = 0.0;
+        // A panel is as large as its contents: without this it would shrink to its smallest.
+        ui.set_min_size(ui.available_size());
         let mut copy = None;
         let bar = vec2(ui.available_width(), BAR);
         ui.allocate_ui_with_layout(bar, Layout::left_to_right(Align::Center), |ui| {
@@ -206,6 +208,7 @@ impl LogsPanel {
                 .hint_text(RichText::new("Filter").size(13.0).color(palette.dim))
                 .font(egui::FontId::proportional(13.0))
                 .prefix(glyph)
+                .vertical_align(Align::Center)
                 .desired_width(130.0);
             ui.add(edit).accessible_name("Filter").on_hover_text("Shows only lines that hold this text.");
         });
@@ -270,6 +273,7 @@ fn search_field(ui: &mut Ui, view: &mut LogView, area: egui::Rect, focus: bool) 
             let edit = TextEdit::singleline(&mut view.search_text)
                 .hint_text(RichText::new("Search").size(13.0).color(palette.dim))
                 .font(egui::FontId::proportional(13.0))
+                .vertical_align(Align::Center)
                 .desired_width(160.0);
             ui.add(edit)
         })

@@ -126,9 +126,16 @@ pub fn ejected(ui: &mut Ui, model: &Model) {
             return;
         }
         ui.label(RichText::new("Not touched").text_style(theme::section()).color(palette.warning));
-        let list: Vec<String> =
-            report.untouched.iter().map(|u| format!("{}\n    {}", u.path.display(), u.reason)).collect();
-        controls::quote(ui, "untouched", &list.join("\n"), 120.0);
+        egui::ScrollArea::vertical().id_salt("untouched").max_height(150.0).show(ui, |ui| {
+            ui.spacing_mut().item_spacing.y = 3.0;
+            for untouched in &report.untouched {
+                let path = RichText::new(words::path(&untouched.path)).monospace().size(12.0).color(palette.text);
+                ui.add(Label::new(path).wrap().selectable(true));
+                let reason = RichText::new(&untouched.reason).small().color(palette.dim);
+                ui.add(Label::new(reason).wrap().selectable(true));
+                ui.add_space(5.0);
+            }
+        });
     });
 }
 
@@ -148,7 +155,7 @@ pub fn built(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
     };
     let took = model.build_took_ms.map(|ms| format!(" in {}", words::took(ms))).unwrap_or_default();
     let how = if image.reused { "Nothing had changed: the image of the last build is used again." } else { "" };
-    let title = format!("The image is ready{took}");
+    let title = if image.reused { "The image is up to date".to_owned() } else { format!("The image was built{took}") };
     card(ui, Icon::CircleCheck, palette.success, &title, how, |ui| {
         let facts = [
             ("Image", format!("{} ({})", words::path(&image.iso), words::bytes(image.bytes))),

@@ -170,7 +170,7 @@ mod tests {
             delta: vec2(0.0, y),
             phase: egui::TouchPhase::Move,
             modifiers: Modifiers::NONE,
-            source: egui::MouseWheelSource::default(),
+            source: egui::MouseWheelSource::Unknown,
         };
         let mut pointer = Pointer::default();
         let sent = pointer.events(&[wheel(1.0, MouseWheelUnit::Line)], true, PICTURE, SIZE);

@@ -28,6 +28,7 @@ const SECTIONS: [(&str, &str); 4] = [("", "Cartridge"), ("source", "Source"), ("
 impl SettingsPanel {
     /// Draws the panel.
     pub fn show(&mut self, ui: &mut Ui, model: &Model, picker: bool, wishes: &mut Wishes) {
+        ui.set_min_width(ui.available_width());
         let Some(cartridge) = &model.cartridge else {
             empty(ui, picker, model, wishes);
             return;
@@ -74,17 +75,13 @@ impl SettingsPanel {
 
     fn form(&mut self, ui: &mut Ui, cartridge: &CartridgeView, picker: bool, wishes: &mut Wishes) {
         let palette = Palette::of(ui);
-        for finding in cartridge.findings.iter().filter(|f| cartridge.fields.iter().all(|field| field.key != f.key)) {
-            let line = finding.line.map(|line| format!("line {line}: ")).unwrap_or_default();
-            let text = format!("{line}{}\n{}", finding.message, finding.advice);
-            ui.add(egui::Label::new(RichText::new(text.trim()).small().color(palette.error)).wrap().selectable(true));
-        }
+        findings(ui, cartridge);
         for (prefix, title) in SECTIONS {
             let docs: Vec<&FieldDoc> = FIELDS.iter().filter(|doc| section_of(doc.key) == prefix).collect();
             if docs.is_empty() {
                 continue;
             }
-            ui.add_space(6.0);
+            ui.add_space(if prefix.is_empty() { 2.0 } else { 12.0 });
             ui.label(RichText::new(title).text_style(theme::section()).color(palette.accent));
             for doc in docs {
                 if let Some(view) = cartridge.fields.iter().find(|view| view.key == doc.key) {
@@ -96,17 +93,32 @@ impl SettingsPanel {
     }
 }
 
+/// What is wrong, in one box at the top: the field itself may be scrolled out of sight.
+fn findings(ui: &mut Ui, cartridge: &CartridgeView) {
+    if cartridge.findings.is_empty() {
+        return;
+    }
+    let palette = Palette::of(ui);
+    let frame = egui::Frame::new().fill(palette.error.gamma_multiply(0.1)).corner_radius(6).inner_margin(10);
+    frame.show(ui, |ui| {
+        ui.set_width(ui.available_width());
+        ui.spacing_mut().item_spacing.y = 4.0;
+        for finding in &cartridge.findings {
+            let label = FIELDS.iter().find(|doc| doc.key == finding.key).map_or(finding.key.as_str(), |doc| doc.label);
+            let line = finding.line.map(|line| format!(" (line {line})")).unwrap_or_default();
+            let text = RichText::new(format!("{label}{line}: {}", finding.message)).small().color(palette.error);
+            ui.add(egui::Label::new(text).wrap().selectable(true)).on_hover_text(&finding.advice);
+        }
+    });
+}
+
 fn section_of(key: &str) -> &str {
     key.split_once('.').map_or("", |(section, _)| section)
 }
 
 fn text(ui: &mut Ui, cartridge: &CartridgeView) {
     let palette = Palette::of(ui);
-    for finding in &cartridge.findings {
-        let line = finding.line.map(|line| format!("line {line}: ")).unwrap_or_default();
-        let text = format!("{line}{}: {}", finding.key, finding.message);
-        ui.add(egui::Label::new(RichText::new(text).small().color(palette.error)).wrap().selectable(true));
-    }
+    findings(ui, cartridge);
     egui::Frame::new().fill(palette.sunken).corner_radius(6).inner_margin(8).show(ui, |ui| {
         ui.set_width(ui.available_width());
         let text = RichText::new(&cartridge.text).monospace().size(12.0).color(palette.text);
@@ -143,6 +155,7 @@ fn save_bar(ui: &mut Ui, cartridge: &CartridgeView, wishes: &mut Wishes) {
 
 fn empty(ui: &mut Ui, picker: bool, model: &Model, wishes: &mut Wishes) {
     let palette = Palette::of(ui);
+    ui.add_space(6.0);
     ui.label(RichText::new("Cartridges").text_style(theme::title()).color(palette.strong));
     ui.label(RichText::new("Open the folder of a repository, or begin with the built-in one.").color(palette.dim));
     ui.add_space(4.0);

@@ -44,8 +44,7 @@ pub fn field(
 ) {
     let palette = Palette::of(ui);
     ui.push_id(doc.key, |ui| {
-        ui.spacing_mut().item_spacing.y = 3.0;
-        ui.add_space(2.0);
+        ui.spacing_mut().item_spacing.y = 2.0;
         label(ui, doc, view, wishes);
         if !draft.focused && !draft.waiting() {
             draft.text.clone_from(&view.value);
@@ -77,14 +76,13 @@ pub fn field(
             FieldKind::Integer { min, max } => integer(ui, doc, view, draft, *min..=*max, wishes),
             FieldKind::Folder | FieldKind::File => path(ui, doc, view, draft, root, wishes),
             FieldKind::Text | FieldKind::Size | FieldKind::List | FieldKind::Map => {
-                let width = ui.available_width();
+                let width = ui.available_width().floor();
                 typed(ui, doc, view, draft, width, wishes);
             }
         }
         if let Some(error) = &view.error {
             ui.add(egui::Label::new(RichText::new(error).small().color(palette.error)).wrap().selectable(true));
         }
-        ui.add_space(3.0);
     });
 }
 
@@ -92,7 +90,8 @@ fn label(ui: &mut Ui, doc: &FieldDoc, view: &FieldView, wishes: &mut Wishes) {
     let palette = Palette::of(ui);
     let bad = view.error.is_some();
     ui.horizontal(|ui| {
-        ui.set_height(20.0);
+        ui.set_height(18.0);
+        ui.spacing_mut().interact_size.y = 18.0;
         let text = RichText::new(doc.label).size(13.0).color(if bad { palette.error } else { palette.text });
         let mut help = doc.doc.to_owned();
         for (what, words) in [("Default", doc.default), ("Range", doc.range), ("Unit", doc.unit)] {
@@ -107,13 +106,13 @@ fn label(ui: &mut Ui, doc: &FieldDoc, view: &FieldView, wishes: &mut Wishes) {
         }
         if !view.is_default {
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                ui.spacing_mut().interact_size.y = 18.0;
                 let name = format!("Reset {}", doc.label);
                 let hint = if doc.default.is_empty() {
                     "Back to the default".to_owned()
                 } else {
                     format!("Back to {}", doc.default)
                 };
+                ui.spacing_mut().button_padding.x = 3.0;
                 let button = egui::Button::new(controls::icon(Icon::RotateCcw, 12.0).color(palette.dim))
                     .frame(true)
                     .frame_when_inactive(false)
@@ -145,6 +144,7 @@ fn typed(ui: &mut Ui, doc: &FieldDoc, view: &FieldView, draft: &mut Draft, width
                 .id_salt(doc.key)
                 .hint_text(RichText::new(hint).color(palette.dim))
                 .text_color(if draft.focused { palette.text } else { colour })
+                .vertical_align(Align::Center)
                 .desired_width(width);
             if mono {
                 edit = edit.font(egui::TextStyle::Monospace);
@@ -182,7 +182,7 @@ fn integer(
     let value: Option<i64> = view.value.trim().parse().ok();
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
-        let width = ui.available_width() - 2.0 * 32.0;
+        let width = ui.available_width().floor() - 2.0 * 32.0;
         typed(ui, doc, view, draft, width, wishes);
         let mut nudge = |ui: &mut Ui, glyph, name: String, by: i64| {
             let next = value.map(|value| value.saturating_add(by)).filter(|value| range.contains(value));
@@ -202,7 +202,7 @@ fn integer(
 fn path(ui: &mut Ui, doc: &FieldDoc, view: &FieldView, draft: &mut Draft, root: Option<&PathBuf>, wishes: &mut Wishes) {
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
-        let width = ui.available_width() - 32.0;
+        let width = ui.available_width().floor() - 32.0;
         typed(ui, doc, view, draft, width, wishes);
         let folder = matches!(doc.kind, FieldKind::Folder);
         let name = format!("Choose {}", doc.label);

@@ -62,7 +62,7 @@ pub const DARK: Palette = Palette {
     dim: rgb(0x9a_a1_ad),
     accent: rgb(0x6a_a2_ff),
     accent_fill: rgb(0x2b_6a_de),
-    accent_hover: rgb(0x37_76_e6),
+    accent_hover: rgb(0x24_60_d0),
     on_accent: rgb(0xff_ff_ff),
     warning: rgb(0xe5_a5_4b),
     error: rgb(0xf4_7a_7a),
@@ -115,6 +115,12 @@ pub fn semibold() -> FontFamily {
 #[must_use]
 pub fn mono_bold() -> FontFamily {
     FontFamily::Name("mono-bold".into())
+}
+
+/// The family of icons: Inter has glyphs of its own at the same private code points.
+#[must_use]
+pub fn icons() -> FontFamily {
+    FontFamily::Name("icons".into())
 }
 
 /// The style of names in bars: 15 points, semibold.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use egui::{FontData, FontDefinitions, FontFamily, FontTweak};
 
-use super::theme::{mono_bold, semibold};
+use super::theme::{icons, mono_bold, semibold};
 
 static INTER: &[u8] = include_bytes!("../../../assets/fonts/Inter-Medium.otf");
 static INTER_SEMIBOLD: &[u8] = include_bytes!("../../../assets/fonts/Inter-SemiBold.otf");
@@ -21,12 +21,16 @@ pub fn install(ctx: &egui::Context) {
     add("inter-semibold", INTER_SEMIBOLD, FontTweak::default());
     add("mono", MONO, FontTweak::default());
     add("mono-bold", MONO_BOLD, FontTweak::default());
-    let icons = FontTweak { scale: 1.1, y_offset_factor: 0.12, ..FontTweak::default() };
-    add("icons", lucide_icons::LUCIDE_FONT_BYTES, icons);
+    add(
+        "icons",
+        lucide_icons::LUCIDE_FONT_BYTES,
+        FontTweak { scale: 1.1, y_offset_factor: 0.04, ..FontTweak::default() },
+    );
     let chain = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    fonts.families.insert(FontFamily::Proportional, chain(&["inter", "icons", "mono"]));
-    fonts.families.insert(FontFamily::Monospace, chain(&["mono", "inter", "icons"]));
-    fonts.families.insert(semibold(), chain(&["inter-semibold", "icons", "mono"]));
-    fonts.families.insert(mono_bold(), chain(&["mono-bold", "inter", "icons"]));
+    fonts.families.insert(FontFamily::Proportional, chain(&["inter", "mono"]));
+    fonts.families.insert(FontFamily::Monospace, chain(&["mono", "inter"]));
+    fonts.families.insert(semibold(), chain(&["inter-semibold", "mono"]));
+    fonts.families.insert(mono_bold(), chain(&["mono-bold", "inter"]));
+    fonts.families.insert(icons(), chain(&["icons", "inter"]));
     ctx.set_fonts(fonts);
 }

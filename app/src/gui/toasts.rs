@@ -35,7 +35,9 @@ pub struct Toasts {
 impl Toasts {
     /// Shows a notice.
     pub fn add(&mut self, level: Level, text: impl Into<String>) {
-        let text = text.into();
+        let text: String = text.into();
+        let mut letters = text.chars();
+        let text: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
         // The same words again only stay longer: a refused key that repeats must not fill the corner.
         self.shown.retain(|toast| toast.text != text);
         self.serial += 1;
@@ -138,7 +140,7 @@ mod tests {
         notices.push(notice(1, "c"));
         notices.push(notice(2, "a"));
         toasts.follow(&notices);
-        assert_eq!(toasts.shown.iter().map(|t| t.text.as_str()).collect::<Vec<_>>(), ["b", "c", "a"]);
+        assert_eq!(toasts.shown.iter().map(|t| t.text.as_str()).collect::<Vec<_>>(), ["B", "C", "A"]);
         for n in 0..20 {
             toasts.add(Level::Info, n.to_string());
         }

@@ -38,6 +38,7 @@ pub fn show(ui: &mut Ui, model: &Model, now_ms: u64, window: WindowState, wishes
                 cartridge(ui, model, window.picker, wishes);
                 let (word, tone) = headline(model);
                 controls::pill(ui, tone.colour(Palette::of(ui)), word, &format!("State: {word}"));
+                ui.add_space(6.0);
                 progress(ui, model, now_ms);
             });
         });
@@ -118,20 +119,18 @@ fn progress(ui: &mut Ui, model: &Model, now_ms: u64) {
     }
     let (words, fraction) = doing(model);
     let elapsed = words::elapsed(model.phase_elapsed_ms(now_ms));
-    ui.allocate_ui_with_layout(vec2(width, 30.0), Layout::top_down(Align::LEFT), |ui| {
-        ui.spacing_mut().item_spacing.y = 5.0;
-        ui.add_space(2.0);
-        ui.horizontal(|ui| {
-            ui.set_width(width);
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                ui.label(RichText::new(&elapsed).small().color(palette.dim));
-                ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
-                    ui.add(egui::Label::new(RichText::new(&words).small().color(palette.text)).truncate());
-                });
-            });
+    let (rect, _) = ui.allocate_exact_size(vec2(width, 28.0), egui::Sense::hover());
+    let builder = egui::UiBuilder::new().id_salt("progress").max_rect(rect).layout(Layout::top_down(Align::LEFT));
+    let mut ui = ui.new_child(builder);
+    ui.spacing_mut().item_spacing.y = 5.0;
+    let line = vec2(width, 17.0);
+    ui.allocate_ui_with_layout(line, Layout::right_to_left(Align::Center), |ui| {
+        ui.label(RichText::new(&elapsed).small().color(palette.dim));
+        ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+            ui.add(egui::Label::new(RichText::new(&words).small().color(palette.text)).truncate());
         });
-        controls::thin_bar(ui, width, fraction, &format!("Progress: {words}"));
     });
+    controls::thin_bar(&mut ui, width, fraction, &format!("Progress: {words}"));
 }
 
 /// What is being done, and how far it is where that is known.

@@ -1,0 +1,88 @@
+//! A window with a session that a test plays: it tells events and hears commands.
+
+use std::sync::Arc;
+
+use cartridge::gui::clock::Clock;
+use cartridge::gui::preferences::ThemeChoice;
+use cartridge::gui::theme_portal::Desktop;
+use cartridge::gui::{App, Insert, KeyTap, Options, theme};
+use cartridge::session::event::EVENT_VERSION;
+use cartridge::session::logs::LogHub;
+use cartridge::session::{Command, Event, SessionHandle, Told, Waker};
+use egui_kittest::Harness;
+use tokio::sync::mpsc;
+use vmtools::display::Screen;
+
+/// The window, and the other ends of its session.
+pub struct Stage {
+    /// The window.
+    pub window: Harness<'static, App>,
+    /// Physical keys go in here.
+    pub keys: Arc<KeyTap>,
+    /// The logs that the window shows.
+    pub logs: Arc<LogHub>,
+    /// The screen that the window shows.
+    pub screen: Arc<Screen>,
+    events: mpsc::Sender<Told>,
+    commands: mpsc::Receiver<Command>,
+}
+
+impl Stage {
+    /// A dark window of 1100 × 700 points, one pixel a point.
+    pub fn new() -> Self {
+        Self::with(true, 1.0)
+    }
+
+    /// A window of 1100 × 700 points.
+    pub fn with(dark: bool, pixels_per_point: f32) -> Self {
+        let (command_sender, commands) = mpsc::channel(256);
+        let (events, event_receiver) = mpsc::channel(1024);
+        let logs = LogHub::in_memory();
+        let screen = Arc::new(Screen::new());
+        let keys = Arc::new(KeyTap::default());
+        let session = SessionHandle {
+            commands: command_sender,
+            events: event_receiver,
+            logs: logs.clone(),
+            screen: screen.clone(),
+            wake: Arc::new(Waker::default()),
+        };
+        let options = Options { insert: Insert::Builtin, preferences: None };
+        let tap = keys.clone();
+        let desktop = Desktop::default();
+        desktop.file_chooser.store(true, std::sync::atomic::Ordering::Release);
+        let window = Harness::builder()
+            .with_size([1100.0, 700.0])
+            .with_pixels_per_point(pixels_per_point)
+            .with_max_steps(12)
+            .with_render_cursor(false)
+            .with_context_setup(theme::install)
+            .build_eframe(move |_| {
+                let mut app = App::new(session, tap, desktop, options);
+                app.clock = Clock::Fixed(0);
+                app.preferences.theme = if dark { ThemeChoice::Dark } else { ThemeChoice::Light };
+                app
+            });
+        Self { window, keys, logs, screen, events, commands }
+    }
+
+    /// Tells an event that happens at this moment of the session.
+    pub fn tell(&mut self, at_ms: u64, event: Event) {
+        self.events.try_send(Told { v: EVENT_VERSION, at_ms, event }).unwrap();
+    }
+
+    /// The window hears everything and settles.
+    pub fn settle(&mut self) {
+        self.window.run();
+    }
+
+    /// What the window has asked for since the last call.
+    pub fn asked(&mut self) -> Vec<Command> {
+        std::iter::from_fn(|| self.commands.try_recv().ok()).collect()
+    }
+
+    /// Lets the session's end hang up, as a driver that died does.
+    pub fn hang_up(self) -> Harness<'static, App> {
+        self.window
+    }
+}
