@@ -10,9 +10,19 @@ use crate::cli::{self, Cli, Verb};
 use crate::paths::Paths;
 use crate::session::failure::exit_code;
 
+/// When the program began.
+static BEGAN: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+
+/// How long the program has run, milliseconds.
+#[must_use]
+pub fn running_ms() -> u128 {
+    BEGAN.get().map_or(0, |began| began.elapsed().as_millis())
+}
+
 /// Reads the command line and runs what it asks for.
 #[must_use]
 pub fn start() -> ExitCode {
+    BEGAN.get_or_init(std::time::Instant::now);
     let args: Vec<_> = std::env::args_os().collect();
     // The accelerator probe runs this very program as a child, so that a hanging guest cannot hang us.
     if let Some(code) = vmtools::probe_main(&args) {
