@@ -67,7 +67,8 @@ fn interrupt_in(phase: &str) {
     let asked = Instant::now();
     let code = run.wait();
     assert_eq!(code, 130, "{phase}: {:#?}", run.seen);
-    assert!(asked.elapsed() < Duration::from_secs(20), "a bound for a loaded machine");
+    // Two seconds are promised; the rest is for a loaded machine.
+    assert!(asked.elapsed() < Duration::from_secs(8), "{phase}: {:?}", asked.elapsed());
     console.assert_clean();
     assert_eq!(console.run(&["build", "--json", repo.to_str().unwrap()]).code, 0);
 }
@@ -85,6 +86,27 @@ fn interrupted_while_booting() {
 #[test]
 fn interrupted_while_running() {
     interrupt_in("running");
+}
+
+/// A QEMU that starts and then opens nothing must not keep a cancel waiting.
+#[test]
+fn interrupted_while_qemu_does_not_answer() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let bin = console.dir("bin");
+    let fake = bin.join("qemu-system-x86_64");
+    std::fs::write(&fake, "#!/bin/sh\ntrap '' TERM\nsleep 600\n").unwrap();
+    std::fs::set_permissions(&fake, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut command = console.command(&["up", "--json", repo.to_str().unwrap()]);
+    command.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()));
+    let mut run = support::Running::new(command);
+    run.wait_for_phase("booting");
+    std::thread::sleep(Duration::from_millis(500));
+    run.signal(Signal::INT);
+    let asked = Instant::now();
+    assert_eq!(run.wait(), 130);
+    assert!(asked.elapsed() < Duration::from_secs(6), "{:?}", asked.elapsed());
+    console.assert_clean();
 }
 
 #[test]

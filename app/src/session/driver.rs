@@ -86,6 +86,7 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         build_began: None,
         boot_deadline: None,
         typing: VecDeque::new(),
+        next_stroke: tokio::time::Instant::now(),
         works: 0,
         scope: EjectScope::Session,
         quitting: false,
@@ -122,6 +123,8 @@ struct Driver {
     boot_deadline: Option<tokio::time::Instant>,
     /// Keys still to be typed, one every [`STROKE`].
     typing: VecDeque<InputEvent>,
+    /// When the next of them is due.
+    next_stroke: tokio::time::Instant,
     /// How many work directories this session has made.
     works: u32,
     /// What the eject under way removes.
@@ -177,7 +180,7 @@ impl Driver {
             event = next_of(&mut self.guest_events) => Wake::Guest(event),
             // Progress is told before the answer that follows it.
             outcome = answer_of(&mut self.job), if self.progress.is_none() => Wake::Job(outcome),
-            () = tokio::time::sleep(STROKE), if !self.typing.is_empty() => Wake::Stroke,
+            () = tokio::time::sleep_until(self.next_stroke), if !self.typing.is_empty() => Wake::Stroke,
             () = until(self.boot_deadline) => Wake::Deadline,
         }
     }

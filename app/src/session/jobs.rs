@@ -213,15 +213,26 @@ pub(super) async fn start(
 ) -> Result<Box<GuestHandle>, Failure> {
     if let Some(NewDisk { path, bytes }) = disk {
         plan.machine.disk = Some(path.clone());
+        let token = cancel.clone();
         let made =
-            tokio::task::spawn_blocking(move || vmtools::create_disk(Path::new("qemu-img"), &path, bytes, &cancel));
+            tokio::task::spawn_blocking(move || vmtools::create_disk(Path::new("qemu-img"), &path, bytes, &token));
         match made.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(failure::internal("The guest's disk could not be made", &error)),
             Err(error) => return Err(failure::internal("The guest's disk could not be made", &error)),
         }
     }
-    vmtools::start(plan, events, screen).await.map(Box::new).map_err(|e| failure::of_guest(&e))
+    // Giving up a start drops it, which kills its QEMU: a machine that is too slow to open its sockets can be cancelled.
+    tokio::select! {
+        started = vmtools::start(plan, events, screen) => started.map(Box::new).map_err(|e| failure::of_guest(&e)),
+        () = cancelled(&cancel) => Err(failure::internal("Cancelled", &"the guest was not started")),
+    }
+}
+
+async fn cancelled(cancel: &Cancel) {
+    while !cancel.is_cancelled() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Removes directories of ours, one after the other, and adds up what was done.

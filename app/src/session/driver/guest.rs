@@ -8,7 +8,7 @@ use tokio::sync::mpsc::channel;
 use vmtools::display::InputEvent;
 use vmtools::{Boot, GuestEvent, GuestHandle, GuestPlan, GuestStatus};
 
-use super::{BOOT_DEADLINE, Driver};
+use super::{BOOT_DEADLINE, Driver, STROKE};
 use crate::session::event::{Event, Failure, Level};
 use crate::session::failure::{exit_code, internal};
 use crate::session::jobs::{self, NewDisk, Outcome};
@@ -142,6 +142,7 @@ impl Driver {
     }
 
     pub(super) fn stroke(&mut self) {
+        self.next_stroke = tokio::time::Instant::now() + STROKE;
         match (&self.guest, self.typing.pop_front()) {
             (Some(guest), Some(event)) => guest.input(event),
             _ => self.typing.clear(),
