@@ -16,7 +16,7 @@ pub struct Paths {
     pub data: PathBuf,
     /// Settings of the window: `$XDG_CONFIG_HOME/cartridge`.
     pub config: PathBuf,
-    /// Sockets and locks: `$XDG_RUNTIME_DIR/cartridge`, else `/tmp/cartridge-<uid>`.
+    /// Sockets: `$XDG_RUNTIME_DIR/cartridge`, else `/tmp/cartridge-<uid>`.
     pub runtime: PathBuf,
     /// Where screenshots go.
     pub pictures: PathBuf,
@@ -98,7 +98,7 @@ impl Paths {
     /// Locks of cartridges in use.
     #[must_use]
     pub fn locks(&self) -> PathBuf {
-        self.runtime.join("locks")
+        self.state.join("locks")
     }
 
     /// Kernels unpacked for this user, where the host's own cannot be read.

@@ -42,12 +42,12 @@ fn run(cli: Cli) -> Result<u8, Box<dyn std::error::Error>> {
     let paths = Paths::from_env()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let code = match cli.verb() {
-        Some(verb) => runtime.block_on(cli::run(verb, paths))?,
-        None => window(&cli, &runtime, paths)?,
+        Some(verb) => runtime.block_on(cli::run(verb, paths)).map_err(Into::into),
+        None => window(&cli, &runtime, paths),
     };
     // A stuck blocking task (a read from a dead network file system) must not keep us from ending.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-    Ok(code)
+    code
 }
 
 fn window(cli: &Cli, runtime: &tokio::runtime::Runtime, paths: Paths) -> Result<u8, Box<dyn std::error::Error>> {
@@ -59,7 +59,7 @@ fn window(cli: &Cli, runtime: &tokio::runtime::Runtime, paths: Paths) -> Result<
             "There is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)"
         };
         eprintln!("{why}: doing the same without one, as `cartridge up` does.");
-        return Ok(runtime.block_on(cli::run(Verb::headless_default(cli.path.clone()), paths))?);
+        return Ok(runtime.block_on(cli::run(Verb::headless_default(cli), paths))?);
     }
     #[cfg(feature = "gui")]
     {
@@ -72,19 +72,25 @@ fn window(cli: &Cli, runtime: &tokio::runtime::Runtime, paths: Paths) -> Result<
     Ok(exit_code::GOOD)
 }
 
-/// SIGTERM and SIGINT eject and close, as closing the window does.
+/// SIGTERM, SIGINT and SIGHUP eject and close, as closing the window does. The second one ends at once: our children die
+/// with us, and the next start cleans what is left.
 #[cfg(feature = "gui")]
 async fn quit_on_signal(commands: tokio::sync::mpsc::Sender<crate::session::Command>) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        return;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = interrupt.recv() => {}
-        () = commands.closed() => {}
+    let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+    let [Ok(mut term), Ok(mut interrupt), Ok(mut hangup)] = kinds.map(signal) else { return };
+    for asked in 0.. {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = hangup.recv() => {}
+            () = commands.closed() => return,
+        }
+        if asked > 0 {
+            std::process::exit(i32::from(exit_code::CANCELLED));
+        }
+        let _ = commands.send(crate::session::Command::Quit).await;
     }
-    let _ = commands.send(crate::session::Command::Quit).await;
 }
 
 /// Whether somebody sits at a terminal: then a booted guest stays.

@@ -16,7 +16,7 @@ pub mod stage;
 
 pub use build::{BuildError, BuildRequest, build};
 pub use cartridge_supervise::Cancel;
-pub use eject::{EjectError, EjectReport, Survey, Untouched, WorkDir, eject, ensure_marked, survey};
+pub use eject::{EjectError, EjectReport, Survey, Untouched, WorkDir, eject, ensure_marked, remove_unmarked, survey};
 pub use host::{HostParts, HostSearch, Kernel, MissingParts, discover, kernels};
 pub use image::Image;
 pub use progress::{Progress, StageName, Unit};

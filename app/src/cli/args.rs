@@ -39,7 +39,7 @@ pub struct Cli {
     #[arg(short = 'f', long = "fresh")]
     pub fresh: bool,
     /// Eject: remove what dead sessions left, without a window (as `cartridge eject`)
-    #[arg(short = 'e', long = "eject")]
+    #[arg(short = 'e', long = "eject", conflicts_with_all = ["build", "launch", "path"])]
     pub eject: bool,
     #[command(subcommand)]
     verb: Option<Verb>,
@@ -88,8 +88,10 @@ pub enum Verb {
 impl Verb {
     /// What the program does when it is asked for a window and there is no display.
     #[must_use]
-    pub fn headless_default(path: Option<PathBuf>) -> Self {
-        Self::Up(GoalArgs { builtin: path.is_none(), path, ..GoalArgs::default() })
+    pub fn headless_default(cli: &Cli) -> Self {
+        let builtin = cli.builtin || cli.path.is_none();
+        let path = cli.path.clone().filter(|_| !builtin);
+        Self::Up(GoalArgs { builtin, path, fresh: cli.fresh, ..GoalArgs::default() })
     }
 }
 
@@ -146,6 +148,9 @@ pub struct ShotArgs {
     /// The session whose guest is meant; without it the newest that runs
     #[arg(long)]
     pub session: Option<String>,
+    /// One JSON object an event, instead of text
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What `logs` takes.
@@ -163,6 +168,9 @@ pub struct LogsArgs {
     /// Go on showing what is added, until Ctrl-C
     #[arg(short = 'F', long)]
     pub follow: bool,
+    /// One JSON object a line of the log, instead of its raw bytes
+    #[arg(long, conflicts_with_all = ["follow", "list"])]
+    pub json: bool,
 }
 
 /// The logs by their names on the command line.

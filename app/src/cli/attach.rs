@@ -14,6 +14,8 @@ use crate::session::logs::Pane;
 
 /// Ctrl-], as telnet has it.
 const LEAVE: u8 = 0x1d;
+/// How many chunks of 16 KiB are shown at most before something else has its turn.
+const CHUNKS: usize = 16;
 
 /// The terminal in raw mode; dropping it puts it back.
 pub(super) struct Attached {
@@ -23,7 +25,7 @@ pub(super) struct Attached {
 }
 
 impl Attached {
-    /// Follows the serial log from its end of now, and sends what is typed. `None` if the log cannot be read.
+    /// Follows the serial log from its beginning, and sends what is typed. `None` if the log cannot be read.
     pub(super) fn begin(logs: &Path, commands: Sender<Command>) -> Option<Self> {
         let log = File::open(logs.join(Pane::Serial.file_name())).ok()?;
         eprintln!("Serial line of the guest; Ctrl-] ejects and leaves.");
@@ -31,6 +33,8 @@ impl Attached {
         if let Some(before) = &before {
             let mut raw = before.clone();
             raw.make_raw();
+            // Our own lines still want their carriage returns.
+            raw.output_modes |= rustix::termios::OutputModes::OPOST | rustix::termios::OutputModes::ONLCR;
             let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &raw);
         }
         let leave = Arc::new(AtomicBool::new(false));
@@ -56,7 +60,9 @@ impl Attached {
     pub(super) fn pump(&mut self) -> bool {
         let mut chunk = [0; 16 * 1024];
         let mut out = std::io::stdout();
-        while let Ok(n @ 1..) = self.log.read(&mut chunk) {
+        // Bounded: a guest that writes faster than this terminal shows must not keep us from anything else.
+        for _ in 0..CHUNKS {
+            let Ok(n @ 1..) = self.log.read(&mut chunk) else { break };
             let _ = out.write_all(&chunk[..n]);
         }
         let _ = out.flush();

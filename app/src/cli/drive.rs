@@ -9,6 +9,7 @@ use vmtools::GuestStatus;
 use super::args::GoalArgs;
 use super::attach::Attached;
 use super::print::Printer;
+use crate::session::event::Level;
 use crate::session::failure::exit_code;
 use crate::session::state::{Goal, Outcome, Phase};
 use crate::session::{Command, Event, Model, SessionHandle};
@@ -33,6 +34,8 @@ struct Drive {
     attached: Option<Attached>,
     shot: Shot,
     quitting: bool,
+    /// How many fields were set by the command line.
+    setting: usize,
 }
 
 enum Shot {
@@ -59,6 +62,7 @@ pub(super) async fn to(goal: Goal, args: GoalArgs, session: SessionHandle) -> u8
         attached: None,
         shot: args.shot.as_deref().map_or(Shot::None, |path| Shot::Wanted(absolute(path))),
         quitting: false,
+        setting: 0,
         args,
     };
     drive.run().await
@@ -76,7 +80,8 @@ impl Drive {
             (None, false) => Command::Insert(current_folder()),
         };
         self.send(insert).await;
-        let (Ok(mut interrupts), Ok(mut terms)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        let (Ok(mut interrupts), Ok(mut terms), Ok(mut hangups)) =
+            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
         else {
             eprintln!("cartridge: signals cannot be caught on this system");
             return exit_code::INTERNAL;
@@ -85,13 +90,18 @@ impl Drive {
         while !self.model.closed {
             tokio::select! {
                 told = self.session.events.recv() => {
-                    let Some(told) = told else { break };
+                    let Some(told) = told else {
+                        eprintln!("The session stopped unexpectedly; this is a bug");
+                        self.code = exit_code::INTERNAL;
+                        break;
+                    };
                     self.model.fold(&told);
                     self.printer.show(&told, &self.model);
                     self.heard(&told.event).await;
                 }
                 _ = interrupts.recv() => self.interrupted().await,
                 _ = terms.recv() => self.interrupted().await,
+                _ = hangups.recv() => self.interrupted().await,
                 _ = tick.tick() => self.tick().await,
             }
         }
@@ -104,9 +114,13 @@ impl Drive {
         match event {
             Event::Opened { logs } => self.printer.result("logs", &logs.display().to_string()),
             Event::CartridgeChanged { .. } if !self.asked => self.ask().await,
-            Event::Refused { .. } => self.end(exit_code::CARTRIDGE).await,
+            Event::Refused { .. } => self.end(self.code.max(exit_code::CARTRIDGE)).await,
+            Event::Noticed { level: Level::Warning, .. } if self.setting > 0 && !self.working => {
+                self.end(exit_code::USAGE).await;
+            }
             Event::ImageBuilt { image, .. } => self.printer.result("image", &image.iso.display().to_string()),
-            Event::GuestStarted { .. } if self.stay => {
+            // JSON stays JSON: the serial line is in its log then.
+            Event::GuestStarted { .. } if self.stay && !self.args.json => {
                 self.attached = Attached::begin(&self.model.logs, self.session.commands.clone());
             }
             Event::GuestChanged { status: GuestStatus::Panicked } if !self.stay => {
@@ -129,7 +143,7 @@ impl Drive {
                     self.code = failure.exit_code;
                 }
                 // A failure of the goal leaves through Ejecting, which ends the run; any other ends it here.
-                if !self.asked || matches!(self.model.state.phase, Phase::Idle) || matches!(self.shot, Shot::Asked) {
+                if !self.working || matches!(self.model.state.phase, Phase::Idle) || matches!(self.shot, Shot::Asked) {
                     self.end(self.code).await;
                 }
             }
@@ -140,6 +154,10 @@ impl Drive {
                 {
                     eprintln!("The guest ended before it had reported");
                     self.code = self.code.max(exit_code::REPORT);
+                }
+                if matches!(self.shot, Shot::Wanted(_) | Shot::Settling(..)) && self.code == exit_code::GOOD {
+                    eprintln!("The guest ended before its screen could be photographed");
+                    self.code = exit_code::REPORT;
                 }
                 if state.outcome == Some(Outcome::Cancelled) && self.code == exit_code::GOOD {
                     self.code = exit_code::CANCELLED;
@@ -173,6 +191,7 @@ impl Drive {
                 eprintln!("cartridge: there is no field {key:?}. Fields: {known}");
                 return self.end(exit_code::USAGE).await;
             }
+            self.setting += 1;
             self.send(Command::SetField { key: key.trim().into(), value: value.trim().into() }).await;
         }
         self.asked = true;
@@ -222,6 +241,7 @@ impl Drive {
     async fn interrupted(&mut self) {
         if self.quitting && self.code == exit_code::CANCELLED {
             // Asked twice: our children die with us, and the next start cleans what is left.
+            drop(self.attached.take());
             std::process::exit(i32::from(exit_code::CANCELLED));
         }
         eprintln!("Cancelling; once more ends at once");
@@ -231,6 +251,8 @@ impl Drive {
 
     async fn end(&mut self, code: u8) {
         self.code = code;
+        // The terminal is the user's again, also for a Ctrl-C while the eject goes on.
+        drop(self.attached.take());
         if !self.quitting {
             self.quitting = true;
             self.send(Command::Quit).await;

@@ -21,7 +21,14 @@ pub(super) async fn run(args: &EjectArgs, mut session: SessionHandle) -> u8 {
         Command::Eject(EjectScope::Session)
     };
     let _ = session.commands.send(first).await;
-    while let Some(told) = session.events.recv().await {
+    loop {
+        let Some(told) = session.events.recv().await else {
+            if !model.closed {
+                eprintln!("The session stopped unexpectedly; this is a bug");
+                code = exit_code::INTERNAL;
+            }
+            break;
+        };
         model.fold(&told);
         printer.show(&told, &model);
         let next = match &told.event {

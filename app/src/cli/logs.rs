@@ -1,16 +1,20 @@
 //! `cartridge logs`: show the log files of a session, also of one that is over.
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::args::LogsArgs;
-use super::print::out;
+use super::print::{self, out};
 use crate::paths::Paths;
+use crate::session::event::EVENT_VERSION;
 use crate::session::failure::exit_code;
 use crate::session::logs::Pane;
 use crate::session::record;
+
+/// Longer lines are cut, bytes: a guest may send a gigabyte without a newline.
+const LINE_LIMIT: u64 = 64 * 1024;
 
 /// Shows the log and returns the exit code.
 pub(super) async fn run(args: &LogsArgs, paths: &Paths) -> u8 {
@@ -44,6 +48,9 @@ pub(super) async fn run(args: &LogsArgs, paths: &Paths) -> u8 {
             return exit_code::INTERNAL;
         }
     };
+    if args.json {
+        return lines(pane, file);
+    }
     let mut chunk = vec![0; 64 * 1024];
     loop {
         match file.read(&mut chunk) {
@@ -60,4 +67,30 @@ pub(super) async fn run(args: &LogsArgs, paths: &Paths) -> u8 {
             }
         }
     }
+}
+
+/// The log as JSON, a line each; bytes that are not UTF-8 are replaced.
+fn lines(pane: Pane, file: File) -> u8 {
+    let mut file = BufReader::new(file);
+    let mut line = Vec::new();
+    for number in 0_u64.. {
+        line.clear();
+        match file.by_ref().take(LINE_LIMIT).read_until(b'\n', &mut line) {
+            Ok(0) => break,
+            Ok(_) => {
+                let text = String::from_utf8_lossy(&line);
+                let text = text.trim_end_matches(['\n', '\r']);
+                let event = serde_json::json!({
+                    "v": EVENT_VERSION, "event": "log_line", "pane": pane, "number": number, "text": text,
+                });
+                out(&event.to_string());
+            }
+            Err(error) => {
+                eprintln!("cartridge: {error}");
+                return exit_code::INTERNAL;
+            }
+        }
+    }
+    print::finished(exit_code::GOOD);
+    exit_code::GOOD
 }

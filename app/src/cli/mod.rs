@@ -40,9 +40,13 @@ pub async fn run(verb: Verb, paths: Paths) -> Result<u8, BeginError> {
         Verb::Eject(args) => eject::run(&args, crate::session::begin(config("eject", false))?).await,
         Verb::Doctor { json } => {
             let checks = crate::doctor::run(&paths);
-            print::checks(&checks, json);
-            let missing = checks.iter().any(|check| check.status == crate::doctor::Status::Missing);
-            if missing { exit_code::HOST } else { exit_code::GOOD }
+            let missing = crate::doctor::worst(&checks) == crate::doctor::Status::Missing;
+            print::checks(checks, json);
+            let code = if missing { exit_code::HOST } else { exit_code::GOOD };
+            if json {
+                print::finished(code);
+            }
+            code
         }
         Verb::Shot(args) => shot::run(&args, &paths).await,
         Verb::Logs(args) => logs::run(&args, &paths).await,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::doctor::{Check, Status};
+use crate::session::event::EVENT_VERSION;
 use crate::session::model::StageStatus;
 use crate::session::{Event, Model, Told};
 
@@ -60,7 +61,7 @@ impl Printer {
     /// The last line of the JSON form.
     pub(super) fn finished(&self, code: u8) {
         if self.json {
-            out(&format!(r#"{{"v":1,"event":"finished","exit_code":{code}}}"#));
+            finished(code);
         }
     }
 
@@ -77,15 +78,24 @@ impl Printer {
     }
 }
 
+/// The last line of the JSON form.
+pub(super) fn finished(code: u8) {
+    out(&serde_json::json!({ "v": EVENT_VERSION, "event": "finished", "exit_code": code }).to_string());
+}
+
+/// One event outside a session, in its JSON form.
+pub(super) fn event(event: Event) {
+    if let Ok(line) = serde_json::to_string(&Told { v: EVENT_VERSION, at_ms: 0, event }) {
+        out(&line);
+    }
+}
+
 /// The checks of `doctor`.
-pub(super) fn checks(checks: &[Check], json: bool) {
+pub(super) fn checks(checks: Vec<Check>, json: bool) {
+    if json {
+        return event(Event::Diagnosed { checks });
+    }
     for check in checks {
-        if json {
-            if let Ok(line) = serde_json::to_string(check) {
-                out(&line);
-            }
-            continue;
-        }
         let mark = match check.status {
             Status::Good => "ok     ",
             Status::Warning => "warning",

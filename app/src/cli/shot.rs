@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::args::ShotArgs;
-use super::print::out;
+use super::print::{self, out};
 use crate::paths::Paths;
 use crate::session::failure::exit_code;
-use crate::session::record;
+use crate::session::{Event, record};
 
 /// How long the guest's display may take to answer.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -32,8 +32,12 @@ pub(super) async fn run(args: &ShotArgs, paths: &Paths) -> u8 {
             return exit_code::GUEST;
         }
     };
-    let file = args.file.clone();
-    match tokio::task::spawn_blocking(move || frame.save_png(&file)).await {
+    let (file, uniform) = (args.file.clone(), frame.is_uniform());
+    let code = match tokio::task::spawn_blocking(move || frame.save_png(&file)).await {
+        Ok(Ok(())) if args.json => {
+            print::event(Event::ScreenshotTaken { path: args.file.clone(), uniform });
+            exit_code::GOOD
+        }
         Ok(Ok(())) => {
             out(&format!("screenshot: {}", args.file.display()));
             exit_code::GOOD
@@ -46,5 +50,9 @@ pub(super) async fn run(args: &ShotArgs, paths: &Paths) -> u8 {
             eprintln!("cartridge: {error}");
             exit_code::INTERNAL
         }
+    };
+    if args.json {
+        print::finished(code);
     }
+    code
 }

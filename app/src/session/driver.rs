@@ -8,6 +8,7 @@ mod settings;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use isoprep::{BuildRequest, Cancel, Image, Progress};
@@ -58,7 +59,7 @@ pub struct BeginError {
 /// # Errors
 /// [`BeginError`] when the session's record cannot be written.
 pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
-    let id = format!("{}-{}", jiff::Zoned::now().strftime("%Y%m%d-%H%M%S"), std::process::id());
+    let id = new_id();
     let who = format!("{} (process {})", config.who, std::process::id());
     let record = Record::begin(&config.paths, &id, &who)
         .map_err(|source| BeginError { path: config.paths.sessions().join(&id), source })?;
@@ -88,6 +89,7 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         typing: VecDeque::new(),
         next_stroke: tokio::time::Instant::now(),
         works: 0,
+        boots: 0,
         scope: EjectScope::Session,
         quitting: false,
         closed: false,
@@ -99,6 +101,16 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
     };
     tokio::spawn(driver.run(command_queue));
     Ok(SessionHandle { commands, events, logs, screen, wake })
+}
+
+/// The time, for people and for sorting; the process; and a number if this process has begun sessions before.
+fn new_id() -> String {
+    static BEGUN: AtomicU32 = AtomicU32::new(0);
+    let id = format!("{}-{}", jiff::Zoned::now().strftime("%Y%m%d-%H%M%S"), std::process::id());
+    match BEGUN.fetch_add(1, Ordering::Relaxed) {
+        0 => id,
+        more => format!("{id}.{more}"),
+    }
 }
 
 struct Driver {
@@ -127,6 +139,8 @@ struct Driver {
     next_stroke: tokio::time::Instant,
     /// How many work directories this session has made.
     works: u32,
+    /// How many guests it has started.
+    boots: u32,
     /// What the eject under way removes.
     scope: EjectScope,
     quitting: bool,
@@ -153,7 +167,7 @@ enum Wake {
 impl Driver {
     async fn run(mut self, mut commands: Receiver<Command>) {
         self.tell(Event::Opened { logs: self.record.dir().to_owned() }).await;
-        self.tell(Event::RecentChanged { recent: self.recent.views() }).await;
+        self.tell_recent();
         while !self.closed {
             match self.next(&mut commands).await {
                 Wake::Command(Some(command)) => self.command(command).await,
@@ -173,13 +187,15 @@ impl Driver {
 
     async fn next(&mut self, commands: &mut Receiver<Command>) -> Wake {
         let quitting = self.quitting;
+        let ejecting = self.state.phase == Phase::Ejecting;
         tokio::select! {
             command = commands.recv(), if !quitting => Wake::Command(command),
             Some(event) = self.side.1.recv() => Wake::Side(event),
             progress = next_of(&mut self.progress) => Wake::Progress(progress),
-            event = next_of(&mut self.guest_events) => Wake::Guest(event),
+            // A guest's events wait until its start has been told; an eject ends it without anybody reading them.
+            event = next_of(&mut self.guest_events), if self.job.is_none() || ejecting => Wake::Guest(event),
             // Progress is told before the answer that follows it.
-            outcome = answer_of(&mut self.job), if self.progress.is_none() => Wake::Job(outcome),
+            outcome = answer_of(&mut self.job, ejecting), if self.progress.is_none() => Wake::Job(outcome),
             () = tokio::time::sleep_until(self.next_stroke), if !self.typing.is_empty() => Wake::Stroke,
             () = until(self.boot_deadline) => Wake::Deadline,
         }
@@ -194,8 +210,7 @@ impl Driver {
             Command::Revert => self.revert().await,
             Command::ForgetRecent(path) => self.forget(path).await,
             Command::Ask(goal) => {
-                self.refresh().await;
-                self.input(Input::Ask(goal)).await;
+                self.ask(goal).await;
             }
             Command::Cancel => self.input(Input::Cancel).await,
             Command::Eject(scope) => self.input(Input::Eject(scope)).await,
@@ -215,6 +230,15 @@ impl Driver {
             Command::Note(text) => self.note(&text),
             Command::Quit => self.quit().await,
         }
+    }
+
+    async fn ask(&mut self, goal: Goal) {
+        self.refresh().await;
+        if let Some(findings) = self.inserted.as_ref().and_then(|i| i.recipe.as_ref().err()) {
+            let failure = super::failure::of_findings(findings);
+            self.tell(Event::Failed { failure }).await;
+        }
+        self.input(Input::Ask(goal)).await;
     }
 
     /// Asks the state machine what an input means, tells the new state, performs the effect.
@@ -268,9 +292,10 @@ impl Driver {
     }
 
     async fn start_build(&mut self) {
-        let Some(prepared) = &self.prepared else { return };
-        let Some(parts) = prepared.parts.clone() else { return };
-        let recipe = prepared.recipe.clone();
+        let ready = self.prepared.as_ref().and_then(|p| Some((p.recipe.clone(), p.parts.clone()?)));
+        let Some((recipe, parts)) = ready else {
+            return self.fail(super::failure::internal("There is nothing to build", &"nothing was prepared")).await;
+        };
         let work = match self.make_work() {
             Ok(work) => work,
             Err(failure) => return self.fail(failure).await,
@@ -309,8 +334,12 @@ impl Driver {
     async fn answer(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Prepared(Ok(mut prepared)) => {
-                if !prepared.recovered.is_empty() {
-                    self.tell(Event::Recovered { what: std::mem::take(&mut prepared.recovered) }).await;
+                let said = std::mem::take(&mut prepared.recovered.said);
+                if !said.is_empty() {
+                    self.tell(Event::Recovered { what: said }).await;
+                }
+                for text in std::mem::take(&mut prepared.recovered.problems) {
+                    self.tell(Event::Noticed { level: Level::Warning, text }).await;
                 }
                 for text in std::mem::take(&mut prepared.notices) {
                     self.tell(Event::Noticed { level: Level::Info, text }).await;
@@ -398,11 +427,14 @@ async fn next_of<T>(queue: &mut Option<Receiver<T>>) -> Option<T> {
     }
 }
 
-async fn answer_of(job: &mut Option<JoinHandle<Outcome>>) -> Outcome {
+async fn answer_of(job: &mut Option<JoinHandle<Outcome>>, ejecting: bool) -> Outcome {
     let Some(running) = job else { return std::future::pending().await };
     let outcome = running.await;
     *job = None;
     outcome.unwrap_or_else(|error| {
+        if ejecting {
+            return Outcome::Ejected(Box::new(jobs::Ejected::failed(error.to_string())));
+        }
         let failure = super::failure::internal("A part of Cartridge stopped unexpectedly; this is a bug", &error);
         Outcome::Prepared(Err(failure))
     })

@@ -78,13 +78,13 @@ pub(super) fn of_guest(error: &GuestError) -> Failure {
 }
 
 pub(super) fn of_lock(error: &LockError) -> Failure {
+    if let LockError::Io { .. } = error {
+        return internal("The cartridge could not be locked", error);
+    }
     Failure {
         title: "This cartridge is in use".into(),
         detail: error.to_string(),
-        advice: match error {
-            LockError::Held { .. } => Some("Eject it there, or work on another copy of the repository".into()),
-            LockError::Io { .. } => None,
-        },
+        advice: Some("Eject it there, or work on another copy of the repository".into()),
         command: None,
         pane: None,
         exit_code: exit_code::IN_USE,

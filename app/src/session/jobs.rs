@@ -14,7 +14,7 @@ use super::cartridge_lock::{self, CartridgeLock};
 use super::event::Failure;
 use super::failure;
 use super::logs::{LogHub, Pane};
-use super::record;
+use super::record::{self, Recovered};
 use super::state::Goal;
 use crate::paths::Paths;
 
@@ -37,7 +37,7 @@ pub(super) struct Prepared {
     pub(super) accelerator: Option<AcceleratorChoice>,
     /// Held until the session is idle again.
     pub(super) _lock: CartridgeLock,
-    pub(super) recovered: Vec<String>,
+    pub(super) recovered: Recovered,
     pub(super) notices: Vec<String>,
 }
 
@@ -49,6 +49,14 @@ pub(super) struct Ejected {
     pub(super) problems: Vec<String>,
     /// Whether nothing of the session is left.
     pub(super) clean: bool,
+}
+
+impl Ejected {
+    /// An eject that did not come to its end.
+    pub(super) fn failed(problem: String) -> Self {
+        let report = EjectReport { removed: 0, bytes: 0, untouched: Vec::new() };
+        Self { report, took: Duration::ZERO, problems: vec![problem], clean: false }
+    }
 }
 
 /// Checks the recipe, looks at the host, cleans what dead sessions left, and takes the cartridge's lock.

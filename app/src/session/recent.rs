@@ -10,7 +10,7 @@ use super::event::RecentView;
 const LIMIT: usize = 12;
 
 /// The list, and the file it is kept in.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Recent {
     file: PathBuf,
     entries: Vec<Entry>,

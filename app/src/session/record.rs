@@ -5,9 +5,8 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use isoprep::Cancel;
+use isoprep::{Cancel, EjectReport};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use serde::{Deserialize, Serialize};
 
@@ -96,50 +95,69 @@ impl Drop for Record {
 
 /// Sessions whose process lives, newest first.
 pub(crate) fn living(paths: &Paths) -> Vec<Living> {
-    let mut found: Vec<Living> = open_records(paths)
-        .into_iter()
-        .filter(|(dir, _)| is_alive(dir))
-        .map(|(dir, made)| Living { id: dir.file_name().unwrap_or_default().to_string_lossy().into_owned(), made })
-        .collect();
+    let living = open_records(paths).into_iter().filter(|dir| is_alive(dir));
+    let mut found: Vec<Living> = living.filter_map(|dir| Some(Living { id: id_of(&dir), made: read(&dir)? })).collect();
     found.sort_by(|a, b| b.id.cmp(&a.id));
     found
 }
 
-/// Ends and removes what dead sessions left. Says what it did, a sentence each; nothing when there was nothing.
-pub(crate) fn recover(paths: &Paths, cancel: &Cancel) -> Vec<String> {
-    let mut said = Vec::new();
-    for (dir, made) in open_records(paths) {
+/// What [`recover`] did.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    /// What was done, a sentence each; nothing when there was nothing.
+    pub said: Vec<String>,
+    /// What could not be done, a sentence each.
+    pub problems: Vec<String>,
+    /// What was removed and what was not touched.
+    pub report: EjectReport,
+}
+
+/// Ends and removes what dead sessions left.
+pub(crate) fn recover(paths: &Paths, cancel: &Cancel) -> Recovered {
+    let report = EjectReport { removed: 0, bytes: 0, untouched: Vec::new() };
+    let mut done = Recovered { said: Vec::new(), problems: Vec::new(), report };
+    for dir in open_records(paths) {
         let Some(_held) = claim(&dir) else { continue };
-        let id = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        // Read under the lock: what a session wrote just before it died counts.
+        let made = read(&dir).unwrap_or_default();
+        let id = id_of(&dir);
         if let (Some(pid), Some(runtime)) = (made.guest, &made.runtime)
             && end_stray(pid, runtime)
         {
-            said.push(format!("Ended QEMU (process {pid}) that session {id} had left running"));
+            done.said.push(format!("Ended QEMU (process {pid}) that session {id} had left running"));
         }
         let mut clean = true;
         for path in works_of(&paths.work(), &id) {
             match isoprep::eject(&path, cancel, &|_| {}) {
-                Ok(report) if report.untouched.is_empty() => {
-                    said.push(format!("Removed the work of session {id}, which had been killed: {}", path.display()));
-                }
                 Ok(report) => {
-                    clean = false;
-                    said.extend(
-                        report.untouched.iter().map(|u| format!("Left alone {}: {}", u.path.display(), u.reason)),
-                    );
+                    if report.untouched.is_empty() {
+                        let text =
+                            format!("Removed the work of session {id}, which had been killed: {}", path.display());
+                        done.said.push(text);
+                    } else {
+                        clean = false;
+                    }
+                    done.report.removed += report.removed;
+                    done.report.bytes += report.bytes;
+                    done.report.untouched.extend(report.untouched);
                 }
+                // Killed between making it and marking it: an empty directory of this name is ours.
+                Err(_) if isoprep::remove_unmarked(&path) => done.report.removed += 1,
                 Err(error) => {
                     clean = false;
-                    said.push(format!("Could not remove {} of session {id}: {error}", path.display()));
+                    done.problems.push(format!("Could not remove {} of session {id}: {error}", path.display()));
                 }
             }
         }
         if let Some(path) = made.runtime.as_ref().filter(|path| path.symlink_metadata().is_ok()) {
             match vmtools::RuntimeDir::open(path).and_then(vmtools::RuntimeDir::remove) {
-                Ok(()) => said.push(format!("Removed the sockets of session {id}, which had been killed")),
+                Ok(()) => {
+                    done.report.removed += 1;
+                    done.said.push(format!("Removed the sockets of session {id}, which had been killed"));
+                }
                 Err(error) => {
                     clean = false;
-                    said.push(error.to_string());
+                    done.problems.push(error.to_string());
                 }
             }
         }
@@ -148,7 +166,7 @@ pub(crate) fn recover(paths: &Paths, cancel: &Cancel) -> Vec<String> {
         }
     }
     prune(paths);
-    said
+    done
 }
 
 /// The work directories of a session: their names begin with its id.
@@ -158,15 +176,19 @@ fn works_of(work: &Path, id: &str) -> Vec<PathBuf> {
     entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with(&prefix)).map(|e| e.path()).collect()
 }
 
-fn open_records(paths: &Paths) -> Vec<(PathBuf, Made)> {
+/// Directories of sessions that have not closed.
+fn open_records(paths: &Paths) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(paths.sessions()) else { return Vec::new() };
-    entries
-        .flatten()
-        .filter_map(|entry| {
-            let text = std::fs::read_to_string(entry.path().join(RECORD)).ok()?;
-            Some((entry.path(), serde_json::from_str(&text).ok()?))
-        })
-        .collect()
+    entries.flatten().map(|entry| entry.path()).filter(|dir| dir.join(RECORD).exists()).collect()
+}
+
+/// A record, if it is there and whole.
+fn read(dir: &Path) -> Option<Made> {
+    serde_json::from_str(&std::fs::read_to_string(dir.join(RECORD)).ok()?).ok()
+}
+
+fn id_of(dir: &Path) -> String {
+    dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn claim(dir: &Path) -> Option<File> {
@@ -191,11 +213,10 @@ fn end_stray(pid: u32, runtime: &Path) -> bool {
     if rustix::process::pidfd_send_signal(&pidfd, Signal::KILL).is_err() {
         return false;
     }
-    let end = Instant::now() + Duration::from_secs(3);
-    while Instant::now() < end && rustix::process::pidfd_send_signal(&pidfd, Signal::CONT).is_ok() {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    true
+    // A pidfd becomes readable when its process has ended (pidfd_open(2)).
+    let mut fds = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
+    let limit = rustix::event::Timespec { tv_sec: 3, tv_nsec: 0 };
+    rustix::event::poll(&mut fds, Some(&limit)).is_ok_and(|ready| ready > 0)
 }
 
 /// Keeps the logs of the newest sessions only. Ids begin with the time, so names sort by age.
@@ -251,10 +272,10 @@ mod tests {
         assert!(dead_dir.join(RECORD).exists());
 
         assert_eq!(living(&paths).iter().map(|l| l.id.as_str()).collect::<Vec<_>>(), ["1-living"]);
-        let said = recover(&paths, &Cancel::new());
+        let said = recover(&paths, &Cancel::new()).said;
         assert!(said.len() == 1 && said[0].contains("2-dead"), "{said:?}");
         assert!(living_work.exists() && !dead_work.exists());
-        assert!(recover(&paths, &Cancel::new()).is_empty());
+        assert!(recover(&paths, &Cancel::new()).said.is_empty());
         drop(living_record);
     }
 

@@ -112,7 +112,7 @@ impl Console {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         left.extend(mounts.lines().filter(|line| line.contains(&home)).map(str::to_owned));
         let run = self.home.path().join("run/cartridge");
-        for (dir, kept) in [(self.home.path().join("cache/cartridge/work"), ".cartridge-work"), (run, "locks")] {
+        for (dir, kept) in [(self.home.path().join("cache/cartridge/work"), ".cartridge-work"), (run, "")] {
             for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
                 if entry.file_name() != *kept {
                     left.push(entry.path().display().to_string());
@@ -137,13 +137,22 @@ impl Console {
 }
 
 pub fn finish(mut command: Command) -> Finished {
+    let json = command.get_args().any(|arg| arg == "--json");
     let out = command.spawn().unwrap().wait_with_output().unwrap();
-    let events = String::from_utf8_lossy(&out.stdout).lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
+    let stdout = String::from_utf8_lossy(&out.stdout).into_owned();
+    let events = if json { stdout.lines().map(event).collect() } else { Vec::new() };
     Finished {
         code: out.status.code().unwrap_or(-1),
         events,
         stderr: String::from_utf8_lossy(&out.stderr).into_owned(),
     }
+}
+
+/// With `--json` every line is an object with the version in it.
+fn event(line: &str) -> Value {
+    let event: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("not JSON ({e}): {line}"));
+    assert_eq!(event["v"], 1, "{line}");
+    event
 }
 
 /// A run that is watched while it goes on.
@@ -165,9 +174,7 @@ impl Running {
         let (sender, events) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             for line in out.lines().map_while(Result::ok) {
-                if let Ok(value) = serde_json::from_str(&line) {
-                    let _ = sender.send(value);
-                }
+                let _ = sender.send(event(&line));
             }
         });
         Self { child, events, seen: Vec::new() }

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::error::{EjectError, Refusal};
@@ -13,6 +13,8 @@ use super::stat::look;
 
 /// The marker file's name.
 pub const MARKER: &str = ".cartridge-work";
+/// How a marker's file is called, with its token behind, before it is whole.
+pub(super) const MARKER_DRAFT: &str = ".cartridge-work.";
 
 /// First line of a marker; the number is the format's version.
 const HEAD: &str = "cartridge-work 1";
@@ -58,12 +60,19 @@ impl Marker {
         Ok(Self { token: token.to_owned(), name: name.to_owned() })
     }
 
-    /// Writes the marker into `dir`, which must not have one.
+    /// Writes the marker into `dir`, which must not have one: whole, or not at all.
     pub(super) fn write(&self, dir: impl AsFd) -> io::Result<()> {
+        let draft = format!("{MARKER_DRAFT}{}", self.token);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = File::from(rustix::fs::openat(dir, MARKER, flags, Mode::RUSR | Mode::WUSR)?);
-        file.write_all(self.render().as_bytes())?;
-        file.sync_all()
+        let mut file = File::from(rustix::fs::openat(&dir, &draft, flags, Mode::RUSR | Mode::WUSR)?);
+        let written = file.write_all(self.render().as_bytes()).and_then(|()| file.sync_all()).and_then(|()| {
+            rustix::fs::renameat_with(&dir, &draft, &dir, MARKER, RenameFlags::NOREPLACE).map_err(io::Error::from)
+        });
+        if written.is_err() {
+            // A full disk must not leave half a marker, which nobody would ever believe.
+            let _ = rustix::fs::unlinkat(&dir, &draft, AtFlags::empty());
+        }
+        written
     }
 }
 

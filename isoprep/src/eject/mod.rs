@@ -34,7 +34,7 @@ pub use error::{EjectError, Refusal};
 pub use holders::Holder;
 pub use marker::{MARKER, Marker};
 pub use unmount::Remaining;
-pub use work_dir::{WorkDir, ensure_marked};
+pub use work_dir::{WorkDir, ensure_marked, remove_unmarked};
 
 /// What an eject would delete.
 #[derive(Serialize, Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{EjectError, Refusal};
 use super::guard::{name_is_allowed, open_own, place};
-use super::marker::{Marker, OpenMarker};
+use super::marker::{MARKER_DRAFT, Marker, OpenMarker};
 use crate::recipe::safe_name;
 
 /// A directory with our marker. Dropping it deletes nothing: [`eject`](super::eject()) does.
@@ -32,7 +32,10 @@ impl WorkDir {
         make_parents(&dir)?;
         let (path, ..) = place(&dir)?;
         private().create(&path).map_err(|error| EjectError::system("make", &path, error))?;
-        adopt(&path, marker)
+        adopt(&path, marker).inspect_err(|_| {
+            // It is empty, and without its marker nothing could ever remove it.
+            let _ = fs::remove_dir(&path);
+        })
     }
 
     /// Where it is: absolute, without links.
@@ -68,12 +71,30 @@ pub fn ensure_marked(dir: &Path, what: &str) -> Result<WorkDir, EjectError> {
         Err(EjectError::Refused { reason: Refusal::NoMarker, .. }) => {}
         Err(other) => return Err(other),
     }
-    let mut entries = fs::read_dir(&path).map_err(|error| EjectError::system("read", &path, error))?;
-    if entries.next().is_some() {
+    let entries = fs::read_dir(&path).map_err(|error| EjectError::system("read", &path, error))?;
+    let foreign = |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| !is_draft(&entry));
+    if entries.into_iter().any(foreign) {
         return Err(EjectError::refused(path, Refusal::NotEmpty));
     }
     let marker = Marker::new(what).map_err(|error| EjectError::system("read", "/dev/urandom", error))?;
     adopt(&path, marker)
+}
+
+/// Removes a directory that was killed between being made and being marked: nothing is in it but a marker's draft. Says
+/// whether it is gone. Anything else in it keeps it.
+#[must_use]
+pub fn remove_unmarked(dir: &Path) -> bool {
+    let is_own_dir = fs::symlink_metadata(dir).is_ok_and(|meta| meta.is_dir());
+    let Ok(entries) = fs::read_dir(dir) else { return false };
+    let entries: Vec<_> = entries.flatten().collect();
+    if !is_own_dir || !entries.iter().all(is_draft) {
+        return false;
+    }
+    entries.iter().all(|entry| fs::remove_file(entry.path()).is_ok()) && fs::remove_dir(dir).is_ok()
+}
+
+fn is_draft(entry: &fs::DirEntry) -> bool {
+    entry.file_name().to_string_lossy().starts_with(MARKER_DRAFT) && entry.file_type().is_ok_and(|kind| kind.is_file())
 }
 
 fn adopt(path: &Path, marker: Marker) -> Result<WorkDir, EjectError> {

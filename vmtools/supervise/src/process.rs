@@ -191,10 +191,12 @@ fn watch(mut child: Child, observer: impl Observer, started: Instant, handle: &P
         })?;
     }
     std::thread::Builder::new().name("reaper".into()).spawn(move || {
-        let _ = rustix::process::waitid(
-            WaitId::PidFd(std::os::fd::AsFd::as_fd(&pidfd)),
-            WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
-        );
+        let _ = rustix::io::retry_on_intr(|| {
+            rustix::process::waitid(
+                WaitId::PidFd(std::os::fd::AsFd::as_fd(&pidfd)),
+                WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
+            )
+        });
         let mut reaped = lock(&shared.reaped);
         // The zombie keeps its group id from being used again while we kill what is left of the group.
         let _ = rustix::process::kill_process_group(pid, Signal::KILL);

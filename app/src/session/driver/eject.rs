@@ -34,6 +34,12 @@ impl Driver {
     }
 
     pub(super) async fn ejected(&mut self, ejected: Ejected) {
+        // What the eject told on its way comes before its end.
+        while let Ok(event) = self.side.1.try_recv() {
+            self.tell(event).await;
+        }
+        // Its lock must be free for the goal that may be waiting.
+        self.prepared = None;
         if ejected.clean {
             let noted = self.record.note(|made| {
                 made.runtime = None;
@@ -47,11 +53,13 @@ impl Driver {
             self.image = None;
         }
         self.guest_events = None;
-        self.tell(Event::Ejected { report: ejected.report, took_ms: millis(ejected.took) }).await;
-        if !ejected.problems.is_empty() {
+        self.tell(Event::Ejected { report: ejected.report.clone(), took_ms: millis(ejected.took) }).await;
+        if !ejected.clean {
+            let left = ejected.report.untouched.iter().map(|u| format!("{}: {}", u.path.display(), u.reason));
+            let problems: Vec<String> = ejected.problems.into_iter().chain(left).collect();
             let failure = Failure {
                 title: "Not everything could be removed".into(),
-                detail: ejected.problems.join("\n"),
+                detail: problems.join("\n"),
                 advice: Some("End what holds it, then eject again; nothing else was touched".into()),
                 command: None,
                 pane: None,
@@ -96,9 +104,9 @@ impl Driver {
 fn end_words(step: EndStep, took: Duration) -> String {
     let what = match step {
         EndStep::Already => "QEMU had ended before",
-        EndStep::Quit => "QEMU quit when asked",
-        EndStep::Term => "QEMU ended at SIGTERM",
-        EndStep::Kill => "QEMU had to be killed",
+        EndStep::Quit => "Asked QEMU to quit",
+        EndStep::Term => "Sent SIGTERM to QEMU",
+        EndStep::Kill => "Sent SIGKILL to QEMU",
     };
     format!("{what}: {:.1} s", took.as_secs_f64())
 }
@@ -119,29 +127,39 @@ async fn eject(
         },
         None => None,
     };
+    let mut problems = Vec::new();
     for guest in guest.into_iter().chain(started) {
         let told = side.clone();
-        guest
+        let pid = guest.pid();
+        let _ = guest
             .end(move |step, took: Duration| {
                 // The driver is not waiting for us here, so this cannot fill up for long; a lost step is only a line.
                 let _ = told.try_send(Event::EjectProgressed { step: end_words(step, took) });
             })
             .await;
+        if std::path::Path::new(&format!("/proc/{pid}")).exists() {
+            problems.push(format!("QEMU (process {pid}) did not even end at SIGKILL: it is stuck in the kernel"));
+        }
     }
     let removed = tokio::task::spawn_blocking(move || {
         let told = |step: String| {
             let _ = side.try_send(Event::EjectProgressed { step });
         };
-        let removed = jobs::remove(&dirs, runtime.as_deref(), &Cancel::new(), &told);
-        let what = record::recover(&paths, &Cancel::new());
-        if !what.is_empty() {
-            let _ = side.blocking_send(Event::Recovered { what });
+        let (mut report, mut problems) = jobs::remove(&dirs, runtime.as_deref(), &Cancel::new(), &told);
+        let recovered = record::recover(&paths, &Cancel::new());
+        report.removed += recovered.report.removed;
+        report.bytes += recovered.report.bytes;
+        report.untouched.extend(recovered.report.untouched);
+        problems.extend(recovered.problems);
+        if !recovered.said.is_empty() {
+            let _ = side.blocking_send(Event::Recovered { what: recovered.said });
         }
-        removed
+        (report, problems)
     })
     .await;
     let nothing = isoprep::EjectReport { removed: 0, bytes: 0, untouched: Vec::new() };
-    let (report, problems) = removed.unwrap_or_else(|error| (nothing, vec![error.to_string()]));
+    let (report, more) = removed.unwrap_or_else(|error| (nothing, vec![error.to_string()]));
+    problems.extend(more);
     let clean = problems.is_empty() && report.untouched.is_empty();
     Outcome::Ejected(Box::new(Ejected { report, took: began.elapsed(), problems, clean }))
 }

@@ -13,15 +13,19 @@ use crate::session::event::{Event, Failure, Level};
 use crate::session::failure::{exit_code, internal};
 use crate::session::jobs::{self, NewDisk, Outcome};
 use crate::session::logs::Pane;
-use crate::session::state::{Input, Phase};
+use crate::session::state::{Goal, Input, Phase};
 
 impl Driver {
     pub(super) async fn start_guest(&mut self) {
+        if self.state.goal == Some(Goal::Boot) {
+            self.reload_image();
+        }
         let machine = self.prepared.as_ref().and_then(|p| p.machine.clone());
         let (Some((machine, firmware, qemu)), Some(image)) = (machine, self.image.clone()) else {
             return self.fail(internal("There is nothing to boot", &"no image, or no machine")).await;
         };
-        let runtime = self.paths.runtime.join(format!("{}-{}", std::process::id(), self.works));
+        self.boots += 1;
+        let runtime = self.paths.runtime.join(format!("{}-{}", self.id, self.boots));
         if let Err(failure) = self.make_runtime(&runtime) {
             return self.fail(failure).await;
         }

@@ -60,7 +60,7 @@ impl Driver {
             if let Err(error) = self.recent.insert(&root, &name) {
                 self.notice(Level::Warning, format!("The list of recent cartridges could not be saved: {error}")).await;
             }
-            self.tell(Event::RecentChanged { recent: self.recent.views() }).await;
+            self.tell_recent();
         }
     }
 
@@ -80,7 +80,7 @@ impl Driver {
         if let Err(error) = self.recent.forget(&path) {
             self.notice(Level::Warning, format!("The list of recent cartridges could not be saved: {error}")).await;
         }
-        self.tell(Event::RecentChanged { recent: self.recent.views() }).await;
+        self.tell_recent();
     }
 
     pub(super) async fn set_field(&mut self, key: &str, value: &str) {
@@ -105,6 +105,19 @@ impl Driver {
             return self.notice(Level::Warning, text).await;
         }
         let (file, text) = (inserted.file.file.clone(), inserted.text.clone());
+        if let Ok(now) = std::fs::read_to_string(&file)
+            && (now != inserted.file.text || !inserted.file.exists)
+        {
+            // The next Save overwrites it knowingly; Revert takes it over.
+            inserted.file.text = now;
+            inserted.file.exists = true;
+            self.tell_cartridge().await;
+            let text = format!(
+                "{} was changed by another program meanwhile. Revert takes that over, Save again overwrites it",
+                file.display()
+            );
+            return self.notice(Level::Warning, text).await;
+        }
         match isoprep::save_atomically(&file, &text) {
             Ok(()) => {
                 inserted.saved();
@@ -130,8 +143,17 @@ impl Driver {
     pub(super) async fn refresh(&mut self) {
         let Some(inserted) = &mut self.inserted else { return };
         let Ok(text) = std::fs::read_to_string(&inserted.file.file) else { return };
+        inserted.file.exists = true;
         if inserted.refresh(text) {
             self.tell_cartridge().await;
+        }
+    }
+
+    /// Another session may have built since: what is booted is what its record says now.
+    pub(super) fn reload_image(&mut self) {
+        if let Some(inserted) = &self.inserted {
+            let record = self.paths.images_of(&inserted.name(), &inserted.root()).join(IMAGE_RECORD);
+            self.image = load_image(&record);
         }
     }
 
@@ -162,6 +184,15 @@ impl Driver {
         }
     }
 
+    /// Looks off the driver which of them are still there: a dead network file system must not stop the session.
+    pub(super) fn tell_recent(&self) {
+        let (recent, side) = (self.recent.clone(), self.side.0.clone());
+        tokio::task::spawn_blocking(move || {
+            // The session may have ended meanwhile.
+            let _ = side.blocking_send(Event::RecentChanged { recent: recent.views() });
+        });
+    }
+
     async fn refuse_while_busy(&mut self) -> bool {
         let busy = self.state.phase != Phase::Idle;
         if busy {
@@ -172,7 +203,10 @@ impl Driver {
     }
 }
 
+/// The image that a record tells of, if it is there and no younger than its record: a build that was killed between
+/// the two leaves an image that nobody knows.
 fn load_image(record: &Path) -> Option<Image> {
     let image: Image = serde_json::from_str(&std::fs::read_to_string(record).ok()?).ok()?;
-    image.iso.is_file().then_some(image)
+    let (iso, told) = (image.iso.metadata().ok()?, record.metadata().ok()?);
+    (iso.is_file() && iso.len() == image.bytes && iso.modified().ok()? <= told.modified().ok()?).then_some(image)
 }

@@ -1,0 +1,215 @@
+//! The driver itself, without a front end: goals that follow one another, edits that meet on the disk, a full disk.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command as Process;
+use std::time::Duration;
+
+use cartridge::paths::Paths;
+use cartridge::session::state::{EjectScope, Goal, Phase};
+use cartridge::session::{Command, Event, Model, SessionConfig, SessionHandle, begin};
+use support::Console;
+use vmtools::GuestStatus;
+
+struct Session {
+    handle: SessionHandle,
+    model: Model,
+}
+
+impl Session {
+    fn begin(console: &Console) -> Self {
+        let handle = begin(SessionConfig { paths: paths(console), who: "a test".into(), fresh: false }).unwrap();
+        Self { handle, model: Model::default() }
+    }
+
+    async fn send(&self, command: Command) {
+        self.handle.commands.send(command).await.unwrap();
+    }
+
+    /// Folds events until one fits; the limit is for a loaded machine.
+    async fn until(&mut self, what: &str, fits: impl Fn(&Event, &Model) -> bool) {
+        let wait = async {
+            loop {
+                let told = self.handle.events.recv().await.expect("the session is open");
+                self.model.fold(&told);
+                if fits(&told.event, &self.model) {
+                    return;
+                }
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(240), wait).await;
+        assert!(waited.is_ok(), "waited for {what}: {:#?}", self.model);
+    }
+
+    async fn until_phase(&mut self, phase: Phase) {
+        self.until(
+            &format!("{phase:?}"),
+            |event, _| matches!(event, Event::StateChanged { state } if state.phase == phase),
+        )
+        .await;
+    }
+
+    async fn insert(&mut self, repo: &Path) {
+        self.send(Command::Insert(repo.to_owned())).await;
+        self.until("the cartridge", |_, model| model.cartridge.is_some() && model.state.inserted).await;
+    }
+
+    async fn quit(mut self) {
+        self.send(Command::Quit).await;
+        self.until("the end", |event, _| matches!(event, Event::Closed)).await;
+    }
+}
+
+fn paths(console: &Console) -> Paths {
+    let at = |name: &str| -> PathBuf { console.home.path().join(name) };
+    Paths {
+        cache: at("cache/cartridge"),
+        state: at("state/cartridge"),
+        data: at("data/cartridge"),
+        config: at("config/cartridge"),
+        runtime: at("run/cartridge"),
+        pictures: at("pictures"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn build_and_boot_again_while_the_guest_runs() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let mut session = Session::begin(&console);
+    session.insert(&repo).await;
+    session.send(Command::SetField { key: "guest.forward".into(), value: "{ ssh = \"auto\" }".into() }).await;
+    session.send(Command::Ask(Goal::Up)).await;
+    session.until_phase(Phase::Running).await;
+    let guest = session.model.guest.clone().unwrap();
+    assert_eq!((guest.matches, guest.status), (Some(true), GuestStatus::Running));
+    let [(name, 22, port)] = &guest.ports[..] else { panic!("no ssh port: {:?}", guest.ports) };
+    assert!(name == "ssh" && *port > 1023);
+
+    fs::write(repo.join("another"), "file").unwrap();
+    session.send(Command::Ask(Goal::Up)).await;
+    session
+        .until("the second guest", |event, model| {
+            assert!(model.failure.is_none(), "{:?}", model.failure);
+            matches!(event, Event::StateChanged { state } if state.phase == Phase::Running)
+        })
+        .await;
+    let again = session.model.guest.clone().unwrap();
+    assert_eq!((again.matches, again.report.unwrap().files), (Some(true), 3));
+    assert_ne!(again.pid, guest.pid);
+
+    // Typing goes on while the guest is busy on its serial line.
+    session.send(Command::SendSerial(b"while :; do echo busy; done &\n".to_vec())).await;
+    session.send(Command::TypeText("echo typed $((40 + 2)) > /dev/ttyS0\n".into())).await;
+    let end = std::time::Instant::now() + Duration::from_secs(60);
+    let logs = session.handle.logs.clone();
+    let typed = move || {
+        logs.pane(cartridge::session::logs::Pane::Serial).read(|ring| {
+            (ring.begin()..ring.end()).any(|n| ring.line(n).is_some_and(|l| l.windows(8).any(|w| w == b"typed 42")))
+        })
+    };
+    while !typed() {
+        assert!(std::time::Instant::now() < end, "typed text never arrived");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        while let Ok(told) = session.handle.events.try_recv() {
+            session.model.fold(&told);
+        }
+    }
+    session.quit().await;
+    console.assert_clean();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn saving_does_not_lose_what_an_editor_wrote_meanwhile() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let file = repo.join("cartridge.toml");
+    let mut session = Session::begin(&console);
+    session.insert(&repo).await;
+    session.send(Command::SetField { key: "guest.cpus".into(), value: "3".into() }).await;
+    session.until("the edit", |_, model| model.cartridge.as_ref().is_some_and(|c| c.dirty)).await;
+    fs::write(&file, "# from an editor\n[guest]\nmemory = \"2G\"\n").unwrap();
+    session.send(Command::Save).await;
+    session
+        .until("the warning", |event, _| matches!(event, Event::Noticed { text, .. } if text.contains("meanwhile")))
+        .await;
+    assert!(fs::read_to_string(&file).unwrap().starts_with("# from an editor"));
+    // Asked again, the user knows.
+    session.send(Command::Save).await;
+    session
+        .until("the save", |event, _| matches!(event, Event::Noticed { text, .. } if text.starts_with("Saved")))
+        .await;
+    assert!(fs::read_to_string(&file).unwrap().contains("cpus = 3"));
+    session.quit().await;
+}
+
+/// Runs the named test of this program again, alone in a mount namespace with a small file system for the cache.
+fn in_a_small_disk(test: &str, mebibytes: u32) {
+    let script = r#"set -e
+mkdir -p "$CARTRIDGE_SMALL/cache"
+mount -t tmpfs -o size="$CARTRIDGE_MIB"M small "$CARTRIDGE_SMALL/cache"
+exec "$0" --exact "$1" --nocapture --include-ignored"#;
+    let console = Console::new();
+    let flags: &[&str] = if rustix::process::geteuid().is_root() { &["-m"] } else { &["-Urm"] };
+    let out = Process::new("unshare")
+        .args(flags)
+        .args(["--propagation", "private", "sh", "-c", script])
+        .arg(std::env::current_exe().unwrap())
+        .arg(test)
+        .env("CARTRIDGE_SMALL", console.home.path())
+        .env("CARTRIDGE_MIB", mebibytes.to_string())
+        .output()
+        .unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(out.status.success() && text.contains("1 passed"), "{text}");
+}
+
+#[test]
+fn a_full_disk_is_told_and_mends_by_itself() {
+    in_a_small_disk("full_disk", 8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs in the mount namespace that a_full_disk_is_told_and_mends_by_itself makes"]
+async fn full_disk() {
+    let mut console = Console::new();
+    let small = PathBuf::from(std::env::var_os("CARTRIDGE_SMALL").unwrap());
+    let repo = console.repository("distro");
+    let mut paths = paths(&console);
+    paths.cache = small.join("cache/cartridge");
+    let fill = small.join("cache/fill");
+    let build = async |fails: bool| {
+        let config = SessionConfig { paths: paths.clone(), who: "a test".into(), fresh: false };
+        let mut session = Session { handle: begin(config).unwrap(), model: Model::default() };
+        session.insert(&repo).await;
+        session.send(Command::Ask(Goal::Build)).await;
+        session
+            .until("the end of the build", |event, model| {
+                matches!(event, Event::StateChanged { state } if state.phase == Phase::Idle)
+                    && model.state.outcome.is_some()
+            })
+            .await;
+        let failure = session.model.failure.clone();
+        assert_eq!(failure.is_some(), fails, "{failure:?}");
+        session.send(Command::Eject(EjectScope::Session)).await;
+        session.quit().await;
+        failure.map(|f| format!("{} {}", f.title, f.detail)).unwrap_or_default()
+    };
+    // Not a byte is free: not even the markers can be written.
+    let mut free = fs::File::create(&fill).unwrap();
+    let _ = std::io::copy(&mut std::io::repeat(7), &mut free);
+    let said = build(true).await;
+    assert!(said.contains("space"), "{said}");
+    // Eight mebibytes: the markers fit, the image does not.
+    fs::write(&fill, "").unwrap();
+    let said = build(true).await;
+    assert!(said.contains("free") || said.contains("space"), "{said}");
+    // Room enough: nothing of what failed before is in the way.
+    let grown = Process::new("mount").args(["-o", "remount,size=512M"]).arg(small.join("cache")).status().unwrap();
+    assert!(grown.success());
+    assert_eq!(build(false).await, "");
+    console.home.disable_cleanup(false);
+}
