@@ -12,7 +12,7 @@ use super::screen_picture::Picture;
 use super::screen_toolbar::{self, ToolbarState};
 use super::theme::Palette;
 use super::wish::Wishes;
-use crate::session::state::Phase;
+use crate::session::state::{Outcome, Phase};
 use crate::session::{Command, Model};
 
 /// What the panel remembers between frames.
@@ -44,7 +44,7 @@ impl ScreenPanel {
         }
     }
 
-    /// Draws the panel. `covered`: a dialog lies over it.
+    /// Draws the panel.
     pub fn show(
         &mut self,
         ui: &mut Ui,
@@ -110,7 +110,14 @@ impl ScreenPanel {
     }
 
     fn shows_picture(&self, model: &Model) -> bool {
-        model.guest.is_some() && !matches!(model.state.phase, Phase::Preparing | Phase::Building)
+        let ended = model.state.outcome == Some(Outcome::GuestEnded);
+        model.guest.is_some()
+            && match model.state.phase {
+                Phase::Booting | Phase::Running | Phase::Ejecting => true,
+                // How a guest ended is seen on its last picture; what was ejected is gone.
+                Phase::Idle => ended,
+                Phase::Preparing | Phase::Building => false,
+            }
     }
 
     #[allow(clippy::too_many_arguments, reason = "one frame's worth of facts")]
@@ -148,13 +155,7 @@ impl ScreenPanel {
         if self.keys.captured() {
             response.request_focus();
             // Tab, arrows and Escape are the guest's: egui must not move its focus with them.
-            let filter = EventFilter {
-                tab: true,
-                horizontal_arrows: true,
-                vertical_arrows: true,
-                escape: true,
-                ..EventFilter::default()
-            };
+            let filter = EventFilter { tab: true, horizontal_arrows: true, vertical_arrows: true, escape: true };
             ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, filter));
             self.type_keys(ui.ctx(), wishes);
         }
