@@ -37,7 +37,16 @@ fn build(root: &Path, target_dir: &Path) -> Result<PathBuf, Box<dyn Error>> {
             cargo.env_remove(&key);
         }
     }
-    cargo.current_dir(root).args(["build", "--locked", "-p", "cartridge-guest", "--bin", "cartridge-init"]);
+    cargo.current_dir(root).args([
+        "build",
+        "--locked",
+        "-p",
+        "cartridge-guest",
+        "--bin",
+        "cartridge-init",
+        "--features",
+        "plain-hash",
+    ]);
     cargo.args(["--target", TARGET, "--profile", "guest", "--target-dir"]).arg(target_dir);
     for setting in [
         r#"profile.guest.inherits="release""#,

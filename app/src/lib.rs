@@ -10,7 +10,7 @@ pub mod paths;
 pub mod session;
 mod start;
 
-pub use start::start;
+pub use start::{running_ms, start};
 
 /// The reverse-DNS id of the app: of its window, its desktop file, its metainfo and its icons.
 pub const APP_ID: &str = "io.github.cartridge_console.Cartridge";

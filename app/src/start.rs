@@ -10,9 +10,19 @@ use crate::cli::{self, Cli, Verb};
 use crate::paths::Paths;
 use crate::session::failure::exit_code;
 
+/// When the program began.
+static BEGAN: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+
+/// How long the program has run, milliseconds.
+#[must_use]
+pub fn running_ms() -> u128 {
+    BEGAN.get().map_or(0, |began| began.elapsed().as_millis())
+}
+
 /// Reads the command line and runs what it asks for.
 #[must_use]
 pub fn start() -> ExitCode {
+    BEGAN.get_or_init(std::time::Instant::now);
     let args: Vec<_> = std::env::args_os().collect();
     // The accelerator probe runs this very program as a child, so that a hanging guest cannot hang us.
     if let Some(code) = vmtools::probe_main(&args) {
@@ -56,9 +66,25 @@ fn window(cli: &Cli, runtime: &tokio::runtime::Runtime, paths: Paths) -> Result<
         let _guard = runtime.enter();
         let who = "the window".to_owned();
         let session = crate::session::begin(crate::session::SessionConfig { paths, who, fresh: cli.fresh })?;
+        runtime.spawn(quit_on_signal(session.commands.clone()));
         crate::gui::run(session, cli.path.clone().filter(|p| p.as_path() != std::path::Path::new("")), cli.builtin)?;
     }
     Ok(exit_code::GOOD)
+}
+
+/// SIGTERM and SIGINT eject and close, as closing the window does.
+#[cfg(feature = "gui")]
+async fn quit_on_signal(commands: tokio::sync::mpsc::Sender<crate::session::Command>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = interrupt.recv() => {}
+        () = commands.closed() => {}
+    }
+    let _ = commands.send(crate::session::Command::Quit).await;
 }
 
 /// Whether somebody sits at a terminal: then a booted guest stays.

@@ -11,6 +11,7 @@ use crate::engine;
 use crate::progress::StageName;
 use crate::recipe::Recipe;
 use crate::stage::inject::Extra;
+use crate::stage::{bootloader, skeleton};
 
 /// What the kernel is told besides the recipe's own words. `no_timer_check`: without it a few boots in a hundred panic
 /// under emulation with load; `panic=-1`: a dead guest ends instead of standing still.
@@ -62,6 +63,7 @@ pub fn cmdline(recipe: &Recipe) -> String {
 #[must_use]
 pub fn plan(recipe: &Recipe, from: &Fingerprints, tree: &TreeHash, extras: &[Extra]) -> Vec<Planned> {
     let initramfs = KeyHasher::new(engine::INITRAMFS)
+        .hash(&skeleton::fingerprint())
         .hash(&from.init)
         .hash(&from.busybox)
         .hash(&from.modules)
@@ -84,8 +86,7 @@ pub fn plan(recipe: &Recipe, from: &Fingerprints, tree: &TreeHash, extras: &[Ext
         .hash(&from.systemd_boot)
         .hash(&initramfs.0)
         .hash(&inject.0)
-        .bytes(recipe.name.as_bytes())
-        .bytes(cmdline(recipe).as_bytes())
+        .bytes(bootloader::configuration(&recipe.name, &cmdline(recipe)).as_bytes())
         .finish();
     let mut iso = KeyHasher::new(engine::ISO).hash(&bootloader.0);
     for part in &from.bios {
@@ -125,5 +126,55 @@ impl KeyHasher {
 
     fn finish(self) -> Key {
         Key(TreeHash(*self.0.finalize().as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(change: impl Fn(&mut Recipe, &mut Fingerprints)) -> Vec<Planned> {
+        let mut recipe = crate::recipe::parse("name = \"demo\"\n", Path::new("/r")).unwrap();
+        let hash = |byte| TreeHash([byte; 32]);
+        let mut from = Fingerprints {
+            kernel: hash(1),
+            kernel_version: "6.1".into(),
+            modules: hash(2),
+            init: hash(3),
+            busybox: hash(4),
+            bios: [hash(5); 3],
+            systemd_boot: hash(6),
+        };
+        change(&mut recipe, &mut from);
+        plan(&recipe, &from, &hash(7), &[])
+    }
+
+    /// Which of initramfs, inject, bootloader and iso a change touches.
+    fn touched(change: impl Fn(&mut Recipe, &mut Fingerprints)) -> Vec<&'static str> {
+        let (before, after) = (keys(|_, _| ()), keys(change));
+        assert_eq!(before.len(), 4);
+        before.iter().zip(&after).filter(|(a, b)| a.key != b.key).map(|(a, _)| a.stage.0).collect()
+    }
+
+    #[test]
+    fn a_key_covers_its_inputs_and_those_of_the_stages_before() {
+        let other = TreeHash([9; 32]);
+        assert_eq!(touched(|_, _| ()), [] as [&str; 0]);
+        assert_eq!(touched(|_, f| f.bios[1] = other), ["iso"]);
+        assert_eq!(touched(|_, f| f.systemd_boot = other), ["bootloader", "iso"]);
+        assert_eq!(touched(|_, f| f.kernel = other), ["bootloader", "iso"]);
+        assert_eq!(touched(|_, f| f.busybox = other), ["initramfs", "bootloader", "iso"]);
+        assert_eq!(touched(|_, f| f.modules = other), ["initramfs", "bootloader", "iso"]);
+        assert_eq!(touched(|r, _| r.image.cmdline = "quiet".into()), ["bootloader", "iso"]);
+        let env = |r: &mut Recipe, _: &mut Fingerprints| drop(r.image.env.insert("A".into(), "1".into()));
+        assert_eq!(touched(env), ["inject", "bootloader", "iso"]);
+    }
+
+    #[test]
+    fn the_command_line_ends_with_the_recipes_own_words() {
+        let mut recipe = crate::recipe::parse("name = \"demo\"\n", Path::new("/r")).unwrap();
+        assert_eq!(cmdline(&recipe), CMDLINE);
+        recipe.image.cmdline = " debug ".into();
+        assert_eq!(cmdline(&recipe), format!("{CMDLINE} debug"));
     }
 }

@@ -302,7 +302,7 @@ fn what_git_ignores_and_what_is_excluded_is_not_walked() {
     symlink("sub", root.join("link")).unwrap();
     let walk = |text: &str| {
         let recipe = parse(text, &root).unwrap();
-        let mut paths: Vec<_> = source_walker(&recipe)
+        let mut paths: Vec<_> = source_walker(&recipe, &[])
             .build()
             .map(|entry| entry.unwrap().path().strip_prefix(&recipe.source.path).unwrap().display().to_string())
             .filter(|path| !path.is_empty())

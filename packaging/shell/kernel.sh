@@ -2,11 +2,33 @@
 # Fetches the distribution's own kernel into the user's kernel store where none can be read. The system's boot is not
 # touched: the package is unpacked, never installed. Wants talk.sh, packages.sh, needs.sh.
 
+# copy_kernel: where a kernel is installed and only root may read its image (Ubuntu), copies that image and points to its
+# modules. Fails where there is none.
+copy_kernel() {
+    local modules version folder
+    : "${kernel_store:?}"
+    if ! can_be_root; then return 1; fi
+    for modules in "/lib/modules/$(uname -r)" /lib/modules/*; do
+        version=${modules##*/}
+        if [ ! -r "$modules/modules.dep" ] || [ ! -e "/boot/vmlinuz-$version" ]; then continue; fi
+        say "The kernel $version is installed, and only root may read it. Copying it to $kernel_store/$version."
+        folder=$kernel_store/$version
+        mkdir -p -- "$folder"
+        ln -sfn -- "$modules" "$folder/modules"
+        # The image comes last and whole: without it the folder does not count.
+        as_root cat "/boot/vmlinuz-$version" >"$folder/vmlinuz.new" || return 1
+        mv -- "$folder/vmlinuz.new" "$folder/vmlinuz"
+        return 0
+    done
+    return 1
+}
+
 # fetch_kernel FAMILY: leaves $kernel_store/<version>/{vmlinuz,modules/} with modules.dep, all at once or not at all.
 fetch_kernel() {
     local family=$1 work
     : "${kernel_store:?}"
-    say "No kernel can be read here (/boot and /lib/modules are often root's). Fetching the distribution's kernel package"
+    if copy_kernel; then return; fi
+    say "No kernel can be read here. Fetching the distribution's kernel package"
     say "and unpacking it to $kernel_store; nothing is installed and booting stays as it is."
     if ! command -v depmod >/dev/null 2>&1; then install_packages "$family" kmod; fi
     mkdir -p -- "$kernel_store"

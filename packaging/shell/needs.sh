@@ -6,7 +6,7 @@
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 kernel_store=${XDG_DATA_HOME:-$HOME/.local/share}/cartridge/kernels
 
-# Where the dynamic linker looks, in short; app/src/doctor/probe.rs has the same list.
+# Where the dynamic linker looks, in short; app/src/doctor/look.rs has the same list.
 library_folders=(/usr/lib/x86_64-linux-gnu /lib/x86_64-linux-gnu /usr/lib64 /lib64 /usr/lib /lib /usr/local/lib)
 
 # The family of package managers: apt, pacman, dnf, or nothing where it is unknown.

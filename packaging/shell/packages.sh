@@ -6,6 +6,8 @@ apt_refreshed=no
 # apt_refresh: fetches the package lists, once a run.
 apt_refresh() {
     if [ "$apt_refreshed" = yes ]; then return; fi
+    # A download needs no root, only lists; old ones may do.
+    if ! can_be_root; then return; fi
     as_root apt-get update -qq
     apt_refreshed=yes
 }

@@ -19,11 +19,11 @@ new_enough() {
         rustc "$@" --version >/dev/null 2>&1
 }
 
-# rust_is_ready: picks the toolchain to use (the user's own, or else rustup's stable) without changing a default.
+# rust_is_ready: picks the toolchain to use (the user's own, or else rustup's $rust_wanted) without changing a default.
 rust_is_ready() {
     if ! new_enough; then
-        if ! command -v rustup >/dev/null 2>&1 || ! new_enough +stable; then return 1; fi
-        export RUSTUP_TOOLCHAIN=stable
+        if ! command -v rustup >/dev/null 2>&1 || ! new_enough "+$rust_wanted"; then return 1; fi
+        export RUSTUP_TOOLCHAIN=$rust_wanted
     fi
     if [ "$rust_tools" = yes ]; then
         cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1
@@ -40,7 +40,7 @@ install_rust() {
     fi
     if [ "$rust_tools" = yes ]; then components=(--component rustfmt --component clippy); fi
     if command -v rustup >/dev/null 2>&1; then
-        rustup_stable "${components[@]}"
+        rustup_toolchain "${components[@]}"
         return
     fi
     case $family in
@@ -52,7 +52,7 @@ install_rust() {
                 return
             elif [ "$(apt_candidate rustup)" != 0 ]; then
                 install_packages apt rustup
-                rustup_stable "${components[@]}"
+                rustup_toolchain "${components[@]}"
                 return
             fi
             ;;
@@ -71,9 +71,10 @@ install_rust() {
     rustup_from_the_net "$family" "${components[@]}"
 }
 
-rustup_stable() {
-    say "  \$ $(shown rustup toolchain install stable --profile minimal "$@")"
-    rustup toolchain install stable --profile minimal "$@"
+# The very version that this source was checked with: a later one may know new warnings.
+rustup_toolchain() {
+    say "  \$ $(shown rustup toolchain install "$rust_wanted" --profile minimal "$@")"
+    rustup toolchain install "$rust_wanted" --profile minimal "$@"
 }
 
 # The distribution's Rust is too old and it has no rustup: take rustup's own, for this user only.
@@ -89,12 +90,12 @@ rustup_from_the_net() {
     say "${CARGO_HOME:-$HOME/.cargo} and ${RUSTUP_HOME:-$HOME/.rustup} (CARTRIDGE_RUSTUP=no forbids it)."
     if ! command -v curl >/dev/null 2>&1; then install_packages "$family" curl; fi
     folder=$(mktemp -d)
-    say "  \$ curl -o rustup-init $url && ./rustup-init -y --profile minimal --no-modify-path"
+    say "  \$ curl -o rustup-init $url && ./rustup-init -y --profile minimal --no-modify-path --default-toolchain $rust_wanted"
     curl --proto '=https' --tlsv1.2 -fsS -o "$folder/rustup-init" "$url"
     curl --proto '=https' --tlsv1.2 -fsS -o "$folder/sum" "$url.sha256"
     # Guards against a broken download only: both come from the same place.
     echo "$(cut -d ' ' -f 1 "$folder/sum")  $folder/rustup-init" | sha256sum --check --quiet
     chmod +x "$folder/rustup-init"
-    "$folder/rustup-init" -y --profile minimal --no-modify-path "$@"
+    "$folder/rustup-init" -y --quiet --profile minimal --no-modify-path --default-toolchain "$rust_wanted" "$@"
     rm -rf -- "$folder"
 }

@@ -25,9 +25,12 @@ shown() {
     printf '%s' "${line# }"
 }
 
-# as_root COMMAND...: runs it as root, through sudo where we are not root; says what it runs.
+can_be_root() { [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null 2>&1; }
+
+# as_root COMMAND...: runs it as root, through sudo where we are not root; says what it runs (on the error
+# channel, since the output may be wanted).
 as_root() {
-    say "  \$ $(shown "$@")"
+    say "  \$ $(shown "$@")" >&2
     if [ "$(id -u)" -eq 0 ]; then
         "$@"
     elif command -v sudo >/dev/null 2>&1; then

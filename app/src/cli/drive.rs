@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
+use vmtools::GuestStatus;
 
 use super::args::GoalArgs;
 use super::attach::Attached;
@@ -107,6 +108,10 @@ impl Drive {
             Event::ImageBuilt { image, .. } => self.printer.result("image", &image.iso.display().to_string()),
             Event::GuestStarted { .. } if self.stay => {
                 self.attached = Attached::begin(&self.model.logs, self.session.commands.clone());
+            }
+            Event::GuestChanged { status: GuestStatus::Panicked } if !self.stay => {
+                eprintln!("The guest's kernel panicked; its last words are in the serial log");
+                self.end(exit_code::GUEST).await;
             }
             Event::GuestReported { matches, .. } => self.reported(*matches).await,
             Event::ScreenshotTaken { path, uniform } => {

@@ -6,13 +6,14 @@
 //!
 //! - `needs`: the table, parsed.
 //! - `distro`: which distribution this is, and how it installs packages.
-//! - `probe`: the look at the machine.
+//! - `probe`: the look at the machine; `look`: where each thing is looked for.
 //! - `host`: what is judged besides the table: KVM, user namespaces, space, folders, memory, processors.
 //! - `elf`: whether a program is static.
 
 mod distro;
 mod elf;
 mod host;
+mod look;
 mod needs;
 mod probe;
 

@@ -50,6 +50,8 @@ pub enum Command {
     Diagnose,
     /// Forget one recent cartridge.
     ForgetRecent(PathBuf),
+    /// Write a line of the front end's own into the session's log.
+    Note(String),
     /// Eject, then end the session. [`Event::Closed`](super::event::Event::Closed) is the last event.
     Quit,
 }

@@ -209,6 +209,7 @@ impl Driver {
             Command::ResetGuest => self.with_guest(GuestHandle::reset).await,
             Command::PressPower => self.with_guest(GuestHandle::power_button).await,
             Command::Diagnose => self.diagnose(),
+            Command::Note(text) => self.note(&text),
             Command::Quit => self.quit().await,
         }
     }
@@ -341,11 +342,15 @@ impl Driver {
         self.tell(Event::Noticed { level, text }).await;
     }
 
+    fn note(&self, text: &str) {
+        let at = self.started.elapsed().as_secs_f64();
+        let pane = self.logs.pane(Pane::Session);
+        text.lines().for_each(|line| pane.line(&format!("{at:9.3}  {line}")));
+    }
+
     async fn tell(&mut self, event: Event) {
         if let Some(sentence) = event.sentence() {
-            let at = self.started.elapsed().as_secs_f64();
-            let pane = self.logs.pane(Pane::Session);
-            sentence.lines().for_each(|line| pane.line(&format!("{at:9.3}  {line}")));
+            self.note(&sentence);
         }
         let told = Told { v: EVENT_VERSION, at_ms: millis(self.started.elapsed()), event };
         // A front end that is gone is noticed by its closed command channel.

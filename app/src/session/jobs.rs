@@ -196,12 +196,31 @@ pub(super) fn build(
     isoprep::build(request, cancel, &progress).map(Box::new).map_err(|e| failure::of_build(&e))
 }
 
-/// Starts the guest.
+/// An empty disk of `bytes` for the guest to install to, at `path`.
+#[derive(Clone, Debug)]
+pub(super) struct NewDisk {
+    pub(super) path: PathBuf,
+    pub(super) bytes: u64,
+}
+
+/// Makes the guest's disk if it wants one, and starts the guest.
 pub(super) async fn start(
-    plan: GuestPlan,
+    mut plan: GuestPlan,
+    disk: Option<NewDisk>,
     events: Sender<GuestEvent>,
     screen: Arc<Screen>,
+    cancel: Cancel,
 ) -> Result<Box<GuestHandle>, Failure> {
+    if let Some(NewDisk { path, bytes }) = disk {
+        plan.machine.disk = Some(path.clone());
+        let made =
+            tokio::task::spawn_blocking(move || vmtools::create_disk(Path::new("qemu-img"), &path, bytes, &cancel));
+        match made.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(failure::internal("The guest's disk could not be made", &error)),
+            Err(error) => return Err(failure::internal("The guest's disk could not be made", &error)),
+        }
+    }
     vmtools::start(plan, events, screen).await.map(Box::new).map_err(|e| failure::of_guest(&e))
 }
 

@@ -85,7 +85,7 @@ fn source(recipe: &Recipe) -> Vec<Finding> {
 fn contents(recipe: &Recipe) -> Vec<Finding> {
     let path = &recipe.source.path;
     let (mut unreadable, mut ours, mut anything) = (Named::default(), Named::default(), false);
-    for entry in source_walker(recipe).build() {
+    for entry in source_walker(recipe, &[]).build() {
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {

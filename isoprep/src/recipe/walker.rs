@@ -1,6 +1,6 @@
 //! Which files of the source count: not `.git`, not what git ignores, not what the recipe excludes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ignore::WalkBuilder;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -12,8 +12,10 @@ use super::model::Recipe;
 /// Left out are `.git` at any depth, what the `.gitignore` files between the cartridge's folder and the entry ignore
 /// (with or without a `.git` beside them), `.git/info/exclude`, and the recipe's own patterns. The user's global ignore
 /// file and `.gitignore` files above the cartridge's folder do not count: the same cartridge is the same everywhere.
+/// The directories of `passed_over` are left out too.
 #[must_use]
-pub fn source_walker(recipe: &Recipe) -> WalkBuilder {
+pub fn source_walker(recipe: &Recipe, passed_over: &[PathBuf]) -> WalkBuilder {
+    let passed_over = passed_over.to_vec();
     let source = &recipe.source.path;
     let mut filters = vec![excluded(recipe)];
     filters.extend(ignores_above(source, &recipe.root));
@@ -24,13 +26,15 @@ pub fn source_walker(recipe: &Recipe) -> WalkBuilder {
             return true;
         }
         let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
-        entry.file_name() != ".git" && !filters.iter().any(|filter| filter.matched(entry.path(), is_dir).is_ignore())
+        entry.file_name() != ".git"
+            && !(is_dir && passed_over.iter().any(|dir| dir == entry.path()))
+            && !filters.iter().any(|filter| filter.matched(entry.path(), is_dir).is_ignore())
     });
     walk
 }
 
 /// The recipe's own patterns.
-pub(super) fn excluded(recipe: &Recipe) -> Gitignore {
+pub(crate) fn excluded(recipe: &Recipe) -> Gitignore {
     let mut builder = GitignoreBuilder::new(&recipe.source.path);
     for pattern in &recipe.source.exclude {
         // `parse` has refused bad patterns with a finding.

@@ -35,7 +35,7 @@ pub(crate) fn assemble(
     let root = source.canonicalize().map_err(BuildError::io(stage, "open the repository", source))?;
     let ours = [&request.images, &request.work, &request.cache];
     let ours: Vec<PathBuf> = ours.into_iter().chain(&request.apart).filter_map(|dir| dir.canonicalize().ok()).collect();
-    let walked = walk(&root, &request.recipe.source.exclude, &ours, reporter)?;
+    let walked = walk(&root, &request.recipe, &ours, reporter)?;
     let mut sorted = Sorted { unreadable: walked.unreadable, ..Sorted::default() };
     for (path, meta) in walked.entries {
         sorted.take(&root, path, &meta, reporter);

@@ -44,7 +44,7 @@ pub(crate) fn bootloader(
     let target = draft.file(ESP);
     room_for(stage, target.parent().unwrap_or(&target), size + (1 << 20))?;
     let failed = |e: io::Error| BuildError::write(stage, &target, size)(e);
-    let entry = entry_conf(payload);
+    let entry = entry_conf(payload.title, payload.cmdline);
     let files = [
         ("EFI/BOOT/BOOTX64.EFI", Content::Bytes(&loader)),
         ("loader/loader.conf", Content::Bytes(LOADER_CONF.as_bytes())),
@@ -64,14 +64,18 @@ pub(crate) fn bootloader(
     draft.commit().map_err(failed)
 }
 
+/// All configuration that will be written: what the stage's result depends on besides files.
+pub(crate) fn configuration(title: &str, cmdline: &str) -> String {
+    [LOADER_CONF, &entry_conf(title, cmdline), &isolinux_cfg(cmdline)].join("\0")
+}
+
 const LOADER_CONF: &str = "default cartridge.conf\ntimeout 0\neditor no\n";
 
 /// A type #1 boot loader entry (uapi-group.org, Boot Loader Specification).
-fn entry_conf(payload: &Payload<'_>) -> String {
-    let title: String = payload.title.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+fn entry_conf(title: &str, cmdline: &str) -> String {
+    let title: String = title.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     format!(
-        "title {title}\nlinux /cartridge/vmlinuz\ninitrd /cartridge/base.img\ninitrd /cartridge/inject.img\noptions {}\n",
-        payload.cmdline
+        "title {title}\nlinux /cartridge/vmlinuz\ninitrd /cartridge/base.img\ninitrd /cartridge/inject.img\noptions {cmdline}\n"
     )
 }
 
@@ -103,8 +107,7 @@ mod tests {
 
     #[test]
     fn both_loaders_get_both_parts_and_the_command_line() {
-        let payload = Payload { title: "a\nb", cmdline: "quiet x=1", base: Path::new("/b"), inject: Path::new("/i") };
-        let entry = entry_conf(&payload);
+        let entry = entry_conf("a\nb", "quiet x=1");
         assert!(entry.starts_with("title a b\nlinux ") && entry.ends_with("options quiet x=1\n"), "{entry}");
         assert_eq!(entry.matches("initrd ").count(), 2);
         let cfg = isolinux_cfg("quiet x=1");

@@ -51,8 +51,9 @@ pub(crate) fn modules(
     let [builtin, softdep, alias] =
         ["modules.builtin", "modules.softdep", "modules.alias"].map(|it| read(it).unwrap_or_default());
     let tree = ModuleTree::parse(&dep, &builtin, &softdep);
-    let boot = tree.closure(modules_wanted::AT_BOOT);
-    let all = tree.closure(&[modules_wanted::AT_BOOT, modules_wanted::AT_HAND].concat());
+    let boot = tree.closure(modules_wanted::AT_BOOT.split_whitespace());
+    let wanted = [modules_wanted::AT_BOOT, modules_wanted::AT_HAND];
+    let all = tree.closure(wanted.iter().flat_map(|list| list.split_whitespace()));
     let alias = alias_for(&alias, &all);
     let mut hasher = blake3::Hasher::new();
     hasher.update(boot.join("\n").as_bytes()).update(alias.as_bytes()).update(builtin.as_bytes());

@@ -147,6 +147,7 @@ fn command(contents: &Contents<'_>, out: &Path) -> CommandLine {
     ];
     let line = CommandLine::new(&parts.xorriso).args(["-no_rc", "-as", "mkisofs"]);
     let line = line.args(["-iso-level", "3", "-rational-rock", "-volid", "CARTRIDGE", "-appid", "Cartridge"]);
+    let line = line.arg("--set_all_file_dates").arg(format!("={EPOCH}"));
     let line = line.args(["-b", "isolinux/isolinux.bin", "-c", "isolinux/boot.cat", "-no-emul-boot"]);
     let line = line.args(["-boot-load-size", "4", "-boot-info-table"]).args(isohybrid);
     let line = line.args(["-eltorito-alt-boot", "-e", "--interval:appended_partition_2:all::", "-no-emul-boot"]);
@@ -158,7 +159,7 @@ fn command(contents: &Contents<'_>, out: &Path) -> CommandLine {
         graft("boot/base.img", contents.base),
         graft("boot/inject.img", contents.inject),
     ]);
-    // Sets every date and identifier that would differ from run to run (reproducible-builds.org; xorrisofs(1)).
+    // Sets the volume's dates and identifiers, which would differ from run to run (xorrisofs(1), SOURCE_DATE_EPOCH).
     line.env("SOURCE_DATE_EPOCH", EPOCH.to_string()).env("LC_ALL", "C")
 }
 

@@ -12,4 +12,5 @@ pub(crate) mod manifest;
 pub(crate) mod modules;
 pub(crate) mod modules_wanted;
 pub(crate) mod skeleton;
+pub(crate) mod tracked;
 pub(crate) mod walk;

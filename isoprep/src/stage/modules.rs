@@ -38,7 +38,7 @@ impl ModuleTree {
 
     /// The paths of the `wanted` modules and of all that they need, in load order. Built-in ones and such that this
     /// kernel does not have are passed over.
-    pub(crate) fn closure(&self, wanted: &[&str]) -> Vec<String> {
+    pub(crate) fn closure<'a>(&self, wanted: impl IntoIterator<Item = &'a str>) -> Vec<String> {
         let mut order = Vec::new();
         let mut seen = HashSet::new();
         for name in wanted {
@@ -110,18 +110,18 @@ mod tests {
 
     #[test]
     fn needs_come_first_and_everything_once() {
-        let order = tree().closure(&["a_b", "c", "built-in", "absent"]);
+        let order = tree().closure(["a_b", "c", "built-in", "absent"]);
         assert_eq!(order, ["k/s.ko.zst", "k/d.ko", "k/c.ko", "k/a-b.ko.xz"]);
     }
 
     #[test]
     fn a_ring_ends() {
-        assert_eq!(tree().closure(&["loop"]).len(), 2);
+        assert_eq!(tree().closure(["loop"]).len(), 2);
     }
 
     #[test]
     fn lists_are_cut_to_what_is_kept() {
-        let kept = tree().closure(&["a-b"]);
+        let kept = tree().closure(["a-b"]);
         let dep = tree().dep_for(&kept);
         assert!(dep.contains("k/a-b.ko: k/c.ko k/d.ko\n") && !dep.contains("loop"), "{dep}");
         let alias = alias_for("# Aliases\nalias pci:v1* a_b\nalias pci:v2* other\n", &kept);
@@ -131,7 +131,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_text_is_taken(dep: String, soft: String, name: String) {
-            let _ = ModuleTree::parse(&dep, &soft, &soft).closure(&[&name]);
+            let _ = ModuleTree::parse(&dep, &soft, &soft).closure([name.as_str()]);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The fixed part of the base initramfs: folders, device nodes and a few lines of configuration.
 
+use cartridge_treehash::TreeHash;
+
 /// Folders with their permission bits, parents first.
 pub(crate) const FOLDERS: &[(&str, u32)] = &[
     ("/bin", 0o755),
@@ -26,6 +28,7 @@ pub(crate) const FOLDERS: &[(&str, u32)] = &[
     ("/usr/local/sbin", 0o755),
     ("/usr/share", 0o755),
     ("/usr/share/udhcpc", 0o755),
+    ("/etc/udhcpc", 0o755),
     ("/var", 0o755),
     ("/var/log", 0o755),
     ("/var/tmp", 0o1777),
@@ -36,7 +39,12 @@ pub(crate) const DEVICES: &[(&str, u32, u32, u32)] =
     &[("/dev/console", 0o600, 5, 1), ("/dev/null", 0o666, 1, 3), ("/dev/kmsg", 0o644, 1, 11)];
 
 /// Links that programs expect.
-pub(crate) const LINKS: &[(&str, &str)] = &[("/etc/mtab", "/proc/self/mounts"), ("/var/run", "/run")];
+pub(crate) const LINKS: &[(&str, &str)] = &[
+    ("/etc/mtab", "/proc/self/mounts"),
+    ("/var/run", "/run"),
+    // busybox is built for the one place on Debian and for the other elsewhere.
+    ("/usr/share/udhcpc/default.script", "/etc/udhcpc/default.script"),
+];
 
 /// Text files: path, mode, content.
 pub(crate) const FILES: &[(&str, u32, &str)] = &[
@@ -46,7 +54,8 @@ pub(crate) const FILES: &[(&str, u32, &str)] = &[
     ("/etc/hosts", 0o644, "127.0.0.1 localhost\n::1 localhost\n"),
     ("/etc/nsswitch.conf", 0o644, "passwd: files\ngroup: files\nhosts: files dns\n"),
     ("/etc/profile", 0o644, PROFILE),
-    ("/usr/share/udhcpc/default.script", 0o755, DHCP),
+    ("/etc/udhcpc/default.script", 0o755, DHCP),
+    ("/etc/cartridge/devices.sh", 0o755, DEVICES_UP),
 ];
 
 const PROFILE: &str = "\
@@ -58,6 +67,12 @@ for file in /etc/profile.d/*.sh; do
 done
 unset file
 ";
+
+/// A hash of all of the above, so that an image made of an older skeleton is not taken for one of this.
+pub(crate) fn fingerprint() -> TreeHash {
+    let all = format!("{FOLDERS:?}{DEVICES:?}{LINKS:?}{FILES:?}");
+    TreeHash(*blake3::hash(all.as_bytes()).as_bytes())
+}
 
 /// What busybox `udhcpc` runs when it has a lease.
 const DHCP: &str = "\
@@ -71,4 +86,20 @@ bound | renew)
 \tfor server in $dns; do echo \"nameserver $server\" >> /etc/resolv.conf; done
 \t;;
 esac
+";
+
+/// Run by init once the shells are there: drivers for what the buses hold (disks, media, networks), and an address.
+const DEVICES_UP: &str = "\
+#!/bin/sh
+ip link set lo up
+for round in 1 2; do
+\tfor found in $(cat /sys/bus/pci/devices/*/modalias /sys/bus/virtio/devices/*/modalias \
+\t\t/sys/bus/usb/devices/*/modalias /sys/bus/scsi/devices/*/modalias); do
+\t\tmodprobe -q \"$found\"
+\tdone
+\t[ $round = 1 ] && sleep 1
+done
+for card in /sys/class/net/e*; do
+\t[ -e \"$card\" ] && udhcpc -b -q -t 5 -i \"${card##*/}\"
+done
 ";

@@ -1,15 +1,17 @@
-//! Walks a repository as git would see it: what git ignores stays out, and so do `.git`, the recipe's own patterns, and
-//! the places that we write to.
+//! Walks a repository with the recipe's own walker, in parallel, and tells unreadable entries from the rest.
 
+use std::collections::HashSet;
 use std::fs::Metadata;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use ignore::gitignore::{Gitignore, GitignoreBuilder};
-use ignore::{DirEntry, WalkBuilder, WalkState};
+use ignore::gitignore::Gitignore;
+use ignore::{DirEntry, WalkState};
 
 use crate::build::BuildError;
 use crate::progress::{Reporter, Unit};
+use crate::recipe::{Recipe, excluded, source_walker};
+use crate::stage::tracked::tracked;
 
 /// What the walk found, unsorted.
 #[derive(Default)]
@@ -20,32 +22,17 @@ pub(crate) struct Walked {
     pub(crate) unreadable: Vec<(PathBuf, String)>,
 }
 
-/// Walks `root`, which must be a canonical path. `ours` are canonical directories to pass over.
+/// Walks the recipe's source, whose canonical path is `root`. `ours` are canonical directories to pass over.
 pub(crate) fn walk(
     root: &Path,
-    exclude: &[String],
+    recipe: &Recipe,
     ours: &[PathBuf],
     reporter: &Reporter<'_>,
 ) -> Result<Walked, BuildError> {
-    let excluded = patterns(root, exclude, reporter)?;
-    let ours = ours.to_vec();
-    let keep = move |entry: &DirEntry| {
-        let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
-        entry.depth() == 0
-            || !(entry.file_name() == ".git"
-                || excluded.matched(entry.path(), is_dir).is_ignore()
-                || (is_dir && ours.iter().any(|dir| dir == entry.path())))
-    };
-    let mut builder = WalkBuilder::new(root);
-    builder
-        .standard_filters(false)
-        .git_ignore(true)
-        .git_exclude(true)
-        // Outside a checkout the ignore files above the folder are somebody else's.
-        .parents(root.ancestors().any(|dir| dir.join(".git").exists()))
-        .require_git(false)
-        .follow_links(false)
-        .filter_entry(keep);
+    let mut recipe = recipe.clone();
+    root.clone_into(&mut recipe.source.path);
+    recipe.root = recipe.root.canonicalize().unwrap_or(recipe.root);
+    let builder = source_walker(&recipe, ours);
     let found = Mutex::new(Walked::default());
     builder.build_parallel().run(|| {
         let found = &found;
@@ -67,7 +54,42 @@ pub(crate) fn walk(
         })
     });
     reporter.go_on()?;
-    Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
+    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    add_tracked(root, &excluded(&recipe), ours, &mut found);
+    Ok(found)
+}
+
+/// Adds what git tracks although a pattern of its own would ignore it, with the folders above.
+fn add_tracked(root: &Path, excluded: &Gitignore, ours: &[PathBuf], found: &mut Walked) {
+    let tracked = tracked(root);
+    if tracked.is_empty() {
+        return;
+    }
+    let mut seen: HashSet<PathBuf> = found.entries.iter().map(|(path, _)| path.clone()).collect();
+    for path in tracked {
+        let full = root.join(&path);
+        if seen.contains(&path) {
+            continue;
+        }
+        let hidden = path.components().any(|part| part.as_os_str() == ".git" || !matches!(part, Component::Normal(_)))
+            || ours.iter().any(|dir| full.starts_with(dir))
+            || excluded.matched_path_or_any_parents(&full, false).is_ignore();
+        // A tracked file may be gone, and so may the folder that it was in.
+        let Ok(meta) = full.symlink_metadata() else { continue };
+        let above: Vec<&Path> = path.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty()).collect();
+        let looks: Option<Vec<_>> = above.iter().map(|dir| root.join(dir).symlink_metadata().ok()).collect();
+        let Some(looks) = looks.filter(|looks| looks.iter().all(Metadata::is_dir)) else { continue };
+        if hidden || meta.is_dir() {
+            continue;
+        }
+        for (dir, look) in above.into_iter().zip(looks) {
+            if seen.insert(dir.to_path_buf()) {
+                found.entries.push((dir.to_path_buf(), look));
+            }
+        }
+        seen.insert(path.clone());
+        found.entries.push((path, meta));
+    }
 }
 
 fn look(root: &Path, entry: &DirEntry) -> Result<Option<(PathBuf, Metadata)>, (PathBuf, String)> {
@@ -91,17 +113,4 @@ fn blame(root: &Path, error: &ignore::Error) -> (PathBuf, String) {
         ignore::Error::Io(e) => (PathBuf::from("."), e.to_string()),
         other => (PathBuf::from("."), other.to_string()),
     }
-}
-
-fn patterns(root: &Path, exclude: &[String], reporter: &Reporter<'_>) -> Result<Gitignore, BuildError> {
-    let mut builder = GitignoreBuilder::new(root);
-    let refused = |e: ignore::Error| BuildError::Refused {
-        stage: reporter.stage,
-        what: format!("source.exclude is not a list of git patterns: {e}"),
-        advice: "Write it like lines of a .gitignore, for example \"build/\" or \"*.iso\".".to_owned(),
-    };
-    for pattern in exclude {
-        builder.add_line(None, pattern).map_err(refused)?;
-    }
-    builder.build().map_err(refused)
 }

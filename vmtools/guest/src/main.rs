@@ -7,6 +7,7 @@
 mod accelerator;
 mod banner;
 mod console;
+mod devices;
 mod guest_file;
 mod modules;
 mod mounts;
@@ -57,6 +58,8 @@ fn main() -> ExitCode {
     let report = banner::Report::gather(&guest, found, &mut notes);
     banner::show(&report, &notes);
     let mut shells = Shells::new(&guest);
+    shells.start_due(Instant::now());
+    devices::bring_up();
     loop {
         shells.reap();
         shells.start_due(Instant::now());

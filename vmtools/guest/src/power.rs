@@ -44,6 +44,8 @@ pub(crate) fn end(ending: Ending) {
     Console::both().write(&format!("\r\nThe guest is going {word}.\r\n"));
     rustix::fs::sync();
     signal_all(Signal::TERM);
+    // An interactive shell ignores SIGTERM, but not that its terminal is gone.
+    signal_all(Signal::HUP);
     let until = Instant::now() + GRACE;
     while Instant::now() < until && !others().is_empty() {
         while let Ok(Some(_)) = rustix::process::wait(rustix::process::WaitOptions::NOHANG) {}

@@ -116,7 +116,8 @@ impl Launched {
     async fn spawn(line: CommandLine, runtime: &RuntimePaths) -> Result<Self, GuestError> {
         let (output_sender, output) = mpsc::channel(OUTPUT_QUEUE);
         let (exit_sender, exit) = watch::channel(None);
-        let shared = Arc::new(Shared::new(line.to_string()));
+        // Shown without -S: whoever runs it again has no control line to let the guest go.
+        let shared = Arc::new(Shared::new(line.to_string().replacen(" -S ", " ", 1)));
         let process = spawn(&line, Relay { output: output_sender, exit: exit_sender, dropped: 0 })?;
         let until = Instant::now() + OPENING;
         let mut opening = Opening { exit: exit.clone(), shared: Arc::clone(&shared), output, until };

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
 use vmtools::{EndStep, GuestHandle};
 
-use super::{Driver, millis};
+use super::{Driver, accelerator_event, millis};
 use crate::paths::Paths;
 use crate::session::event::{Event, Failure, Level};
 use crate::session::failure::exit_code;
@@ -85,6 +85,9 @@ impl Driver {
         let (paths, side) = (self.paths.clone(), self.side.0.clone());
         tokio::task::spawn_blocking(move || {
             let _ = side.blocking_send(Event::Diagnosed { checks: crate::doctor::run(&paths) });
+            // The checks have just probed it, so this only reads the answer.
+            let choice = vmtools::choose_accelerator(vmtools::AcceleratorWish::Auto, &paths.accelerator());
+            let _ = side.blocking_send(accelerator_event(&choice));
         });
     }
 }

@@ -11,7 +11,7 @@ use vmtools::{Boot, GuestEvent, GuestHandle, GuestPlan, GuestStatus};
 use super::{BOOT_DEADLINE, Driver};
 use crate::session::event::{Event, Failure, Level};
 use crate::session::failure::{exit_code, internal};
-use crate::session::jobs::{self, Outcome};
+use crate::session::jobs::{self, NewDisk, Outcome};
 use crate::session::logs::Pane;
 use crate::session::state::{Input, Phase};
 
@@ -25,13 +25,25 @@ impl Driver {
         if let Err(failure) = self.make_runtime(&runtime) {
             return self.fail(failure).await;
         }
+        let disk = match self.new_disk() {
+            Ok(disk) => disk,
+            Err(failure) => return self.fail(failure).await,
+        };
         self.logs.terminal.clear();
         let plan = GuestPlan { machine, boot: Boot::Iso(image.iso), runtime, qemu, firmware };
         let (events, queue) = channel(256);
         self.guest_events = Some(queue);
         self.boot_deadline = Some(tokio::time::Instant::now() + BOOT_DEADLINE);
-        let screen = Arc::clone(&self.screen);
-        self.job = Some(tokio::spawn(async move { Outcome::Started(jobs::start(plan, events, screen).await) }));
+        let (screen, cancel) = (Arc::clone(&self.screen), self.cancel.clone());
+        self.job =
+            Some(tokio::spawn(async move { Outcome::Started(jobs::start(plan, disk, events, screen, cancel).await) }));
+    }
+
+    /// The disk that the cartridge asks for, in this goal's work directory: gone with the eject.
+    fn new_disk(&mut self) -> Result<Option<NewDisk>, Failure> {
+        let Some(bytes) = self.prepared.as_ref().and_then(|p| p.recipe.guest.disk_bytes) else { return Ok(None) };
+        let path = self.make_work()?.join("disk.qcow2");
+        Ok(Some(NewDisk { path, bytes }))
     }
 
     /// Makes the guest's private directory, written down before it is made. `vmtools` checks that it is private.

@@ -1,0 +1,49 @@
+//! An X server with a window manager and an accessibility bus: what the real window is tested on.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+pub struct Screen {
+    children: Vec<Child>,
+    pub display: String,
+}
+
+impl Screen {
+    /// `None` when Xvfb or openbox is not installed.
+    pub fn start() -> Option<Self> {
+        let mut xvfb = Command::new("Xvfb")
+            .args(["-displayfd", "1", "-screen", "0", "1280x800x24", "-nolisten", "tcp"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(xvfb.stdout.take()?), &mut line).ok()?;
+        let display = format!(":{}", line.trim());
+        let openbox = Command::new("openbox").env("DISPLAY", &display).stderr(Stdio::null()).spawn().ok()?;
+        Some(Self { children: vec![openbox, xvfb], display })
+    }
+
+    pub fn xdotool(&self, args: &[&str]) -> bool {
+        let mut command = Command::new("xdotool");
+        command.args(args).env("DISPLAY", &self.display).stderr(Stdio::null()).stdout(Stdio::null());
+        command.status().is_ok_and(|s| s.success())
+    }
+
+    /// A picture of the whole screen.
+    pub fn photograph(&self, file: &Path) -> bool {
+        let mut command = Command::new("import");
+        command.args(["-silent", "-window", "root"]).arg(file).env("DISPLAY", &self.display);
+        command.status().is_ok_and(|s| s.success())
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}

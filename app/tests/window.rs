@@ -1,0 +1,191 @@
+//! The whole job through the real window: on an X server, pressed by accessible names, typed into, photographed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![cfg(feature = "gui")]
+
+#[path = "support/screen.rs"]
+mod screen;
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use screen::Screen;
+use support::Console;
+
+/// The app, a session bus of its own around it, and the driver that presses what a screen reader would see.
+struct Window<'a> {
+    console: &'a Console,
+    screen: &'a Screen,
+    bus: Bus,
+    app: Child,
+}
+
+struct Bus {
+    daemon: Child,
+    address: String,
+}
+
+impl Bus {
+    fn start(console: &Console, screen: &Screen) -> Self {
+        let mut daemon = Command::new("dbus-daemon")
+            .args(["--session", "--nofork", "--print-address=1"])
+            .env("DISPLAY", &screen.display)
+            .env("XDG_RUNTIME_DIR", console.home.path().join("run"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut address = String::new();
+        let out = daemon.stdout.take().unwrap();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut address).unwrap();
+        Self { daemon, address: address.trim().to_owned() }
+    }
+}
+
+impl Drop for Bus {
+    fn drop(&mut self) {
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
+}
+
+impl<'a> Window<'a> {
+    fn open(console: &'a Console, screen: &'a Screen, args: &[&str]) -> Self {
+        let bus = Bus::start(console, screen);
+        drive(console, screen, &bus, &["--enable"]);
+        let mut command = console.command(args);
+        command.env("DISPLAY", &screen.display).env("DBUS_SESSION_BUS_ADDRESS", &bus.address);
+        command.env("LIBGL_ALWAYS_SOFTWARE", "1").stdout(Stdio::null()).stderr(Stdio::null());
+        let app = command.spawn().unwrap();
+        let window = Self { console, screen, bus, app };
+        window.wait("Build & Boot");
+        window.focus();
+        window
+    }
+
+    fn focus(&self) {
+        let found = [
+            "search",
+            "--sync",
+            "--onlyvisible",
+            "--name",
+            "Cartridge",
+            "windowsize",
+            "1280",
+            "800",
+            "windowmove",
+            "0",
+            "0",
+            "windowfocus",
+            "--sync",
+        ];
+        assert!(self.screen.xdotool(&found), "the window is not there");
+    }
+
+    fn press(&self, name: &str) {
+        drive(self.console, self.screen, &self.bus, &["--app", "cartridge", "--timeout", "30", "press", "-", name]);
+    }
+
+    fn wait(&self, name: &str) {
+        drive(self.console, self.screen, &self.bus, &["--app", "cartridge", "--timeout", "240", "wait", "-", name]);
+    }
+
+    fn log(&self, name: &str) -> String {
+        let sessions = fs::read_dir(self.console.home.path().join("state/cartridge/sessions")).unwrap();
+        let read = |e: fs::DirEntry| fs::read(e.path().join(name)).unwrap_or_default();
+        sessions.flatten().map(|e| String::from_utf8_lossy(&read(e)).into_owned()).collect()
+    }
+
+    fn wait_for_log(&self, name: &str, word: &str) {
+        let end = Instant::now() + Duration::from_secs(60);
+        while !self.log(name).contains(word) {
+            assert!(Instant::now() < end, "{word:?} never came in {name}:\n{}", self.log(name));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn photograph(&self, name: &str) -> image::RgbImage {
+        let file = self.console.home.path().join(name);
+        assert!(self.screen.photograph(&file));
+        image::open(&file).unwrap().to_rgb8()
+    }
+}
+
+impl Drop for Window<'_> {
+    fn drop(&mut self) {
+        let _ = self.app.kill();
+        let _ = self.app.wait();
+    }
+}
+
+fn drive(console: &Console, screen: &Screen, bus: &Bus, args: &[&str]) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/drive.py");
+    let out = Command::new("/usr/bin/python3")
+        .arg(script)
+        .args(args)
+        .env("DISPLAY", &screen.display)
+        .env("DBUS_SESSION_BUS_ADDRESS", &bus.address)
+        .env("XDG_RUNTIME_DIR", console.home.path().join("run"))
+        .output()
+        .unwrap();
+    assert!(
+        out.status.success(),
+        "{args:?}: {}{}",
+        String::from_utf8_lossy(&out.stdout),
+        String::from_utf8_lossy(&out.stderr)
+    );
+}
+
+/// How many colours a part of the picture has.
+fn colours(picture: &image::RgbImage, x: u32, y: u32, width: u32, height: u32) -> usize {
+    let mut seen = std::collections::HashSet::new();
+    for (px, py) in (y..y + height).flat_map(|py| (x..x + width).map(move |px| (px, py))) {
+        seen.insert(picture.get_pixel(px, py).0);
+    }
+    seen.len()
+}
+
+#[test]
+fn build_and_boot_type_photograph_eject_and_close() {
+    let console = Console::new();
+    let screen = Screen::start().expect("Xvfb and openbox are installed by packaging/setup");
+    let repo = console.repository("distro");
+    let mut window = Window::open(&console, &screen, &[repo.to_str().unwrap()]);
+    let empty = window.photograph("empty.png");
+
+    window.press("Build & Boot");
+    window.wait("State: Running");
+    std::thread::sleep(Duration::from_secs(3));
+    let running = window.photograph("running.png");
+    assert_ne!(empty.as_raw(), running.as_raw());
+    // The guest's screen is in the middle: black, with the banner's letters in it.
+    let (width, height) = (running.width() / 3, running.height() / 4);
+    let guest = colours(&running, width + 60, height / 2 + 40, width, height);
+    assert!(guest > 4, "the guest's screen shows {guest} colours");
+
+    // Type into the guest's screen with the keyboard; it answers on the serial line.
+    assert!(screen.xdotool(&["mousemove", "760", "300", "click", "1"]));
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(screen.xdotool(&["type", "--delay", "120", "echo at $PWD with $(ls -A | wc -l) > /dev/ttyS0"]));
+    assert!(screen.xdotool(&["key", "Return"]));
+    window.wait_for_log("serial.log", "at /root/distro with 2");
+    assert!(screen.xdotool(&["key", "ctrl+alt"]));
+
+    window.press("Eject");
+    window.wait("State: Ejected");
+    let processes: Vec<_> = console.leftovers().into_iter().filter(|l| l.contains("qemu")).collect();
+    assert_eq!(processes, Vec::<String>::new());
+
+    // Closing ends the session, and the process.
+    window.focus();
+    assert!(screen.xdotool(&["search", "--onlyvisible", "--name", "Cartridge", "windowclose"]));
+    let end = Instant::now() + Duration::from_secs(20);
+    while window.app.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < end, "the window does not close");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    drop(window);
+    console.assert_clean();
+}

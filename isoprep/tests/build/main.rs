@@ -1,0 +1,10 @@
+//! Builds real images from real repositories with the real xorriso, and takes them apart again.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod bench;
+mod cancel;
+mod contents;
+mod disk;
+mod host;
+mod refusals;
+mod reuse;
