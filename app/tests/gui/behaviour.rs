@@ -121,6 +121,9 @@ fn every_shortcut_does_what_the_list_says() {
     stage.window.key_press(Key::F11);
     stage.settle();
     assert!(!has(&stage, "Build") && !has(&stage, "Settings"), "full screen shows the guest only");
+    assert!(has(&stage, "F11 leaves full screen."));
+    stage.window.run_steps(20);
+    assert!(!has(&stage, "F11 leaves full screen."), "the hint must not cover the guest for ever");
     stage.window.key_press(Key::F11);
     stage.settle();
     assert!(has(&stage, "Build"));
