@@ -3,50 +3,8 @@
 use egui::text::{LayoutJob, TextFormat};
 use egui::{Color32, FontId, Stroke};
 
+use super::ansi_colours::{indexed, readable};
 use super::theme::{self, Palette};
-
-/// The sixteen colours on a dark surface: black, red, green, yellow, blue, magenta, cyan, white; then bright.
-const ON_DARK: [u32; 16] = [
-    0x7a818e, 0xf4_7a_7a, 0x5f_c9_92, 0xe5_a5_4b, 0x6a_a2_ff, 0xc7_8c_f0, 0x5c_c5_d0, 0xd7_da_e0, //
-    0x9a_a1_ad, 0xff_9a_9a, 0x86_e0_b0, 0xff_c6_78, 0x96_be_ff, 0xdd_b0_ff, 0x8a_e2_ea, 0xff_ff_ff,
-];
-/// And on a light one.
-const ON_LIGHT: [u32; 16] = [
-    0x25_29_31, 0xb8_24_2b, 0x14_6c_3c, 0x8a_4f_00, 0x1b_59_c4, 0x82_30_b4, 0x0b_66_78, 0x55_5d_69, //
-    0x45_4c_57, 0x9e_15_1c, 0x0d_58_2f, 0x74_42_00, 0x12_45_9e, 0x6b_22_97, 0x07_53_62, 0x0e_11_16,
-];
-
-/// The colour of index 0 to 255, as xterm numbers them: 16 names, a cube of 6×6×6, 24 greys.
-#[must_use]
-pub fn indexed(index: u8, dark: bool) -> Color32 {
-    match index {
-        0..=15 => {
-            let hex = if dark { ON_DARK } else { ON_LIGHT }[usize::from(index)];
-            #[allow(clippy::cast_possible_truncation, reason = "three bytes")]
-            Color32::from_rgb((hex >> 16) as u8, (hex >> 8) as u8, hex as u8)
-        }
-        16..=231 => {
-            let level = |n: u8| if n == 0 { 0 } else { 55 + 40 * n };
-            let cube = index - 16;
-            readable(Color32::from_rgb(level(cube / 36), level(cube / 6 % 6), level(cube % 6)), dark)
-        }
-        232..=255 => readable(Color32::from_gray(8 + 10 * (index - 232)), dark),
-    }
-}
-
-/// A colour that the guest chose, moved towards the theme's text until it can be read.
-#[must_use]
-pub fn readable(colour: Color32, dark: bool) -> Color32 {
-    let palette = Palette::when(dark);
-    let mut mixed = colour;
-    for part in [0.25, 0.5, 0.75, 1.0] {
-        if theme::contrast(mixed, palette.sunken) >= 3.0 {
-            break;
-        }
-        mixed = colour.lerp_to_gamma(palette.text, part);
-    }
-    mixed
-}
 
 /// The look that SGR sequences have built up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -305,18 +263,6 @@ mod tests {
         }
         for bytes in [&b"\x1b[48;2;1;2;3mx"[..], b"\x1b[48:2::1:2:3mx"] {
             assert_eq!(parse(bytes).looks[0].1.bg, Some(Colour::Rgb(1, 2, 3)));
-        }
-    }
-
-    #[test]
-    fn all_colours_can_be_read_in_both_themes() {
-        for dark in [true, false] {
-            let behind = Palette::when(dark).sunken;
-            for index in 0..=255 {
-                let wanted = if index < 16 { 4.5 } else { 3.0 };
-                let c = theme::contrast(indexed(index, dark), behind);
-                assert!(c >= wanted, "dark {dark}: colour {index} has {c:.2}");
-            }
         }
     }
 

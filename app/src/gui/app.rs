@@ -7,67 +7,63 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use egui::{Context, Frame, Margin, Panel, Ui, ViewportCommand};
-use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
+use tokio::sync::mpsc::error::TryRecvError;
 use vmtools::display::InputEvent;
 
 use super::clock::Clock;
 use super::dialogs;
 use super::headline::ticking;
 use super::keyboard::KeyTap;
-use super::log_view::CopyRequest;
 use super::logs::LogsPanel;
 use super::picker::Picker;
 use super::preferences::{Preferences, ThemeChoice};
 use super::screen::{Around, ScreenPanel};
 use super::settings::SettingsPanel;
-use super::shortcuts::{self, Shortcut};
 use super::theme::{self, Palette};
 use super::theme_portal::Desktop;
 use super::toasts::Toasts;
 use super::topbar::{self, WindowState};
 use super::wish::{Dialog, PickFor, Wish, Wishes};
-use super::{Insert, Options, status, words};
+use super::{Insert, Options, status};
 use crate::session::event::Level;
 use crate::session::logs::Pane;
-use crate::session::state::{EjectScope, Input, Phase, step};
+use crate::session::state::Phase;
 use crate::session::{Command, Event, Model, SessionHandle};
 
 /// Events folded in one frame at most; the rest waits for the next one.
 const EVENTS_A_FRAME: usize = 2000;
-/// Bytes put on the clipboard at most.
-const CLIPBOARD: usize = 64 * 1024 * 1024;
 /// After this long a second wish to close the window is obeyed although the session has not ended.
 const CLOSE_ANYWAY: Duration = Duration::from_secs(15);
 
 /// The window's state.
 pub struct App {
-    session: SessionHandle,
+    pub(super) session: SessionHandle,
     /// What to insert once the session is open.
-    insert: Option<Insert>,
+    pub(super) insert: Option<Insert>,
     /// Everything that was told, folded.
     pub model: Model,
     /// The session's time.
     pub clock: Clock,
     /// What is remembered between runs.
     pub preferences: Preferences,
-    preferences_file: Option<PathBuf>,
-    desktop: Desktop,
-    keys: Arc<KeyTap>,
-    settings: SettingsPanel,
-    screen: ScreenPanel,
+    pub(super) preferences_file: Option<PathBuf>,
+    pub(super) desktop: Desktop,
+    pub(super) keys: Arc<KeyTap>,
+    pub(super) settings: SettingsPanel,
+    pub(super) screen: ScreenPanel,
     /// The logs at the bottom.
     pub logs: LogsPanel,
-    toasts: Toasts,
-    picker: Picker,
-    dialog: Option<Dialog>,
-    copies: (mpsc::Sender<String>, mpsc::Receiver<String>),
-    full_screen: bool,
-    closing: Option<Instant>,
-    driver_gone: bool,
+    pub(super) toasts: Toasts,
+    pub(super) picker: Picker,
+    pub(super) dialog: Option<Dialog>,
+    pub(super) copies: (mpsc::Sender<String>, mpsc::Receiver<String>),
+    pub(super) full_screen: bool,
+    pub(super) closing: Option<Instant>,
+    pub(super) driver_gone: bool,
     /// A release of all keys did not fit into the queue: it must not be forgotten.
-    release_owed: bool,
-    had_focus: bool,
-    title: String,
+    pub(super) release_owed: bool,
+    pub(super) had_focus: bool,
+    pub(super) title: String,
 }
 
 impl App {
@@ -180,6 +176,7 @@ impl App {
             },
         };
         self.send(command);
+        self.send(Command::Diagnose);
     }
 
     /// The log that tells most about what begins now comes to the front.
@@ -280,7 +277,7 @@ impl App {
             let most = (ui.available_height() - 180.0).max(140.0);
             let shown = Panel::bottom("logs")
                 .resizable(true)
-                .default_size(228.0)
+                .default_size(212.0)
                 .size_range(110.0..=most)
                 .frame(plain(palette.window))
                 .show(ui, |ui| self.logs.show(ui, &self.session.logs, self.model.guest_runs(), wishes));
@@ -299,134 +296,6 @@ impl App {
         egui::CentralPanel::no_frame().show(ui, |ui| {
             self.screen.show(ui, &self.model, &self.session.screen, now_ms, around, wishes);
         });
-    }
-
-    /// What the keyboard's shortcuts ask for.
-    fn pressed(&mut self, ctx: &Context, wishes: &mut Wishes) {
-        if self.keys.captured() || self.closing.is_some() {
-            return;
-        }
-        for shortcut in shortcuts::take(ctx, self.logs.typing()) {
-            match shortcut {
-                Shortcut::Escape => self.escape(ctx, wishes),
-                Shortcut::FullScreen => wishes.add(Wish::FullScreen(!self.full_screen)),
-                Shortcut::Help => wishes.add(Wish::Open(Dialog::Shortcuts)),
-                // With a dialog open the rest would act on what cannot be seen.
-                _ if self.dialog.is_some() => {}
-                Shortcut::Goal(goal) => wishes.send(Command::Ask(goal)),
-                Shortcut::Eject => wishes.send(Command::Eject(EjectScope::Session)),
-                Shortcut::Open if self.picker.available() => wishes.add(Wish::Pick(PickFor::Repository)),
-                Shortcut::Open => self.toasts.add(Level::Warning, super::picker::NO_PORTAL),
-                Shortcut::Save => wishes.send(Command::Save),
-                Shortcut::Log(pane) => wishes.add(Wish::ShowLog(pane)),
-                Shortcut::Search => {
-                    self.preferences.logs_open = true;
-                    self.logs.search();
-                }
-                Shortcut::Settings => wishes.add(Wish::ToggleSettings),
-                Shortcut::Logs => wishes.add(Wish::ToggleLogs),
-            }
-        }
-    }
-
-    fn escape(&mut self, ctx: &Context, wishes: &mut Wishes) {
-        // Dialogs, menus and fields close by themselves; only what is left means "stop".
-        if self.dialog.is_some() || egui::Popup::is_any_open(ctx) || self.logs.close_search() || self.had_focus {
-            return;
-        }
-        if step(&self.model.state, Input::Cancel).is_ok() {
-            wishes.send(Command::Cancel);
-        } else if self.full_screen {
-            wishes.add(Wish::FullScreen(false));
-        }
-    }
-
-    fn fulfil(&mut self, ctx: &Context, wish: Wish) {
-        match wish {
-            Wish::Session(command) => self.send(command),
-            Wish::ShowLog(pane) => {
-                self.logs.pane = pane;
-                self.preferences.logs_open = true;
-            }
-            Wish::Open(dialog) => self.dialog = Some(dialog),
-            Wish::CloseDialog => self.dialog = None,
-            Wish::Pick(what) => {
-                let waker = ctx.clone();
-                if let Err(error) = self.picker.pick(what, move || waker.request_repaint()) {
-                    self.toasts.add(Level::Warning, format!("The file chooser could not be opened: {error}"));
-                }
-            }
-            Wish::Copy(text) => {
-                let lines = text.lines().count();
-                let what = if lines > 1 {
-                    format!("Copied {} lines", words::count(lines as u64))
-                } else {
-                    "Copied".to_owned()
-                };
-                ctx.copy_text(text);
-                self.toasts.add(Level::Success, what);
-            }
-            Wish::CopyLog(pane) => self.copy_lines(ctx, pane, CopyRequest::all()),
-            Wish::FullScreen(on) => {
-                self.full_screen = on;
-                ctx.send_viewport_cmd(ViewportCommand::Fullscreen(on));
-            }
-            Wish::Theme(choice) => {
-                self.preferences.theme = choice;
-                self.save_preferences();
-            }
-            Wish::ToggleSettings => self.preferences.settings_open ^= true,
-            Wish::ToggleLogs => self.preferences.logs_open ^= true,
-            Wish::CloseWindow => ctx.send_viewport_cmd(ViewportCommand::Close),
-        }
-        // What was wished is seen in the next frame, which nothing else might ask for.
-        ctx.request_repaint_after(Duration::from_millis(1));
-    }
-
-    fn send(&mut self, command: Command) {
-        let moved = matches!(command, Command::Input(InputEvent::Pointer { .. }));
-        match self.session.commands.try_send(command) {
-            Ok(()) => {}
-            // A lost position does not matter, a lost release would leave a key down.
-            Err(TrySendError::Full(_)) if moved => {}
-            Err(TrySendError::Full(Command::Input(_))) => self.release_owed = true,
-            Err(TrySendError::Full(Command::Quit)) => self.closing = None,
-            Err(TrySendError::Full(_)) => {
-                self.toasts.add(Level::Warning, "The session is too busy to listen. Try again in a moment.");
-            }
-            Err(TrySendError::Closed(_)) => self.driver_gone = true,
-        }
-    }
-
-    /// A log can be 192 MB: its text is collected on a thread, and comes back through `copies`.
-    fn copy_lines(&mut self, ctx: &Context, pane: Pane, request: CopyRequest) {
-        let (logs, done, ctx) = (self.session.logs.clone(), self.copies.0.clone(), ctx.clone());
-        let started = std::thread::Builder::new().name("copy".to_owned()).spawn(move || {
-            // The window may have closed meanwhile; then nobody wants the text any more.
-            let _ = done.send(request.collect(logs.pane(pane), CLIPBOARD));
-            ctx.request_repaint();
-        });
-        if let Err(error) = started {
-            self.toasts.add(Level::Warning, format!("The log could not be copied: {error}"));
-        }
-    }
-
-    fn remember_size(&mut self, ctx: &Context) {
-        let (rect, maximized, full) = ctx.input(|input| {
-            let viewport = input.viewport();
-            (viewport.inner_rect, viewport.maximized == Some(true), viewport.fullscreen == Some(true))
-        });
-        self.preferences.maximized = maximized;
-        if let Some(rect) = rect.filter(|rect| !maximized && !full && !self.full_screen && rect.is_positive()) {
-            (self.preferences.width, self.preferences.height) = (rect.width(), rect.height());
-        }
-    }
-
-    /// Writes the preferences, from a thread: a disk may be slow. Losing them is no loss that needs words.
-    fn save_preferences(&self) {
-        let Some(file) = self.preferences_file.clone() else { return };
-        let preferences = self.preferences.clone();
-        let _ = std::thread::Builder::new().name("preferences".to_owned()).spawn(move || preferences.save(&file));
     }
 }
 

@@ -4,7 +4,9 @@ use egui::{Align, Layout, RichText, TextEdit, Ui, vec2};
 use lucide_icons::Icon;
 
 use super::controls;
-use super::log_view::{CopyRequest, LogView};
+use super::log_copy::CopyRequest;
+use super::log_tools;
+use super::log_view::LogView;
 use super::terminal::TerminalView;
 use super::theme::Palette;
 use super::wish::{Wish, Wishes};
@@ -100,7 +102,7 @@ impl LogsPanel {
             let view = &mut self.views[index(pane)];
             copy = view.show(ui, logs.pane(pane), &format!("{} lines", pane.title())).or(copy);
             if view.search_open {
-                search_field(ui, view, area, std::mem::take(&mut self.focus_search));
+                log_tools::search_field(ui, view, area, std::mem::take(&mut self.focus_search));
             }
         }
         copy
@@ -160,14 +162,14 @@ impl LogsPanel {
         if controls::icon_button(ui, true, Icon::PanelBottomClose, "Hide logs", "Ctrl+Shift+L").clicked() {
             wishes.add(Wish::ToggleLogs);
         }
-        copy_menu(ui, self.view(pane), terminal.then_some(&self.terminal), logs, pane, &mut copy, wishes);
+        log_tools::copy_menu(ui, self.view(pane), terminal.then_some(&self.terminal), logs, pane, &mut copy, wishes);
         let at_end = self.terminal.at_end();
         let view = &mut self.views[index(pane)];
         let follows = if terminal { at_end } else { view.follow };
         let hint = "Shows the newest line, also when more come.";
         if controls::toggle_icon(ui, true, follows, Icon::ArrowDownToLine, "Follow", hint).clicked() {
             if terminal {
-                self.terminal.to_end();
+                self.terminal.show_end();
             } else {
                 view.follow = !view.follow;
             }
@@ -208,7 +210,7 @@ impl LogsPanel {
                 .hint_text(RichText::new("Filter").size(13.0).color(palette.dim))
                 .font(egui::FontId::proportional(13.0))
                 .prefix(glyph)
-                .vertical_align(Align::Center)
+                .align(egui::Align2::LEFT_CENTER)
                 .desired_width(130.0);
             ui.add(edit).accessible_name("Filter").on_hover_text("Shows only lines that hold this text.");
         });
@@ -220,94 +222,6 @@ impl LogsPanel {
         }
         copy
     }
-}
-
-fn copy_menu(
-    ui: &mut Ui,
-    view: &LogView,
-    terminal: Option<&TerminalView>,
-    logs: &LogHub,
-    pane: Pane,
-    copy: &mut Option<CopyRequest>,
-    wishes: &mut Wishes,
-) {
-    let response = controls::icon_button(ui, true, Icon::Copy, "Copy", "");
-    egui::Popup::menu(&response).show(|ui| {
-        ui.set_min_width(190.0);
-        if terminal.is_none()
-            && controls::menu_item(ui, view.has_selection(), None, "Copy selection", "Ctrl+C").clicked()
-        {
-            *copy = CopyRequest::selection(view);
-        }
-        if controls::menu_item(ui, true, None, "Copy visible", "").clicked() {
-            wishes.add(Wish::Copy(terminal.map_or_else(|| view.visible_text(), TerminalView::visible_text)));
-        }
-        if controls::menu_item(ui, true, None, "Copy all", "").clicked() {
-            wishes.add(Wish::CopyLog(pane));
-        }
-        if let Some(dir) = logs.dir()
-            && controls::menu_item(ui, true, None, "Copy file's path", "").clicked()
-        {
-            wishes.add(Wish::Copy(dir.join(pane.file_name()).display().to_string()));
-        }
-    });
-}
-
-fn search_field(ui: &mut Ui, view: &mut LogView, area: egui::Rect, focus: bool) {
-    let palette = Palette::of(ui);
-    let rect = egui::Rect::from_min_size(egui::pos2(area.max.x - 376.0, area.min.y + 6.0), vec2(352.0, 38.0));
-    ui.painter().rect(rect, 8.0, palette.panel, egui::Stroke::new(1.0, palette.line), egui::StrokeKind::Inside);
-    let mut ui = ui.new_child(
-        egui::UiBuilder::new()
-            .id_salt("search")
-            .max_rect(rect.shrink2(vec2(6.0, 4.0)))
-            .layout(Layout::left_to_right(Align::Center)),
-    );
-    // Clicks beside the buttons must not reach the lines below.
-    ui.interact(rect, ui.scope_id().with("ground"), egui::Sense::click());
-    ui.spacing_mut().item_spacing.x = 2.0;
-    let edit = ui
-        .scope(|ui| {
-            ui.spacing_mut().button_padding = vec2(8.0, 4.0);
-            ui.spacing_mut().interact_size.y = 28.0;
-            let edit = TextEdit::singleline(&mut view.search_text)
-                .hint_text(RichText::new("Search").size(13.0).color(palette.dim))
-                .font(egui::FontId::proportional(13.0))
-                .vertical_align(Align::Center)
-                .desired_width(160.0);
-            ui.add(edit)
-        })
-        .inner
-        .accessible_name("Search text");
-    if focus {
-        edit.request_focus();
-    }
-    if edit.changed() {
-        view.search_changed();
-    }
-    if edit.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter)) {
-        view.go(!ui.input(|input| input.modifiers.shift));
-        edit.request_focus();
-    }
-    let (count, at) = view.found();
-    let text = match (view.search_text.is_empty(), count, at) {
-        (true, ..) => String::new(),
-        (false, 0, _) => "no match".to_owned(),
-        (false, _, Some(at)) => format!("{} / {}", words::count(at as u64), words::count(count as u64)),
-        (false, _, None) => words::count(count as u64),
-    };
-    ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-        if controls::icon_button(ui, true, Icon::X, "Close search", "Esc").clicked() {
-            view.search_open = false;
-        }
-        if controls::icon_button(ui, count > 0, Icon::ChevronDown, "Next match", "Enter").clicked() {
-            view.go(true);
-        }
-        if controls::icon_button(ui, count > 0, Icon::ChevronUp, "Previous match", "Shift+Enter").clicked() {
-            view.go(false);
-        }
-        ui.label(RichText::new(text).small().color(palette.dim));
-    });
 }
 
 fn index(pane: Pane) -> usize {

@@ -2,14 +2,19 @@
 //! here waits, and nothing here is repainted that has not changed.
 
 pub mod ansi;
+mod ansi_colours;
 pub mod app;
+mod app_acts;
 pub mod clock;
 mod controls;
 mod dialogs;
 mod doctor;
 pub mod headline;
 pub mod keyboard;
+pub mod log_copy;
+mod log_paint;
 pub mod log_search;
+mod log_tools;
 pub mod log_view;
 pub mod logs;
 mod overlay_cards;

@@ -12,7 +12,7 @@ use super::screen_picture::Picture;
 use super::screen_toolbar::{self, ToolbarState};
 use super::theme::Palette;
 use super::wish::Wishes;
-use crate::session::state::Phase;
+use crate::session::state::{Outcome, Phase};
 use crate::session::{Command, Model};
 
 /// What the panel remembers between frames.
@@ -25,10 +25,14 @@ pub struct ScreenPanel {
     toolbar: ToolbarState,
     /// The guest that the picture is of: its process id and when it was started.
     guest: Option<(u32, u64)>,
+    /// The full screen's hint: who had the keyboard, and until when it is shown, in egui's seconds.
+    hint: Option<(bool, f64)>,
 }
 
 /// Height of the toolbar, points.
 const TOOLBAR: f32 = 40.0;
+/// How long the hint of the full screen is shown, seconds.
+const HINT: f64 = 4.0;
 
 impl ScreenPanel {
     /// A panel that takes its keys from `keys`.
@@ -41,10 +45,11 @@ impl ScreenPanel {
             keys,
             toolbar: ToolbarState::default(),
             guest: None,
+            hint: None,
         }
     }
 
-    /// Draws the panel. `covered`: a dialog lies over it.
+    /// Draws the panel.
     pub fn show(
         &mut self,
         ui: &mut Ui,
@@ -88,15 +93,35 @@ impl ScreenPanel {
         let mut over = ui.new_child(egui::UiBuilder::new().id_salt("over").max_rect(area));
         over.set_clip_rect(area);
         overlays::show(&mut over, model, now_ms, live, picture.is_some(), wishes);
-        if self.keys.captured() && window.full_screen {
-            overlays::chip(
-                ui,
-                area,
-                "The guest has the keyboard. Ctrl+Alt gives it back; then F11 leaves full screen.",
-            );
-        } else if window.full_screen && live {
-            overlays::chip(ui, area, "F11 leaves full screen. A click gives the guest the keyboard.");
+        if window.full_screen {
+            self.full_screen_hint(ui, area, live);
+        } else {
+            self.hint = None;
         }
+    }
+
+    /// Says how to leave full screen, for a while after who has the keyboard has changed: it covers the guest.
+    fn full_screen_hint(&mut self, ui: &Ui, area: Rect, live: bool) {
+        let now = ui.input(|input| input.time);
+        let captured = self.keys.captured();
+        let until = match self.hint {
+            Some((of, until)) if of == captured => until,
+            _ => now + HINT,
+        };
+        self.hint = Some((captured, until));
+        if now >= until {
+            return;
+        }
+        ui.ctx().request_repaint_after(std::time::Duration::from_secs_f64(until - now));
+        overlays::chip(
+            ui,
+            area,
+            match (captured, live) {
+                (true, _) => "The guest has the keyboard. Ctrl+Alt gives it back; then F11 leaves full screen.",
+                (false, true) => "F11 leaves full screen. A click gives the guest the keyboard.",
+                (false, false) => "F11 leaves full screen.",
+            },
+        );
     }
 
     /// Takes what is new of the picture; forgets the picture of an earlier guest.
@@ -110,7 +135,14 @@ impl ScreenPanel {
     }
 
     fn shows_picture(&self, model: &Model) -> bool {
-        model.guest.is_some() && !matches!(model.state.phase, Phase::Preparing | Phase::Building)
+        let ended = model.state.outcome == Some(Outcome::GuestEnded);
+        model.guest.is_some()
+            && match model.state.phase {
+                Phase::Booting | Phase::Running | Phase::Ejecting => true,
+                // How a guest ended is seen on its last picture; what was ejected is gone.
+                Phase::Idle => ended,
+                Phase::Preparing | Phase::Building => false,
+            }
     }
 
     #[allow(clippy::too_many_arguments, reason = "one frame's worth of facts")]
@@ -148,13 +180,7 @@ impl ScreenPanel {
         if self.keys.captured() {
             response.request_focus();
             // Tab, arrows and Escape are the guest's: egui must not move its focus with them.
-            let filter = EventFilter {
-                tab: true,
-                horizontal_arrows: true,
-                vertical_arrows: true,
-                escape: true,
-                ..EventFilter::default()
-            };
+            let filter = EventFilter { tab: true, horizontal_arrows: true, vertical_arrows: true, escape: true };
             ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, filter));
             self.type_keys(ui.ctx(), wishes);
         }

@@ -1,17 +1,21 @@
 //! The guest's picture as a texture: only what changed is uploaded, and where it is drawn is decided in device pixels.
 
-use egui::{Color32, ColorImage, Context, Pos2, Rect, TextureHandle, TextureOptions, Vec2, pos2, vec2};
+use egui::{Color32, ColorImage, Context, Pos2, Rect, TextureFilter, TextureHandle, TextureOptions, Vec2, pos2, vec2};
 use vmtools::display::{Cursor, FrameView, Screen};
 
 /// Above this share of changed pixels one upload of everything is cheaper than many of parts.
 const WHOLE_ABOVE: f32 = 0.6;
+/// Below this zoom smaller copies of the picture are kept on the graphics card.
+const SMALL: f32 = 0.75;
 
 /// The texture of the guest's screen and of its cursor.
 #[derive(Default)]
 pub struct Picture {
     texture: Option<TextureHandle>,
     size: [usize; 2],
-    sharp: bool,
+    /// How the texture was uploaded, and how it should be for the size that it is shown in.
+    uploaded: TextureOptions,
+    wanted: TextureOptions,
     cursor: Option<(Cursor, TextureHandle)>,
 }
 
@@ -25,6 +29,15 @@ impl Picture {
     /// Takes what is new from the screen. To be called inside the frame only: uploads queue up otherwise.
     pub fn refresh(&mut self, ctx: &Context, screen: &Screen) {
         let limit = ctx.input(|input| input.max_texture_side);
+        if self.wanted != self.uploaded
+            && let Some(texture) = &mut self.texture
+            && let Some(frame) = screen.snapshot()
+            && [frame.width as usize, frame.height as usize] == self.size
+        {
+            // Rare: the window was resized past a step. What is still needs a new upload too.
+            texture.set(ColorImage::from_rgba_premultiplied(self.size, &frame.rgba), self.wanted);
+            self.uploaded = self.wanted;
+        }
         screen.try_take(&mut |frame| self.upload(ctx, &frame, limit));
     }
 
@@ -45,7 +58,7 @@ impl Picture {
         if width == 0 || height == 0 || width > limit || height > limit || whole != Some(frame.pixels.len()) {
             return;
         }
-        let options = self.options();
+        let options = self.uploaded;
         let image = |part: &[u8], size: [usize; 2]| ColorImage::from_rgba_premultiplied(size, part);
         match &mut self.texture {
             Some(texture) if !frame.resized && self.size == [width, height] => {
@@ -70,16 +83,16 @@ impl Picture {
                     texture.set_partial([part.x, part.y], image(&bytes, size), options);
                 }
             }
-            Some(texture) => texture.set(image(frame.pixels, [width, height]), options),
+            Some(texture) => {
+                texture.set(image(frame.pixels, [width, height]), self.wanted);
+                self.uploaded = self.wanted;
+            }
             None => {
-                self.texture = Some(ctx.load_texture("guest", image(frame.pixels, [width, height]), options));
+                self.texture = Some(ctx.load_texture("guest", image(frame.pixels, [width, height]), self.wanted));
+                self.uploaded = self.wanted;
             }
         }
         self.size = [width, height];
-    }
-
-    fn options(&self) -> TextureOptions {
-        if self.sharp { TextureOptions::NEAREST } else { TextureOptions::LINEAR }
     }
 
     /// Draws the picture into `area`, `dimmed` if it is not live. Returns where it is.
@@ -87,7 +100,19 @@ impl Picture {
         let texture = self.texture.as_ref()?;
         let scale = ui.ctx().pixels_per_point();
         let (rect, sharp) = fit(area, self.size, scale);
-        self.sharp = sharp;
+        #[allow(clippy::cast_precision_loss, reason = "screens have less than 2^24 pixels a side")]
+        let zoom = rect.width() * scale / self.size[0].max(1) as f32;
+        self.wanted = if sharp {
+            TextureOptions::NEAREST
+        } else if zoom < SMALL {
+            // Bilinear looks at four pixels only: of a text that is shown at less than that, whole strokes vanish.
+            TextureOptions { mipmap_mode: Some(TextureFilter::Linear), ..TextureOptions::LINEAR }
+        } else {
+            TextureOptions::LINEAR
+        };
+        if self.wanted != self.uploaded {
+            ui.ctx().request_repaint_after(std::time::Duration::from_millis(1));
+        }
         let tint = if dimmed { Color32::from_gray(70) } else { Color32::WHITE };
         ui.painter().image(texture.id(), rect, Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0)), tint);
         Some(rect)
@@ -151,6 +176,27 @@ mod tests {
 
     fn area(width: f32, height: f32) -> Rect {
         Rect::from_min_size(pos2(10.0, 20.0), vec2(width, height))
+    }
+
+    #[test]
+    fn only_what_changed_is_uploaded_and_everything_once_when_most_has() {
+        let ctx = Context::default();
+        let mut picture = Picture::default();
+        let pixels = vec![255; 100 * 50 * 4];
+        let mut upload = |damage: &[vmtools::display::Rect], resized| -> Vec<(Option<[usize; 2]>, [usize; 2])> {
+            let view = FrameView { width: 100, height: 50, pixels: &pixels, damage, resized };
+            let mut output = ctx.run_ui(egui::RawInput::default(), |ui| picture.upload(ui.ctx(), &view, 4096));
+            let guest = output.textures_delta.set.iter().find(|(id, _)| **id != egui::TextureId::default());
+            let parts = guest.map(|(_, deltas)| deltas.iter().map(|part| (part.pos, part.image.size())).collect());
+            output.textures_delta.clear();
+            parts.unwrap_or_default()
+        };
+        let rect = |x, y, width, height| vmtools::display::Rect { x, y, width, height };
+        assert_eq!(upload(&[rect(0, 0, 100, 50)], true), [(None, [100, 50])]);
+        let parts = upload(&[rect(3, 4, 10, 5), rect(90, 45, 50, 50)], false);
+        assert_eq!(parts, [(Some([3, 4]), [10, 5]), (Some([90, 45]), [10, 5])], "and never outside");
+        assert_eq!(upload(&[rect(0, 0, 100, 40)], false), [(Some([0, 0]), [100, 50])]);
+        assert_eq!(upload(&[], false), []);
     }
 
     #[test]

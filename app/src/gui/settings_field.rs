@@ -144,7 +144,7 @@ fn typed(ui: &mut Ui, doc: &FieldDoc, view: &FieldView, draft: &mut Draft, width
                 .id_salt(doc.key)
                 .hint_text(RichText::new(hint).color(palette.dim))
                 .text_color(if draft.focused { palette.text } else { colour })
-                .vertical_align(Align::Center)
+                .align(egui::Align2::LEFT_CENTER)
                 .desired_width(width);
             if mono {
                 edit = edit.font(egui::TextStyle::Monospace);

@@ -54,7 +54,7 @@ impl TerminalView {
     }
 
     /// Shows the newest row again.
-    pub fn to_end(&mut self) {
+    pub fn show_end(&mut self) {
         self.back = 0;
     }
 
@@ -232,13 +232,7 @@ impl TerminalView {
     }
 
     fn type_keys(&mut self, ui: &Ui, response: &egui::Response, alive: bool, wishes: &mut Wishes) {
-        let filter = EventFilter {
-            tab: true,
-            horizontal_arrows: true,
-            vertical_arrows: true,
-            escape: true,
-            ..EventFilter::default()
-        };
+        let filter = EventFilter { tab: true, horizontal_arrows: true, vertical_arrows: true, escape: true };
         ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, filter));
         let Some((application, bracketed)) = self.shown.as_ref().map(|s| (s.application_cursor, s.bracketed_paste))
         else {

@@ -41,7 +41,7 @@ fn the_window_opens_with_a_cartridge() {
     assert!(stage.asked().is_empty());
     story::opened(&mut stage);
     stage.settle();
-    assert!(matches!(stage.asked()[..], [Command::InsertBuiltin]));
+    assert!(matches!(stage.asked()[..], [Command::InsertBuiltin, Command::Diagnose]));
     story::opened(&mut stage);
     stage.settle();
     assert!(stage.asked().is_empty(), "only once");
@@ -121,6 +121,9 @@ fn every_shortcut_does_what_the_list_says() {
     stage.window.key_press(Key::F11);
     stage.settle();
     assert!(!has(&stage, "Build") && !has(&stage, "Settings"), "full screen shows the guest only");
+    assert!(has(&stage, "F11 leaves full screen."));
+    stage.window.run_steps(20);
+    assert!(!has(&stage, "F11 leaves full screen."), "the hint must not cover the guest for ever");
     stage.window.key_press(Key::F11);
     stage.settle();
     assert!(has(&stage, "Build"));
@@ -318,6 +321,51 @@ fn losing_the_focus_or_the_guest_releases_all_keys() {
         assert!(asked.iter().any(|c| matches!(c, Command::Input(InputEvent::ReleaseAll))), "way {lose}: {asked:?}");
     }
     assert!(has(&stage, "Guest screen, not live") && has(&stage, "No signal: this is the last picture"));
+}
+
+#[test]
+fn what_the_guest_paints_is_seen_and_not_live_is_dimmed() {
+    let mut stage = Stage::new();
+    let display = story::running(&mut stage);
+    stage.settle();
+    let count = |stage: &mut Stage, rgb: [u8; 3]| {
+        let picture = stage.window.render().unwrap();
+        picture.pixels().filter(|pixel| pixel.0[..3] == rgb).count()
+    };
+    assert_eq!(count(&mut stage, [255, 0, 255]), 0);
+    display.paint(100, 200, 320, 160, [255, 0, 255]);
+    stage.window.step();
+    assert!(count(&mut stage, [255, 0, 255]) > 5000);
+    display.go();
+    stage.settle();
+    assert_eq!(count(&mut stage, [255, 0, 255]), 0, "a stale picture must not look like a live one");
+}
+
+#[test]
+fn the_guests_own_pointer_is_drawn_instead_of_the_hosts() {
+    let mut stage = Stage::new();
+    let display = story::running(&mut stage);
+    stage.settle();
+    let middle = stage.window.get_by_label("Guest screen").rect().center();
+    let shown = |stage: &mut Stage| {
+        stage.window.hover_at(middle);
+        stage.window.step();
+        stage.window.step();
+        stage.window.output().platform_output.cursor_icon
+    };
+    assert_ne!(shown(&mut stage), egui::CursorIcon::None);
+    display.set_cursor();
+    assert_eq!(shown(&mut stage), egui::CursorIcon::None);
+}
+
+#[test]
+fn a_still_guest_costs_no_frames() {
+    let mut stage = Stage::new();
+    let _display = story::running(&mut stage);
+    stage.settle();
+    stage.window.run_steps(3);
+    let delay = stage.window.output().viewport_output[&egui::ViewportId::ROOT].repaint_delay;
+    assert_eq!(delay, std::time::Duration::MAX);
 }
 
 #[test]

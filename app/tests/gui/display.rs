@@ -52,6 +52,19 @@ impl Display {
         self.wait(|screen| screen.generation() > before);
     }
 
+    /// The guest sets a pointer of 8 × 8 pixels, and waits until the screen has it.
+    pub fn set_cursor(&self) {
+        let mut update = vec![0, 0, 0, 1];
+        for n in [1_u16, 1, 8, 8] {
+            update.extend_from_slice(&n.to_be_bytes());
+        }
+        update.extend_from_slice(&(-239_i32).to_be_bytes());
+        update.extend_from_slice(&[0xff; 8 * 8 * 4]);
+        update.extend_from_slice(&[0xff; 8]);
+        self.updates.send(update).unwrap();
+        self.wait(|screen| screen.cursor().is_some());
+    }
+
     /// The guest goes; its last picture stays.
     pub fn go(&self) {
         self.gone.send(true).unwrap();

@@ -1,0 +1,150 @@
+//! What the window does with keys and wishes: the one place that sends, copies, opens and saves.
+
+use std::time::Duration;
+
+use egui::{Context, ViewportCommand};
+use tokio::sync::mpsc::error::TrySendError;
+use vmtools::display::InputEvent;
+
+use super::app::App;
+use super::log_copy::CopyRequest;
+use super::shortcuts::{self, Shortcut};
+use super::wish::{Dialog, PickFor, Wish, Wishes};
+use super::words;
+use crate::session::Command;
+use crate::session::event::Level;
+use crate::session::logs::Pane;
+use crate::session::state::{EjectScope, Input, step};
+
+/// Bytes put on the clipboard at most.
+const CLIPBOARD: usize = 64 * 1024 * 1024;
+
+impl App {
+    /// What the keyboard's shortcuts ask for.
+    pub(super) fn pressed(&mut self, ctx: &Context, wishes: &mut Wishes) {
+        if self.keys.captured() || self.closing.is_some() {
+            return;
+        }
+        for shortcut in shortcuts::take(ctx, self.logs.typing()) {
+            match shortcut {
+                Shortcut::Escape => self.escape(ctx, wishes),
+                Shortcut::FullScreen => wishes.add(Wish::FullScreen(!self.full_screen)),
+                Shortcut::Help => wishes.add(Wish::Open(Dialog::Shortcuts)),
+                // With a dialog open the rest would act on what cannot be seen.
+                _ if self.dialog.is_some() => {}
+                Shortcut::Goal(goal) => wishes.send(Command::Ask(goal)),
+                Shortcut::Eject => wishes.send(Command::Eject(EjectScope::Session)),
+                Shortcut::Open if self.picker.available() => wishes.add(Wish::Pick(PickFor::Repository)),
+                Shortcut::Open => self.toasts.add(Level::Warning, super::picker::NO_PORTAL),
+                Shortcut::Save => wishes.send(Command::Save),
+                Shortcut::Log(pane) => wishes.add(Wish::ShowLog(pane)),
+                Shortcut::Search => {
+                    self.preferences.logs_open = true;
+                    self.logs.search();
+                }
+                Shortcut::Settings => wishes.add(Wish::ToggleSettings),
+                Shortcut::Logs => wishes.add(Wish::ToggleLogs),
+            }
+        }
+    }
+
+    fn escape(&mut self, ctx: &Context, wishes: &mut Wishes) {
+        // Dialogs, menus and fields close by themselves; only what is left means "stop".
+        if self.dialog.is_some() || egui::Popup::is_any_open(ctx) || self.logs.close_search() || self.had_focus {
+            return;
+        }
+        if step(&self.model.state, Input::Cancel).is_ok() {
+            wishes.send(Command::Cancel);
+        } else if self.full_screen {
+            wishes.add(Wish::FullScreen(false));
+        }
+    }
+
+    pub(super) fn fulfil(&mut self, ctx: &Context, wish: Wish) {
+        match wish {
+            Wish::Session(command) => self.send(command),
+            Wish::ShowLog(pane) => {
+                self.logs.pane = pane;
+                self.preferences.logs_open = true;
+            }
+            Wish::Open(dialog) => self.dialog = Some(dialog),
+            Wish::CloseDialog => self.dialog = None,
+            Wish::Pick(what) => {
+                let waker = ctx.clone();
+                if let Err(error) = self.picker.pick(what, move || waker.request_repaint()) {
+                    self.toasts.add(Level::Warning, format!("The file chooser could not be opened: {error}"));
+                }
+            }
+            Wish::Copy(text) => {
+                let lines = text.lines().count();
+                let what = if lines > 1 {
+                    format!("Copied {} lines", words::count(lines as u64))
+                } else {
+                    "Copied".to_owned()
+                };
+                ctx.copy_text(text);
+                self.toasts.add(Level::Success, what);
+            }
+            Wish::CopyLog(pane) => self.copy_lines(ctx, pane, CopyRequest::all()),
+            Wish::FullScreen(on) => {
+                self.full_screen = on;
+                ctx.send_viewport_cmd(ViewportCommand::Fullscreen(on));
+            }
+            Wish::Theme(choice) => {
+                self.preferences.theme = choice;
+                self.save_preferences();
+            }
+            Wish::ToggleSettings => self.preferences.settings_open ^= true,
+            Wish::ToggleLogs => self.preferences.logs_open ^= true,
+            Wish::CloseWindow => ctx.send_viewport_cmd(ViewportCommand::Close),
+        }
+        // What was wished is seen in the next frame, which nothing else might ask for.
+        ctx.request_repaint_after(Duration::from_millis(1));
+    }
+
+    pub(super) fn send(&mut self, command: Command) {
+        let moved = matches!(command, Command::Input(InputEvent::Pointer { .. }));
+        match self.session.commands.try_send(command) {
+            Ok(()) => {}
+            // A lost position does not matter, a lost release would leave a key down.
+            Err(TrySendError::Full(_)) if moved => {}
+            Err(TrySendError::Full(Command::Input(_))) => self.release_owed = true,
+            Err(TrySendError::Full(Command::Quit)) => self.closing = None,
+            Err(TrySendError::Full(_)) => {
+                self.toasts.add(Level::Warning, "The session is too busy to listen. Try again in a moment.");
+            }
+            Err(TrySendError::Closed(_)) => self.driver_gone = true,
+        }
+    }
+
+    /// A log can be 192 MB: its text is collected on a thread, and comes back through `copies`.
+    pub(super) fn copy_lines(&mut self, ctx: &Context, pane: Pane, request: CopyRequest) {
+        let (logs, done, ctx) = (self.session.logs.clone(), self.copies.0.clone(), ctx.clone());
+        let started = std::thread::Builder::new().name("copy".to_owned()).spawn(move || {
+            // The window may have closed meanwhile; then nobody wants the text any more.
+            let _ = done.send(request.collect(logs.pane(pane), CLIPBOARD));
+            ctx.request_repaint();
+        });
+        if let Err(error) = started {
+            self.toasts.add(Level::Warning, format!("The log could not be copied: {error}"));
+        }
+    }
+
+    pub(super) fn remember_size(&mut self, ctx: &Context) {
+        let (rect, maximized, full) = ctx.input(|input| {
+            let viewport = input.viewport();
+            (viewport.inner_rect, viewport.maximized == Some(true), viewport.fullscreen == Some(true))
+        });
+        self.preferences.maximized = maximized;
+        if let Some(rect) = rect.filter(|rect| !maximized && !full && !self.full_screen && rect.is_positive()) {
+            (self.preferences.width, self.preferences.height) = (rect.width(), rect.height());
+        }
+    }
+
+    /// Writes the preferences, from a thread: a disk may be slow. Losing them is no loss that needs words.
+    fn save_preferences(&self) {
+        let Some(file) = self.preferences_file.clone() else { return };
+        let preferences = self.preferences.clone();
+        let _ = std::thread::Builder::new().name("preferences".to_owned()).spawn(move || preferences.save(&file));
+    }
+}
