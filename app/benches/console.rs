@@ -175,7 +175,7 @@ impl Window {
         let end = Instant::now() + Duration::from_secs(60);
         loop {
             let log = session_log(console);
-            if let Some((_, rest)) = log.split_once("first frame after ") {
+            if let Some((_, rest)) = log.split_once("its first frame after ") {
                 return rest.split(' ').next().unwrap().parse().unwrap();
             }
             assert!(Instant::now() < end, "no frame:\n{log}");

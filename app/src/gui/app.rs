@@ -59,6 +59,8 @@ pub struct App {
     pub(super) copies: (mpsc::Sender<String>, mpsc::Receiver<String>),
     pub(super) full_screen: bool,
     pub(super) closing: Option<Instant>,
+    warned_of_unsaved: bool,
+    first_frame_told: bool,
     pub(super) driver_gone: bool,
     /// A release of all keys did not fit into the queue: it must not be forgotten.
     pub(super) release_owed: bool,
@@ -90,6 +92,8 @@ impl App {
             copies: mpsc::channel(),
             full_screen: false,
             closing: None,
+            warned_of_unsaved: false,
+            first_frame_told: false,
             driver_gone: false,
             release_owed: false,
             had_focus: false,
@@ -193,6 +197,14 @@ impl App {
     /// Closing the window ejects first; the window goes when the session is over.
     fn close(&mut self, ctx: &Context) {
         let over = self.model.closed || self.driver_gone;
+        let unsaved = self.model.cartridge.as_ref().is_some_and(|c| c.dirty && !c.builtin);
+        if unsaved && !over && !self.warned_of_unsaved && ctx.input(|input| input.viewport().close_requested()) {
+            self.warned_of_unsaved = true;
+            ctx.send_viewport_cmd(ViewportCommand::CancelClose);
+            let text = "Your changes of the settings are not saved. Save them (Ctrl+S), or close again to drop them.";
+            return self.toasts.add(Level::Warning, text);
+        }
+        self.warned_of_unsaved &= unsaved;
         if ctx.input(|input| input.viewport().close_requested()) && !over {
             match self.closing {
                 Some(since) if since.elapsed() > CLOSE_ANYWAY => return,
@@ -204,7 +216,7 @@ impl App {
             }
             ctx.send_viewport_cmd(ViewportCommand::CancelClose);
         }
-        if self.closing.is_some() && over {
+        if self.model.closed || self.closing.is_some() && over {
             ctx.send_viewport_cmd(ViewportCommand::Close);
         }
     }
@@ -212,6 +224,10 @@ impl App {
     /// One frame.
     pub fn ui(&mut self, ui: &mut Ui) {
         let ctx = ui.ctx().clone();
+        if !self.first_frame_told {
+            self.first_frame_told = true;
+            self.send(Command::Note(format!("The window drew its first frame after {} ms", crate::running_ms())));
+        }
         let mut wishes = Wishes::default();
         self.pressed(&ctx, &mut wishes);
         let now_ms = self.clock.now_ms();

@@ -78,7 +78,9 @@ impl Stage {
 
     /// What the window has asked for since the last call.
     pub fn asked(&mut self) -> Vec<Command> {
-        std::iter::from_fn(|| self.commands.try_recv().ok()).collect()
+        // Notes for the log are no wishes of the user.
+        let all = std::iter::from_fn(|| self.commands.try_recv().ok());
+        all.filter(|command| !matches!(command, Command::Note(_))).collect()
     }
 
     /// Lets the session's end hang up, as a driver that died does.

@@ -18,6 +18,10 @@ impl Driver {
         if self.refuse_while_busy().await {
             return;
         }
+        if self.inserted.as_ref().is_some_and(|i| i.dirty() && !i.builtin) {
+            let text = "The settings have changes that are not saved: save or revert them first".to_owned();
+            return self.notice(Level::Warning, text).await;
+        }
         let opened = tokio::task::spawn_blocking(move || isoprep::open(&path)).await;
         match opened {
             Ok(Ok(file)) => self.inserted(Inserted::new(file, false)).await,
