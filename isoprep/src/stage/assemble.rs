@@ -5,9 +5,10 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::build::{BuildError, BuildRequest, mebibytes};
+use crate::build::{BuildError, BuildRequest, NAMED, mebibytes};
 use crate::cache::Cache;
 use crate::cache::stat_index::{Look, StatIndex};
+use crate::eject::MARKER;
 use crate::progress::Reporter;
 use crate::stage::cpio;
 use crate::stage::hashing::{Todo, hash_all};
@@ -41,6 +42,7 @@ pub(crate) fn assemble(
         sorted.take(&root, path, &meta, reporter);
     }
     refuse_unreadable(reporter, sorted.unreadable)?;
+    refuse_ours(reporter, sorted.ours)?;
     sorted.files.sort_by(|a, b| a.full.cmp(&b.full));
     refuse_too_big(request.recipe.guest.memory_mib, &sorted.files, reporter)?;
 
@@ -70,6 +72,8 @@ struct Sorted {
     manifest: Manifest,
     files: Vec<Todo>,
     unreadable: Vec<(PathBuf, String)>,
+    /// Folders with our marker.
+    ours: Vec<PathBuf>,
 }
 
 impl Sorted {
@@ -79,6 +83,9 @@ impl Sorted {
         if kind.is_dir() {
             self.manifest.insert(&path, Entry::Dir { mode });
         } else if kind.is_file() {
+            if path.file_name() == Some(MARKER.as_ref()) {
+                self.ours.push(full.parent().unwrap_or(root).to_path_buf());
+            }
             self.files.push(Todo { full, look: Look::of(meta), size: meta.len(), mode });
         } else if kind.is_symlink() {
             match std::fs::read_link(&full) {
@@ -108,8 +115,23 @@ fn refuse_unreadable(reporter: &Reporter<'_>, mut entries: Vec<(PathBuf, String)
     }
     entries.sort();
     let total = entries.len();
-    entries.truncate(crate::build::NAMED);
+    entries.truncate(NAMED);
     Err(BuildError::Unreadable { stage: reporter.stage, entries, total })
+}
+
+/// A work folder that some session left would be injected, and be deleted from the repository by Eject.
+fn refuse_ours(reporter: &Reporter<'_>, mut ours: Vec<PathBuf>) -> Result<(), BuildError> {
+    if ours.is_empty() {
+        return Ok(());
+    }
+    ours.sort();
+    let named: String = ours.iter().take(NAMED).map(|dir| format!("\n  {}", dir.display())).collect();
+    let more = if ours.len() > NAMED { format!("\n  … and {} more", ours.len() - NAMED) } else { String::new() };
+    Err(BuildError::Refused {
+        stage: reporter.stage,
+        what: format!("work folders of ours lie inside the source:{named}{more}"),
+        advice: "Eject them, or name them under source.exclude.".to_owned(),
+    })
 }
 
 /// The guest holds the archive and the unpacked files at once while it boots, hence twice.

@@ -71,6 +71,16 @@ fn everything_that_cannot_be_read_is_named_at_once() {
 }
 
 #[test]
+fn work_folders_of_ours_inside_the_repository_are_refused_unless_left_out() {
+    let mut bench = Bench::new();
+    isoprep::ensure_marked(&bench.repo().join("build/work"), "x").unwrap();
+    let text = bench.build().unwrap_err().to_string();
+    assert!(text.contains("repo/build/work\n") && text.contains("source.exclude"), "{text}");
+    bench.request.recipe.source.exclude = vec!["/build".into()];
+    bench.build().unwrap();
+}
+
+#[test]
 fn a_file_that_changes_under_the_build_is_noticed() {
     let bench = Bench::new();
     let changed = AtomicBool::new(false);
