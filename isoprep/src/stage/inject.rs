@@ -37,24 +37,51 @@ pub struct Extra {
     pub content: TreeHash,
 }
 
-/// Reads what `image.files` names. What falls inside the repository's place joins the manifest, so that the guest's hash
-/// of the place still is the host's; the rest is returned, sorted.
-pub(crate) fn extras(
-    recipe: &Recipe,
-    manifest: &mut Manifest,
-    prints: &mut Fingerprinter,
-    reporter: &Reporter<'_>,
-) -> Result<Vec<Extra>, BuildError> {
-    let stage = reporter.stage;
+/// What `image.files` names, as it looks: nothing is read yet.
+pub(crate) struct Wanted {
+    to: PathBuf,
+    /// Its path on the host, without links.
+    pub(crate) from: PathBuf,
+    /// Bytes.
+    pub(crate) size: u64,
+}
+
+/// Judges the places in the guest, and looks at what `image.files` names.
+pub(crate) fn wanted(recipe: &Recipe, reporter: &Reporter<'_>) -> Result<Vec<Wanted>, BuildError> {
     check_place(recipe, reporter)?;
     let mut found = Vec::new();
     for (to, from) in &recipe.image.files {
         check_path(to, "image.files", reporter)?;
-        let from = recipe.root.join(from);
-        let (content, meta) = prints.of(&from).map_err(BuildError::io(stage, "read the file of image.files", &from))?;
+        let named = recipe.root.join(from);
+        let look = || -> io::Result<_> {
+            let from = named.canonicalize()?;
+            let meta = from.symlink_metadata()?;
+            if meta.is_file() { Ok((from, meta)) } else { Err(io::Error::other("not a regular file")) }
+        };
+        let (from, meta) = look().map_err(BuildError::io(reporter.stage, "read the file of image.files", &named))?;
+        found.push(Wanted { to: to.clone(), from, size: meta.len() });
+    }
+    Ok(found)
+}
+
+/// Reads the `wanted` files. What falls inside the repository's place joins the manifest, so that the guest's hash of the
+/// place still is the host's; the rest is returned, sorted.
+pub(crate) fn extras(
+    into: &Path,
+    wanted: Vec<Wanted>,
+    manifest: &mut Manifest,
+    prints: &mut Fingerprinter,
+    reporter: &Reporter<'_>,
+) -> Result<Vec<Extra>, BuildError> {
+    let meter = Meter::new(reporter, wanted.iter().map(|it| it.size).sum());
+    let mut found = Vec::new();
+    for Wanted { to, from, .. } in wanted {
+        let read = prints.of(&from, &meter);
+        reporter.go_on()?;
+        let (content, meta) = read.map_err(BuildError::io(reporter.stage, "read the file of image.files", &from))?;
         let (mode, size) = (meta.mode() & 0o7777, meta.len());
-        let Ok(inside) = to.strip_prefix(&recipe.source.into) else {
-            found.push(Extra { to: to.clone(), from, mode, size, content });
+        let Ok(inside) = to.strip_prefix(into) else {
+            found.push(Extra { to, from, mode, size, content });
             continue;
         };
         for parent in inside.ancestors().skip(1).filter(|it| !it.as_os_str().is_empty()) {
@@ -62,12 +89,12 @@ pub(crate) fn extras(
                 None => manifest.insert(parent, Entry::Dir { mode: 0o755 }),
                 Some(Entry::Dir { .. }) => {}
                 Some(_) => {
-                    return Err(refuse(reporter, to, "lies below something of the repository that is no folder"));
+                    return Err(refuse(reporter, &to, "lies below something of the repository that is no folder"));
                 }
             }
         }
         if matches!(manifest.get(inside), Some(Entry::Dir { .. })) || inside.as_os_str().is_empty() {
-            return Err(refuse(reporter, to, "is a folder of the repository"));
+            return Err(refuse(reporter, &to, "is a folder of the repository"));
         }
         manifest.insert(inside, Entry::File { mode, size, content, from });
     }
@@ -166,8 +193,7 @@ impl<W: Write> Packer<'_, W> {
         let stage = self.reporter.stage;
         self.reporter.go_on()?;
         let changed = || BuildError::Changed { stage, path: from.to_path_buf() };
-        let file = hashing::open(from).or_else(|_| std::fs::File::open(from));
-        let file = file.map_err(BuildError::io(stage, "read", from))?;
+        let file = hashing::open(from).map_err(BuildError::io(stage, "read", from))?;
         let mut seen = Seen { inner: self.meter.watch(file), hasher: blake3::Hasher::new(), failed: None };
         let packed = self.cpio.file(to, mode, size, &mut seen);
         self.reporter.go_on()?;

@@ -16,6 +16,7 @@ use crate::host::HostParts;
 use crate::plan::Key;
 use crate::progress::{Reporter, Unit};
 use crate::stage::cpio::EPOCH;
+use crate::stage::hashing::Fingerprinter;
 
 /// What xorriso adds to the content: tables, padding, boot catalogue, bytes, generously.
 const OVERHEAD: u64 = 4 << 20;
@@ -48,7 +49,7 @@ pub(crate) fn is_current(cache: &Cache, target: &Path, key: Key) -> bool {
 
 /// Masters the ISO beside `target` and renames it.
 pub(crate) fn iso(
-    contents: &Contents<'_>,
+    (contents, prints): (&Contents<'_>, &Fingerprinter),
     target: &Path,
     (cache, key): (&Cache, Key),
     reporter: &Reporter<'_>,
@@ -74,6 +75,9 @@ pub(crate) fn iso(
         },
         e => e,
     })?;
+    let parts = contents.parts;
+    let read = [&parts.kernel.image, &parts.isolinux, &parts.ldlinux, &parts.isohdpfx];
+    prints.still(read.map(PathBuf::as_path), reporter)?;
     reporter.advanced(100, Some(100), Unit::Percent);
     let put = || -> std::io::Result<()> {
         let made = File::open(&draft)?;
