@@ -12,15 +12,13 @@ use crate::build::{BuildError, room_for};
 use crate::cache::{Cache, Entry as CacheEntry};
 use crate::plan::Key;
 use crate::progress::{Meter, Reporter};
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, guest_places};
 use crate::stage::cpio::{self, Cpio};
 use crate::stage::hashing::{self, Fingerprinter};
 use crate::stage::manifest::{Entry, Manifest};
 
 /// The archive's name in the cache entry.
 pub(crate) const ARCHIVE: &str = "inject.cpio";
-/// Places that the guest mounts something over, or that hold what it boots with.
-const TAKEN: [&str; 5] = ["/proc", "/sys", "/dev", "/run", "/init"];
 
 /// A file from elsewhere on the host, outside the repository's place in the guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +49,6 @@ pub(crate) fn wanted(recipe: &Recipe, reporter: &Reporter<'_>) -> Result<Vec<Wan
     check_place(recipe, reporter)?;
     let mut found = Vec::new();
     for (to, from) in &recipe.image.files {
-        check_path(to, "image.files", reporter)?;
         let named = recipe.root.join(from);
         let look = || -> io::Result<_> {
             let from = named.canonicalize()?;
@@ -243,7 +240,16 @@ fn quoted(value: &str) -> String {
 }
 
 fn check_place(recipe: &Recipe, reporter: &Reporter<'_>) -> Result<(), BuildError> {
-    check_path(&recipe.source.into, "source.into", reporter)?;
+    let (into, files) = (&recipe.source.into, &recipe.image.files);
+    check_path(into, "source.into", reporter)?;
+    guest_places::judge_into(into).map_err(|problem| refuse_place("source.into", into, problem, reporter))?;
+    for to in files.keys() {
+        check_path(to, "image.files", reporter)?;
+        guest_places::judge_file(to, into).map_err(|problem| refuse_place("image.files", to, problem, reporter))?;
+    }
+    if let Some((to, problem)) = guest_places::conflicts(files).into_iter().next() {
+        return Err(refuse_place("image.files", to, problem, reporter));
+    }
     let legal = |key: &str| {
         let mut letters = key.bytes();
         letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == b'_')
@@ -261,15 +267,20 @@ fn check_place(recipe: &Recipe, reporter: &Reporter<'_>) -> Result<(), BuildErro
 
 fn check_path(path: &Path, key: &str, reporter: &Reporter<'_>) -> Result<(), BuildError> {
     let plain = path.is_absolute() && path.components().skip(1).all(|part| matches!(part, Component::Normal(_)));
-    let taken = TAKEN.iter().any(|taken| path.starts_with(taken));
-    if !plain || taken || path == Path::new("/") || path.as_os_str().len() > cpio::LONGEST {
+    if !plain || path == Path::new("/") || path.as_os_str().len() > cpio::LONGEST {
         return Err(BuildError::Refused {
             stage: reporter.stage,
             what: format!("{key}: {} cannot hold anything in the guest", path.display()),
-            advice: format!("Use an absolute path without \"..\" that is not below {}.", TAKEN.join(", ")),
+            advice: "Use an absolute path without \"..\".".to_owned(),
         });
     }
     Ok(())
+}
+
+/// What the recipe's own check says of a place, as a refusal: not every recipe comes from a file.
+fn refuse_place(key: &str, path: &Path, (what, advice): (String, String), reporter: &Reporter<'_>) -> BuildError {
+    let (stage, what) = (reporter.stage, format!("{key}: {}: {what}", path.display()));
+    BuildError::Refused { stage, what, advice }
 }
 
 fn refuse(reporter: &Reporter<'_>, path: &Path, why: &str) -> BuildError {

@@ -190,6 +190,11 @@ fn settings_that_cannot_be_obeyed_are_refused_with_their_key() {
     refused(&|b| b.request.recipe.source.into = "/".into(), "source.into");
     refused(&|b| b.request.recipe.source.into = "/proc/x".into(), "source.into");
     refused(&|b| b.request.recipe.source.into = "/root/../x".into(), "source.into");
+    refused(&|b| b.request.recipe.source.into = "/usr/local".into(), "source.into");
+    let file = |b: &mut Bench, to: &str| b.request.recipe.image.files.insert(to.into(), "README".into());
+    refused(&|b| drop(file(b, "/root/demo")), "is source.into itself");
+    refused(&|b| drop(file(b, "/root")), "is a folder above source.into");
+    refused(&|b| drop((file(b, "/opt/a"), file(b, "/opt/a/b"))), "/opt/a/b lies below it");
     refused(&|b| b.request.recipe.source.path = "/nonexistent/x".into(), "/nonexistent/x");
     refused(&|b| b.request.recipe.name = "a/b".into(), "a/b");
     refused(&|b| b.request.recipe.image.cmdline = "a\nb".into(), "image.cmdline");
