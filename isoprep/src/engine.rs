@@ -14,6 +14,9 @@ pub const BOOTLOADER: StageName = StageName("bootloader");
 /// Masters the hybrid ISO.
 pub const ISO: StageName = StageName("iso");
 
+/// Every stage of every engine.
+pub(crate) const ALL: [StageName; 5] = [ASSEMBLE, INITRAMFS, INJECT, BOOTLOADER, ISO];
+
 /// The stages of an engine, in order.
 #[must_use]
 pub fn stages(engine: EngineKind) -> &'static [StageName] {

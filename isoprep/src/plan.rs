@@ -14,8 +14,9 @@ use crate::stage::inject::Extra;
 use crate::stage::{bootloader, skeleton};
 
 /// What the kernel is told besides the recipe's own words. `no_timer_check`: without it a few boots in a hundred panic
-/// under emulation with load; `panic=-1`: a dead guest ends instead of standing still.
-const CMDLINE: &str = "console=tty0 console=ttyS0,115200 no_timer_check panic=-1";
+/// under emulation with load; `panic=0`: a kernel that panics before anything can tell the host stands still with its
+/// words on the screen, where a reboot would repeat it for ever.
+const CMDLINE: &str = "console=tty0 console=ttyS0,115200 no_timer_check panic=0";
 
 /// To be raised when a stage writes something else for the same inputs.
 const FORMATS: [(StageName, u32); 4] =
@@ -103,7 +104,8 @@ struct KeyHasher(blake3::Hasher);
 impl KeyHasher {
     fn new(stage: StageName) -> Self {
         let format = FORMATS.iter().find(|(name, _)| *name == stage).map_or(0, |(_, format)| *format);
-        Self(blake3::Hasher::new()).bytes(stage.0.as_bytes()).number(u64::from(format))
+        let version = env!("CARGO_PKG_VERSION").as_bytes();
+        Self(blake3::Hasher::new()).bytes(version).bytes(stage.0.as_bytes()).number(u64::from(format))
     }
 
     fn bytes(mut self, bytes: &[u8]) -> Self {
@@ -174,6 +176,8 @@ mod tests {
     fn the_command_line_ends_with_the_recipes_own_words() {
         let mut recipe = crate::recipe::parse("name = \"demo\"\n", Path::new("/r")).unwrap();
         assert_eq!(cmdline(&recipe), CMDLINE);
+        // The machine resets when the guest reboots: a kernel that reboots on a panic would do so for ever.
+        assert!(CMDLINE.split(' ').any(|word| word == "panic=0"));
         recipe.image.cmdline = " debug ".into();
         assert_eq!(cmdline(&recipe), format!("{CMDLINE} debug"));
     }

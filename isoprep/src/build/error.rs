@@ -52,10 +52,10 @@ pub enum BuildError {
         /// What to change.
         advice: String,
     },
-    /// A file changed between being hashed and being packed.
+    /// A file of the repository or of the host changed between being hashed and being packed.
     #[error("{stage}: {} changed while the image was being built\n  Build again once it is at rest.", path.display())]
     Changed {
-        /// Always `inject`.
+        /// The stage that read it.
         stage: StageName,
         /// Which file.
         path: PathBuf,

@@ -16,7 +16,7 @@ use crate::engine;
 use crate::host::HostParts;
 use crate::image::Image;
 use crate::plan::{self, Fingerprints, Key, Planned};
-use crate::progress::{Progress, Reporter, StageName};
+use crate::progress::{Meter, Progress, Reporter, StageName};
 use crate::recipe::Recipe;
 use crate::stage::assemble::{Assembled, assemble};
 use crate::stage::bootloader::{self, Payload};
@@ -39,6 +39,8 @@ pub struct BuildRequest {
     pub work: PathBuf,
     /// Where `<name>.iso` goes; created when missing.
     pub images: PathBuf,
+    /// The memory that the guest will really get, MiB, where it is known: less than the recipe's on a small machine.
+    pub guest_memory_mib: Option<u64>,
     /// More directories of ours: should they lie inside the repository, they are never injected.
     pub apart: Vec<PathBuf>,
 }
@@ -80,11 +82,11 @@ impl Stages<'_> {
         let target = self.target()?;
         let read = self.timed(engine::ASSEMBLE, |reporter| self.read(reporter).map(|read| (read.reused, read)))?;
         let (files, tree) = read.manifest.summary();
-        let planned = plan::plan(recipe, &read.prints, &tree, &read.extras);
+        let planned = plan::plan(recipe, &read.fingerprints, &tree, &read.extras);
         let key = |stage: StageName| planned.iter().find(|it| it.stage == stage).map_or(NO_KEY, |it| it.key);
 
         let base = self.cached(engine::INITRAMFS, &planned, |key, reporter| {
-            initramfs::initramfs(self.request, &read.modules, (&self.cache, key), reporter)
+            initramfs::initramfs(self.request, (&read.modules, &read.prints), (&self.cache, key), reporter)
         })?;
         let base = base.file(initramfs::ARCHIVE);
         let repository = self.cached(engine::INJECT, &planned, |key, reporter| {
@@ -94,7 +96,7 @@ impl Stages<'_> {
         let cmdline = plan::cmdline(recipe);
         let payload = Payload { title: &recipe.name, cmdline: &cmdline, base: &base, inject: &repository };
         let loader = self.cached(engine::BOOTLOADER, &planned, |key, reporter| {
-            bootloader::bootloader(parts, &payload, (&self.cache, key), reporter)
+            bootloader::bootloader((parts, &read.prints), &payload, (&self.cache, key), reporter)
         })?;
         let reused = self.timed(engine::ISO, |reporter| {
             let key = key(engine::ISO);
@@ -103,7 +105,7 @@ impl Stages<'_> {
             }
             let (esp, cfg) = (loader.file(bootloader::ESP), loader.file(bootloader::ISOLINUX));
             let contents = iso::Contents { parts, base: &base, inject: &repository, esp: &esp, isolinux_cfg: &cfg };
-            iso::iso(&contents, &target, (&self.cache, key), reporter).map(|()| (false, false))
+            iso::iso((&contents, &read.prints), &target, (&self.cache, key), reporter).map(|()| (false, false))
         })?;
         Ok(Image {
             bytes: atomic::size(&target).map_err(BuildError::io(engine::ISO, "read", &target))?,
@@ -120,17 +122,17 @@ impl Stages<'_> {
 
     /// Looks at everything that goes into the image.
     fn read(&self, reporter: &Reporter<'_>) -> Result<Read, BuildError> {
-        let Assembled { mut manifest, reused } = assemble(self.request, &self.cache, reporter)?;
+        let Assembled { mut manifest, wanted, reused } = assemble(self.request, &self.cache, reporter)?;
         let in_cache = BuildError::io(reporter.stage, "open the index in", &self.request.cache);
         let mut prints = Fingerprinter::open(&self.cache, "parts").map_err(in_cache)?;
-        let extras = inject::extras(&self.request.recipe, &mut manifest, &mut prints, reporter)?;
+        let extras = inject::extras(&self.request.recipe.source.into, wanted, &mut manifest, &mut prints, reporter)?;
         let modules = initramfs::modules(&self.request.parts.kernel, &mut prints, reporter)?;
         let fingerprints = self.fingerprints(&modules, &mut prints, reporter)?;
         // Losing it costs a second next time, no more.
         if let Err(e) = prints.save() {
             reporter.line(format!("warning: the cache cannot remember what was read: {e}"));
         }
-        Ok(Read { manifest, extras, modules, prints: fingerprints, reused })
+        Ok(Read { manifest, extras, modules, prints, fingerprints, reused })
     }
 
     fn fingerprints(
@@ -140,8 +142,13 @@ impl Stages<'_> {
         reporter: &Reporter<'_>,
     ) -> Result<Fingerprints, BuildError> {
         let parts = &self.request.parts;
-        let mut of =
-            |path: &PathBuf| prints.of(path).map(|it| it.0).map_err(BuildError::io(reporter.stage, "read", path));
+        let total = |path: &PathBuf| atomic::size(path).unwrap_or(0);
+        let meter = Meter::new(reporter, total(&parts.kernel.image) + total(&parts.busybox));
+        let mut of = |path: &PathBuf| {
+            let read = prints.of(path, &meter);
+            reporter.go_on()?;
+            read.map(|it| it.0).map_err(BuildError::io(reporter.stage, "read", path))
+        };
         let none = NO_KEY.0;
         Ok(Fingerprints {
             kernel: of(&parts.kernel.image)?,
@@ -201,7 +208,8 @@ struct Read {
     manifest: crate::stage::manifest::Manifest,
     extras: Vec<inject::Extra>,
     modules: Modules,
-    prints: Fingerprints,
+    prints: Fingerprinter,
+    fingerprints: Fingerprints,
     reused: bool,
 }
 

@@ -4,10 +4,12 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::drafts;
+
 /// Writes `bytes` to `path` through a temporary file beside it.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new("."));
-    let mut draft = tempfile::Builder::new().prefix(".draft-").tempfile_in(parent)?;
+    let mut draft = drafts::small(parent)?;
     draft.write_all(bytes)?;
     draft.as_file().sync_all()?;
     draft.persist(path)?;

@@ -1,9 +1,10 @@
 //! Stage results, found by the hash of what they were made of.
 //!
 //! A result is a directory `<stage>/<key>/`, made under `drafts/` and renamed when complete, so that a killed build or a
-//! second builder never leaves half a result. Builders hold a shared lock; whoever gets it alone may clean up.
+//! second builder never leaves half a result. Builders hold a shared lock; whoever gets it alone may remove old results.
 
 pub(crate) mod atomic;
+pub(crate) mod drafts;
 pub(crate) mod stat_index;
 
 use std::fs::{self, File};
@@ -19,6 +20,10 @@ use crate::progress::StageName;
 
 /// The list of a result's files with their sizes: what `find` checks.
 const RECORD: &str = "entry.json";
+/// Directories of indexes and records, whose files are written whole.
+const ROOMS: [&str; 2] = ["index", "images"];
+/// How often a result is put in place against others who do the same.
+const TRIES: usize = 8;
 /// How many results of a stage are kept: enough to go back and forth between a few cartridges.
 const KEPT: usize = 4;
 
@@ -35,7 +40,11 @@ pub(crate) struct Entry(PathBuf);
 /// A result that is being made; dropped without a commit, it is gone.
 pub(crate) struct Draft {
     dir: tempfile::TempDir,
+    /// Keeps sweeps away.
+    _lock: File,
     target: PathBuf,
+    /// Whoever holds this file's lock may replace a damaged result.
+    replacing: PathBuf,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -46,13 +55,9 @@ struct Record {
 impl Cache {
     /// Opens or creates the cache, and removes what killed builds left if nobody else is building.
     pub(crate) fn open(root: &Path) -> io::Result<Self> {
-        fs::create_dir_all(root.join("drafts"))?;
+        fs::create_dir_all(root.join(drafts::ROOM))?;
         let lock = File::options().create(true).truncate(false).write(true).open(root.join("lock"))?;
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            for draft in fs::read_dir(root.join("drafts"))?.flatten() {
-                let _ = fs::remove_dir_all(draft.path());
-            }
-        }
+        drafts::sweep_cache(root);
         flock(&lock, FlockOperation::LockShared)?;
         Ok(Self { root: root.to_path_buf(), lock })
     }
@@ -67,9 +72,7 @@ impl Cache {
     /// The complete result of `stage` for `key`, if there is one.
     pub(crate) fn find(&self, stage: StageName, key: Key) -> Option<Entry> {
         let dir = self.place(stage, key);
-        let record: Record = serde_json::from_slice(&fs::read(dir.join(RECORD)).ok()?).ok()?;
-        let whole = |(name, size): &(String, u64)| fs::metadata(dir.join(name)).is_ok_and(|meta| meta.len() == *size);
-        if !record.files.iter().all(whole) {
+        if !is_whole(&dir) {
             return None;
         }
         // Marks it as used: the oldest go first.
@@ -79,9 +82,8 @@ impl Cache {
 
     /// Begins a result.
     pub(crate) fn draft(&self, stage: StageName, key: Key) -> io::Result<Draft> {
-        let prefix = format!("{stage}-");
-        let dir = tempfile::Builder::new().prefix(&prefix).tempdir_in(self.root.join("drafts"))?;
-        Ok(Draft { dir, target: self.place(stage, key) })
+        let (dir, lock) = drafts::dir(&self.root.join(drafts::ROOM), &format!("{stage}-"))?;
+        Ok(Draft { dir, _lock: lock, target: self.place(stage, key), replacing: self.root.join("replacing") })
     }
 
     /// Removes the least recently used results of each stage, unless somebody else is building.
@@ -135,16 +137,93 @@ impl Draft {
         if let Some(parent) = self.target.parent() {
             fs::create_dir_all(parent)?;
         }
-        if fs::rename(self.dir.path(), &self.target).is_err() {
-            // Something is in the way: a whole result of another builder, or a damaged one.
-            let damaged = self.dir.path().with_extension("old");
-            let _ = fs::rename(&self.target, &damaged);
-            let renamed = fs::rename(self.dir.path(), &self.target);
-            let _ = fs::remove_dir_all(&damaged);
-            renamed?;
+        for _ in 0..TRIES {
+            if fs::rename(self.dir.path(), &self.target).is_ok() {
+                // The directory is where it belongs now; nothing is left to remove.
+                let _ = self.dir.keep();
+                return Ok(Entry(self.target));
+            }
+            // One at a time: a whole result must not be taken away from others who have it already.
+            let lock = File::options().create(true).truncate(false).write(true).open(&self.replacing)?;
+            flock(&lock, FlockOperation::LockExclusive)?;
+            if is_whole(&self.target) {
+                return Ok(Entry(self.target));
+            }
+            let mut damaged = self.dir.path().as_os_str().to_owned();
+            damaged.push(".old");
+            let damaged = PathBuf::from(damaged);
+            if fs::rename(&self.target, &damaged).is_ok() {
+                // What stays of it, the next sweep takes.
+                let _ = drafts::remove_flat(&damaged, true);
+            }
         }
-        // The directory is where it belongs now; nothing is left to remove.
+        fs::rename(self.dir.path(), &self.target)?;
         let _ = self.dir.keep();
         Ok(Entry(self.target))
+    }
+}
+
+/// Whether a result is there with all its files in full size.
+fn is_whole(dir: &Path) -> bool {
+    let record = fs::read(dir.join(RECORD)).ok().and_then(|bytes| serde_json::from_slice::<Record>(&bytes).ok());
+    let whole = |(name, size): &(String, u64)| fs::metadata(dir.join(name)).is_ok_and(|meta| meta.len() == *size);
+    record.is_some_and(|record| record.files.iter().all(whole))
+}
+
+#[cfg(test)]
+mod tests {
+    use cartridge_treehash::TreeHash;
+
+    use super::*;
+
+    const STAGE: StageName = crate::engine::INJECT;
+    const KEY: Key = Key(TreeHash([1; 32]));
+
+    fn draft(cache: &Cache) -> Draft {
+        let draft = cache.draft(STAGE, KEY).unwrap();
+        fs::write(draft.file("a"), "whole").unwrap();
+        draft
+    }
+
+    #[test]
+    fn the_first_of_two_results_stays_and_a_damaged_one_goes() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path()).unwrap();
+        let (one, two, three) = (draft(&cache), draft(&cache), draft(&cache));
+        let inode = |entry: &Entry| fs::metadata(entry.file("a")).unwrap().ino();
+        let first = inode(&one.commit().unwrap());
+        // Its file may be open, or be opened by its path at any moment.
+        let second = two.commit().unwrap();
+        assert_eq!(inode(&second), first);
+        fs::write(second.file("a"), "short").unwrap();
+        fs::write(second.file("a"), "cut").unwrap();
+        assert!(cache.find(STAGE, KEY).is_none());
+        let third = three.commit().unwrap();
+        assert_eq!(fs::read(third.file("a")).unwrap(), b"whole");
+        assert_eq!(fs::read_dir(dir.path().join(drafts::ROOM)).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn many_at_once_over_a_damaged_result_all_get_a_whole_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path()).unwrap();
+        for _ in 0..50 {
+            let damaged = cache.place(STAGE, KEY);
+            let _ = fs::remove_dir_all(&damaged);
+            fs::create_dir_all(&damaged).unwrap();
+            fs::write(damaged.join("a"), "damaged").unwrap();
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        let entry = draft(&cache).commit().unwrap();
+                        for _ in 0..20 {
+                            assert_eq!(fs::read(entry.file("a")).unwrap(), b"whole");
+                        }
+                    });
+                }
+            });
+        }
+        assert_eq!(fs::read_dir(dir.path().join(drafts::ROOM)).unwrap().count(), 0);
     }
 }

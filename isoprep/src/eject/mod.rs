@@ -69,6 +69,13 @@ pub struct Untouched {
     pub reason: String,
 }
 
+/// Whether `dir` is a directory, not a link to one, that carries our marker.
+pub(crate) fn is_marked(dir: &Path) -> bool {
+    use rustix::fs::{Mode, OFlags};
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::open(dir, flags, Mode::empty()).is_ok_and(|open| marker::OpenMarker::open(open, dir).is_ok())
+}
+
 /// Looks what [`eject`] would delete, and whether it may. Changes nothing.
 ///
 /// # Errors

@@ -1,6 +1,5 @@
 //! Looks whether the disk agrees with the recipe, before a build finds out.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,14 +9,9 @@ use rustix::fs::{Access, AtFlags, CWD};
 use super::finding::Finding;
 use super::model::Recipe;
 use super::walker::{excluded, source_walker};
-use crate::eject::MARKER;
 
-/// How many paths a finding names before it only counts.
-const NAMED: usize = 5;
-
-/// Looks at the disk: the source (missing, not a folder, empty, partly unreadable, reached through a link that leaves
-/// the cartridge, holding a work folder of ours), the single files and the kernel. No finding means that a build can
-/// read all it needs.
+/// Looks at the disk: the source (missing, not a folder, unreadable, empty, reached through a link that leaves the
+/// cartridge), the single files and the kernel. Quick whatever the size of the source: it is not walked.
 #[must_use]
 pub fn check(recipe: &Recipe) -> Vec<Finding> {
     let mut findings = source(recipe);
@@ -82,77 +76,19 @@ fn source(recipe: &Recipe) -> Vec<Finding> {
     contents(recipe)
 }
 
+/// Whether anything is injected at all: the first entry settles it. What cannot be read further down is for the build to
+/// find, which walks everything anyway, can be cancelled, and names it all.
 fn contents(recipe: &Recipe) -> Vec<Finding> {
     let path = &recipe.source.path;
-    let (mut unreadable, mut ours, mut anything) = (Named::default(), Named::default(), false);
-    for entry in source_walker(recipe, &[]).build() {
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(error) => {
-                unreadable.extend(path_of(&error).map(|bad| bad.strip_prefix(path).unwrap_or(bad)));
-                continue;
-            }
-        };
-        let (shown, kind) = (entry.path().strip_prefix(path).unwrap_or(entry.path()), entry.file_type());
-        if entry.depth() == 0 {
-            continue;
-        }
-        anything = true;
-        if entry.file_name() == MARKER {
-            ours.push(shown.parent().unwrap_or(shown));
-        }
-        let (is_dir, is_file) = kind.map_or((false, false), |kind| (kind.is_dir(), kind.is_file()));
-        if (is_dir || is_file) && !readable(entry.path(), is_dir) {
-            unreadable.push(shown);
-        }
+    let anything = |entry: &Result<ignore::DirEntry, ignore::Error>| entry.as_ref().map_or(true, |it| it.depth() > 0);
+    if source_walker(recipe, &[]).build().any(|entry| anything(&entry)) {
+        return Vec::new();
     }
-    let mut findings = Vec::new();
-    if !anything && unreadable.0.is_empty() {
-        let (message, advice) = match fs::read_dir(path).map(|mut entries| entries.next().is_none()) {
-            Ok(true) => ("is empty", "put something into it, or name another folder"),
-            _ => ("holds nothing but what is left out", "see .gitignore and source.exclude"),
-        };
-        findings.push(finding("source.path", format!("{} {message}", path.display()), advice));
-    }
-    if !unreadable.0.is_empty() {
-        let advice = "change their permissions or add them to source.exclude";
-        findings.push(finding("source.path", format!("cannot be read in part: {unreadable}"), advice));
-    }
-    if !ours.0.is_empty() {
-        let message = format!("work folders of ours lie inside the source: {ours}");
-        findings.push(finding("source.exclude", message, "eject them, or add them to source.exclude"));
-    }
-    findings
-}
-
-/// Different paths: a folder that cannot be listed is met as an entry and as an error.
-#[derive(Default)]
-struct Named(BTreeSet<PathBuf>);
-
-impl Named {
-    fn push(&mut self, path: &Path) {
-        self.0.insert(path.to_owned());
-    }
-
-    fn extend(&mut self, path: Option<&Path>) {
-        self.0.extend(path.map(Path::to_owned));
-    }
-}
-
-impl std::fmt::Display for Named {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names: Vec<_> = self.0.iter().take(NAMED).map(|path| path.display().to_string()).collect();
-        f.write_str(&names.join(", "))?;
-        if self.0.len() > names.len() { write!(f, " and {} more", self.0.len() - names.len()) } else { Ok(()) }
-    }
-}
-
-fn path_of(error: &ignore::Error) -> Option<&Path> {
-    match error {
-        ignore::Error::WithPath { path, .. } => Some(path),
-        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => path_of(err),
-        _ => None,
-    }
+    let (message, advice) = match fs::read_dir(path).map(|mut entries| entries.next().is_none()) {
+        Ok(true) => ("is empty", "put something into it, or name another folder"),
+        _ => ("holds nothing but what is left out", "see .gitignore and source.exclude"),
+    };
+    vec![finding("source.path", format!("{} {message}", path.display()), advice)]
 }
 
 fn file(key: &str, path: &Path, inside: Option<&Path>) -> Option<Finding> {

@@ -81,7 +81,7 @@ pub const FIELDS: &[FieldDoc] = &[
         kind: FieldKind::Text,
         default: "/root/<name>",
         unit: "",
-        range: "an absolute path in the guest, not /, /dev, /proc, /run or /sys",
+        range: "an absolute path in the guest, not where its base system is (/etc, /usr/bin, /tmp …)",
         doc: "Where the guest finds the folder.",
     },
     FieldDoc {

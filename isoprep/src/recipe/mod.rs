@@ -7,6 +7,7 @@ mod check;
 mod document;
 mod fields;
 mod finding;
+pub(crate) mod guest_places;
 mod model;
 mod open;
 mod parse;

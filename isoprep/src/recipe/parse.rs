@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::fields::{CPUS, DISK, FieldKind, MEMORY_MIB, field, nearest};
 use super::finding::{Finding, RecipeError, position};
+use super::guest_places;
 use super::model::{
     AcceleratorWish, EngineKind, Firmware, Forward, Gpu, GuestSettings, ImageSettings, Medium, Recipe, Source,
 };
@@ -43,14 +44,14 @@ impl Judge<'_> {
         let root = self.root;
         let source = Source {
             path: self.text("source.path", |text| values::inside(text, root)).unwrap_or_else(|| root.to_owned()),
-            into: self.text("source.into", values::guest_path).unwrap_or_else(|| Path::new("/root").join(&name)),
+            into: self.text("source.into", values::guest_folder).unwrap_or_else(|| Path::new("/root").join(&name)),
             exclude: self.list("source.exclude", values::pattern),
         };
         let image = ImageSettings {
             engine: self.choice("image.engine", EngineKind::Micro, &[]),
             kernel: self.text("image.kernel", |text| values::host_path(text, root)),
             cmdline: self.text("image.cmdline", values::cmdline).unwrap_or_default(),
-            files: self.files(),
+            files: self.files(&source.into),
             env: self.env(),
         };
         let memory = (MEMORY_MIB.0 << 20, MEMORY_MIB.1 << 20);
@@ -187,19 +188,28 @@ impl Judge<'_> {
         }
     }
 
-    fn files(&mut self) -> BTreeMap<PathBuf, PathBuf> {
+    fn files(&mut self, into: &Path) -> BTreeMap<PathBuf, PathBuf> {
         let mut files = BTreeMap::new();
+        let mut places = BTreeMap::new();
         for pair in self.map("image.files") {
             let key = format!("image.files.{:?}", pair.name);
-            let guest = self.judged(pair.key_at, &key, values::guest_path(&pair.name));
+            let guest = values::guest_path(&pair.name);
+            let guest = guest.and_then(|to| guest_places::judge_file(&to, into).map(|()| to));
+            let guest = self.judged(pair.key_at, &key, guest);
             let Raw::Text(text) = &pair.value else {
                 self.wrong_type(pair.value_at, &key, "a string", &pair.value, "name a file in quotes".to_owned());
                 continue;
             };
             let host = self.judged(pair.value_at, &key, values::inside(text, self.root));
             let (Some(guest), Some(host)) = (guest, host) else { continue };
+            places.insert(guest.clone(), (pair.key_at, key.clone()));
             if files.insert(guest, host).is_some() {
                 self.find(pair.key_at, key, ("names the same file in the guest twice".into(), "keep one".into()));
+            }
+        }
+        for (to, problem) in guest_places::conflicts(&files) {
+            if let Some((at, key)) = places.remove(to) {
+                self.find(at, key, problem);
             }
         }
         files

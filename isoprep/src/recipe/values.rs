@@ -2,8 +2,10 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use super::guest_places;
+
 /// What is wrong with a value and what to do about it.
-pub(super) type Problem = (String, String);
+pub(crate) type Problem = (String, String);
 
 fn problem(message: impl Into<String>, advice: impl Into<String>) -> Problem {
     (message.into(), advice.into())
@@ -93,7 +95,7 @@ fn size_advice(text: &str) -> String {
     }
 }
 
-/// A path in the guest: absolute, without `..`, not where the kernel mounts its own.
+/// A path in the guest: absolute, without `..`, not the root.
 pub(super) fn guest_path(text: &str) -> Result<PathBuf, Problem> {
     let path = Path::new(text);
     if let Some(bad) = text.chars().find(|c| c.is_control()) {
@@ -110,13 +112,13 @@ pub(super) fn guest_path(text: &str) -> Result<PathBuf, Problem> {
     if path == Path::new("/") {
         return Err(problem("is the guest's whole root", "use a folder below it, like \"/root/work\""));
     }
-    let taken = ["/dev", "/proc", "/run", "/sys"];
-    if let Some(taken) = taken.iter().find(|taken| path.starts_with(taken)) {
-        return Err(problem(
-            format!("{taken} is hidden by the guest's own mount"),
-            "use another place, like \"/root/work\"",
-        ));
-    }
+    Ok(path)
+}
+
+/// Where the repository is put in the guest.
+pub(super) fn guest_folder(text: &str) -> Result<PathBuf, Problem> {
+    let path = guest_path(text)?;
+    guest_places::judge_into(&path)?;
     Ok(path)
 }
 

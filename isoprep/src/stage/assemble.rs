@@ -5,21 +5,29 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::build::{BuildError, BuildRequest, mebibytes};
+use crate::build::{BuildError, BuildRequest, NAMED, mebibytes};
 use crate::cache::Cache;
 use crate::cache::stat_index::{Look, StatIndex};
+use crate::eject::MARKER;
 use crate::progress::Reporter;
-use crate::stage::cpio;
 use crate::stage::hashing::{Todo, hash_all};
+use crate::stage::inject::{self, Wanted};
 use crate::stage::manifest::{Entry, Manifest};
 use crate::stage::walk::walk;
 
 /// Memory that the guest needs besides the repository, MiB: kernel, base system and some room to work.
 const GUEST_NEEDS_MIB: u64 = 256;
+/// The most that is injected, MiB. A loader puts both parts below 2 GiB: Linux says so to it (`initrd_addr_max` 0x7fffffff,
+/// `Documentation/arch/x86/boot.rst`), and a PC has no more low memory; the rest is for firmware, kernel and base system.
+const LARGEST_MIB: u64 = 1792;
+/// What an entry of an archive takes besides its content, bytes, generously.
+const PER_FILE: u64 = 512;
 
 /// What the repository is made of.
 pub(crate) struct Assembled {
     pub(crate) manifest: Manifest,
+    /// What `image.files` adds, not yet read.
+    pub(crate) wanted: Vec<Wanted>,
     /// Whether no file had to be read.
     pub(crate) reused: bool,
 }
@@ -32,6 +40,7 @@ pub(crate) fn assemble(
     let stage = reporter.stage;
     let began = SystemTime::now();
     let source = &request.recipe.source.path;
+    let wanted = inject::wanted(&request.recipe, reporter)?;
     let root = source.canonicalize().map_err(BuildError::io(stage, "open the repository", source))?;
     let ours = [&request.images, &request.work, &request.cache];
     let ours: Vec<PathBuf> = ours.into_iter().chain(&request.apart).filter_map(|dir| dir.canonicalize().ok()).collect();
@@ -41,8 +50,9 @@ pub(crate) fn assemble(
         sorted.take(&root, path, &meta, reporter);
     }
     refuse_unreadable(reporter, sorted.unreadable)?;
+    refuse_ours(reporter, sorted.ours)?;
     sorted.files.sort_by(|a, b| a.full.cmp(&b.full));
-    refuse_too_big(request.recipe.guest.memory_mib, &sorted.files, reporter)?;
+    refuse_too_big(request, &sorted.files, &wanted, reporter)?;
 
     let room = cache.room("index").map_err(BuildError::io(stage, "open the cache", &request.cache))?;
     let index_file = room.join(blake3::hash(root.as_os_str().as_encoded_bytes()).to_hex().as_str());
@@ -54,14 +64,17 @@ pub(crate) fn assemble(
     )?;
     if hashed.read > 0 || index.len() != sorted.files.len() {
         let looks = sorted.files.iter().zip(&hashed.hashes).map(|(it, hash)| (it.full.as_path(), it.look, *hash));
-        StatIndex::save(&index_file, began, looks).map_err(BuildError::write(stage, &index_file, 0))?;
+        // Losing it costs reading everything again next time, no more.
+        if let Err(e) = StatIndex::save(&index_file, began, looks) {
+            reporter.line(format!("warning: the cache cannot remember what was read: {e}"));
+        }
     }
     let mut manifest = sorted.manifest;
     for (file, content) in sorted.files.into_iter().zip(hashed.hashes) {
         let path = relative(&root, &file.full);
         manifest.insert(&path, Entry::File { mode: file.mode, size: file.size, content, from: file.full });
     }
-    Ok(Assembled { manifest, reused: hashed.read == 0 })
+    Ok(Assembled { manifest, wanted, reused: hashed.read == 0 })
 }
 
 /// What was walked, by kind.
@@ -70,6 +83,8 @@ struct Sorted {
     manifest: Manifest,
     files: Vec<Todo>,
     unreadable: Vec<(PathBuf, String)>,
+    /// Folders with our marker.
+    ours: Vec<PathBuf>,
 }
 
 impl Sorted {
@@ -79,6 +94,9 @@ impl Sorted {
         if kind.is_dir() {
             self.manifest.insert(&path, Entry::Dir { mode });
         } else if kind.is_file() {
+            if path.file_name() == Some(MARKER.as_ref()) {
+                self.ours.push(full.parent().unwrap_or(root).to_path_buf());
+            }
             self.files.push(Todo { full, look: Look::of(meta), size: meta.len(), mode });
         } else if kind.is_symlink() {
             match std::fs::read_link(&full) {
@@ -108,41 +126,60 @@ fn refuse_unreadable(reporter: &Reporter<'_>, mut entries: Vec<(PathBuf, String)
     }
     entries.sort();
     let total = entries.len();
-    entries.truncate(crate::build::NAMED);
+    entries.truncate(NAMED);
     Err(BuildError::Unreadable { stage: reporter.stage, entries, total })
 }
 
-/// The guest holds the archive and the unpacked files at once while it boots, hence twice.
-fn refuse_too_big(memory_mib: u64, files: &[Todo], reporter: &Reporter<'_>) -> Result<(), BuildError> {
+/// A work folder that some session left would be injected, and be deleted from the repository by Eject.
+fn refuse_ours(reporter: &Reporter<'_>, mut ours: Vec<PathBuf>) -> Result<(), BuildError> {
+    if ours.is_empty() {
+        return Ok(());
+    }
+    ours.sort();
+    let named: String = ours.iter().take(NAMED).map(|dir| format!("\n  {}", dir.display())).collect();
+    let more = if ours.len() > NAMED { format!("\n  … and {} more", ours.len() - NAMED) } else { String::new() };
+    Err(BuildError::Refused {
+        stage: reporter.stage,
+        what: format!("work folders of ours lie inside the source:{named}{more}"),
+        advice: "Eject them, or name them under source.exclude.".to_owned(),
+    })
+}
+
+/// Judges by sizes alone, before anything is read. The guest holds the archive and the unpacked files at once while it
+/// boots, hence twice.
+fn refuse_too_big(
+    request: &BuildRequest,
+    files: &[Todo],
+    wanted: &[Wanted],
+    reporter: &Reporter<'_>,
+) -> Result<(), BuildError> {
     let stage = reporter.stage;
-    let bytes: u64 = files.iter().map(|file| file.size).sum();
-    let largest = files.iter().max_by_key(|file| file.size);
-    let named = largest
-        .map_or_else(String::new, |it| format!("; the largest file is {} ({})", it.full.display(), mebibytes(it.size)));
-    if bytes.saturating_add(files.len() as u64 * 512) > cpio::LARGEST {
+    let sizes = files.iter().map(|it| (it.size, &it.full)).chain(wanted.iter().map(|it| (it.size, &it.from)));
+    let bytes = sizes.clone().fold(0_u64, |sum, (size, _)| sum.saturating_add(size));
+    let count = files.len() + wanted.len();
+    let named = sizes.max().map_or_else(String::new, |(size, path)| {
+        format!("; the largest file is {} ({})", path.display(), mebibytes(size))
+    });
+    let bulk = format!("{} in {count} files", mebibytes(bytes));
+    let leave_out = "name what the guest does not need under source.exclude";
+    if bytes.saturating_add(count as u64 * PER_FILE) > LARGEST_MIB << 20 {
         return Err(BuildError::TooBig {
             stage,
-            why: format!(
-                "{} in {} files, and an image holds at most 4096 MiB of it{named}",
-                mebibytes(bytes),
-                files.len()
-            ),
-            advice: "Name what the guest does not need under source.exclude.".to_owned(),
+            why: format!("{bulk}, and firmware can load at most {LARGEST_MIB} MiB{named}"),
+            advice: format!("More memory does not help: {leave_out}, or take it out of image.files."),
         });
     }
+    let wished = request.recipe.guest.memory_mib;
+    let memory = request.guest_memory_mib.unwrap_or(wished);
     let needed = bytes.saturating_mul(2).div_ceil(1 << 20) + GUEST_NEEDS_MIB;
-    if needed > memory_mib {
-        return Err(BuildError::TooBig {
-            stage,
-            why: format!(
-                "{} in {} files needs {needed} MiB of guest memory, and the guest has {memory_mib} MiB{named}",
-                mebibytes(bytes),
-                files.len()
-            ),
-            advice: format!(
-                "Set guest.memory to \"{needed}M\" or more, or name what the guest does not need under source.exclude."
-            ),
-        });
+    if needed > memory {
+        let advice = if wished > memory {
+            format!("This machine cannot give the guest the {wished} MiB of guest.memory: {leave_out}.")
+        } else {
+            format!("Set guest.memory to \"{needed}M\" or more, or {leave_out}.")
+        };
+        let why = format!("{bulk} needs {needed} MiB of guest memory, and the guest has {memory} MiB{named}");
+        return Err(BuildError::TooBig { stage, why, advice });
     }
     Ok(())
 }

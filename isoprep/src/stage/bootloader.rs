@@ -10,6 +10,7 @@ use crate::host::HostParts;
 use crate::plan::Key;
 use crate::progress::{Meter, Reporter};
 use crate::stage::esp::{self, Content};
+use crate::stage::hashing::Fingerprinter;
 
 /// The EFI system partition's image in the cache entry.
 pub(crate) const ESP: &str = "esp.img";
@@ -27,7 +28,7 @@ pub(crate) struct Payload<'a> {
 }
 
 pub(crate) fn bootloader(
-    parts: &HostParts,
+    (parts, prints): (&HostParts, &Fingerprinter),
     payload: &Payload<'_>,
     (cache, key): (&Cache, Key),
     reporter: &Reporter<'_>,
@@ -61,6 +62,7 @@ pub(crate) fn bootloader(
     reporter.go_on()?;
     written.map_err(failed)?;
     std::fs::write(draft.file(ISOLINUX), isolinux_cfg(payload.cmdline)).map_err(failed)?;
+    prints.still([parts.kernel.image.as_path(), &parts.systemd_boot], reporter)?;
     draft.commit().map_err(failed)
 }
 

@@ -1,5 +1,6 @@
 //! Content hashes of many files, on all processors; files that look as they did at the last build are not read.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::num::NonZero;
@@ -10,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use cartridge_treehash::{TreeHash, hash_content};
+use rustix::fs::OFlags;
 
 use crate::build::BuildError;
 use crate::cache::Cache;
@@ -71,10 +73,21 @@ pub(crate) fn hash_all(files: &[Todo], index: &StatIndex, reporter: &Reporter<'_
     Ok(Hashed { hashes, read: unknown.len(), unreadable })
 }
 
-/// Opens a regular file, and nothing that a link has put in its place since.
+/// Opens a regular file, and nothing that a link or a pipe has put in its place since.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)
+    regular(path, OFlags::NOFOLLOW)
+}
+
+/// Opens a regular file of the host, where links are usual.
+pub(crate) fn open_part(path: &Path) -> io::Result<File> {
+    regular(path, OFlags::empty())
+}
+
+/// Without waiting for whoever would write into a pipe.
+fn regular(path: &Path, flags: OFlags) -> io::Result<File> {
+    let flags = (flags | OFlags::NONBLOCK).bits().cast_signed();
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
 }
 
 /// Content hashes of files of the host, one at a time, remembered between builds.
@@ -82,7 +95,7 @@ pub(crate) struct Fingerprinter {
     index: StatIndex,
     file: PathBuf,
     began: SystemTime,
-    seen: Vec<(PathBuf, Look, TreeHash)>,
+    seen: BTreeMap<PathBuf, (Look, TreeHash)>,
     read: usize,
 }
 
@@ -90,33 +103,47 @@ impl Fingerprinter {
     /// Starts with what the last build of this `name` knew.
     pub(crate) fn open(cache: &Cache, name: &str) -> io::Result<Self> {
         let file = cache.room("index")?.join(name);
-        Ok(Self { index: StatIndex::load(&file), file, began: SystemTime::now(), seen: Vec::new(), read: 0 })
+        Ok(Self { index: StatIndex::load(&file), file, began: SystemTime::now(), seen: BTreeMap::new(), read: 0 })
     }
 
-    /// The content hash of a file and its metadata; links are followed.
-    pub(crate) fn of(&mut self, path: &Path) -> io::Result<(TreeHash, std::fs::Metadata)> {
-        let meta = std::fs::metadata(path)?;
-        if !meta.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-        }
+    /// The content hash of a file and its metadata; links are followed. Reads through `meter`, and stops with it.
+    pub(crate) fn of(&mut self, path: &Path, meter: &Meter<'_>) -> io::Result<(TreeHash, std::fs::Metadata)> {
+        let file = open_part(path)?;
+        let meta = file.metadata()?;
         let look = Look::of(&meta);
         let hash = match self.index.get(path, &look) {
             Some(hash) => hash,
             None => {
                 self.read += 1;
-                hash_content(File::open(path)?)?.0
+                hash_content(meter.watch(file))?.0
             }
         };
-        self.seen.push((path.to_path_buf(), look, hash));
+        self.seen.insert(path.to_path_buf(), (look, hash));
         Ok((hash, meta))
     }
 
+    /// Fails if one of `paths` no longer looks as it did when it was hashed: what was read of it since may be other bytes.
+    pub(crate) fn still<'p>(
+        &self,
+        paths: impl IntoIterator<Item = &'p Path>,
+        reporter: &Reporter<'_>,
+    ) -> Result<(), BuildError> {
+        let same = |path: &Path| {
+            let known = self.seen.get(path).map(|(look, _)| *look);
+            known.is_some() && known == std::fs::metadata(path).ok().map(|meta| Look::of(&meta))
+        };
+        match paths.into_iter().find(|path| !same(path)) {
+            Some(path) => Err(BuildError::Changed { stage: reporter.stage, path: path.to_path_buf() }),
+            None => Ok(()),
+        }
+    }
+
     /// Remembers what was seen for the next build.
-    pub(crate) fn save(self) -> io::Result<()> {
+    pub(crate) fn save(&self) -> io::Result<()> {
         if self.read == 0 {
             return Ok(());
         }
-        let entries = self.seen.iter().map(|(path, look, hash)| (path.as_path(), *look, *hash));
+        let entries = self.seen.iter().map(|(path, (look, hash))| (path.as_path(), *look, *hash));
         StatIndex::save(&self.file, self.began, entries)
     }
 }

@@ -2,7 +2,7 @@
 //! has nothing to decompress. Depends on no repository, so it is made once for a kernel.
 
 use std::io::{self, BufWriter, Read, Write};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use cartridge_supervise::{CommandLine, run};
 use cartridge_treehash::TreeHash;
@@ -11,7 +11,7 @@ use crate::build::{BuildError, BuildRequest, room_for};
 use crate::cache::{Cache, Entry};
 use crate::host::Kernel;
 use crate::plan::Key;
-use crate::progress::{Reporter, Unit};
+use crate::progress::{Meter, Reporter, Unit};
 use crate::stage::cpio::Cpio;
 use crate::stage::hashing::Fingerprinter;
 use crate::stage::modules::{ModuleTree, alias_for, unpacked};
@@ -57,10 +57,14 @@ pub(crate) fn modules(
     let alias = alias_for(&alias, &all);
     let mut hasher = blake3::Hasher::new();
     hasher.update(boot.join("\n").as_bytes()).update(alias.as_bytes()).update(builtin.as_bytes());
+    let sizes = all.iter().map(|path| std::fs::metadata(root.join(path)).map_or(0, |meta| meta.len()));
+    let meter = Meter::new(reporter, sizes.sum());
     for path in &all {
         reporter.go_on()?;
         let full = root.join(path);
-        let (hash, _) = prints.of(&full).map_err(BuildError::io(stage, "read the kernel module", &full))?;
+        let read = prints.of(&full, &meter);
+        reporter.go_on()?;
+        let (hash, _) = read.map_err(BuildError::io(stage, "read the kernel module", &full))?;
         hasher.update(path.as_bytes()).update(&hash.0);
     }
     let hash = Some(TreeHash(*hasher.finalize().as_bytes()));
@@ -70,7 +74,7 @@ pub(crate) fn modules(
 /// Writes the archive.
 pub(crate) fn initramfs(
     request: &BuildRequest,
-    modules: &Modules,
+    (modules, prints): (&Modules, &Fingerprinter),
     (cache, key): (&Cache, Key),
     reporter: &Reporter<'_>,
 ) -> Result<Entry, BuildError> {
@@ -108,6 +112,9 @@ pub(crate) fn initramfs(
         reporter.line("warning: this kernel comes without modules: the guest has only the drivers built into it");
     }
     cpio.finish().map_err(failed)?;
+    let root = request.parts.kernel.modules.as_deref().unwrap_or(Path::new("/"));
+    let read: Vec<PathBuf> = modules.all.iter().map(|path| root.join(path)).collect();
+    prints.still(read.iter().chain([&request.parts.busybox]).map(PathBuf::as_path), reporter)?;
     draft.commit().map_err(failed)
 }
 

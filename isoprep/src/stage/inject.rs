@@ -12,15 +12,13 @@ use crate::build::{BuildError, room_for};
 use crate::cache::{Cache, Entry as CacheEntry};
 use crate::plan::Key;
 use crate::progress::{Meter, Reporter};
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, guest_places};
 use crate::stage::cpio::{self, Cpio};
 use crate::stage::hashing::{self, Fingerprinter};
 use crate::stage::manifest::{Entry, Manifest};
 
 /// The archive's name in the cache entry.
 pub(crate) const ARCHIVE: &str = "inject.cpio";
-/// Places that the guest mounts something over, or that hold what it boots with.
-const TAKEN: [&str; 5] = ["/proc", "/sys", "/dev", "/run", "/init"];
 
 /// A file from elsewhere on the host, outside the repository's place in the guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,24 +35,50 @@ pub struct Extra {
     pub content: TreeHash,
 }
 
-/// Reads what `image.files` names. What falls inside the repository's place joins the manifest, so that the guest's hash
-/// of the place still is the host's; the rest is returned, sorted.
+/// What `image.files` names, as it looks: nothing is read yet.
+pub(crate) struct Wanted {
+    to: PathBuf,
+    /// Its path on the host, without links.
+    pub(crate) from: PathBuf,
+    /// Bytes.
+    pub(crate) size: u64,
+}
+
+/// Judges the places in the guest, and looks at what `image.files` names.
+pub(crate) fn wanted(recipe: &Recipe, reporter: &Reporter<'_>) -> Result<Vec<Wanted>, BuildError> {
+    check_place(recipe, reporter)?;
+    let mut found = Vec::new();
+    for (to, from) in &recipe.image.files {
+        let named = recipe.root.join(from);
+        let look = || -> io::Result<_> {
+            let from = named.canonicalize()?;
+            let meta = from.symlink_metadata()?;
+            if meta.is_file() { Ok((from, meta)) } else { Err(io::Error::other("not a regular file")) }
+        };
+        let (from, meta) = look().map_err(BuildError::io(reporter.stage, "read the file of image.files", &named))?;
+        found.push(Wanted { to: to.clone(), from, size: meta.len() });
+    }
+    Ok(found)
+}
+
+/// Reads the `wanted` files. What falls inside the repository's place joins the manifest, so that the guest's hash of the
+/// place still is the host's; the rest is returned, sorted.
 pub(crate) fn extras(
-    recipe: &Recipe,
+    into: &Path,
+    wanted: Vec<Wanted>,
     manifest: &mut Manifest,
     prints: &mut Fingerprinter,
     reporter: &Reporter<'_>,
 ) -> Result<Vec<Extra>, BuildError> {
-    let stage = reporter.stage;
-    check_place(recipe, reporter)?;
+    let meter = Meter::new(reporter, wanted.iter().map(|it| it.size).sum());
     let mut found = Vec::new();
-    for (to, from) in &recipe.image.files {
-        check_path(to, "image.files", reporter)?;
-        let from = recipe.root.join(from);
-        let (content, meta) = prints.of(&from).map_err(BuildError::io(stage, "read the file of image.files", &from))?;
+    for Wanted { to, from, .. } in wanted {
+        let read = prints.of(&from, &meter);
+        reporter.go_on()?;
+        let (content, meta) = read.map_err(BuildError::io(reporter.stage, "read the file of image.files", &from))?;
         let (mode, size) = (meta.mode() & 0o7777, meta.len());
-        let Ok(inside) = to.strip_prefix(&recipe.source.into) else {
-            found.push(Extra { to: to.clone(), from, mode, size, content });
+        let Ok(inside) = to.strip_prefix(into) else {
+            found.push(Extra { to, from, mode, size, content });
             continue;
         };
         for parent in inside.ancestors().skip(1).filter(|it| !it.as_os_str().is_empty()) {
@@ -62,12 +86,12 @@ pub(crate) fn extras(
                 None => manifest.insert(parent, Entry::Dir { mode: 0o755 }),
                 Some(Entry::Dir { .. }) => {}
                 Some(_) => {
-                    return Err(refuse(reporter, to, "lies below something of the repository that is no folder"));
+                    return Err(refuse(reporter, &to, "lies below something of the repository that is no folder"));
                 }
             }
         }
         if matches!(manifest.get(inside), Some(Entry::Dir { .. })) || inside.as_os_str().is_empty() {
-            return Err(refuse(reporter, to, "is a folder of the repository"));
+            return Err(refuse(reporter, &to, "is a folder of the repository"));
         }
         manifest.insert(inside, Entry::File { mode, size, content, from });
     }
@@ -166,8 +190,7 @@ impl<W: Write> Packer<'_, W> {
         let stage = self.reporter.stage;
         self.reporter.go_on()?;
         let changed = || BuildError::Changed { stage, path: from.to_path_buf() };
-        let file = hashing::open(from).or_else(|_| std::fs::File::open(from));
-        let file = file.map_err(BuildError::io(stage, "read", from))?;
+        let file = hashing::open(from).map_err(BuildError::io(stage, "read", from))?;
         let mut seen = Seen { inner: self.meter.watch(file), hasher: blake3::Hasher::new(), failed: None };
         let packed = self.cpio.file(to, mode, size, &mut seen);
         self.reporter.go_on()?;
@@ -217,7 +240,16 @@ fn quoted(value: &str) -> String {
 }
 
 fn check_place(recipe: &Recipe, reporter: &Reporter<'_>) -> Result<(), BuildError> {
-    check_path(&recipe.source.into, "source.into", reporter)?;
+    let (into, files) = (&recipe.source.into, &recipe.image.files);
+    check_path(into, "source.into", reporter)?;
+    guest_places::judge_into(into).map_err(|problem| refuse_place("source.into", into, problem, reporter))?;
+    for to in files.keys() {
+        check_path(to, "image.files", reporter)?;
+        guest_places::judge_file(to, into).map_err(|problem| refuse_place("image.files", to, problem, reporter))?;
+    }
+    if let Some((to, problem)) = guest_places::conflicts(files).into_iter().next() {
+        return Err(refuse_place("image.files", to, problem, reporter));
+    }
     let legal = |key: &str| {
         let mut letters = key.bytes();
         letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == b'_')
@@ -235,15 +267,20 @@ fn check_place(recipe: &Recipe, reporter: &Reporter<'_>) -> Result<(), BuildErro
 
 fn check_path(path: &Path, key: &str, reporter: &Reporter<'_>) -> Result<(), BuildError> {
     let plain = path.is_absolute() && path.components().skip(1).all(|part| matches!(part, Component::Normal(_)));
-    let taken = TAKEN.iter().any(|taken| path.starts_with(taken));
-    if !plain || taken || path == Path::new("/") || path.as_os_str().len() > cpio::LONGEST {
+    if !plain || path == Path::new("/") || path.as_os_str().len() > cpio::LONGEST {
         return Err(BuildError::Refused {
             stage: reporter.stage,
             what: format!("{key}: {} cannot hold anything in the guest", path.display()),
-            advice: format!("Use an absolute path without \"..\" that is not below {}.", TAKEN.join(", ")),
+            advice: "Use an absolute path without \"..\".".to_owned(),
         });
     }
     Ok(())
+}
+
+/// What the recipe's own check says of a place, as a refusal: not every recipe comes from a file.
+fn refuse_place(key: &str, path: &Path, (what, advice): (String, String), reporter: &Reporter<'_>) -> BuildError {
+    let (stage, what) = (reporter.stage, format!("{key}: {}: {what}", path.display()));
+    BuildError::Refused { stage, what, advice }
 }
 
 fn refuse(reporter: &Reporter<'_>, path: &Path, why: &str) -> BuildError {

@@ -11,11 +11,12 @@ use cartridge_supervise::{Channel, CommandLine, run};
 use serde::{Deserialize, Serialize};
 
 use crate::build::{BuildError, room_for};
-use crate::cache::{Cache, atomic};
+use crate::cache::{Cache, atomic, drafts};
 use crate::host::HostParts;
 use crate::plan::Key;
 use crate::progress::{Reporter, Unit};
 use crate::stage::cpio::EPOCH;
+use crate::stage::hashing::Fingerprinter;
 
 /// What xorriso adds to the content: tables, padding, boot catalogue, bytes, generously.
 const OVERHEAD: u64 = 4 << 20;
@@ -48,7 +49,7 @@ pub(crate) fn is_current(cache: &Cache, target: &Path, key: Key) -> bool {
 
 /// Masters the ISO beside `target` and renames it.
 pub(crate) fn iso(
-    contents: &Contents<'_>,
+    (contents, prints): (&Contents<'_>, &Fingerprinter),
     target: &Path,
     (cache, key): (&Cache, Key),
     reporter: &Reporter<'_>,
@@ -59,10 +60,12 @@ pub(crate) fn iso(
     for path in [&contents.parts.kernel.image, contents.base, contents.inject, contents.esp] as [&Path; 4] {
         needed += atomic::size(path).map_err(BuildError::io(stage, "read", path))?;
     }
-    sweep(dir, target);
+    let stem = target.file_stem().unwrap_or_default().to_string_lossy();
+    drafts::sweep_image(dir, &stem);
     room_for(stage, dir, needed)?;
-    let draft = tempfile::Builder::new().prefix(&draft_prefix(target)).suffix(".tmp").tempfile_in(dir);
-    let draft = draft.map_err(BuildError::write(stage, target, needed))?.into_temp_path();
+    let draft = drafts::image(dir, &stem).map_err(BuildError::write(stage, target, needed))?;
+    // Open until the image has its name: the lock on it tells other builds that it is being written.
+    let (_lock, draft) = draft.into_parts();
     let line = command(contents, &draft);
     let percent = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
     master(&line, &percent, reporter).map_err(|e| match e {
@@ -74,6 +77,9 @@ pub(crate) fn iso(
         },
         e => e,
     })?;
+    let parts = contents.parts;
+    let read = [&parts.kernel.image, &parts.isolinux, &parts.ldlinux, &parts.isohdpfx];
+    prints.still(read.map(PathBuf::as_path), reporter)?;
     reporter.advanced(100, Some(100), Unit::Percent);
     let put = || -> std::io::Result<()> {
         let made = File::open(&draft)?;
@@ -174,26 +180,6 @@ fn graft(target: &str, source: &Path) -> OsString {
         word.push(*byte);
     }
     OsString::from_vec(word)
-}
-
-fn draft_prefix(target: &Path) -> String {
-    format!(".{}-", target.file_stem().unwrap_or_default().to_string_lossy())
-}
-
-/// Removes drafts of this image that killed builds left: such as are an hour old belong to nobody.
-fn sweep(dir: &Path, target: &Path) {
-    let prefix = draft_prefix(target);
-    let Ok(entries) = fs::read_dir(dir) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let old = || {
-            let age = entry.metadata().ok()?.modified().ok()?.elapsed().ok()?;
-            Some(age > std::time::Duration::from_secs(3600))
-        };
-        if name.starts_with(&prefix) && name.ends_with(".tmp") && old() == Some(true) {
-            let _ = fs::remove_file(entry.path());
-        }
-    }
 }
 
 fn record(target: &Path, key: Key) -> std::io::Result<Record> {

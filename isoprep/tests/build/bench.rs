@@ -62,6 +62,7 @@ impl Bench {
             cache: at("cache"),
             work: at("work"),
             images: at("images"),
+            guest_memory_mib: None,
             apart: Vec::new(),
         };
         Self { dir, request }

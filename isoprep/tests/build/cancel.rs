@@ -51,6 +51,18 @@ fn a_cancel_in_the_middle_keeps_the_old_image() {
 }
 
 #[test]
+fn reading_a_large_single_file_can_be_cancelled() {
+    let mut bench = Bench::new();
+    let file = bench.dir.path().join("large");
+    File::create(&file).unwrap().set_len(1500 << 20).unwrap();
+    bench.request.recipe.image.files = [("/opt/large".into(), file)].into();
+    // The repository itself has a few bytes only.
+    let within = |it: &Progress| matches!(it, Progress::Advanced { stage, done, .. } if stage.0 == "assemble" && *done > 1 << 20);
+    let error = cancelled(&bench, within);
+    assert!(error.is_cancelled() && error.stage() == Some(StageName("assemble")), "{error}");
+}
+
+#[test]
 fn a_stubborn_xorriso_is_killed() {
     let mut bench = Bench::new();
     let pid = bench.dir.path().join("pid");

@@ -69,6 +69,21 @@ fn a_lost_or_altered_image_is_made_again_and_a_damaged_cache_entry_too() {
 }
 
 #[test]
+fn a_cache_that_cannot_remember_what_was_read_is_a_warning() {
+    let bench = Bench::new();
+    bench.build().unwrap();
+    // A folder where the index should go stands in for a disk that fills up at just this moment.
+    for entry in fs::read_dir(bench.request.cache.join("index")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::remove_file(&path).unwrap();
+        fs::create_dir_all(path.join("in the way")).unwrap();
+    }
+    bench.write("README", "other");
+    let (_, _, lines) = bench.build_telling();
+    assert_eq!(lines.iter().filter(|line| line.starts_with("warning: the cache cannot")).count(), 2, "{lines:?}");
+}
+
+#[test]
 fn settings_change_only_what_depends_on_them() {
     let mut bench = Bench::new();
     settle(&bench);
