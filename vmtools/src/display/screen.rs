@@ -57,6 +57,7 @@ pub struct Screen {
     picture: Mutex<Picture>,
     waker: Mutex<Option<Waker>>,
     live: AtomicBool,
+    unanswered: AtomicBool,
     generation: AtomicU64,
     hidden: AtomicBool,
     visibility: Notify,
@@ -81,10 +82,10 @@ impl Screen {
     }
 
     /// Whether the picture shows what the guest shows now. False before the first picture, and from the moment the guest
-    /// or the connection to it is gone.
+    /// or the connection to it is gone, and as long as QEMU does not answer.
     #[must_use]
     pub fn live(&self) -> bool {
-        self.live.load(Ordering::Acquire)
+        self.live.load(Ordering::Acquire) && !self.unanswered.load(Ordering::Acquire)
     }
 
     /// Grows with every change of the picture, of the cursor, and of [`Screen::live`].
@@ -174,6 +175,13 @@ impl Screen {
     pub(crate) fn lost(&self) {
         let was_live = self.live.swap(false, Ordering::AcqRel);
         if lock(&self.picture).cursor.take().is_some() || was_live {
+            self.changed();
+        }
+    }
+
+    /// Says whether whoever shows the guest answers: if not, the picture is not live, until it does again.
+    pub(crate) fn set_answering(&self, answering: bool) {
+        if self.unanswered.swap(!answering, Ordering::AcqRel) == answering {
             self.changed();
         }
     }

@@ -118,7 +118,7 @@ impl GuestHandle {
     pub fn reset(&self) {
         let (qmp, shared) = (self.qmp.clone(), Arc::clone(&self.shared));
         self.runtime.spawn(async move {
-            let stopped = matches!(shared.status(), GuestStatus::Panicked | GuestStatus::Paused);
+            let stopped = shared.stands_still();
             // If QEMU does not answer, the guest's state stays as it is told: there is nobody else to tell.
             if qmp.execute("system_reset", None).await.is_ok() && stopped {
                 let _ = qmp.execute("cont", None).await;

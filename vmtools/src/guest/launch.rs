@@ -163,6 +163,7 @@ impl Launched {
             events,
             output: opening.output,
             screen,
+            qmp: qmp.clone(),
             gone: gone_sender,
             dark: dark_sender,
             serial,

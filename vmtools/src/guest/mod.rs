@@ -9,6 +9,7 @@ mod handle;
 mod launch;
 mod shared;
 mod status;
+mod suspicion;
 mod watch;
 
 use std::io;

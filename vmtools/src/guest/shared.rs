@@ -2,11 +2,15 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use cartridge_supervise::{Channel, Exit, Observer};
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
 
 use crate::guest::status::{Fact, GuestEnd, GuestStatus, Life};
+use crate::guest::suspicion::Suspicion;
+use crate::qmp::message::QmpEvent;
 
 /// The most states that wait to be told; older ones give way, the newest counts.
 const UNTOLD: usize = 64;
@@ -18,6 +22,7 @@ pub(crate) const OUTPUT_QUEUE: usize = 64;
 pub(crate) struct Shared {
     state: Mutex<State>,
     bell: Notify,
+    suspected: Notify,
     end: OnceLock<GuestEnd>,
     command: String,
 }
@@ -28,12 +33,34 @@ struct State {
     untold: VecDeque<GuestStatus>,
     /// What we are doing to end it.
     step: Option<String>,
+    /// A panic that was read and is not yet believed.
+    suspicion: Option<Suspicion>,
+    /// When the guest was last reset.
+    reset: Option<Instant>,
+    /// Our init has reported since the last start.
+    reported: bool,
+}
+
+impl State {
+    fn hear(&mut self, fact: Fact) -> bool {
+        let Some(status) = self.life.hear(fact) else { return false };
+        if self.untold.len() >= UNTOLD {
+            self.untold.pop_front();
+        }
+        self.untold.push_back(status);
+        true
+    }
+
+    /// Takes what was suspected for a fact.
+    fn believe(&mut self) -> bool {
+        self.suspicion.take().is_some_and(|it| self.hear(Fact::SerialPanic(it.words)))
+    }
 }
 
 impl Shared {
     pub(crate) fn new(command: String) -> Self {
         let state = State { untold: VecDeque::from([GuestStatus::Starting]), ..State::default() };
-        Self { state: Mutex::new(state), bell: Notify::new(), end: OnceLock::new(), command }
+        Self { state: Mutex::new(state), bell: Notify::new(), suspected: Notify::new(), end: OnceLock::new(), command }
     }
 
     pub(crate) fn command(&self) -> &str {
@@ -44,14 +71,91 @@ impl Shared {
         self.state().life.status().clone()
     }
 
+    /// Whether its CPUs need `cont` to run again.
+    pub(crate) fn stands_still(&self) -> bool {
+        self.state().life.stands_still()
+    }
+
     pub(crate) fn hear(&self, fact: Fact) {
         let mut state = self.state();
-        if let Some(status) = state.life.hear(fact) {
-            if state.untold.len() >= UNTOLD {
-                state.untold.pop_front();
+        let mut news = false;
+        match &fact {
+            Fact::Qmp(QmpEvent::GuestPanicked) => news |= state.believe(),
+            Fact::Qmp(QmpEvent::Reset { .. }) => {
+                // Told to start anew when it panics, a kernel resets the machine at once.
+                news |= state.believe();
+                state.reset = Some(Instant::now());
+                state.reported = false;
             }
-            state.untold.push_back(status);
-            drop(state);
+            Fact::Qmp(QmpEvent::Shutdown { reason, .. }) if reason == "guest-shutdown" => state.suspicion = None,
+            _ => {}
+        }
+        news |= state.hear(fact);
+        self.ring(state, news);
+    }
+
+    /// The kernel's last words were read on the serial line; its clock showed `at`.
+    pub(crate) fn suspect(&self, words: String, at: Duration, now: Instant) {
+        let mut state = self.state();
+        if state.reset.is_some_and(|reset| now.saturating_duration_since(reset) < at) {
+            // A kernel that has run for so long started before the reset.
+            return;
+        }
+        if state.suspicion.is_none() {
+            state.suspicion = Some(Suspicion::new(words, now));
+        }
+        // What has stopped already for the same reason need not be proven dead.
+        let news = *state.life.status() == GuestStatus::Panicked && state.believe();
+        self.ring(state, news);
+        self.suspected.notify_one();
+    }
+
+    /// The guest has written more, which is nothing (`lives` is false) or something that a dead kernel does not write.
+    pub(crate) fn wrote(&self, lives: bool, now: Instant) {
+        let mut state = self.state();
+        if lives {
+            state.suspicion = None;
+        } else if let Some(suspicion) = &mut state.suspicion {
+            suspicion.wrote(now);
+        }
+    }
+
+    /// When a suspected panic is to be believed, waiting for one.
+    pub(crate) async fn suspicion_due(&self) -> Instant {
+        loop {
+            let due = self.state().suspicion.as_ref().map(Suspicion::due);
+            match due {
+                Some(due) => return due,
+                None => self.suspected.notified().await,
+            }
+        }
+    }
+
+    /// Takes a suspected panic for a fact if it is due; says whether it is one.
+    pub(crate) fn believe_if_due(&self, now: Instant) -> bool {
+        let mut state = self.state();
+        if state.suspicion.as_ref().is_none_or(|it| it.due() > now) {
+            return false;
+        }
+        let news = state.believe();
+        self.ring(state, news);
+        news
+    }
+
+    /// Whether a report of our init is the first since the guest's start or reset.
+    pub(crate) fn first_report(&self) -> bool {
+        let mut state = self.state();
+        let first = !std::mem::replace(&mut state.reported, true);
+        if first {
+            let news = state.hear(Fact::Reported);
+            self.ring(state, news);
+        }
+        first
+    }
+
+    fn ring(&self, state: MutexGuard<'_, State>, news: bool) {
+        drop(state);
+        if news {
             self.bell.notify_one();
         }
     }
@@ -78,7 +182,7 @@ impl Shared {
         state.step = Some(step.to_owned());
     }
 
-    /// The verdict on the guest's end; whoever asks first makes it. `None`: not even SIGKILL has ended QEMU.
+    /// The verdict on the guest's end, which is told with it; whoever asks first makes it. `None`: not even SIGKILL has ended QEMU.
     pub(crate) fn conclude(&self, exit: Option<&Exit>) -> GuestEnd {
         self.end
             .get_or_init(|| {
@@ -88,11 +192,9 @@ impl Shared {
                     Some(exit) => (exit.describe(), exit.status.success(), exit.evidence_text()),
                     None => ("still there, stuck in the kernel".to_owned(), false, String::new()),
                 };
-                let before = state.life.status().clone();
+                // Ended before it was certain: nothing has spoken against it.
+                state.believe();
                 let (status, how) = state.life.conclude(&how, success, step.as_deref());
-                if status != before {
-                    state.untold.push_back(status.clone());
-                }
                 let qemu_words = words.trim_end().to_owned();
                 GuestEnd { status, how, qemu_words, command: self.command.clone() }
             })
@@ -145,6 +247,73 @@ mod tests {
         }
         let told: Vec<_> = std::iter::from_fn(|| shared.untold()).collect();
         assert_eq!((told.len(), told.last()), (UNTOLD, Some(&GuestStatus::Paused)));
+    }
+
+    fn running() -> Shared {
+        let shared = Shared::new("qemu".into());
+        shared.hear(Fact::Qmp(QmpEvent::Resume));
+        shared
+    }
+
+    fn reset() -> Fact {
+        Fact::Qmp(QmpEvent::Reset { guest: true, reason: "guest-reset".into() })
+    }
+
+    fn suspect(shared: &Shared, at_ms: u64, now: Instant) {
+        shared.suspect("words".into(), Duration::from_millis(at_ms), now);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_believed_when_silence_follows() {
+        let (shared, now) = (running(), Instant::now());
+        let ms = |ms| now + Duration::from_millis(ms);
+        suspect(&shared, 100, now);
+        shared.wrote(false, ms(1900));
+        assert!(!shared.believe_if_due(ms(3800)));
+        assert_eq!((shared.suspicion_due().await, shared.status()), (ms(3900), GuestStatus::Running));
+        assert!(shared.believe_if_due(ms(3900)) && !shared.believe_if_due(ms(9000)));
+        assert_eq!(shared.status(), GuestStatus::Panicked);
+        shared.hear(reset());
+        assert_eq!(shared.status(), GuestStatus::Rebooting);
+    }
+
+    #[test]
+    fn a_guest_that_lives_is_not_believed_to_be_dead() {
+        let (shared, now) = (running(), Instant::now());
+        let later = now + Duration::from_secs(3600);
+        suspect(&shared, 100, now);
+        shared.wrote(true, now);
+        assert!(!shared.believe_if_due(later));
+        // Read after the reset that the same panic led to: its kernel ran longer than the machine has since.
+        shared.hear(reset());
+        suspect(&shared, 2100, Instant::now() + Duration::from_secs(2));
+        assert!(!shared.believe_if_due(later));
+        suspect(&shared, 2100, Instant::now() + Duration::from_secs(3));
+        shared.hear(Fact::Qmp(QmpEvent::Shutdown { guest: true, reason: "guest-shutdown".into() }));
+        assert_eq!(shared.conclude(None).status, GuestStatus::PoweredOff);
+    }
+
+    #[test]
+    fn a_reset_and_the_end_confirm_a_panic() {
+        use GuestStatus::{Panicked, Rebooting, Running, Starting};
+        let shared = running();
+        suspect(&shared, 100, Instant::now());
+        shared.hear(reset());
+        let told: Vec<_> = std::iter::from_fn(|| shared.untold()).collect();
+        assert_eq!(told, [Starting, Running, Panicked, Rebooting]);
+        let shared = running();
+        suspect(&shared, 100, Instant::now());
+        shared.ending("quit");
+        let end = shared.conclude(None);
+        assert_eq!((end.status, end.how.as_str()), (Panicked, "words"));
+    }
+
+    #[test]
+    fn a_report_counts_once_for_each_start() {
+        let shared = running();
+        assert!(shared.first_report() && !shared.first_report() && !shared.first_report());
+        shared.hear(reset());
+        assert!(shared.first_report() && !shared.first_report());
     }
 
     #[test]

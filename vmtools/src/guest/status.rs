@@ -7,6 +7,8 @@
 //!    GUEST_PANICKED or the kernel's words on the serial line ──▶ Panicked ──RESET──▶ Rebooting
 //!    QEMU ends: after SHUTDOWN by the guest or by us PoweredOff, after a panic Panicked, else Crashed
 //! ```
+//!
+//! A QEMU that does not answer hides all that behind Unresponsive until it answers again.
 
 use serde::Serialize;
 
@@ -24,6 +26,8 @@ pub enum GuestStatus {
     Paused,
     /// It was reset and starts again from its firmware.
     Rebooting,
+    /// QEMU itself does not answer: it hangs or was stopped.
+    Unresponsive,
     /// It ended as it should: by itself, or because we asked for it.
     PoweredOff,
     /// Its kernel gave up.
@@ -54,10 +58,21 @@ pub(crate) enum Fact {
     Qmp(QmpEvent),
     /// The kernel's last words on the serial line.
     SerialPanic(String),
+    /// Our init has told what it found: the guest is well.
+    Reported,
+    /// QEMU has answered, or it has not in time.
+    Answering(bool),
     /// Enough time has passed since a reset.
     Settled,
     /// We have begun to end it.
     Ending,
+}
+
+#[derive(Debug)]
+struct Panic {
+    words: String,
+    /// The guest's own device has told it, not only its serial line.
+    certain: bool,
 }
 
 /// A guest's state and what explains its end.
@@ -65,27 +80,49 @@ pub(crate) enum Fact {
 pub(crate) struct Life {
     status: GuestStatus,
     shutdown: Option<(bool, String)>,
-    panic: Option<String>,
+    panic: Option<Panic>,
     ending: bool,
+    silent: bool,
 }
 
 impl Default for Life {
     fn default() -> Self {
-        Self { status: GuestStatus::Starting, shutdown: None, panic: None, ending: false }
+        Self { status: GuestStatus::Starting, shutdown: None, panic: None, ending: false, silent: false }
     }
 }
 
 impl Life {
+    /// The state to be told.
     pub(crate) fn status(&self) -> &GuestStatus {
-        &self.status
+        // A QEMU that is ending has better things to do than to answer.
+        let over = self.ending || self.status == GuestStatus::PoweredOff;
+        if self.silent && !over { &GuestStatus::Unresponsive } else { &self.status }
+    }
+
+    /// Whether its CPUs have been stopped and need `cont` to run again.
+    pub(crate) fn stands_still(&self) -> bool {
+        matches!(self.status, GuestStatus::Panicked | GuestStatus::Paused)
     }
 
     /// Takes a fact; returns the new state if there is one.
     pub(crate) fn hear(&mut self, fact: Fact) -> Option<GuestStatus> {
-        let next = match fact {
-            Fact::Qmp(QmpEvent::Resume) => GuestStatus::Running,
+        let before = self.status().clone();
+        if let Some(next) = self.next(fact) {
+            self.status = next;
+        }
+        // A kernel prints its panic twice, and pvpanic may tell it a third time.
+        let after = self.status();
+        (*after != before).then(|| after.clone())
+    }
+
+    fn next(&mut self, fact: Fact) -> Option<GuestStatus> {
+        Some(match fact {
+            Fact::Qmp(QmpEvent::Resume) => {
+                self.panic = None;
+                GuestStatus::Running
+            }
             Fact::Qmp(QmpEvent::Stop) => match self.status {
-                // QEMU stops the CPUs at a panic and at the end: that is no pause.
+                // The CPUs are stopped at a panic, by QEMU or by us, and at the end: that is no pause.
                 GuestStatus::Panicked | GuestStatus::PoweredOff | GuestStatus::Starting => return None,
                 _ => GuestStatus::Paused,
             },
@@ -99,36 +136,50 @@ impl Life {
                 if !by_guest {
                     return None;
                 }
+                // A kernel that has panicked switches nothing off.
+                self.panic = None;
                 GuestStatus::PoweredOff
             }
             Fact::Qmp(QmpEvent::GuestPanicked) => {
-                self.panic.get_or_insert_with(|| "the guest's kernel panicked".into());
+                let words = match self.panic.take() {
+                    Some(panic) => panic.words,
+                    None => "the guest's kernel panicked".into(),
+                };
+                self.panic = Some(Panic { words, certain: true });
                 GuestStatus::Panicked
             }
+            Fact::SerialPanic(_) if self.status == GuestStatus::PoweredOff => return None,
             Fact::SerialPanic(words) => {
                 // The words say more than pvpanic's bare event does.
-                self.panic = Some(words);
+                let certain = self.panic.as_ref().is_some_and(|panic| panic.certain);
+                self.panic = Some(Panic { words, certain });
                 GuestStatus::Panicked
+            }
+            Fact::Reported if self.panic.as_ref().is_some_and(|panic| !panic.certain) => {
+                self.panic = None;
+                if self.status != GuestStatus::Panicked {
+                    return None;
+                }
+                GuestStatus::Running
             }
             Fact::Settled if self.status == GuestStatus::Rebooting => GuestStatus::Running,
             Fact::Ending => {
                 self.ending = true;
                 return None;
             }
-            Fact::Settled | Fact::Qmp(_) => return None,
-        };
-        // A kernel prints its panic twice, and pvpanic may tell it a third time.
-        if next == self.status {
-            return None;
-        }
-        self.status = next.clone();
-        Some(next)
+            Fact::Answering(answers) => {
+                self.silent = !answers;
+                return None;
+            }
+            Fact::Settled | Fact::Reported | Fact::Qmp(_) => return None,
+        })
     }
 
     /// QEMU has ended with `exit` ("exit code 0"). `step` says what we did to end it, if we did.
     pub(crate) fn conclude(&mut self, exit: &str, success: bool, step: Option<&str>) -> (GuestStatus, String) {
-        let (status, how) = if let Some(words) = &self.panic {
-            (GuestStatus::Panicked, words.clone())
+        self.silent = false;
+        let (status, how) = if let Some(panic) = &self.panic {
+            (GuestStatus::Panicked, panic.words.clone())
         } else if self.shutdown.as_ref().is_some_and(|(_, reason)| reason == "guest-shutdown") {
             (GuestStatus::PoweredOff, "the guest powered itself off".to_owned())
         } else if self.ending {
@@ -201,6 +252,44 @@ mod tests {
         ]);
         assert_eq!(told, [GuestStatus::Running, GuestStatus::Panicked]);
         assert_eq!(life.conclude("exit code 0", true, Some("quit")), (GuestStatus::Panicked, words.into()));
+    }
+
+    #[test]
+    fn a_guest_that_goes_on_had_no_panic() {
+        let panicked = || vec![Fact::Qmp(QmpEvent::Resume), Fact::SerialPanic("x".into())];
+        let with = |fact| after(panicked().into_iter().chain([fact]).collect());
+        let (mut life, _) = with(shutdown("guest-shutdown"));
+        assert_eq!(life.hear(Fact::SerialPanic("read late".into())), None);
+        assert_eq!(life.conclude("exit code 0", true, None).0, GuestStatus::PoweredOff);
+        for fact in [Fact::Qmp(QmpEvent::Resume), Fact::Reported] {
+            let (mut life, told) = with(fact);
+            assert_eq!(told, [GuestStatus::Running, GuestStatus::Panicked, GuestStatus::Running]);
+            life.hear(Fact::Ending);
+            assert_eq!(life.conclude("exit code 0", true, None).0, GuestStatus::PoweredOff);
+        }
+        // What pvpanic says is sure: a report that is read late came before it.
+        let (mut life, _) = with(Fact::Qmp(QmpEvent::GuestPanicked));
+        assert_eq!(life.hear(Fact::Reported), None);
+        assert_eq!(life.conclude("exit code 0", true, None), (GuestStatus::Panicked, "x".into()));
+    }
+
+    #[test]
+    fn silence_hides_the_state_and_an_answer_shows_it() {
+        use GuestStatus::{Panicked, Running, Unresponsive};
+        let silent = || Fact::Answering(false);
+        let (mut life, told) = after(vec![
+            Fact::Qmp(QmpEvent::Resume),
+            silent(),
+            silent(),
+            Fact::Answering(true),
+            silent(),
+            Fact::SerialPanic("x".into()),
+        ]);
+        assert_eq!(told, [Running, Unresponsive, Running, Unresponsive]);
+        assert!(life.stands_still());
+        assert_eq!(life.hear(Fact::Answering(true)), Some(Panicked));
+        life.hear(Fact::Ending);
+        assert_eq!(life.hear(silent()), None, "it is ending");
     }
 
     #[test]

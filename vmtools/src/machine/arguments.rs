@@ -33,7 +33,8 @@ pub fn qemu_arguments(
     args.pair("-machine", "q35").pair("-accel", accelerator).pair("-cpu", cpu);
     args.pair("-smp", machine.cpus.to_string()).pair("-m", format!("{}M", machine.memory_mib));
     args.pair("-rtc", "base=utc");
-    // A panic pauses, so that its screen stays; a reboot goes on in the same process.
+    // A panic pauses, so that its screen stays: here for a kernel that has loaded pvpanic, and by `stop` for one that
+    // has told it on the serial line only. A reboot goes on in the same process.
     args.pair("-action", "panic=pause,reboot=reset,shutdown=poweroff");
     args.pair("-boot", "menu=off,strict=on");
     if let (Firmware::Uefi, Some(files)) = (machine.firmware, firmware) {

@@ -1,5 +1,6 @@
 //! The guest's first serial line: raw bytes both ways, and the findings of the [`ReportScanner`].
 
+mod printk;
 mod scanner;
 
 use std::time::Duration;

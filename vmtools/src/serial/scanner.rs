@@ -2,13 +2,25 @@
 //!
 //! Pure and incremental: any bytes, in any chunks, in constant memory. Terminal escape sequences are left out, because a
 //! boot loader or a console may write them into the very line that we look for.
+//!
+//! A guest that lives may show the words of a panic as well, from a file or from `echo`. So they count only in the form
+//! in which a kernel prints them, with its time, at the start of a line; and only as long as nothing follows but what
+//! that kernel prints: a shell's prompt, a program's output or a kernel that starts anew shows that the guest lives.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::serial::printk::{self, Printed};
 
 /// What our init prints before its report, once, on the first serial line.
 const REPORT: &[u8] = b"CARTRIDGE-REPORT ";
 /// What a Linux kernel prints when it gives up (kernel/panic.c).
-const PANIC: &[u8] = b"Kernel panic - not syncing";
+const PANIC: &[u8] = b"Kernel panic - not syncing: ";
+/// What it prints before the same words when it has printed everything else.
+const END: &[u8] = b"---[ end ";
+/// How far a later line's time may lie before an earlier one's: processors print side by side.
+const DISORDER: Duration = Duration::from_millis(100);
 /// The longest line that is looked at, bytes.
 const LINE_LIMIT: usize = 8 * 1024;
 
@@ -36,8 +48,15 @@ pub struct GuestReport {
 pub enum Finding {
     /// Our init's report.
     Report(GuestReport),
-    /// The kernel has panicked; its words.
-    Panic(String),
+    /// The kernel has printed a panic.
+    Panic {
+        /// Its words.
+        words: String,
+        /// The kernel's clock: time since it started.
+        at: Duration,
+    },
+    /// After a panic something was written that a dead kernel does not write.
+    Alive,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,6 +76,10 @@ enum Escape {
 pub struct ReportScanner {
     line: Vec<u8>,
     escape: Escape,
+    /// The start of the line is no longer there.
+    cut: bool,
+    /// When the kernel panicked, by its own clock, unless it has shown since that it lives.
+    panicked: Option<Duration>,
 }
 
 impl ReportScanner {
@@ -71,16 +94,43 @@ impl ReportScanner {
         for &byte in bytes {
             if byte == b'\n' || byte == b'\r' {
                 self.escape = Escape::None;
-                if let Some(finding) = look_at(&self.line) {
-                    found(finding);
-                }
+                self.finish(&mut found);
                 self.line.clear();
+                self.cut = false;
             } else if self.is_text(byte) {
                 self.line.push(byte);
                 if self.line.len() > LINE_LIMIT {
                     self.shorten();
                 }
             }
+        }
+        // A prompt ends no line.
+        if self.panicked.is_some() && (self.cut || !printk::may_begin(&self.line)) {
+            self.panicked = None;
+            found(Finding::Alive);
+        }
+    }
+
+    fn finish(&mut self, found: &mut impl FnMut(Finding)) {
+        if let Some(report) = report(&self.line) {
+            found(Finding::Report(report));
+        }
+        let printed = if self.cut { None } else { printk::parse(&self.line) };
+        if let Some(at) = self.panicked {
+            let lives = match printed {
+                Some(Printed { at: later, .. }) => later + DISORDER < at,
+                None => self.cut || !self.line.is_empty(),
+            };
+            if lives {
+                self.panicked = None;
+                found(Finding::Alive);
+            }
+        }
+        if let Some(Printed { at, text }) = printed
+            && let Some(words) = last_words(text)
+        {
+            self.panicked = Some(at);
+            found(Finding::Panic { words, at });
         }
     }
 
@@ -100,30 +150,31 @@ impl ReportScanner {
         text
     }
 
-    /// Makes room in a line that is too long: what lies before a mark goes, and so does a mark with too long a text.
+    /// Makes room in a line that is too long: what lies before a report goes, and so does a report that is too long.
     fn shorten(&mut self) {
-        let mark = [REPORT, PANIC].iter().filter_map(|mark| position(&self.line, mark)).min();
-        let keep_from = match mark {
+        let keep_from = match position(&self.line, REPORT) {
             Some(0) => self.line.len(),
             Some(at) => at,
-            // The end may be the start of a mark.
-            None => self.line.len() - PANIC.len().max(REPORT.len()),
+            // The end may be the start of a report.
+            None => self.line.len() - REPORT.len(),
         };
         self.line.drain(..keep_from);
+        self.cut = true;
     }
 }
 
-fn look_at(line: &[u8]) -> Option<Finding> {
-    if let Some(at) = position(line, REPORT) {
-        // Only the first value: another writer may have got into the same line behind it.
-        let mut values = serde_json::Deserializer::from_slice(&line[at + REPORT.len()..]).into_iter::<GuestReport>();
-        if let Some(Ok(report)) = values.next() {
-            return Some(Finding::Report(report));
-        }
-    }
-    let at = position(line, PANIC)?;
-    let words = String::from_utf8_lossy(&line[at..]).trim_end_matches("]---").trim_end().to_owned();
-    Some(Finding::Panic(words))
+fn report(line: &[u8]) -> Option<GuestReport> {
+    let at = position(line, REPORT)?;
+    // Only the first value: another writer may have got into the same line behind it.
+    serde_json::Deserializer::from_slice(&line[at + REPORT.len()..]).into_iter::<GuestReport>().next()?.ok()
+}
+
+/// The words of a panic in what a kernel printed: at its beginning, and again at its end as
+/// `---[ end Kernel panic - not syncing: … ]---`.
+fn last_words(text: &[u8]) -> Option<String> {
+    let text = text.strip_prefix(END).unwrap_or(text);
+    text.starts_with(PANIC)
+        .then(|| String::from_utf8_lossy(text).trim_end().trim_end_matches("]---").trim_end().to_owned())
 }
 
 fn position(haystack: &[u8], needle: &[u8]) -> Option<usize> {
@@ -179,14 +230,55 @@ mod tests {
         }
     }
 
+    const DEATH: &str = "[    2.100000] Kernel panic - not syncing: VFS: Unable to mount root fs\r\n\
+                         [    2.100001] CPU: 0 PID: 1 Comm: swapper/0\r\n\
+                         [    2.200000] ---[ end Kernel panic - not syncing: VFS: Unable to mount root fs ]---\r\n";
+
+    fn panic_at(ms: u64) -> Finding {
+        let words = "Kernel panic - not syncing: VFS: Unable to mount root fs".to_owned();
+        Finding::Panic { words, at: Duration::from_millis(ms) }
+    }
+
     #[test]
     fn hears_a_panic() {
-        let text = "[    2.1] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)\r\n\
-                    [    2.2] ---[ end Kernel panic - not syncing: VFS: Unable to mount root fs ]---\r\n";
-        let found = scan(text.as_bytes(), 3);
-        let words = "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)";
-        assert_eq!(found[0], Finding::Panic(words.into()));
-        assert_eq!(found.len(), 2);
+        for chunk in [1, 3, 1000] {
+            assert_eq!(scan(DEATH.as_bytes(), chunk), [panic_at(2100), panic_at(2200)]);
+        }
+        let prompt = format!("demo ~ $ {DEATH}");
+        assert_eq!(scan(prompt.as_bytes(), 7), [panic_at(2200)], "the line's start is the prompt's");
+        let marked = "<0>[    2.100000][    T1] Kernel panic - not syncing: VFS: Unable to mount root fs \n";
+        assert_eq!(scan(marked.as_bytes(), 7), [panic_at(2100)]);
+    }
+
+    #[test]
+    fn the_words_alone_are_no_panic() {
+        for text in [
+            "Kernel panic - not syncing\n",
+            "Kernel panic - not syncing: VFS\n",
+            "demo ~ $ echo '[    2.100000] Kernel panic - not syncing: VFS'\n",
+            "serial.log:[    2.100000] Kernel panic - not syncing: VFS\n",
+            "[    2.100000] demo: Kernel panic - not syncing: VFS\n",
+            "[2.1] Kernel panic - not syncing: VFS\n",
+            "Nov 11 11:11:11 host kernel: Kernel panic - not syncing: VFS\n",
+        ] {
+            assert_eq!(scan(text.as_bytes(), 5), [], "{text}");
+        }
+        let long = format!("{}[    2.100000] Kernel panic - not syncing: VFS\n", "x".repeat(LINE_LIMIT - 10));
+        assert_eq!(scan(long.as_bytes(), 5), []);
+    }
+
+    #[test]
+    fn whatever_else_is_written_shows_that_the_guest_lives() {
+        for sign in ["demo ~ $ ", "\x1b[1;34mdemo\x1b[0m ~ $ ", "done\n", "[root@demo ~]# ", "[    0.000000] Linux\n"] {
+            for chunk in [1, 1000] {
+                let found = scan(format!("{DEATH}{sign}").as_bytes(), chunk);
+                assert_eq!(found, [panic_at(2100), panic_at(2200), Finding::Alive], "{sign:?}");
+            }
+        }
+        for silence in ["", "\r\n", "[    3.1", "[   63.000000] rcu: INFO\n", "[    2.150000] late\n", "\x1b[0m"] {
+            let found = scan(format!("{DEATH}{silence}").as_bytes(), 1);
+            assert_eq!(found, [panic_at(2100), panic_at(2200)], "{silence:?}");
+        }
     }
 
     #[test]

@@ -28,7 +28,6 @@ async fn poke(guest: &mut Guest, wanted: &GuestStatus) {
             break;
         }
     }
-    guest.until_status(wanted).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,6 +47,7 @@ async fn quit_is_enough_and_leaves_nothing() {
     let told = loop {
         match guest.events.recv().await {
             Some(GuestEvent::Ended(told)) => break told,
+            Some(GuestEvent::Status(GuestStatus::PoweredOff)) => panic!("the end says that"),
             Some(_) => {}
             None => panic!("no Ended"),
         }
@@ -67,7 +67,6 @@ async fn a_killed_qemu_is_a_crash_and_its_screen_is_not_live() {
     assert!(killed.elapsed() < Duration::from_secs(2), "{:?}", killed.elapsed());
     assert!(guest.screen.snapshot().is_some());
     let crashed = GuestStatus::Crashed { how: "killed by signal 9".into() };
-    guest.until_status(&crashed).await;
     let end = guest.until("the end", |e| if let GuestEvent::Ended(end) = e { Some(end.clone()) } else { None }).await;
     assert_eq!(end.status, crashed);
     let mut steps = Vec::new();
@@ -107,6 +106,7 @@ async fn a_guest_reboots_and_goes_on() {
     let mut guest = sector(boot_sector::RESET).start().await.unwrap();
     let pid = guest.handle.pid();
     poke(&mut guest, &GuestStatus::Rebooting).await;
+    guest.until_status(&GuestStatus::Rebooting).await;
     guest.until_status(&GuestStatus::Running).await;
     guest.handle.reset();
     guest.until_status(&GuestStatus::Rebooting).await;
@@ -118,7 +118,13 @@ async fn a_guest_reboots_and_goes_on() {
 async fn a_guest_powers_itself_off() {
     let mut guest = sector(boot_sector::POWEROFF).start().await.unwrap();
     poke(&mut guest, &GuestStatus::PoweredOff).await;
-    let end = guest.until("the end", |e| if let GuestEvent::Ended(end) = e { Some(end.clone()) } else { None }).await;
+    let end = guest
+        .until("the end", |event| match event {
+            GuestEvent::Ended(end) => Some(end.clone()),
+            GuestEvent::Status(GuestStatus::PoweredOff) => panic!("the end says that"),
+            _ => None,
+        })
+        .await;
     assert_eq!((end.status, end.how.as_str()), (GuestStatus::PoweredOff, "the guest powered itself off"));
     assert!(!guest.screen.live());
 }
@@ -130,9 +136,33 @@ async fn a_kernel_panic_is_noticed() {
     let mut guest = plan(Machine { memory_mib: 512, ..machine() }, boot).start().await.unwrap();
     guest.until_status(&GuestStatus::Panicked).await;
     assert!(guest.serial_text().contains("Linux version"), "the first line was lost: {}", guest.serial_text());
+    // Stopped, though no pvpanic was there, but not before it had said everything.
+    assert!(guest.serial_text().contains("---[ end Kernel panic"), "{}", guest.serial_text());
+    guest.wait("a processor at rest", |g| g.qemu_rests()).await;
+    guest.handle.reset();
+    guest.until_status(&GuestStatus::Rebooting).await;
+    guest.until_status(&GuestStatus::Panicked).await;
     let end = guest.handle.end(|_, _| {}).await;
     assert_eq!(end.status, GuestStatus::Panicked);
     assert!(end.how.contains("VFS: Unable to mount root fs"), "{}", end.how);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_guest_may_show_an_old_panic() {
+    // It sends back what it gets, as a shell does with an old log.
+    let mut guest = sector(boot_sector::PIXELS).start().await.unwrap();
+    let hears = |byte: u8| move |e: &GuestEvent| matches!(e, GuestEvent::Serial(b) if b.contains(&byte)).then_some(());
+    while !guest.events.try_recv().is_ok_and(|e| hears(b'x')(&e).is_some()) {
+        guest.handle.send_serial(b"x".to_vec());
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    guest.handle.send_serial(b"\r\n[    2.100000] Kernel panic - not syncing: VFS\r\ndemo ~ $ ".to_vec());
+    guest.until("the prompt", hears(b'$')).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    guest.handle.send_serial(b"!".to_vec());
+    guest.until("a sign of life", hears(b'!')).await;
+    assert_eq!(guest.handle.status(), GuestStatus::Running);
+    assert_eq!(guest.handle.end(|_, _| {}).await.status, GuestStatus::PoweredOff);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -78,6 +78,23 @@ async fn a_start_that_is_given_up_leaves_nothing() {
     drop(dir);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_qemu_that_hangs_does_not_look_alive() {
+    let mut guest = plan(machine(), Boot::Nothing).start().await.unwrap();
+    guest.wait("a picture", |g| g.screen.live()).await;
+    guest.until_status(&GuestStatus::Running).await;
+    let pid = rustix::process::Pid::from_raw(guest.handle.pid().try_into().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    let stopped = Instant::now();
+    guest.until_status(&GuestStatus::Unresponsive).await;
+    assert!(stopped.elapsed() < Duration::from_secs(6), "{:?}", stopped.elapsed());
+    assert!(!guest.screen.live() && guest.screen.snapshot().is_some());
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+    guest.until_status(&GuestStatus::Running).await;
+    guest.wait("the picture again", |g| g.screen.live()).await;
+    assert_eq!(guest.handle.end(|_, _| {}).await.status, GuestStatus::PoweredOff);
+}
+
 /// A QEMU that opens its control and serial lines, answers everything, and obeys nothing.
 const DEAF: &str = r#"
 trap '' TERM

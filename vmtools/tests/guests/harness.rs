@@ -91,6 +91,19 @@ impl Guest {
         String::from_utf8_lossy(&self.serial).into_owned()
     }
 
+    /// Whether QEMU uses less than a tenth of a processor for half a second.
+    pub fn qemu_rests(&self) -> bool {
+        let ticks = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.handle.pid())).unwrap();
+            // proc(5): fields 14 and 15, hundredths of a second.
+            let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+            fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+        };
+        let before = ticks();
+        std::thread::sleep(Duration::from_millis(500));
+        ticks() - before < 5
+    }
+
     /// The picture in words, for a failing test.
     fn picture(&self) -> String {
         match self.screen.snapshot() {
