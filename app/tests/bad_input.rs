@@ -5,9 +5,8 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::Path;
 
-use support::{Console, Finished, finish};
+use support::{Console, Finished, finish, finish_json};
 
 fn text<'a>(run: &'a Finished, key: &str) -> &'a str {
     run.failure()[key].as_str().unwrap_or("")
@@ -97,11 +96,11 @@ fn repositories_that_cannot_be_built() {
 fn cartridges_with_errors_say_line_and_nearest_name() {
     let cases = [
         ("[guest]\ncpuz = 3\n", "cartridge.toml:2", "cpus"),
-        ("[guest]\ncpus = 0\n", "cartridge.toml:2", "1"),
+        ("[guest]\ncpus = 0\n", "cartridge.toml:2", "1 to"),
         ("[guest]\ncpus = \"many\"\n", "cartridge.toml:2", "cpus"),
         ("[guest]\nmemory = \"4 gigs\"\n", "cartridge.toml:2", "4G"),
         ("[source]\npath = \"../elsewhere\"\n", "cartridge.toml:2", "path"),
-        ("name = \"x\n", "cartridge.toml:1", ""),
+        ("name = \"x\n", "cartridge.toml:1", "string"),
     ];
     for (toml, place, word) in cases {
         let console = Console::new();
@@ -163,15 +162,63 @@ fn wrong_command_lines() {
 }
 
 #[test]
-fn kvm_that_opens_and_hangs_is_not_used_and_the_reason_is_told() {
-    if !Path::new("/dev/kvm").exists() {
-        return;
-    }
+fn the_accelerator_is_one_that_really_runs_guests_and_the_reason_is_told() {
     let console = Console::new();
     let repo = console.repository("distro");
     let run = console.run(&["up", "--json", "--set", "guest.accelerator=auto", repo.to_str().unwrap()]);
     assert_eq!(run.code, 0, "whatever was chosen, the guest came up: {:#?}", run.events);
     let chosen = run.event("accelerator_chosen");
-    assert!(chosen["reason"].as_str().unwrap().len() > 20, "{chosen}");
+    let reason = chosen["reason"].as_str().unwrap();
+    assert!(reason.contains("/dev/kvm") || reason.contains("KVM"), "{reason}");
     assert_eq!(run.event("guest_reported")["report"]["accelerator"], chosen["accelerator"]);
+}
+
+#[test]
+fn a_bad_value_on_the_command_line_is_explained_like_one_in_the_file() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    for (set, word) in [("guest.memory=4 gigs", "4G"), ("guest.cpus=0", "1 to")] {
+        let run = console.run(&["build", "--json", "--set", set, repo.to_str().unwrap()]);
+        assert_eq!(run.code, 3, "{set}: {:#?}", run.events);
+        assert!(text(&run, "detail").contains(word), "{set}: {}", text(&run, "detail"));
+    }
+}
+
+#[test]
+fn missing_firmware_and_missing_kernels_are_told_with_where_they_were_looked_for() {
+    // In a mount namespace where the firmware and every kernel are covered by empty directories.
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let hidden = |dirs: &str, args: &str| {
+        let script = format!(
+            "for d in {dirs}; do if [ -d $d ]; then mount -t tmpfs none $d; fi; done; exec \"$0\" {args} --json \"$1\""
+        );
+        let mut command = std::process::Command::new("unshare");
+        let flags: &[&str] = if rustix::process::geteuid().is_root() { &["-m"] } else { &["-Urm"] };
+        command.args(flags).args(["--propagation", "private", "sh", "-c", &script]);
+        command.arg(env!("CARGO_BIN_EXE_cartridge")).arg(&repo);
+        for (key, dir) in
+            [("CACHE", "cache"), ("STATE", "state"), ("DATA", "data"), ("CONFIG", "config"), ("RUNTIME", "run")]
+        {
+            let name = if key == "RUNTIME" { "XDG_RUNTIME_DIR".to_owned() } else { format!("XDG_{key}_HOME") };
+            command.env(name, console.home.path().join(dir));
+        }
+        command
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped());
+        finish_json(command)
+    };
+    let run = hidden(
+        "/usr/share/OVMF /usr/share/qemu/firmware /usr/share/edk2 /usr/share/edk2-ovmf /usr/share/ovmf /etc/qemu",
+        "up --set guest.firmware=uefi",
+    );
+    assert_eq!(run.code, 4, "{:#?}\n{}", run.events, run.stderr);
+    assert!(text(&run, "title").contains("firmware"), "{}", text(&run, "title"));
+
+    fs::remove_file(console.home.path().join("data/cartridge/kernels")).unwrap_or_default();
+    let run = hidden("/boot /lib/modules /usr/share/cartridge", "build");
+    assert_eq!(run.code, 4, "{:#?}\n{}", run.events, run.stderr);
+    assert!(text(&run, "detail").contains("kernel"), "{}", text(&run, "detail"));
+    console.assert_clean();
 }

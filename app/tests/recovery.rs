@@ -48,6 +48,20 @@ fn killed_while_building() {
     kill_in("building");
 }
 
+/// The image's draft is there while xorriso writes it.
+#[test]
+fn killed_while_writing_the_image() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let mut run = console.start(&["build", "--json", repo.to_str().unwrap()]);
+    run.wait_for(|e| e["progress"]["kind"] == "started" && e["progress"]["stage"] == "iso");
+    run.signal(Signal::KILL);
+    run.wait();
+    assert_eq!(console.run(&["eject", "--json"]).code, 0);
+    console.assert_clean();
+    assert_eq!(console.run(&["build", "--json", repo.to_str().unwrap()]).code, 0);
+}
+
 #[test]
 fn killed_while_booting() {
     kill_in("booting");

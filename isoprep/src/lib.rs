@@ -15,6 +15,7 @@ pub mod recipe;
 pub mod stage;
 
 pub use build::{BuildError, BuildRequest, build};
+pub use cache::cache_in_use;
 pub use cache::drafts::sweep_drafts;
 pub use cartridge_supervise::Cancel;
 pub use eject::{EjectError, EjectReport, Survey, Untouched, WorkDir, eject, ensure_marked, remove_unmarked, survey};

@@ -292,8 +292,8 @@ impl Driver {
     }
 
     async fn start_build(&mut self) {
-        let ready = self.prepared.as_ref().and_then(|p| Some((p.recipe.clone(), p.parts.clone()?)));
-        let Some((recipe, parts)) = ready else {
+        let ready = self.prepared.as_ref().and_then(|p| Some((p.recipe.clone(), p.parts.clone()?, p.memory_mib)));
+        let Some((recipe, parts, memory_mib)) = ready else {
             return self.fail(super::failure::internal("There is nothing to build", &"nothing was prepared")).await;
         };
         let work = match self.make_work() {
@@ -306,6 +306,7 @@ impl Driver {
             parts,
             init: vmtools::INIT,
             apart: self.paths.ours(),
+            guest_memory_mib: Some(memory_mib),
             cache: if self.fresh { work.join("stages") } else { self.paths.stages() },
             work,
         };

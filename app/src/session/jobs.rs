@@ -33,6 +33,8 @@ pub(super) enum Outcome {
 pub(super) struct Prepared {
     pub(super) recipe: Recipe,
     pub(super) parts: Option<HostParts>,
+    /// What the guest will really get of this host's memory.
+    pub(super) memory_mib: u64,
     pub(super) machine: Option<(Machine, Option<FirmwareFiles>, PathBuf)>,
     pub(super) accelerator: Option<AcceleratorChoice>,
     /// Held until the session is idle again.
@@ -83,10 +85,12 @@ pub(super) fn prepare(
     }
     let mut accelerator = None;
     let mut machine = None;
+    let capacity = vmtools::host_capacity();
+    let (smallest, _) = vmtools::clamp(machine_of(&recipe, vmtools::Accelerator::Tcg), &capacity);
     if goal != Goal::Build {
         let choice = vmtools::choose_accelerator(accelerator_wish(&recipe), &paths.accelerator());
         let wished = machine_of(&recipe, choice.accelerator);
-        let (clamped, told) = vmtools::clamp(wished, &vmtools::host_capacity());
+        let (clamped, told) = vmtools::clamp(wished, &capacity);
         notices.extend(told);
         let firmware = match recipe.guest.firmware {
             isoprep::Firmware::Bios => None,
@@ -104,7 +108,16 @@ pub(super) fn prepare(
         machine = Some((clamped, firmware, qemu));
         accelerator = Some(choice);
     }
-    Ok(Box::new(Prepared { recipe, parts, machine, accelerator, _lock: lock, recovered, notices }))
+    Ok(Box::new(Prepared {
+        memory_mib: smallest.memory_mib,
+        recipe,
+        parts,
+        machine,
+        accelerator,
+        _lock: lock,
+        recovered,
+        notices,
+    }))
 }
 
 /// Where parts are looked for on this host.

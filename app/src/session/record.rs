@@ -165,6 +165,11 @@ pub(crate) fn recover(paths: &Paths, cancel: &Cancel) -> Recovered {
             let _ = std::fs::remove_file(dir.join(RECORD));
         }
     }
+    let drafts = isoprep::sweep_drafts(&paths.stages(), &paths.images());
+    if !drafts.is_empty() {
+        done.report.removed += drafts.len() as u64;
+        done.said.push(format!("Removed {} unfinished results of builds that had been killed", drafts.len()));
+    }
     prune(paths);
     done
 }

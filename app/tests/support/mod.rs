@@ -119,6 +119,19 @@ impl Console {
                 }
             }
         }
+        let images = self.home.path().join("cache/cartridge/images");
+        let drafts =
+            fs::read_dir(images).into_iter().flatten().flatten().flat_map(|dir| fs::read_dir(dir.path())).flatten();
+        let drafts =
+            drafts.chain(fs::read_dir(self.home.path().join("cache/cartridge/stages/drafts")).into_iter().flatten());
+        for draft in drafts.flatten() {
+            let path = draft.path();
+            if path.parent().is_some_and(|dir| dir.ends_with("drafts"))
+                || draft.file_name().to_string_lossy().starts_with('.')
+            {
+                left.push(path.display().to_string());
+            }
+        }
         for entry in fs::read_dir(self.home.path().join("state/cartridge/sessions")).into_iter().flatten().flatten() {
             if entry.path().join("open.json").exists() {
                 left.push(entry.path().join("open.json").display().to_string());
@@ -136,8 +149,17 @@ impl Console {
     }
 }
 
-pub fn finish(mut command: Command) -> Finished {
+pub fn finish(command: Command) -> Finished {
     let json = command.get_args().any(|arg| arg == "--json");
+    finished(command, json)
+}
+
+/// For a command that runs ours with `--json` in a shell.
+pub fn finish_json(command: Command) -> Finished {
+    finished(command, true)
+}
+
+fn finished(mut command: Command, json: bool) -> Finished {
     let out = command.spawn().unwrap().wait_with_output().unwrap();
     let stdout = String::from_utf8_lossy(&out.stdout).into_owned();
     let events = if json { stdout.lines().map(event).collect() } else { Vec::new() };

@@ -170,6 +170,13 @@ fn is_whole(dir: &Path) -> bool {
     record.is_some_and(|record| record.files.iter().all(whole))
 }
 
+/// Whether a build is using the cache `stages` right now, in this process or in another one.
+#[must_use]
+pub fn cache_in_use(stages: &Path) -> bool {
+    let Ok(lock) = File::options().write(true).open(stages.join("lock")) else { return false };
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err()
+}
+
 #[cfg(test)]
 mod tests {
     use cartridge_treehash::TreeHash;

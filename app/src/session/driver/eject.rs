@@ -25,12 +25,10 @@ impl Driver {
         self.boot_deadline = None;
         self.progress = None;
         let (job, guest, side) = (self.job.take(), self.guest.take(), self.side.0.clone());
-        let mut dirs = self.record.works();
+        let dirs = self.record.works();
         let runtime = self.record.made().runtime.clone();
-        if scope == EjectScope::Everything {
-            dirs.extend(self.everything());
-        }
-        self.job = Some(tokio::spawn(eject(job, guest, (dirs, runtime), self.paths.clone(), side)));
+        let what = What { dirs, runtime, everything: scope == EjectScope::Everything, paths: self.paths.clone() };
+        self.job = Some(tokio::spawn(eject(job, guest, what, side)));
     }
 
     pub(super) async fn ejected(&mut self, ejected: Ejected) {
@@ -74,15 +72,9 @@ impl Driver {
         }
     }
 
-    /// What ejecting everything removes besides this session's work. The caches are shared by all sessions; a build of
-    /// another session that loses its cache makes it again.
-    fn everything(&self) -> Vec<PathBuf> {
-        vec![self.paths.stages(), self.paths.images()]
-    }
-
     pub(super) fn survey_everything(&self) {
-        let (mut dirs, side) = (self.everything(), self.side.0.clone());
-        dirs.push(self.paths.work());
+        let (mut dirs, side) = (vec![self.paths.stages(), self.paths.images()], self.side.0.clone());
+        dirs.extend(self.record.works());
         tokio::task::spawn_blocking(move || {
             let surveys = dirs.iter().filter(|d| d.exists()).filter_map(|dir| isoprep::survey(dir).ok()).collect();
             let _ = side.blocking_send(Event::Surveyed { surveys });
@@ -100,6 +92,17 @@ impl Driver {
     }
 }
 
+/// What an eject removes.
+struct What {
+    /// This session's work directories.
+    dirs: Vec<PathBuf>,
+    /// Its guest's sockets.
+    runtime: Option<PathBuf>,
+    /// Whether caches and images go too.
+    everything: bool,
+    paths: Paths,
+}
+
 /// Which step of ending QEMU was needed, and how long it took.
 fn end_words(step: EndStep, took: Duration) -> String {
     let what = match step {
@@ -114,8 +117,7 @@ fn end_words(step: EndStep, took: Duration) -> String {
 async fn eject(
     job: Option<JoinHandle<Outcome>>,
     guest: Option<Box<GuestHandle>>,
-    (dirs, runtime): (Vec<PathBuf>, Option<PathBuf>),
-    paths: Paths,
+    what: What,
     side: Sender<Event>,
 ) -> Outcome {
     let began = Instant::now();
@@ -145,7 +147,15 @@ async fn eject(
         let told = |step: String| {
             let _ = side.try_send(Event::EjectProgressed { step });
         };
+        let What { mut dirs, runtime, everything, paths } = what;
+        let in_use = everything && isoprep::cache_in_use(&paths.stages());
+        if everything && !in_use {
+            dirs.extend([paths.stages(), paths.images()]);
+        }
         let (mut report, mut problems) = jobs::remove(&dirs, runtime.as_deref(), &Cancel::new(), &told);
+        if in_use {
+            problems.push("another session is building: the caches and images that it uses were not touched".into());
+        }
         let recovered = record::recover(&paths, &Cancel::new());
         report.removed += recovered.report.removed;
         report.bytes += recovered.report.bytes;
