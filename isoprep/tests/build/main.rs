@@ -5,6 +5,7 @@ mod bench;
 mod cancel;
 mod contents;
 mod disk;
+mod git;
 mod host;
 mod refusals;
 mod reuse;
