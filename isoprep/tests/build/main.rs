@@ -7,5 +7,6 @@ mod contents;
 mod disk;
 mod git;
 mod host;
+mod kill;
 mod refusals;
 mod reuse;
