@@ -264,20 +264,7 @@ fn our_places_and_the_source_must_be_apart() {
 fn what_git_ignores_and_what_is_excluded_is_not_walked() {
     let (top, root) = folder();
     fs::write(top.path().join(".gitignore"), "*\n").unwrap();
-    make(
-        &root,
-        &[
-            ".git/config",
-            ".hidden",
-            "sub/.git",
-            "sub/a.o",
-            "sub/b.c",
-            "sub/deep/keep.o",
-            "target/x",
-            "logs/l",
-            ".ignore",
-        ],
-    );
+    make(&root, &[".git/config", ".hidden", "sub/a.o", "sub/b.c", "sub/deep/keep.o", "target/x", "logs/l", ".ignore"]);
     fs::write(root.join(".gitignore"), "*.o\n!keep.o\n").unwrap();
     fs::write(root.join(".ignore"), "b.c\n").unwrap();
     symlink("sub", root.join("link")).unwrap();
@@ -295,6 +282,9 @@ fn what_git_ignores_and_what_is_excluded_is_not_walked() {
         walk("source.exclude = [\"/target\", \"logs/\"]"),
         [".gitignore", ".hidden", ".ignore", "link", "sub", "sub/b.c", "sub/deep", "sub/deep/keep.o"]
     );
-    // The .gitignore of the cartridge's folder holds for a source below it; that above the cartridge does not.
+    // The .gitignore of the checkout's top holds for a source below it; what is above the checkout does not.
     assert_eq!(walk("source.path = \"sub\""), ["b.c", "deep", "deep/keep.o"]);
+    // A checkout of its own has its own rules, as for git.
+    make(&root, &["sub/.git"]);
+    assert_eq!(walk("source.path = \"sub\""), ["a.o", "b.c", "deep", "deep/keep.o"]);
 }

@@ -6,6 +6,7 @@
 pub(crate) mod atomic;
 pub(crate) mod drafts;
 pub(crate) mod stat_index;
+pub(crate) mod steady;
 
 use std::fs::{self, File};
 use std::io;

@@ -8,7 +8,7 @@ use rustix::fs::{Access, AtFlags, CWD};
 
 use super::finding::Finding;
 use super::model::Recipe;
-use super::walker::{excluded, source_walker};
+use super::walker::{excluded, leaves_out, source_walker};
 
 /// Looks at the disk: the source (missing, not a folder, unreadable, empty, reached through a link that leaves the
 /// cartridge), the single files and the kernel. Quick whatever the size of the source: it is not walked.
@@ -38,7 +38,7 @@ pub fn check_places(recipe: &Recipe, places: &[(&str, &Path)]) -> Vec<Finding> {
             let message = format!("the source lies inside the {what} folder {}", place.display());
             findings.push(finding("source.path", message, format!("choose another {what} folder: ours are deleted")));
         } else if let Ok(inside) = place.strip_prefix(&source)
-            && !patterns.matched_path_or_any_parents(recipe.source.path.join(inside), true).is_ignore()
+            && !leaves_out(&patterns, &recipe.source.path, inside, true)
         {
             let message = format!("the {what} folder {} lies inside the source", place.display());
             let advice =

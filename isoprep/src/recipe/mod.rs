@@ -30,5 +30,5 @@ pub use parse::parse;
 pub use propose::propose;
 pub use save::save_atomically;
 pub use values::{format_size, parse_size, safe_name};
-pub(crate) use walker::excluded;
 pub use walker::source_walker;
+pub(crate) use walker::{excluded, git_top, leaves_out};

@@ -193,9 +193,7 @@ impl Judge<'_> {
         let mut places = BTreeMap::new();
         for pair in self.map("image.files") {
             let key = format!("image.files.{:?}", pair.name);
-            let guest = values::guest_path(&pair.name);
-            let guest = guest.and_then(|to| guest_places::judge_file(&to, into).map(|()| to));
-            let guest = self.judged(pair.key_at, &key, guest);
+            let guest = self.judged(pair.key_at, &key, values::guest_file(&pair.name, into));
             let Raw::Text(text) = &pair.value else {
                 self.wrong_type(pair.value_at, &key, "a string", &pair.value, "name a file in quotes".to_owned());
                 continue;

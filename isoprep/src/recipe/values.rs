@@ -122,6 +122,13 @@ pub(super) fn guest_folder(text: &str) -> Result<PathBuf, Problem> {
     Ok(path)
 }
 
+/// Where a single file is put in the guest.
+pub(super) fn guest_file(text: &str, into: &Path) -> Result<PathBuf, Problem> {
+    let path = guest_path(text)?;
+    guest_places::judge_file(&path, into)?;
+    Ok(path)
+}
+
 /// A path inside the cartridge's folder, made absolute. `..` is resolved by name only; links are looked at in `check`.
 pub(super) fn inside(text: &str, root: &Path) -> Result<PathBuf, Problem> {
     let path = host_path(text, root)?;

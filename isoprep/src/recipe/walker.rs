@@ -9,18 +9,28 @@ use super::model::Recipe;
 
 /// Walks what is injected of the recipe's source. Links are not followed; the root itself is the first entry.
 ///
-/// Left out are `.git` at any depth, what the `.gitignore` files between the cartridge's folder and the entry ignore
-/// (with or without a `.git` beside them), `.git/info/exclude`, and the recipe's own patterns. The user's global ignore
-/// file and `.gitignore` files above the cartridge's folder do not count: the same cartridge is the same everywhere.
-/// The directories of `passed_over` are left out too.
+/// Left out are `.git` at any depth, the recipe's own patterns, and what git ignores (gitignore(5)): in a checkout that is
+/// `.git/info/exclude` and the `.gitignore` files from the checkout's top down, the last match winning; a checkout within
+/// the checkout has its own. Outside of any checkout the `.gitignore` files from the cartridge's folder down count. The
+/// user's global ignore file never does: the same cartridge is the same everywhere. The directories of `passed_over` are
+/// left out too. The source itself was named, so it counts although git may ignore it.
 #[must_use]
 pub fn source_walker(recipe: &Recipe, passed_over: &[PathBuf]) -> WalkBuilder {
     let passed_over = passed_over.to_vec();
     let source = &recipe.source.path;
-    let mut filters = vec![excluded(recipe)];
-    filters.extend(ignores_above(source, &recipe.root));
+    let excluded = excluded(recipe);
     let mut walk = WalkBuilder::new(source);
-    walk.standard_filters(false).git_ignore(true).git_exclude(true).require_git(false).follow_links(false);
+    walk.standard_filters(false).git_ignore(true).git_exclude(true).follow_links(false);
+    if git_top(source).is_some() {
+        walk.parents(true).require_git(true);
+    } else {
+        walk.parents(false).require_git(false);
+        let above: Vec<&Path> = source.ancestors().skip(1).take_while(|dir| dir.starts_with(&recipe.root)).collect();
+        for dir in above.into_iter().rev() {
+            // Sets what the patterns are relative to. A missing file has none.
+            let _ = walk.current_dir(dir).add_ignore(dir.join(".gitignore"));
+        }
+    }
     walk.filter_entry(move |entry| {
         if entry.depth() == 0 {
             return true;
@@ -28,9 +38,29 @@ pub fn source_walker(recipe: &Recipe, passed_over: &[PathBuf]) -> WalkBuilder {
         let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
         entry.file_name() != ".git"
             && !(is_dir && passed_over.iter().any(|dir| dir == entry.path()))
-            && !filters.iter().any(|filter| filter.matched(entry.path(), is_dir).is_ignore())
+            && !excluded.matched(entry.path(), is_dir).is_ignore()
     });
     walk
+}
+
+/// The top of the checkout that `dir` lies in: the nearest folder with a `.git`.
+pub(crate) fn git_top(dir: &Path) -> Option<PathBuf> {
+    let dir = dir.canonicalize().ok()?;
+    dir.ancestors().find(|dir| dir.join(".git").exists()).map(Path::to_path_buf)
+}
+
+/// Whether the recipe's patterns leave out `path`, relative to the source, as the walk would: what lies in a folder that is
+/// left out stays out, whatever a later pattern says of it.
+pub(crate) fn leaves_out(excluded: &Gitignore, source: &Path, path: &Path, is_dir: bool) -> bool {
+    let mut at = source.to_path_buf();
+    let mut parts = path.components().peekable();
+    while let Some(part) = parts.next() {
+        at.push(part);
+        if excluded.matched(&at, is_dir || parts.peek().is_some()).is_ignore() {
+            return true;
+        }
+    }
+    false
 }
 
 /// The recipe's own patterns.
@@ -41,10 +71,4 @@ pub(crate) fn excluded(recipe: &Recipe) -> Gitignore {
         let _ = builder.add_line(None, pattern);
     }
     builder.build().unwrap_or_else(|_| Gitignore::empty())
-}
-
-/// The `.gitignore` files from the cartridge's folder down to above the source: the walk itself starts at the source.
-fn ignores_above(source: &Path, root: &Path) -> Vec<Gitignore> {
-    let above = source.ancestors().skip(1).take_while(|dir| dir.starts_with(root));
-    above.map(|dir| Gitignore::new(dir.join(".gitignore")).0).filter(|ignores| !ignores.is_empty()).collect()
 }

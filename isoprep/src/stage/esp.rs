@@ -7,6 +7,9 @@ use std::path::Path;
 
 use fatfs::{Date, DateTime, FileSystem, FormatVolumeOptions, FsOptions, Time, TimeProvider};
 
+use crate::cache::steady::SteadyFile;
+use crate::stage::hashing::open_part;
+
 /// Makes the volume's identity; fixed, so that equal inputs give equal images.
 const VOLUME_ID: u32 = 0xCA27_21D6;
 const LABEL: [u8; 11] = *b"CARTRIDGE  ";
@@ -49,8 +52,9 @@ pub(crate) fn write(
     files: &[(&str, Content<'_>)],
     step: &mut dyn FnMut(u64) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut image = File::options().read(true).write(true).create_new(true).open(target)?;
+    let image = File::options().read(true).write(true).create_new(true).open(target)?;
     image.set_len(size)?;
+    let mut image = SteadyFile::new(image);
     let format = FormatVolumeOptions::new().volume_id(VOLUME_ID).volume_label(LABEL);
     fatfs::format_volume(&mut image, format)?;
     let options = FsOptions::new().time_provider(&NEW_YEAR).update_accessed_date(false);
@@ -64,12 +68,12 @@ pub(crate) fn write(
         let mut file = dir.create_file(name)?;
         match content {
             Content::Bytes(bytes) => file.write_all(bytes)?,
-            Content::Copy(from) => copy(File::open(from)?, &mut file, step)?,
+            Content::Copy(from) => copy(open_part(from)?, &mut file, step)?,
         }
         file.flush()?;
     }
     volume.unmount()?;
-    image.sync_all()
+    image.finish()
 }
 
 fn copy(mut from: impl Read, to: &mut impl Write, step: &mut dyn FnMut(u64) -> io::Result<()>) -> io::Result<()> {

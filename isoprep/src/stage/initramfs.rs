@@ -21,6 +21,8 @@ use crate::stage::{modules_wanted, skeleton};
 pub(crate) const ARCHIVE: &str = "base.cpio";
 /// No kernel module is larger, unpacked, bytes.
 const LARGEST_MODULE: u64 = 256 << 20;
+/// Without these no guest comes up: a shell, and what our own scripts and init call.
+const NEEDED_APPLETS: [&str; 4] = ["sh", "cat", "mount", "modprobe"];
 /// Room to ask for before writing, bytes: seen are 8 to 16 MiB.
 const NEEDED: u64 = 64 << 20;
 
@@ -148,16 +150,37 @@ fn lists<W: Write>(cpio: &mut Cpio<W>, version: &Path, modules: &Modules) -> io:
 fn applets(busybox: &Path, reporter: &Reporter<'_>) -> Result<Vec<String>, BuildError> {
     let line = CommandLine::new(busybox).arg("--list-full");
     let output = run(&line, reporter.cancel, |_, _| ()).map_err(BuildError::tool(reporter.stage))?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let applets = listed(&String::from_utf8_lossy(&output.stdout));
+    let has = |name: &str| applets.iter().any(|path| path.rsplit('/').next() == Some(name));
+    let missing: Vec<&str> = NEEDED_APPLETS.into_iter().filter(|name| !has(name)).collect();
+    if missing.is_empty() {
+        return Ok(applets);
+    }
+    Err(BuildError::Refused {
+        stage: reporter.stage,
+        what: format!(
+            "the busybox {} has no {}, and the guest has nothing else",
+            busybox.display(),
+            missing.join(", ")
+        ),
+        advice: format!("Install another busybox-static; see `{} --list`.", busybox.display()),
+    })
+}
+
+/// The applets that become links, in what `busybox --list-full` prints: paths, or mere names where busybox was built
+/// without `FEATURE_INSTALLER` and does not know their places.
+fn listed(text: &str) -> Vec<String> {
+    let placed = |line: &str| if line.contains('/') { line.to_owned() } else { format!("bin/{line}") };
     let known =
-        |path: &&str| skeleton::FOLDERS.iter().any(|(dir, _)| Path::new(path).parent() == Some(Path::new(&dir[1..])));
-    let plain = |path: &&str| Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+        |path: &String| skeleton::FOLDERS.iter().any(|(dir, _)| Path::new(path).parent() == Some(Path::new(&dir[1..])));
+    let plain = |path: &String| Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
     // /init is ours, and a second one in the path would only mislead.
-    let own = |path: &&str| !matches!(*path, "sbin/init" | "linuxrc" | "bin/busybox" | "init");
-    let mut applets: Vec<String> = text.lines().filter(known).filter(plain).filter(own).map(str::to_owned).collect();
+    let own = |path: &String| !matches!(path.as_str(), "sbin/init" | "bin/init" | "bin/linuxrc" | "bin/busybox");
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut applets: Vec<String> = lines.map(placed).filter(known).filter(plain).filter(own).collect();
     applets.sort();
     applets.dedup();
-    Ok(applets)
+    applets
 }
 
 /// A module's content, whatever it is packed with; the bytes tell, not the name.
@@ -175,4 +198,16 @@ fn decompressed(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "larger than any kernel module"));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn applets_are_taken_with_and_without_their_places() {
+        let full = "bin/ash\nbin/busybox\nlinuxrc\nsbin/init\nusr/bin/[\nsbin/modprobe\netc/../x\nodd/place\n\n";
+        assert_eq!(listed(full), ["bin/ash", "sbin/modprobe", "usr/bin/["]);
+        assert_eq!(listed("[\nsh\ninit\nlinuxrc\nbusybox\nmount\n..\n"), ["bin/[", "bin/mount", "bin/sh"]);
+    }
 }

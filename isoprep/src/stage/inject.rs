@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use cartridge_treehash::TreeHash;
 
 use crate::build::{BuildError, room_for};
+use crate::cache::steady::SteadyFile;
 use crate::cache::{Cache, Entry as CacheEntry};
 use crate::plan::Key;
 use crate::progress::{Meter, Reporter};
@@ -114,7 +115,7 @@ pub(crate) fn inject(
     let failed = |e: io::Error| BuildError::write(stage, &target, needed)(e);
     let file = std::fs::File::create(&target).map_err(failed)?;
     let mut packer = Packer {
-        cpio: Cpio::new(BufWriter::with_capacity(256 * 1024, file)),
+        cpio: Cpio::new(BufWriter::with_capacity(256 * 1024, SteadyFile::new(file))),
         meter: Meter::new(reporter, manifest.bytes()),
         reporter,
         target: &target,

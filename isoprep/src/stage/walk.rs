@@ -10,8 +10,8 @@ use ignore::{DirEntry, WalkState};
 
 use crate::build::BuildError;
 use crate::progress::{Reporter, Unit};
-use crate::recipe::{Recipe, excluded, source_walker};
-use crate::stage::tracked::tracked;
+use crate::recipe::{Recipe, excluded, leaves_out, source_walker};
+use crate::stage::tracked::{Tracked, tracked};
 
 /// What the walk found, unsorted.
 #[derive(Default)]
@@ -55,13 +55,16 @@ pub(crate) fn walk(
     });
     reporter.go_on()?;
     let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    add_tracked(root, &excluded(&recipe), ours, &mut found);
+    let Tracked { paths, warning } = tracked(root);
+    if let Some(warning) = warning {
+        reporter.line(warning);
+    }
+    add_tracked((root, paths), &excluded(&recipe), ours, &mut found);
     Ok(found)
 }
 
 /// Adds what git tracks although a pattern of its own would ignore it, with the folders above.
-fn add_tracked(root: &Path, excluded: &Gitignore, ours: &[PathBuf], found: &mut Walked) {
-    let tracked = tracked(root);
+fn add_tracked((root, tracked): (&Path, Vec<PathBuf>), excluded: &Gitignore, ours: &[PathBuf], found: &mut Walked) {
     if tracked.is_empty() {
         return;
     }
@@ -73,7 +76,7 @@ fn add_tracked(root: &Path, excluded: &Gitignore, ours: &[PathBuf], found: &mut 
         }
         let hidden = path.components().any(|part| part.as_os_str() == ".git" || !matches!(part, Component::Normal(_)))
             || ours.iter().any(|dir| full.starts_with(dir))
-            || excluded.matched_path_or_any_parents(&full, false).is_ignore();
+            || leaves_out(excluded, root, &path, false);
         // A tracked file may be gone, and so may the folder that it was in.
         let Ok(meta) = full.symlink_metadata() else { continue };
         let above: Vec<&Path> = path.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty()).collect();

@@ -5,6 +5,8 @@ mod bench;
 mod cancel;
 mod contents;
 mod disk;
+mod git;
 mod host;
+mod kill;
 mod refusals;
 mod reuse;

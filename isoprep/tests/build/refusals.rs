@@ -178,6 +178,20 @@ fn a_file_that_changes_under_the_build_is_noticed() {
 }
 
 #[test]
+fn a_busybox_without_places_will_do_and_one_without_a_shell_will_not() {
+    let mut bench = Bench::new();
+    bench.request.parts.busybox = bench.script("busybox", "printf '%s\\n' '[' cat modprobe mount sh");
+    let image = bench.build().unwrap();
+    let archive = fs::read(&image.initrds[0]).unwrap();
+    assert!(archive.windows(7).any(|bytes| bytes == b"bin/sh\0"));
+    bench.request.parts.busybox = bench.script("busybox", "printf '%s\\n' bin/cat bin/ls sbin/modprobe");
+    let error = bench.build().unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, BuildError::Refused { .. }) && text.contains("has no sh, mount"), "{text}");
+    assert!(text.contains(bench.request.parts.busybox.to_str().unwrap()), "{text}");
+}
+
+#[test]
 fn settings_that_cannot_be_obeyed_are_refused_with_their_key() {
     let refused = |change: &dyn Fn(&mut Bench), word: &str| {
         let mut bench = Bench::new();
