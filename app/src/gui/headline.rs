@@ -44,11 +44,13 @@ pub fn headline(model: &Model) -> (&'static str, Tone) {
         Phase::Building => ("Building", Tone::Busy),
         Phase::Booting => match guest(model) {
             Some(GuestStatus::Rebooting) => ("Rebooting", Tone::Busy),
+            Some(GuestStatus::Unresponsive) => ("QEMU does not answer", Tone::Bad),
             _ => ("Booting", Tone::Busy),
         },
         Phase::Running => match guest(model) {
             Some(GuestStatus::Paused) => ("Paused", Tone::Warning),
             Some(GuestStatus::Rebooting) => ("Rebooting", Tone::Busy),
+            Some(GuestStatus::Unresponsive) => ("QEMU does not answer", Tone::Bad),
             Some(GuestStatus::PoweredOff) => ("Powered off", Tone::Calm),
             Some(GuestStatus::Panicked) => ("Panicked", Tone::Bad),
             Some(GuestStatus::Crashed { .. }) => ("Crashed", Tone::Bad),

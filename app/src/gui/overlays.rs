@@ -47,6 +47,7 @@ fn guest(ui: &mut Ui, model: &Model, live: bool, picture: bool) {
     match status {
         Some(GuestStatus::Rebooting) => chip(ui, area, "Rebooting…"),
         Some(GuestStatus::Paused) => chip(ui, area, "Paused"),
+        Some(GuestStatus::Unresponsive) => chip(ui, area, "QEMU does not answer"),
         _ if live => {}
         Some(GuestStatus::PoweredOff) => {
             notice(ui, Icon::PowerOff, Tone::Calm, "Powered off", "The guest has switched itself off.")

@@ -16,6 +16,6 @@ pub(crate) fn bring_up() {
     command.args(["sh", SCRIPT]).env("PATH", "/sbin:/bin:/usr/sbin:/usr/bin");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     if let Err(e) = command.spawn() {
-        Console::both().write(&format!("\r\nDisks and networks were not brought up: {SCRIPT}: {e}\r\n"));
+        Console::both().write_at_once(&format!("\r\nDisks and networks were not brought up: {SCRIPT}: {e}\r\n"));
     }
 }

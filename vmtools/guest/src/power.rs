@@ -41,7 +41,8 @@ pub(crate) fn end(ending: Ending) {
         Ending::Reboot => ("down to restart", RebootCommand::Restart),
         Ending::Halt => ("down to halt", RebootCommand::Halt),
     };
-    Console::both().write(&format!("\r\nThe guest is going {word}.\r\n"));
+    // Ctrl-S on a terminal must not keep the machine on.
+    Console::both().write_at_once(&format!("\r\nThe guest is going {word}.\r\n"));
     rustix::fs::sync();
     signal_all(Signal::TERM);
     // An interactive shell ignores SIGTERM, but not that its terminal is gone.
@@ -55,7 +56,7 @@ pub(crate) fn end(ending: Ending) {
     rustix::fs::sync();
     unmount_disks();
     if let Err(e) = rustix::system::reboot(command) {
-        Console::both().write(&format!("The kernel did not obey ({e}): try `poweroff -f` or `reboot -f`.\r\n"));
+        Console::both().write_at_once(&format!("The kernel did not obey ({e}): try `poweroff -f` or `reboot -f`.\r\n"));
     }
 }
 

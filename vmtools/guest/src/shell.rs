@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -89,10 +89,10 @@ impl Shells {
 }
 
 impl Shell {
-    fn start(&mut self, home: &PathBuf, env: &[(String, String)]) -> io::Result<i32> {
+    fn start(&mut self, home: &Path, env: &[(String, String)]) -> io::Result<i32> {
         let terminal = self.open()?;
         let mut command = Command::new("/bin/busybox");
-        command.arg0("-sh").current_dir(home).env_clear();
+        command.arg0("-sh").current_dir(place(home)).env_clear();
         command.envs([
             ("HOME", "/root"),
             ("USER", "root"),
@@ -137,7 +137,7 @@ impl Shell {
             self.complained = true;
             let hint = if missing { " (is there such a device?)" } else { "" };
             let text = format!("\r\nNo shell on {}: {error}{hint}; trying again.\r\n", self.terminal);
-            Console::both().write(&text);
+            Console::both().write_at_once(&text);
         }
     }
 
@@ -149,9 +149,24 @@ impl Shell {
     }
 }
 
+/// Where a shell starts: at home as long as that is there, or else a removed repository would take the shell with it.
+fn place(home: &Path) -> &Path {
+    if home.is_dir() { home } else { Path::new("/") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_removed_home_leaves_a_shell() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("demo");
+        std::fs::create_dir(&home).unwrap();
+        assert_eq!(place(&home), home);
+        std::fs::remove_dir(&home).unwrap();
+        assert_eq!(place(&home), Path::new("/"));
+    }
 
     #[test]
     fn short_lives_are_spaced_out_and_long_ones_are_not() {

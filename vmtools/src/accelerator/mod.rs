@@ -6,7 +6,7 @@ mod probe;
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use cartridge_supervise::{Channel, CommandLine, Exit, Observer, spawn};
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,8 @@ pub use probe::{PROBE_ARGUMENT, probe_main};
 const BUDGET: Duration = Duration::from_millis(800);
 /// A loop step that takes longer is emulated: real hardware needs about 1 ns, emulated KVM was seen at 500.
 const SLOWEST_STEP_NS: f64 = 20.0;
+/// How long a probe that hung is believed, seconds: the machine may only have been busy.
+const HANG_BELIEVED_S: u64 = 600;
 /// Where Linux says which boot this is (random(4)).
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -59,8 +61,8 @@ enum Verdict {
     Runs(f64),
 }
 
-/// Chooses as `wish` says; measures KVM if need be. The measurement is kept in `cache_file` until the next boot. Blocks
-/// for less than a second.
+/// Chooses as `wish` says; measures KVM if need be. The measurement is kept in `cache_file` until the next boot, and ten
+/// minutes if it did not end. Blocks for less than a second.
 #[must_use]
 pub fn choose_accelerator(wish: AcceleratorWish, cache_file: &Path) -> AcceleratorChoice {
     let prober = std::env::current_exe().map(|exe| CommandLine::new(exe).arg(PROBE_ARGUMENT));
@@ -89,12 +91,12 @@ pub fn choose_accelerator_with(wish: AcceleratorWish, cache_file: &Path, prober:
         return decide(wish, &verdict, false);
     }
     let boot_id = std::fs::read_to_string(BOOT_ID).unwrap_or_default().trim().to_owned();
-    let cached = std::fs::read_to_string(cache_file).ok().and_then(|text| recall(&text, &boot_id));
+    let cached = std::fs::read_to_string(cache_file).ok().and_then(|text| recall(&text, &boot_id, now()));
     if let Some(verdict) = cached {
         return decide(wish, &verdict, true);
     }
     let verdict = probe_in_child(prober);
-    if let Some(text) = remember(&verdict, &boot_id) {
+    if let Some(text) = remember(&verdict, &boot_id, now()) {
         // Without the cache the next start probes again: slower by a fraction of a second, not worse.
         let _ = write_cache(cache_file, &text);
     }
@@ -198,26 +200,37 @@ struct Cache {
     boot_id: String,
     /// `None`: it hung.
     ns_per_step: Option<f64>,
+    /// When it hung, seconds since 1970.
+    #[serde(default)]
+    hung_at: u64,
 }
 
-fn remember(verdict: &Verdict, boot_id: &str) -> Option<String> {
-    let ns_per_step = match verdict {
-        Verdict::Runs(ns) => Some(*ns),
-        Verdict::Hangs => None,
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn remember(verdict: &Verdict, boot_id: &str, now: u64) -> Option<String> {
+    let (ns_per_step, hung_at) = match verdict {
+        Verdict::Runs(ns) => (Some(*ns), 0),
+        Verdict::Hangs => (None, now),
         _ => return None,
     };
     if boot_id.is_empty() {
         return None;
     }
-    serde_json::to_string(&Cache { boot_id: boot_id.to_owned(), ns_per_step }).ok()
+    serde_json::to_string(&Cache { boot_id: boot_id.to_owned(), ns_per_step, hung_at }).ok()
 }
 
-fn recall(text: &str, boot_id: &str) -> Option<Verdict> {
+fn recall(text: &str, boot_id: &str, now: u64) -> Option<Verdict> {
     let cache: Cache = serde_json::from_str(text).ok()?;
     if cache.boot_id != boot_id || boot_id.is_empty() {
         return None;
     }
-    Some(cache.ns_per_step.map_or(Verdict::Hangs, Verdict::Runs))
+    match cache.ns_per_step {
+        Some(ns) => Some(Verdict::Runs(ns)),
+        // A time to come means that the clock was set back: no telling how old it is.
+        None => now.checked_sub(cache.hung_at).filter(|age| *age < HANG_BELIEVED_S).map(|_| Verdict::Hangs),
+    }
 }
 
 fn write_cache(file: &Path, text: &str) -> std::io::Result<()> {
@@ -275,12 +288,24 @@ mod tests {
     #[test]
     fn a_cache_is_good_for_one_boot() {
         for verdict in [Verdict::Runs(1.5), Verdict::Hangs] {
-            let text = remember(&verdict, "boot-1").unwrap();
-            assert_eq!(recall(&text, "boot-1"), Some(verdict));
-            assert_eq!(recall(&text, "boot-2"), None);
+            let text = remember(&verdict, "boot-1", 1000).unwrap();
+            assert_eq!(recall(&text, "boot-1", 1000), Some(verdict));
+            assert_eq!(recall(&text, "boot-2", 1000), None);
         }
-        assert_eq!(remember(&Verdict::Absent, "boot-1"), None);
-        assert_eq!(remember(&Verdict::Runs(1.0), ""), None);
-        assert_eq!(recall("{", "boot-1"), None);
+        assert_eq!(remember(&Verdict::Absent, "boot-1", 1000), None);
+        assert_eq!(remember(&Verdict::Runs(1.0), "", 1000), None);
+        assert_eq!(recall("{", "boot-1", 1000), None);
+    }
+
+    #[test]
+    fn a_hang_is_believed_for_ten_minutes() {
+        let hung = remember(&Verdict::Hangs, "boot-1", 1000).unwrap();
+        assert_eq!(recall(&hung, "boot-1", 1599), Some(Verdict::Hangs));
+        assert_eq!(recall(&hung, "boot-1", 1600), None);
+        assert_eq!(recall(&hung, "boot-1", 999), None);
+        let fine = remember(&Verdict::Runs(1.5), "boot-1", 1000).unwrap();
+        assert_eq!(recall(&fine, "boot-1", 1_000_000), Some(Verdict::Runs(1.5)));
+        let old = r#"{"boot_id":"boot-1","ns_per_step":null}"#;
+        assert_eq!(recall(old, "boot-1", 1_800_000_000), None, "written before hangs had a time");
     }
 }

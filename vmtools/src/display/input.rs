@@ -68,6 +68,29 @@ impl Keyboard {
         }
     }
 
+    /// The mouse buttons that are down, as in [`InputEvent::Pointer`].
+    #[must_use]
+    pub fn buttons(&self) -> u8 {
+        self.pointer.2
+    }
+
+    /// The last event may not have arrived: `buttons`, which were down before it, may be so still.
+    pub fn doubt(&mut self, buttons: u8) {
+        self.pointer.2 |= buttons;
+    }
+
+    /// The connection to the guest is a new one, on which nothing is down. The old one's end has lifted the keys, but a
+    /// button that was down still is, and only a press that is seen to end lifts it: passes on both.
+    pub fn reconnect(&mut self, mut send: impl FnMut(InputEvent)) {
+        self.down.clear();
+        let (x, y, buttons) = self.pointer;
+        if buttons != 0 {
+            self.pointer.2 = 0;
+            send(InputEvent::Pointer { x, y, buttons });
+            send(InputEvent::Pointer { x, y, buttons: 0 });
+        }
+    }
+
     /// Whether a key is down.
     #[must_use]
     pub fn is_down(&self, scancode: u16) -> bool {
@@ -78,6 +101,27 @@ impl Keyboard {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_connection_lifts_the_buttons_of_the_old_one() {
+        let mut keyboard = Keyboard::default();
+        let at = |x, buttons| InputEvent::Pointer { x, y: 4, buttons };
+        keyboard.reconnect(|e| panic!("{e:?}"));
+        keyboard.follow(InputEvent::Key { scancode: 0x1d, down: true }, |_| {});
+        keyboard.follow(at(3, 1), |_| {});
+        let mut sent = Vec::new();
+        keyboard.reconnect(|e| sent.push(e));
+        assert_eq!(sent, [at(3, 1), at(3, 0)]);
+        assert!(!keyboard.is_down(0x1d) && keyboard.buttons() == 0);
+        keyboard.reconnect(|e| panic!("{e:?}"));
+        // A release that was sent into a dying connection.
+        keyboard.follow(at(3, 1), |_| {});
+        let before = keyboard.buttons();
+        keyboard.follow(at(9, 0), |_| {});
+        keyboard.doubt(before);
+        keyboard.reconnect(|e| sent.push(e));
+        assert_eq!(sent[2..], [at(9, 1), at(9, 0)]);
+    }
 
     #[test]
     fn release_all_lifts_what_is_down() {

@@ -58,6 +58,7 @@ pub struct Screen {
     waker: Mutex<Option<Waker>>,
     live: AtomicBool,
     unanswered: AtomicBool,
+    trouble: Mutex<Option<&'static str>>,
     generation: AtomicU64,
     hidden: AtomicBool,
     visibility: Notify,
@@ -162,6 +163,7 @@ impl Screen {
             picture.damage.add(Rect { x: 0, y: 0, width, height });
         }
         drop(picture);
+        self.forget_trouble();
         self.live.store(true, Ordering::Release);
         self.changed();
     }
@@ -177,6 +179,23 @@ impl Screen {
         if lock(&self.picture).cursor.take().is_some() || was_live {
             self.changed();
         }
+    }
+
+    /// Why there is no picture, in a sentence or two for people, if it is known and will stay so.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&'static str> {
+        *lock(&self.trouble)
+    }
+
+    /// Says why there is no picture; the next picture ends it, and so does the guest's end.
+    pub(crate) fn set_trouble(&self, why: &'static str) {
+        if lock(&self.trouble).replace(why).is_none() {
+            self.changed();
+        }
+    }
+
+    pub(crate) fn forget_trouble(&self) {
+        *lock(&self.trouble) = None;
     }
 
     /// Says whether whoever shows the guest answers: if not, the picture is not live, until it does again.

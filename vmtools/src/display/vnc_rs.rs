@@ -4,8 +4,9 @@
 //! - It has no event for the end of an update. We gather until nothing has come for [`QUIET`], then publish.
 //! - Waiting for an event holds the lock that sending input needs. Here one task does both, and a wait that is given up
 //!   for an input has let go of the lock: so input never waits for a picture, and a still screen costs nothing.
-//! - Some updates (a rectangle of no size, a size that it does not like) end the connection. We connect again at once,
-//!   as long as the guest is there.
+//! - Some updates (a rectangle of no size, a size that it does not like) end the connection. We connect again soon, as
+//!   long as the guest is there.
+//! - It takes no more than 8,294,400 pixels, and its error does not say so: we do.
 //!
 //! QEMU looks at the guest's screen less and less often while it is still, down to every three seconds. Only a message
 //! of type 4 or above resets that, so while somebody looks we release a key that is not down, 25 times a second: QEMU
@@ -37,8 +38,15 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 const UNPRESSED: u16 = 0x46;
 /// Handshakes and sends that take longer mean that QEMU hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The waits between attempts to connect: the first is for a connection that the decoder ended, and short.
-const RETRY: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
+/// The shortest and the longest wait before another connection: doubled each time, unless the last one was good.
+const RETRY: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
+/// A connection that lasted longer was good.
+const GOOD: Duration = Duration::from_secs(1);
+/// After so many connections in a row that came to nothing because of what QEMU sent, it is said.
+const REFUSALS: u32 = 5;
+/// What is said then.
+const REFUSED: &str = "The guest's screen cannot be shown: what QEMU sends of it is refused. The usual cause is its size: \
+                       more than 8,294,400 pixels (3840x2160) cannot be shown. Choose a smaller one in the guest.";
 /// Key events beyond [`BURST`] are sent at this pace: QEMU feeds the guest one each 10 ms from a queue that overflows.
 const KEY_PACE: Duration = Duration::from_millis(12);
 /// How far ahead of its pace the keyboard may be: about 100 key events.
@@ -62,24 +70,41 @@ impl DisplaySource for VncSource {
     fn run(self: Box<Self>, link: DisplayLink) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             let DisplayLink { screen, mut inputs, mut gone } = link;
-            let mut wait = RETRY.0;
+            let mut keyboard = Keyboard::default();
+            let mut wait = Duration::ZERO;
+            let mut refusals = 0;
             // A link whose other end is dropped has no guest either.
             while !*gone.borrow() && gone.has_changed().is_ok() {
+                let started = Instant::now();
                 let mut published = false;
-                if let Ok(client) = connect(&self.socket).await {
-                    let mut session = Session::new(client, Arc::clone(&screen));
-                    // Why it ended does not matter: if QEMU lives we come back, and if not its own end is told.
-                    let _ = session.serve(&mut inputs, &mut gone).await;
-                    published = session.published;
-                    let _ = session.client.close().await;
-                }
+                // Why it ends matters little: if QEMU lives we come back, and if not its own end is told.
+                let end = match connect(&self.socket).await {
+                    Ok(client) => {
+                        let mut session = Session::new(client, Arc::clone(&screen), &mut keyboard);
+                        let end = session.serve(&mut inputs, &mut gone).await;
+                        published = session.published;
+                        let _ = session.client.close().await;
+                        end
+                    }
+                    Err(error) => Err(error),
+                };
                 screen.lost();
-                wait = if published { RETRY.0 } else { (wait * 2).min(RETRY.1) };
+                refusals =
+                    if published { 0 } else { refusals + u32::from(matches!(end, Err(VncError::InvalidImageData))) };
+                if refusals >= REFUSALS {
+                    screen.set_trouble(REFUSED);
+                }
+                wait = next_wait(wait, started.elapsed());
                 let _ = timeout(wait, is_gone(&mut gone)).await;
             }
             screen.lost();
         })
     }
+}
+
+/// How long to wait after a connection that lasted `lived`; `last` is the wait before it.
+fn next_wait(last: Duration, lived: Duration) -> Duration {
+    if lived > GOOD { RETRY.0 } else { (last * 2).clamp(RETRY.0, RETRY.1) }
 }
 
 async fn connect(socket: &Path) -> Result<VncClient, VncError> {
@@ -107,7 +132,7 @@ enum Due {
     Ask,
 }
 
-struct Session {
+struct Session<'a> {
     client: VncClient,
     screen: Arc<Screen>,
     buffer: Option<Framebuffer>,
@@ -115,14 +140,14 @@ struct Session {
     batch: Option<(Instant, Instant)>,
     asked: Instant,
     beat: Instant,
-    keyboard: Keyboard,
+    keyboard: &'a mut Keyboard,
     /// Until when the keyboard has used up its pace.
     keys_until: Instant,
     published: bool,
 }
 
-impl Session {
-    fn new(client: VncClient, screen: Arc<Screen>) -> Self {
+impl<'a> Session<'a> {
+    fn new(client: VncClient, screen: Arc<Screen>, keyboard: &'a mut Keyboard) -> Self {
         let now = Instant::now();
         Self {
             client,
@@ -131,7 +156,7 @@ impl Session {
             batch: None,
             asked: now,
             beat: now,
-            keyboard: Keyboard::default(),
+            keyboard,
             keys_until: now,
             published: false,
         }
@@ -144,6 +169,9 @@ impl Session {
     ) -> Result<(), VncError> {
         let screen = Arc::clone(&self.screen);
         let mut listening = true;
+        let mut lifting = Vec::new();
+        self.keyboard.reconnect(|event| lifting.push(event));
+        self.pass_on(lifting).await?;
         loop {
             let (at, due) = self.next_due();
             let keys_from = self.keys_until.checked_sub(BURST).unwrap_or(self.keys_until);
@@ -263,9 +291,18 @@ impl Session {
     }
 
     async fn send_input(&mut self, event: InputEvent) -> Result<(), VncError> {
+        let buttons = self.keyboard.buttons();
         let mut out = Vec::new();
         self.keyboard.follow(event, |event| out.push(event));
-        for event in out {
+        let sent = self.pass_on(out).await;
+        if sent.is_err() {
+            self.keyboard.doubt(buttons);
+        }
+        sent
+    }
+
+    async fn pass_on(&mut self, events: Vec<InputEvent>) -> Result<(), VncError> {
+        for event in events {
             match event {
                 InputEvent::Key { scancode, down } => {
                     let Some(keysym) = keysym(scancode) else { continue };
@@ -313,4 +350,22 @@ fn cursor(at: vnc::Rect, mut pixels: Vec<u8>) -> Cursor {
     let whole = pixels.len() as u64 == u64::from(width) * u64::from(height) * 4;
     let (width, height) = if whole { (width, height) } else { (0, 0) };
     Cursor { width, height, hot_x: at.x.into(), hot_y: at.y.into(), rgba: if whole { pixels } else { Vec::new() } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_screen_that_always_fails_is_not_hammered() {
+        let ms = Duration::from_millis;
+        let mut wait = Duration::ZERO;
+        let mut waits = Vec::new();
+        for _ in 0..10 {
+            wait = next_wait(wait, ms(900));
+            waits.push(wait.as_millis());
+        }
+        assert_eq!(waits, [5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
+        assert_eq!(next_wait(wait, ms(1100)), ms(5));
+    }
 }

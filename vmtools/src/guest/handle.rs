@@ -1,6 +1,7 @@
 //! Wishes to a running guest: input, reset, power button, and its certain end.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use cartridge_supervise::{Exit, ProcessHandle};
@@ -60,6 +61,8 @@ pub struct GuestHandle {
     pub(crate) dark: watch::Receiver<bool>,
     pub(crate) serial: mpsc::Sender<Vec<u8>>,
     pub(crate) inputs: mpsc::Sender<InputEvent>,
+    /// The mouse buttons that were down in the last input.
+    pub(crate) buttons: AtomicU8,
     pub(crate) runtime: Handle,
 }
 
@@ -90,7 +93,11 @@ impl GuestHandle {
     /// Passes input to the guest. Never waits: when more than some thousands wait, presses and movements get lost, but
     /// releases do not.
     pub fn input(&self, event: InputEvent) {
-        let releases = matches!(event, InputEvent::Key { down: false, .. } | InputEvent::ReleaseAll);
+        let before = match event {
+            InputEvent::Pointer { buttons, .. } => self.buttons.swap(buttons, Ordering::Relaxed),
+            _ => 0,
+        };
+        let releases = is_release(event, before);
         if releases || self.inputs.capacity() > RELEASES {
             let _ = self.inputs.try_send(event);
         }
@@ -184,5 +191,29 @@ impl GuestHandle {
         let _ = timeout(LAST_EVENT, self.dark.clone().wait_for(|dark| *dark)).await;
         let exit = self.exit.borrow().clone();
         self.shared.conclude(exit.as_ref())
+    }
+}
+
+/// Whether `event` lets a key or button go; `before` are the buttons that were down.
+fn is_release(event: InputEvent, before: u8) -> bool {
+    match event {
+        InputEvent::Key { down, .. } => !down,
+        // A movement with no button down is none.
+        InputEvent::Pointer { buttons, .. } => before & !buttons != 0,
+        InputEvent::ReleaseAll => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_button_that_goes_up_is_a_release_and_a_movement_is_none() {
+        let pointer = |buttons| InputEvent::Pointer { x: 1, y: 1, buttons };
+        assert!(is_release(pointer(0), 1) && is_release(pointer(2), 3) && is_release(InputEvent::ReleaseAll, 0));
+        assert!(!is_release(pointer(0), 0) && !is_release(pointer(3), 1) && !is_release(pointer(1), 1));
+        let key = |down| InputEvent::Key { scancode: 1, down };
+        assert!(is_release(key(false), 0) && !is_release(key(true), 1));
     }
 }

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
 use std::time::Duration;
 
 use cartridge_supervise::{CommandLine, Exit, ProcessHandle, spawn};
@@ -184,6 +185,7 @@ impl Launched {
             dark,
             serial: serial_keys,
             inputs,
+            buttons: AtomicU8::new(0),
             runtime: Handle::current(),
         })
     }

@@ -48,9 +48,9 @@ pub enum GuestEvent {
     Qemu(Vec<u8>),
     /// What the guest wrote to its first serial line, raw.
     Serial(Vec<u8>),
-    /// It is in another state now.
+    /// It is in another state now. The state in which it ended is told by [`GuestEvent::Ended`] alone.
     Status(GuestStatus),
-    /// Our init has told what it found.
+    /// Our init has told what it found; once for each start or reset.
     Reported(GuestReport),
     /// A port of the guest can be reached at 127.0.0.1.
     Forwarded {

@@ -5,7 +5,7 @@
 //!                        │  ▲
 //!           RESET ───────┘  └── settled ── Rebooting
 //!    GUEST_PANICKED or the kernel's words on the serial line ──▶ Panicked ──RESET──▶ Rebooting
-//!    QEMU ends: after SHUTDOWN by the guest or by us PoweredOff, after a panic Panicked, else Crashed
+//!    QEMU ends: after SHUTDOWN by the guest PoweredOff, by us Ended, after a panic Panicked, else Crashed
 //! ```
 //!
 //! A QEMU that does not answer hides all that behind Unresponsive until it answers again.
@@ -28,8 +28,10 @@ pub enum GuestStatus {
     Rebooting,
     /// QEMU itself does not answer: it hangs or was stopped.
     Unresponsive,
-    /// It ended as it should: by itself, or because we asked for it.
+    /// It switched itself off.
     PoweredOff,
+    /// We ended it, because we were asked to.
+    Ended,
     /// Its kernel gave up.
     Panicked,
     /// QEMU ended, and nobody had asked it to.
@@ -42,7 +44,7 @@ pub enum GuestStatus {
 /// How a guest ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct GuestEnd {
-    /// Its last state: powered off, panicked or crashed.
+    /// Its last state: powered off, ended, panicked or crashed.
     pub status: GuestStatus,
     /// The same in words, for people.
     pub how: String,
@@ -121,6 +123,7 @@ impl Life {
                 self.panic = None;
                 GuestStatus::Running
             }
+            Fact::Qmp(QmpEvent::Stop) if self.ending => return None,
             Fact::Qmp(QmpEvent::Stop) => match self.status {
                 // The CPUs are stopped at a panic, by QEMU or by us, and at the end: that is no pause.
                 GuestStatus::Panicked | GuestStatus::PoweredOff | GuestStatus::Starting => return None,
@@ -184,7 +187,7 @@ impl Life {
             (GuestStatus::PoweredOff, "the guest powered itself off".to_owned())
         } else if self.ending {
             let step = step.unwrap_or("as we asked it to");
-            (GuestStatus::PoweredOff, format!("ended by us ({step}; QEMU: {exit})"))
+            (GuestStatus::Ended, format!("ended by us ({step}; QEMU: {exit})"))
         } else {
             match &self.shutdown {
                 Some((_, reason)) if success && reason == "host-signal" => {
@@ -265,7 +268,7 @@ mod tests {
             let (mut life, told) = with(fact);
             assert_eq!(told, [GuestStatus::Running, GuestStatus::Panicked, GuestStatus::Running]);
             life.hear(Fact::Ending);
-            assert_eq!(life.conclude("exit code 0", true, None).0, GuestStatus::PoweredOff);
+            assert_eq!(life.conclude("exit code 0", true, None).0, GuestStatus::Ended);
         }
         // What pvpanic says is sure: a report that is read late came before it.
         let (mut life, _) = with(Fact::Qmp(QmpEvent::GuestPanicked));
@@ -296,7 +299,7 @@ mod tests {
     fn a_reset_forgives_a_panic() {
         let (mut life, _) =
             after(vec![Fact::Qmp(QmpEvent::Resume), Fact::SerialPanic("x".into()), reset(), Fact::Ending]);
-        assert_eq!(life.conclude("exit code 0", true, None).0, GuestStatus::PoweredOff);
+        assert_eq!(life.conclude("exit code 0", true, None).0, GuestStatus::Ended);
     }
 
     #[test]
@@ -306,7 +309,7 @@ mod tests {
         assert_eq!(life.conclude("killed by signal 9", false, None).0, crashed("killed by signal 9"));
         let (mut life, _) = after(vec![Fact::Qmp(QmpEvent::Resume), Fact::Ending]);
         let (status, how) = life.conclude("killed by signal 9", false, Some("SIGKILL after 5.0 s"));
-        assert_eq!(status, GuestStatus::PoweredOff);
+        assert_eq!(status, GuestStatus::Ended);
         assert_eq!(how, "ended by us (SIGKILL after 5.0 s; QEMU: killed by signal 9)");
         let (mut life, _) = after(vec![Fact::Qmp(QmpEvent::Resume), shutdown("host-signal")]);
         assert!(matches!(life.conclude("exit code 0", true, None).0, GuestStatus::Crashed { .. }));

@@ -66,10 +66,20 @@ pub(crate) async fn stop_when_panicked(shared: Arc<Shared>, qmp: Qmp) {
     }
 }
 
-/// Asks QEMU again and again whether it is there. A picture that nobody refreshes must not look alive.
-pub(crate) async fn feel_pulse(shared: Arc<Shared>, qmp: Qmp, screen: Arc<Screen>) {
+/// Asks QEMU again and again whether it is there: a picture that nobody refreshes must not look alive. Tells among
+/// QEMU's words why there is no picture.
+pub(crate) async fn feel_pulse(shared: Arc<Shared>, qmp: Qmp, screen: Arc<Screen>, events: mpsc::Sender<GuestEvent>) {
+    let mut told = None;
     loop {
         sleep(PULSE).await;
+        let trouble = screen.trouble();
+        if trouble != told {
+            let line = trouble.map(|why| GuestEvent::Qemu(format!("\n[{why}]\n").into_bytes()));
+            // With the queue full it is told the next time.
+            if line.is_none_or(|line| events.try_send(line).is_ok()) {
+                told = trouble;
+            }
+        }
         let mut asking = std::pin::pin!(qmp.execute("query-status", None));
         let mut answer = timeout(PULSE, &mut asking).await;
         if answer.is_err() {
@@ -110,7 +120,7 @@ impl Watch {
         let Self { shared, mut exit, mut qmp_closed, events, mut output, .. } = self;
         let Self { screen, qmp, gone, dark, serial, display, forwarded, .. } = self;
         let panics = tokio::spawn(stop_when_panicked(Arc::clone(&shared), qmp.clone()));
-        let pulse = tokio::spawn(feel_pulse(Arc::clone(&shared), qmp, Arc::clone(&screen)));
+        let pulse = tokio::spawn(feel_pulse(Arc::clone(&shared), qmp, Arc::clone(&screen), events.clone()));
         // Apart from the telling, which may have to wait for a reader: a dead guest's screen must not look alive.
         let mut ended = exit.clone();
         let darkening = tokio::spawn(async move {
@@ -125,6 +135,7 @@ impl Watch {
             screen.lost();
             // The screen's next guest is another one.
             screen.set_answering(true);
+            screen.forget_trouble();
             dark.send_replace(true);
         });
         for event in forwarded {

@@ -92,7 +92,7 @@ async fn a_qemu_that_hangs_does_not_look_alive() {
     rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
     guest.until_status(&GuestStatus::Running).await;
     guest.wait("the picture again", |g| g.screen.live()).await;
-    assert_eq!(guest.handle.end(|_, _| {}).await.status, GuestStatus::PoweredOff);
+    assert_eq!(guest.handle.end(|_, _| {}).await.status, GuestStatus::Ended);
 }
 
 /// A QEMU that opens its control and serial lines, answers everything, and obeys nothing.
@@ -141,7 +141,7 @@ async fn a_deaf_qemu_is_killed_in_time_though_nobody_reads_its_flood() {
     assert_eq!(names, [EndStep::Quit, EndStep::Term, EndStep::Kill], "{steps:?}");
     assert!(steps[0].1 >= Duration::from_secs(3) && steps[1].1 >= Duration::from_secs(2), "{steps:?}");
     assert!(took < Duration::from_secs(8), "{took:?}");
-    assert_eq!(end.status, GuestStatus::PoweredOff);
+    assert_eq!(end.status, GuestStatus::Ended);
     assert!(end.how.contains("SIGKILL") && end.how.contains("signal 9"), "{}", end.how);
     assert!(!alive(pid));
 }

@@ -19,7 +19,7 @@ async fn qemu_accepts_every_machine() {
             let mut guest = plan.start().await.unwrap();
             guest.until_status(&GuestStatus::Running).await;
             guest.wait("a picture", |g| g.screen.live()).await;
-            assert_eq!(guest.handle.end(|_, _| {}).await.status, GuestStatus::PoweredOff);
+            assert_eq!(guest.handle.end(|_, _| {}).await.status, GuestStatus::Ended);
         }
     }
 }

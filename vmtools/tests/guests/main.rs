@@ -4,6 +4,7 @@
 mod boot_sector;
 mod display;
 mod ends;
+mod fake_display;
 mod faults;
 mod hardware;
 mod harness;
