@@ -15,7 +15,7 @@ use isoprep::{BuildRequest, Cancel, Image, Progress};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 use vmtools::display::{InputEvent, Screen};
-use vmtools::{GuestEvent, GuestHandle};
+use vmtools::{GuestEvent, GuestHandle, GuestStatus};
 
 use super::command::Command;
 use super::event::{EVENT_VERSION, Event, Failure, Level, Told};
@@ -83,6 +83,7 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         job: None,
         guest: None,
         guest_events: None,
+        guest_status: None,
         progress: None,
         build_began: None,
         boot_deadline: None,
@@ -130,6 +131,8 @@ struct Driver {
     job: Option<JoinHandle<Outcome>>,
     guest: Option<Box<GuestHandle>>,
     guest_events: Option<Receiver<GuestEvent>>,
+    /// What was last told of it.
+    guest_status: Option<GuestStatus>,
     progress: Option<Receiver<Progress>>,
     build_began: Option<Instant>,
     boot_deadline: Option<tokio::time::Instant>,

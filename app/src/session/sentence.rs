@@ -1,6 +1,7 @@
 //! Each event as a sentence: what the session's log and the terminal say.
 
 use isoprep::Progress;
+use vmtools::GuestStatus;
 
 use super::event::{Event, Level};
 use super::state::{Goal, Outcome, Phase};
@@ -34,7 +35,7 @@ impl Event {
                 secs(*took_ms)
             ),
             Self::GuestStarted { pid, command } => format!("QEMU started as process {pid}: {command}"),
-            Self::GuestChanged { status } => format!("Guest: {status:?}"),
+            Self::GuestChanged { status } => status_words(status),
             Self::GuestReported { report, matches } => {
                 let verdict = match matches {
                     Some(true) => "the very tree that was injected",
@@ -94,6 +95,20 @@ impl Event {
             | Self::Diagnosed { .. }
             | Self::Closed => return None,
         })
+    }
+}
+
+fn status_words(status: &GuestStatus) -> String {
+    match status {
+        GuestStatus::Starting => "The guest starts".into(),
+        GuestStatus::Running => "The guest's processor runs".into(),
+        GuestStatus::Paused => "The guest is paused".into(),
+        GuestStatus::Rebooting => "The guest reboots".into(),
+        GuestStatus::PoweredOff => "The guest has powered off".into(),
+        GuestStatus::Panicked => "The guest's kernel has panicked".into(),
+        GuestStatus::Unresponsive => "QEMU does not answer; its picture is not live".into(),
+        GuestStatus::Ended => "QEMU has ended".into(),
+        GuestStatus::Crashed { how } => format!("QEMU has crashed: {how}"),
     }
 }
 

@@ -25,6 +25,7 @@ impl Driver {
             return self.fail(internal("There is nothing to boot", &"no image, or no machine")).await;
         };
         self.boots += 1;
+        self.guest_status = None;
         let runtime = self.paths.runtime.join(format!("{}-{}", self.id, self.boots));
         if let Err(failure) = self.make_runtime(&runtime) {
             return self.fail(failure).await;
@@ -80,7 +81,7 @@ impl Driver {
                 self.logs.terminal.feed(&bytes);
                 self.wake.wake();
             }
-            GuestEvent::Status(status) => self.tell(Event::GuestChanged { status }).await,
+            GuestEvent::Status(status) => self.guest_changed(status).await,
             GuestEvent::Reported(report) => {
                 let matches = self.image.as_ref().map(|image| image.tree_hash == report.tree);
                 self.tell(Event::GuestReported { report, matches }).await;
@@ -94,7 +95,7 @@ impl Driver {
             }
             GuestEvent::Ended(end) => {
                 self.boot_deadline = None;
-                self.tell(Event::GuestChanged { status: end.status.clone() }).await;
+                self.guest_changed(end.status.clone()).await;
                 let by_itself = matches!(self.state.phase, Phase::Booting | Phase::Running);
                 if by_itself && let GuestStatus::Crashed { how } = &end.status {
                     let detail = format!("{how}\n{}", end.qemu_words.trim());
@@ -110,6 +111,14 @@ impl Driver {
                 }
                 self.input(Input::GuestEnded).await;
             }
+        }
+    }
+
+    /// Tells a state that is new: a guest that had panicked ends as one, which is no news.
+    async fn guest_changed(&mut self, status: GuestStatus) {
+        if self.guest_status.as_ref() != Some(&status) {
+            self.guest_status = Some(status.clone());
+            self.tell(Event::GuestChanged { status }).await;
         }
     }
 
