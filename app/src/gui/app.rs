@@ -60,6 +60,7 @@ pub struct App {
     pub(super) full_screen: bool,
     pub(super) closing: Option<Instant>,
     warned_of_unsaved: bool,
+    first_frame_drawn: bool,
     first_frame_told: bool,
     pub(super) driver_gone: bool,
     /// A release of all keys did not fit into the queue: it must not be forgotten.
@@ -93,6 +94,7 @@ impl App {
             full_screen: false,
             closing: None,
             warned_of_unsaved: false,
+            first_frame_drawn: false,
             first_frame_told: false,
             driver_gone: false,
             release_owed: false,
@@ -116,6 +118,10 @@ impl App {
 
     /// Before each frame, and also while the window is hidden: takes what the session told.
     pub fn logic(&mut self, ctx: &Context) {
+        if self.first_frame_drawn && !self.first_frame_told {
+            self.first_frame_told = true;
+            self.send(Command::Note(format!("The window had drawn its first frame after {} ms", crate::running_ms())));
+        }
         self.drain(ctx);
         self.toasts.follow(&self.model.notices);
         let dark = match self.preferences.theme {
@@ -224,9 +230,10 @@ impl App {
     /// One frame.
     pub fn ui(&mut self, ui: &mut Ui) {
         let ctx = ui.ctx().clone();
-        if !self.first_frame_told {
-            self.first_frame_told = true;
-            self.send(Command::Note(format!("The window drew its first frame after {} ms", crate::running_ms())));
+        if !self.first_frame_drawn {
+            self.first_frame_drawn = true;
+            // One more turn, in which the first frame is known to be on the screen.
+            ctx.request_repaint();
         }
         let mut wishes = Wishes::default();
         self.pressed(&ctx, &mut wishes);

@@ -43,12 +43,8 @@ enum Chore {
         /// The file.
         file: PathBuf,
     },
-    /// Runs the benches.
-    Bench {
-        /// What is handed on to them.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
-    },
+    /// Builds the release program and measures it: the table of the README.
+    Bench,
 }
 
 /// A chore's failure, in words for the terminal.
@@ -61,7 +57,7 @@ fn main() -> ExitCode {
         Chore::Layers => layers::check(),
         Chore::Licences => licences::check(),
         Chore::Notices { file } => notices::write(&file),
-        Chore::Bench { arguments } => bench::run_benches(&arguments),
+        Chore::Bench => bench::run_benches(),
     };
     match done {
         Ok(said) => {

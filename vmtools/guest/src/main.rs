@@ -50,6 +50,7 @@ fn main() -> ExitCode {
     let guest = guest_file::read(&mut notes);
     let hashing = repository::start(&guest.into);
     notes.extend(modules::load_listed());
+    mounts::steady_cursor();
     if let Err(e) = rustix::system::sethostname(banner::hostname(&guest.name).as_bytes()) {
         notes.push(format!("the host name was not set: {e}"));
     }

@@ -42,3 +42,9 @@ fn mount_one(&(source, target, kind, options): &Mount) -> Result<(), String> {
 pub(crate) fn quiet_kernel() {
     let _ = std::fs::write("/proc/sys/kernel/printk", "1 4 1 7\n");
 }
+
+/// The cursor stands still on a graphical console: a blinking one repaints the window that shows it, five times a second.
+/// A text mode console has no such setting and is left as it is (Linux, drivers/video/fbdev/core/fbcon.c).
+pub(crate) fn steady_cursor() {
+    let _ = std::fs::write("/sys/class/graphics/fbcon/cursor_blink", "0");
+}

@@ -1,0 +1,86 @@
+//! The release program with every XDG directory in a temporary place, and what it tells as JSON.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+/// A console of its own for one measurement.
+pub struct Console {
+    /// Holds all its directories; gone with it.
+    pub home: tempfile::TempDir,
+}
+
+/// A run that has ended.
+pub struct Finished {
+    /// Its exit code.
+    pub code: i32,
+    /// What it told.
+    pub events: Vec<Value>,
+    /// What else it said.
+    pub stderr: String,
+}
+
+impl Finished {
+    /// The last event of a name.
+    pub fn event(&self, name: &str) -> &Value {
+        let found = self.events.iter().rfind(|event| event["event"] == name);
+        found.unwrap_or_else(|| panic!("no event {name}: {}", self.stderr))
+    }
+}
+
+impl Console {
+    /// Empty directories, but for the user's own kernels.
+    pub fn new() -> Self {
+        let home = tempfile::Builder::new().prefix("cb").tempdir_in("/tmp").unwrap();
+        for dir in ["cache", "state", "data/cartridge", "config", "run"] {
+            fs::create_dir_all(home.path().join(dir)).unwrap();
+        }
+        fs::set_permissions(home.path().join("run"), fs::Permissions::from_mode(0o700)).unwrap();
+        let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
+        let data = data.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".local/share"));
+        let store = data.join("cartridge/kernels");
+        if store.exists() {
+            symlink(store, home.path().join("data/cartridge/kernels")).unwrap();
+        }
+        Self { home }
+    }
+
+    /// A small repository.
+    pub fn repository(&self, name: &str) -> PathBuf {
+        let dir = self.home.path().join(name);
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("hello.txt"), "hello\n").unwrap();
+        dir
+    }
+
+    /// The release program with `args`.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+        let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"));
+        let home = self.home.path();
+        let mut command = Command::new(target.join("release/cartridge"));
+        command
+            .args(args)
+            .env("XDG_CACHE_HOME", home.join("cache"))
+            .env("XDG_STATE_HOME", home.join("state"))
+            .env("XDG_DATA_HOME", home.join("data"))
+            .env("XDG_CONFIG_HOME", home.join("config"))
+            .env("XDG_RUNTIME_DIR", home.join("run"))
+            .env_remove("WAYLAND_DISPLAY")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it to its end; with `--json` among `args` its events are read.
+    pub fn run(&self, args: &[&str]) -> Finished {
+        let out = self.command(args).output().unwrap();
+        Finished {
+            code: out.status.code().unwrap_or(-1),
+            events: String::from_utf8_lossy(&out.stdout).lines().filter_map(|l| serde_json::from_str(l).ok()).collect(),
+            stderr: String::from_utf8_lossy(&out.stderr).into_owned(),
+        }
+    }
+}
