@@ -72,6 +72,21 @@ fn killed_while_running() {
     kill_in("running");
 }
 
+#[test]
+fn killed_while_ejecting() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let mut run = console.start(&["up", "--json", "--stay", repo.to_str().unwrap()]);
+    run.wait_for_phase("running");
+    run.signal(Signal::INT);
+    run.wait_for_phase("ejecting");
+    run.signal(Signal::KILL);
+    run.wait();
+    assert_eq!(console.run(&["eject", "--json"]).code, 0);
+    console.assert_clean();
+    assert_eq!(console.run(&["boot", "--json", repo.to_str().unwrap()]).code, 0, "the image is still good");
+}
+
 fn interrupt_in(phase: &str) {
     let console = Console::new();
     let repo = console.repository("distro");

@@ -1,6 +1,7 @@
 //! The only task that owns a session's state. It takes commands, answers of jobs and events of the guest, asks the
 //! state machine what they mean, performs its effects, and tells everybody else by events.
 
+mod build;
 mod eject;
 mod guest;
 mod settings;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use isoprep::{BuildRequest, Cancel, Image, Progress};
+use isoprep::{Cancel, Image, Progress};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 use vmtools::display::{InputEvent, Screen};
@@ -281,57 +282,6 @@ impl Driver {
             Effect::Boot => self.start_guest().await,
             Effect::Eject(scope) => self.start_eject(scope),
         }
-    }
-
-    async fn start_prepare(&mut self, goal: Goal) {
-        let Some(recipe) = self.inserted.as_ref().and_then(|i| i.recipe.clone().ok()) else {
-            return self.fail(super::failure::internal("Nothing is inserted", &"the cartridge has errors")).await;
-        };
-        self.cancel = Cancel::new();
-        let (paths, who, cancel) = (self.paths.clone(), self.who.clone(), self.cancel.clone());
-        self.job = Some(tokio::task::spawn_blocking(move || {
-            Outcome::Prepared(jobs::prepare(recipe, goal, &paths, &who, &cancel))
-        }));
-    }
-
-    async fn start_build(&mut self) {
-        let ready = self.prepared.as_ref().and_then(|p| Some((p.recipe.clone(), p.parts.clone()?, p.memory_mib)));
-        let Some((recipe, parts, memory_mib)) = ready else {
-            return self.fail(super::failure::internal("There is nothing to build", &"nothing was prepared")).await;
-        };
-        let work = match self.make_work() {
-            Ok(work) => work,
-            Err(failure) => return self.fail(failure).await,
-        };
-        let request = BuildRequest {
-            images: self.paths.images_of(&recipe.name, &recipe.root),
-            recipe,
-            parts,
-            init: vmtools::INIT,
-            apart: self.paths.ours(),
-            guest_memory_mib: Some(memory_mib),
-            cache: if self.fresh { work.join("stages") } else { self.paths.stages() },
-            work,
-        };
-        self.build_began = Some(Instant::now());
-        let (told, progress) = channel(64);
-        self.progress = Some(progress);
-        let (cancel, logs) = (self.cancel.clone(), Arc::clone(&self.logs));
-        self.job =
-            Some(tokio::task::spawn_blocking(move || Outcome::Built(jobs::build(&request, &cancel, &logs, &told))));
-    }
-
-    /// Makes this goal's work directory. Its name begins with the session's id, which is how the next start finds it.
-    fn make_work(&mut self) -> Result<PathBuf, Failure> {
-        let failed = |e: &dyn std::fmt::Display| super::failure::internal("No work directory could be made", e);
-        self.works += 1;
-        let name = format!("{}-{}", self.id, self.works);
-        let parent = self.paths.work();
-        for (dir, what) in [(&parent, "work"), (&self.paths.stages(), "stages"), (&self.paths.images(), "images")] {
-            isoprep::ensure_marked(dir, what).map_err(|e| failed(&e))?;
-        }
-        let work = isoprep::WorkDir::create(&parent, &name).map_err(|e| failed(&e))?;
-        Ok(work.path().to_owned())
     }
 
     /// A job has answered; `self.job` is already empty.
