@@ -3,40 +3,65 @@
 mod printk;
 mod scanner;
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 
 pub use scanner::{Finding, GuestReport, ReportScanner};
 
 /// The largest piece that is passed on, bytes.
 const CHUNK: usize = 64 * 1024;
-/// How long we wait for more before a small piece is passed on: a guest writes byte by byte.
+/// How much is held while whoever takes it is busy, bytes.
+const HELD: usize = 1024 * 1024;
+/// How long we gather before a small piece is passed on: a guest writes byte by byte.
 const GATHER: Duration = Duration::from_millis(4);
 /// How much one write of keystrokes may wait for a guest that does not read.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Reads until the line is closed. `take` gets raw pieces of 1 to 65,536 bytes; while it is awaited nothing is read, so
-/// that a flood is held back at its source and memory stays bounded.
+/// Reads until the line is closed. `take` gets raw pieces of 1 to 65,536 bytes. While it is awaited up to 1 MiB more is
+/// read; then nothing is, so that a flood is held back at its source and memory stays bounded.
+///
+/// The line is never left unread for long: a socket holds only some hundred writes of one byte, and a kernel waits 10 ms
+/// for its serial port and then writes over what was not sent (Linux, drivers/tty/serial/8250, `wait_for_xmitr`).
 pub(crate) async fn read<F>(mut line: OwnedReadHalf, mut take: impl FnMut(Vec<u8>) -> F)
 where
     F: Future<Output = ()>,
 {
     let mut chunk = vec![0; CHUNK];
-    loop {
-        let mut filled = match line.read(&mut chunk).await {
-            Ok(0) | Err(_) => return,
-            Ok(n) => n,
-        };
-        if filled < CHUNK / 4 {
-            tokio::time::sleep(GATHER).await;
-            // An error or the end shows itself again at the next read.
-            filled += line.try_read(&mut chunk[filled..]).unwrap_or(0);
+    let mut held: Vec<u8> = Vec::new();
+    let mut due = Instant::now();
+    let mut taking: Option<Pin<Box<F>>> = None;
+    let mut open = true;
+    while open || taking.is_some() || !held.is_empty() {
+        let ready = taking.is_none() && !held.is_empty();
+        tokio::select! {
+            biased;
+            got = line.read(&mut chunk), if open && held.len() < HELD => match got {
+                Ok(0) | Err(_) => (open, due) = (false, Instant::now()),
+                Ok(n) => {
+                    if held.is_empty() {
+                        due = Instant::now() + GATHER;
+                    }
+                    held.extend_from_slice(&chunk[..n]);
+                }
+            },
+            () = taken(&mut taking), if taking.is_some() => taking = None,
+            () = sleep_until(due), if ready => {
+                let rest = held.split_off(held.len().min(CHUNK));
+                taking = Some(Box::pin(take(std::mem::replace(&mut held, rest))));
+            }
         }
-        take(chunk[..filled].to_vec()).await;
+    }
+}
+
+async fn taken<F: Future<Output = ()>>(taking: &mut Option<Pin<Box<F>>>) {
+    if let Some(taking) = taking {
+        taking.as_mut().await;
     }
 }
 

@@ -164,8 +164,12 @@ impl LogRing {
     }
 }
 
-fn trim(line: &[u8]) -> &[u8] {
-    line.strip_suffix(b"\r").unwrap_or(line)
+/// Without the carriage returns at its end: a terminal adds one to a line that may have one already.
+fn trim(mut line: &[u8]) -> &[u8] {
+    while let Some(shorter) = line.strip_suffix(b"\r") {
+        line = shorter;
+    }
+    line
 }
 
 /// Words that lines of trouble have, lower case. Whole words only: "terror" and "errors=remount-ro" are no errors.
