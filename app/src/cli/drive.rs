@@ -113,7 +113,12 @@ impl Drive {
     async fn heard(&mut self, event: &Event) {
         match event {
             Event::Opened { logs } => self.printer.result("logs", &logs.display().to_string()),
-            Event::CartridgeChanged { .. } if !self.asked => self.ask().await,
+            // One with errors fails by itself, unless the command line may mend it.
+            Event::CartridgeChanged { cartridge }
+                if !self.asked && (cartridge.findings.is_empty() || !self.args.set.is_empty()) =>
+            {
+                self.ask().await;
+            }
             Event::Refused { .. } => self.end(self.code.max(exit_code::CARTRIDGE)).await,
             Event::Noticed { level: Level::Warning, .. } if self.setting > 0 && !self.working => {
                 self.end(exit_code::USAGE).await;

@@ -28,6 +28,10 @@ pub fn command() -> clap::Command {
 pub async fn run(verb: Verb, paths: Paths) -> Result<u8, BeginError> {
     let config = |who: &str, fresh| SessionConfig { paths: paths.clone(), who: format!("cartridge {who}"), fresh };
     Ok(match verb {
+        Verb::Build(args) if args.shot.is_some() || args.stay || args.until_report => {
+            eprintln!("cartridge: --shot, --stay and --until-report are about a guest: use `cartridge up`");
+            exit_code::USAGE
+        }
         Verb::Build(args) => {
             let session = crate::session::begin(config("build", args.fresh))?;
             drive::to(Goal::Build, args, session).await

@@ -243,7 +243,7 @@ impl App {
         } else {
             self.panels(ui, now_ms, &mut wishes);
         }
-        dialogs::show(&ctx, self.dialog, &self.model, &mut wishes);
+        dialogs::show(&ctx, self.dialog, &self.model, self.picker.available(), &mut wishes);
         if self.closing.is_some() {
             dialogs::closing(&ctx, &self.model);
         }
@@ -279,7 +279,6 @@ impl App {
             theme: self.preferences.theme,
             settings_open: self.preferences.settings_open,
             logs_open: self.preferences.logs_open,
-            picker: self.picker.available(),
         };
         Panel::top("top")
             .exact_size(56.0)
@@ -294,7 +293,7 @@ impl App {
                 .default_size(296.0)
                 .size_range(250.0..=460.0)
                 .frame(plain(palette.panel).inner_margin(Margin { left: 16, right: 10, top: 8, bottom: 8 }))
-                .show(ui, |ui| self.settings.show(ui, &self.model, window.picker, wishes));
+                .show(ui, |ui| self.settings.show(ui, &self.model, self.picker.available(), wishes));
         }
         if window.logs_open {
             let most = (ui.available_height() - 180.0).max(140.0);

@@ -9,7 +9,7 @@ use vmtools::display::InputEvent;
 use super::app::App;
 use super::log_copy::CopyRequest;
 use super::shortcuts::{self, Shortcut};
-use super::wish::{Dialog, PickFor, Wish, Wishes};
+use super::wish::{Dialog, Wish, Wishes};
 use super::words;
 use crate::session::Command;
 use crate::session::event::Level;
@@ -34,8 +34,7 @@ impl App {
                 _ if self.dialog.is_some() => {}
                 Shortcut::Goal(goal) => wishes.send(Command::Ask(goal)),
                 Shortcut::Eject => wishes.send(Command::Eject(EjectScope::Session)),
-                Shortcut::Open if self.picker.available() => wishes.add(Wish::Pick(PickFor::Repository)),
-                Shortcut::Open => self.toasts.add(Level::Warning, super::picker::NO_PORTAL),
+                Shortcut::Open => wishes.add(Wish::Open(Dialog::OpenRepository)),
                 Shortcut::Save => wishes.send(Command::Save),
                 Shortcut::Log(pane) => wishes.add(Wish::ShowLog(pane)),
                 Shortcut::Search => {

@@ -7,20 +7,22 @@ use super::controls;
 use super::doctor;
 use super::shortcuts;
 use super::theme::Palette;
-use super::wish::{Dialog, Wish, Wishes};
+use super::wish::{Dialog, PickFor, Wish, Wishes};
 use super::words;
 use crate::session::state::EjectScope;
 use crate::session::{Command, Model};
 
 /// Draws the open dialog, if there is one.
-pub fn show(ctx: &Context, open: Option<Dialog>, model: &Model, wishes: &mut Wishes) {
+pub fn show(ctx: &Context, open: Option<Dialog>, model: &Model, picker: bool, wishes: &mut Wishes) {
     let Some(dialog) = open else { return };
     let (width, title) = match dialog {
+        Dialog::OpenRepository => (520.0, "Open a repository"),
         Dialog::EjectEverything => (560.0, "Eject everything"),
         Dialog::Doctor => (620.0, "This host"),
         Dialog::Shortcuts => (520.0, "Keyboard shortcuts"),
     };
     modal(ctx, title, width, wishes, |ui, wishes| match dialog {
+        Dialog::OpenRepository => open_repository(ui, picker, wishes),
         Dialog::EjectEverything => eject_everything(ui, model, wishes),
         Dialog::Doctor => doctor::show(ui, model, wishes),
         Dialog::Shortcuts => shortcut_list(ui),
@@ -51,6 +53,54 @@ fn modal(ctx: &Context, title: &str, width: f32, wishes: &mut Wishes, add: impl 
     });
     if response.should_close() {
         wishes.add(Wish::CloseDialog);
+    }
+}
+
+/// A path field, and the desktop's chooser beside it where there is one.
+fn open_repository(ui: &mut Ui, picker: bool, wishes: &mut Wishes) {
+    let palette = Palette::of(ui);
+    let id = Id::unique("path of a repository");
+    let mut path: String = ui.data(|data| data.get_temp(id)).unwrap_or_default();
+    ui.add_space(8.0);
+    let words = "The folder of a repository, or its cartridge.toml. A folder without one gets one proposed.";
+    ui.label(RichText::new(words).color(palette.dim));
+    ui.add_space(4.0);
+    let mut insert = false;
+    ui.horizontal(|ui| {
+        let field = egui::TextEdit::singleline(&mut path)
+            .hint_text(RichText::new("/home/you/distro").color(palette.dim))
+            .desired_width(ui.available_width() - 48.0);
+        let field = ui.add(field);
+        let label = || egui::WidgetInfo::labeled(egui::Role::TextInput, true, "Path of the repository");
+        field.widget_info(label);
+        insert = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
+        if ui.memory(|memory| memory.focused()).is_none() && !insert {
+            field.request_focus();
+        }
+        let hint = if picker { "The desktop's file chooser" } else { super::picker::NO_PORTAL };
+        if controls::icon_button(ui, picker, Icon::FolderOpen, "Choose a folder…", hint).clicked() {
+            wishes.add(Wish::CloseDialog);
+            wishes.add(Wish::Pick(PickFor::Repository));
+        }
+    });
+    ui.add_space(8.0);
+    let typed = path.trim().to_owned();
+    ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+        insert |= controls::button(ui, !typed.is_empty(), Icon::Check, "Insert", "Enter").clicked();
+    });
+    if insert && !typed.is_empty() {
+        path.clear();
+        wishes.add(Wish::CloseDialog);
+        wishes.send(Command::Insert(home_of(&typed)));
+    }
+    ui.data_mut(|data| data.insert_temp(id, path));
+}
+
+/// A path as people type it: `~/` is their home.
+fn home_of(typed: &str) -> std::path::PathBuf {
+    match (typed.strip_prefix("~/"), std::env::var_os("HOME")) {
+        (Some(rest), Some(home)) => std::path::PathBuf::from(home).join(rest),
+        _ => typed.into(),
     }
 }
 

@@ -9,7 +9,7 @@ use lucide_icons::Icon;
 use super::controls;
 use super::settings_field::{Draft, field};
 use super::theme::{self, Palette};
-use super::wish::{PickFor, Wish, Wishes};
+use super::wish::{Dialog, Wish, Wishes};
 use super::words;
 use crate::session::event::CartridgeView;
 use crate::session::{Command, Model};
@@ -30,7 +30,7 @@ impl SettingsPanel {
     pub fn show(&mut self, ui: &mut Ui, model: &Model, picker: bool, wishes: &mut Wishes) {
         ui.set_min_width(ui.available_width());
         let Some(cartridge) = &model.cartridge else {
-            empty(ui, picker, model, wishes);
+            empty(ui, model, wishes);
             return;
         };
         if self.file != cartridge.file {
@@ -153,15 +153,14 @@ fn save_bar(ui: &mut Ui, cartridge: &CartridgeView, wishes: &mut Wishes) {
     });
 }
 
-fn empty(ui: &mut Ui, picker: bool, model: &Model, wishes: &mut Wishes) {
+fn empty(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
     let palette = Palette::of(ui);
     ui.add_space(6.0);
     ui.label(RichText::new("Cartridges").text_style(theme::title()).color(palette.strong));
     ui.label(RichText::new("Open the folder of a repository, or begin with the built-in one.").color(palette.dim));
     ui.add_space(4.0);
-    let hint = if picker { "Ctrl+O" } else { super::picker::NO_PORTAL };
-    if controls::button(ui, picker, Icon::FolderOpen, "Open a repository…", hint).clicked() {
-        wishes.add(Wish::Pick(PickFor::Repository));
+    if controls::button(ui, true, Icon::FolderOpen, "Open a repository…", "Ctrl+O").clicked() {
+        wishes.add(Wish::Open(Dialog::OpenRepository));
     }
     if controls::button(ui, true, Icon::Gamepad2, "Built-in", "A small cartridge that needs no network.").clicked() {
         wishes.send(Command::InsertBuiltin);

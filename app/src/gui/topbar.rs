@@ -7,7 +7,7 @@ use super::controls;
 use super::headline::{headline, ticking};
 use super::preferences::ThemeChoice;
 use super::theme::{self, Palette};
-use super::wish::{Dialog, PickFor, Wish, Wishes};
+use super::wish::{Dialog, Wish, Wishes};
 use super::words;
 use crate::session::model::StageStatus;
 use crate::session::state::{EjectScope, Goal, Input, Phase, step};
@@ -22,8 +22,6 @@ pub struct WindowState {
     pub settings_open: bool,
     /// Whether the logs are shown.
     pub logs_open: bool,
-    /// Whether a picker can be opened.
-    pub picker: bool,
 }
 
 /// Draws the bar's contents.
@@ -35,7 +33,7 @@ pub fn show(ui: &mut Ui, model: &Model, now_ms: u64, window: WindowState, wishes
             actions(ui, model, wishes);
             ui.add_space(8.0);
             ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
-                cartridge(ui, model, window.picker, wishes);
+                cartridge(ui, model, wishes);
                 let (word, tone) = headline(model);
                 controls::pill(ui, tone.colour(Palette::of(ui)), word, &format!("State: {word}"));
                 ui.add_space(6.0);
@@ -45,7 +43,7 @@ pub fn show(ui: &mut Ui, model: &Model, now_ms: u64, window: WindowState, wishes
     });
 }
 
-fn cartridge(ui: &mut Ui, model: &Model, picker: bool, wishes: &mut Wishes) {
+fn cartridge(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
     let palette = Palette::of(ui);
     let name = model.cartridge.as_ref().map_or("No cartridge", |cartridge| cartridge.name.as_str());
     let dirty = model.cartridge.as_ref().is_some_and(|cartridge| cartridge.dirty);
@@ -60,7 +58,7 @@ fn cartridge(ui: &mut Ui, model: &Model, picker: bool, wishes: &mut Wishes) {
     let chevron = controls::icon(Icon::ChevronDown, 13.0).color(palette.dim);
     let button = egui::Button::new((text, chevron)).frame(true).frame_when_inactive(false);
     let (response, _) =
-        egui::containers::menu::MenuButton::from_button(button).ui(ui, |ui| open_menu(ui, model, picker, wishes));
+        egui::containers::menu::MenuButton::from_button(button).ui(ui, |ui| open_menu(ui, model, wishes));
     let label = if dirty { format!("Cartridge: {name}, not saved") } else { format!("Cartridge: {name}") };
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, label.as_str()));
     if let Some(cartridge) = &model.cartridge {
@@ -69,10 +67,10 @@ fn cartridge(ui: &mut Ui, model: &Model, picker: bool, wishes: &mut Wishes) {
 }
 
 /// The menu of cartridges: open, built-in, recent.
-pub fn open_menu(ui: &mut Ui, model: &Model, picker: bool, wishes: &mut Wishes) {
+pub fn open_menu(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
     ui.set_min_width(280.0);
-    if controls::menu_item(ui, picker, Some(Icon::FolderOpen), "Open a repository…", "Ctrl+O").clicked() {
-        wishes.add(Wish::Pick(PickFor::Repository));
+    if controls::menu_item(ui, true, Some(Icon::FolderOpen), "Open a repository…", "Ctrl+O").clicked() {
+        wishes.add(Wish::Open(Dialog::OpenRepository));
     }
     if controls::menu_item(ui, true, Some(Icon::Gamepad2), "Built-in cartridge", "").clicked() {
         wishes.send(Command::InsertBuiltin);

@@ -39,6 +39,8 @@ pub enum Wish {
 /// The dialogs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialog {
+    /// The path of a repository, typed or picked.
+    OpenRepository,
     /// What ejecting everything would remove.
     EjectEverything,
     /// The host's checks.

@@ -240,7 +240,7 @@ impl Driver {
         self.refresh().await;
         if let Some(findings) = self.inserted.as_ref().and_then(|i| i.recipe.as_ref().err()) {
             let failure = super::failure::of_findings(findings);
-            self.tell(Event::Failed { failure }).await;
+            return self.tell(Event::Failed { failure }).await;
         }
         self.input(Input::Ask(goal)).await;
     }

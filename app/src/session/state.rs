@@ -144,7 +144,7 @@ pub enum Denied {
     )]
     NoCartridge,
     /// There is nothing to boot.
-    #[error("there is no image yet: press Build first")]
+    #[error("there is no image yet: build first")]
     NoImage,
     /// Something is under way.
     #[error("the session is busy: cancel or eject first")]

@@ -465,3 +465,14 @@ fn a_new_failure_without_a_log_leaves_the_log_in_front() {
     stage.settle();
     assert_eq!(stage.window.state().logs.pane, Pane::Session);
 }
+
+#[test]
+fn a_repository_is_opened_by_its_typed_path_where_the_desktop_has_no_chooser() {
+    let mut stage = stage(|_| {});
+    click(&mut stage, "Open a repository…");
+    stage.window.get_by_label("Path of the repository").type_text("/srv/distro");
+    stage.settle();
+    click(&mut stage, "Insert");
+    let asked = stage.asked();
+    assert!(asked.iter().any(|c| matches!(c, Command::Insert(p) if p.to_str() == Some("/srv/distro"))), "{asked:?}");
+}
