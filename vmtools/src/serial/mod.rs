@@ -116,4 +116,33 @@ mod tests {
         assert_eq!(pieces.concat(), b"hello world!");
         assert!(pieces.len() < 6, "{} pieces for 12 bytes", pieces.len());
     }
+
+    /// A guest goes on printing while whoever takes the pieces is busy: a line left unread would lose characters.
+    #[tokio::test]
+    async fn reads_on_while_a_piece_is_being_taken() {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        let (reader, _writer) = split(near);
+        let (free, gate) = tokio::sync::watch::channel(false);
+        let pieces = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&pieces);
+        let task = tokio::spawn(read(reader, move |piece| {
+            kept.lock().unwrap().extend(piece);
+            let mut gate = gate.clone();
+            async move {
+                let _ = gate.wait_for(|open| *open).await;
+            }
+        }));
+        let printed: Vec<u8> = (0..20_000_u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
+        let printing = async {
+            for byte in &printed {
+                far.write_all(&[*byte]).await.unwrap();
+            }
+        };
+        // A socket holds some hundred such writes: without a reader this would never end.
+        tokio::time::timeout(Duration::from_secs(60), printing).await.expect("the line is not read");
+        free.send(true).unwrap();
+        drop(far);
+        task.await.unwrap();
+        assert_eq!(*pieces.lock().unwrap(), printed);
+    }
 }
