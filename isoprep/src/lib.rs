@@ -10,6 +10,7 @@ pub mod engine;
 pub mod host;
 pub mod image;
 pub mod plan;
+pub mod profile;
 pub mod progress;
 pub mod recipe;
 pub mod stage;
