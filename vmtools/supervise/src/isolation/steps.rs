@@ -103,7 +103,7 @@ impl Steps {
         }
         let private: Vec<PathBuf> = tmpfs.iter().map(|(at, _)| at.clone()).collect();
         let devices = DEVICES.iter().map(|name| Path::new("/dev").join(name)).filter(|path| path.exists());
-        let mut cwd = cwd.map(|dir| c(dir)).transpose()?;
+        let mut cwd = cwd.map(c).transpose()?;
         if plan.root.is_some() {
             cwd = Some(c"/".to_owned());
         }
