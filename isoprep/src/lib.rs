@@ -13,6 +13,7 @@ pub mod plan;
 pub mod profile;
 pub mod progress;
 pub mod recipe;
+mod rootfs;
 pub mod stage;
 
 pub use build::{BuildError, BuildRequest, build};
@@ -22,6 +23,7 @@ pub use cartridge_supervise::Cancel;
 pub use eject::{EjectError, EjectReport, Survey, Untouched, WorkDir, eject, ensure_marked, remove_unmarked, survey};
 pub use host::{HostParts, HostSearch, Kernel, MissingParts, discover, kernels};
 pub use image::Image;
+pub use rootfs::reclaim;
 pub use progress::{Progress, StageName, Unit};
 pub use recipe::{
     AcceleratorWish, Base, BuildKind, CartridgeFile, EditError, EngineKind, FIELDS, FieldDoc, FieldKind, Finding,

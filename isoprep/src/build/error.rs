@@ -84,6 +84,26 @@ pub enum BuildError {
         /// What the system said.
         source: io::Error,
     },
+    /// Packages could not be fetched or installed.
+    #[error("{stage}: {what}\n  {advice}\n{source}")]
+    Packages {
+        /// Always `packages`.
+        stage: StageName,
+        /// The first thing that went wrong, in the tool's own words.
+        what: String,
+        /// What to do.
+        advice: String,
+        /// How the tool ended, with the command to run again.
+        source: RunError,
+    },
+    /// A program that this image needs is not on this host.
+    #[error("{stage}: {what}")]
+    Missing {
+        /// The stage that needs it.
+        stage: StageName,
+        /// Which, and what brings it.
+        what: String,
+    },
     /// A tool failed.
     #[error("{stage}: {source}")]
     Tool {
@@ -106,6 +126,8 @@ impl BuildError {
             | Self::Changed { stage, .. }
             | Self::DiskFull { stage, .. }
             | Self::Io { stage, .. }
+            | Self::Packages { stage, .. }
+            | Self::Missing { stage, .. }
             | Self::Tool { stage, .. } => Some(*stage),
         }
     }
@@ -130,6 +152,10 @@ impl BuildError {
             }
             Self::Io { stage, doing: "write", path: path.to_path_buf(), source }
         }
+    }
+
+    pub(crate) fn missing(stage: StageName, what: String) -> Self {
+        Self::Missing { stage, what }
     }
 
     pub(crate) fn tool(stage: StageName) -> impl FnOnce(RunError) -> Self {

@@ -4,11 +4,13 @@
 mod kernel;
 mod places;
 mod program;
+mod tools;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use kernel::{Kernel, kernels};
+pub use tools::{LoaderParts, Tools};
 
 /// The parts of the host that a build uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
