@@ -3,6 +3,6 @@
 mod model;
 
 pub use model::{
-    BootEntry, BootMode, BootModeKind, Definition, Directive, FilePermission, ImageType, InitcpioConfig, InitcpioPreset,
-    ListedPackage, PackageList, PacmanConf, Profile, ProfileWarning, Repository,
+    BootEntry, BootMode, BootModeKind, Definition, Directive, FilePermission, ImageType, InitcpioConfig,
+    InitcpioPreset, ListedPackage, PackageList, PacmanConf, Profile, ProfileWarning, Repository,
 };
