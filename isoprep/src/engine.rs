@@ -7,6 +7,10 @@ use crate::recipe::EngineKind;
 pub const ASSEMBLE: StageName = StageName("assemble");
 /// Makes the base initramfs: init, busybox, modules.
 pub const INITRAMFS: StageName = StageName("initramfs");
+/// Installs the distribution's packages.
+pub const PACKAGES: StageName = StageName("packages");
+/// Packs the root file system.
+pub const SQUASH: StageName = StageName("squash");
 /// Packs the repository as a second initramfs.
 pub const INJECT: StageName = StageName("inject");
 /// Makes the EFI system partition and the BIOS loader's configuration.
@@ -15,12 +19,15 @@ pub const BOOTLOADER: StageName = StageName("bootloader");
 pub const ISO: StageName = StageName("iso");
 
 /// Every stage of every engine.
-pub(crate) const ALL: [StageName; 5] = [ASSEMBLE, INITRAMFS, INJECT, BOOTLOADER, ISO];
+pub(crate) const ALL: [StageName; 7] = [ASSEMBLE, INITRAMFS, PACKAGES, INJECT, SQUASH, BOOTLOADER, ISO];
 
 /// The stages of an engine, in order.
 #[must_use]
 pub fn stages(engine: EngineKind) -> &'static [StageName] {
     match engine {
         EngineKind::Micro => &[ASSEMBLE, INITRAMFS, INJECT, BOOTLOADER, ISO],
+        EngineKind::Archiso | EngineKind::Mkarchiso | EngineKind::Debian | EngineKind::Tree => {
+            &[ASSEMBLE, PACKAGES, INJECT, SQUASH, BOOTLOADER, ISO]
+        }
     }
 }

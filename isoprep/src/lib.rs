@@ -25,7 +25,7 @@ pub use host::{HostParts, HostSearch, Kernel, MissingParts, discover, kernels};
 pub use image::Image;
 pub use progress::{Progress, StageName, Unit};
 pub use recipe::{
-    AcceleratorWish, CartridgeFile, EditError, EngineKind, FIELDS, FieldDoc, FieldKind, Finding, Firmware, Forward,
-    Gpu, GuestSettings, ImageSettings, Medium, OpenError, Recipe, RecipeError, Source, check, check_places, get_field,
-    open, parse, propose, save_atomically, set_field,
+    AcceleratorWish, Base, BuildKind, CartridgeFile, EditError, EngineKind, FIELDS, FieldDoc, FieldKind, Finding,
+    Firmware, Forward, Gpu, GuestSettings, ImageSettings, InstalledProfile, Medium, OpenError, Recipe, RecipeError,
+    Source, check, check_places, get_field, open, parse, propose, save_atomically, set_field,
 };

@@ -1,6 +1,7 @@
 //! Writes a first `cartridge.toml` for a folder: complete, with every field explained, made from the table of fields.
 
 use super::fields::{FIELDS, FieldDoc, FieldKind, sections};
+use super::model::EngineKind;
 use super::values::safe_name;
 
 /// Fields that stand in a proposal as settings; all others stand there as comments, with an example.
@@ -28,7 +29,9 @@ pub fn propose(dir_name: &str, has_git: bool) -> String {
     text.push_str(&block(&FIELDS[0], &name, has_git));
     for section in sections() {
         text.push_str(&format!("\n[{section}]\n"));
-        let fields = FIELDS.iter().filter(|field| field.key.split_once('.').is_some_and(|key| key.0 == section));
+        let fields = FIELDS.iter().filter(|field| {
+            field.engines.contains(&EngineKind::Micro) && field.key.split_once('.').is_some_and(|key| key.0 == section)
+        });
         let blocks: Vec<_> = fields.map(|field| block(field, &name, has_git)).collect();
         text.push_str(&blocks.join("\n"));
     }

@@ -241,12 +241,13 @@ fn quoted(value: &str) -> String {
 }
 
 fn check_place(recipe: &Recipe, reporter: &Reporter<'_>) -> Result<(), BuildError> {
-    let (into, files) = (&recipe.source.into, &recipe.image.files);
+    let (into, files, engine) = (&recipe.source.into, &recipe.image.files, recipe.image.engine);
     check_path(into, "source.into", reporter)?;
-    guest_places::judge_into(into).map_err(|problem| refuse_place("source.into", into, problem, reporter))?;
+    guest_places::judge_into(into, engine).map_err(|problem| refuse_place("source.into", into, problem, reporter))?;
     for to in files.keys() {
         check_path(to, "image.files", reporter)?;
-        guest_places::judge_file(to, into).map_err(|problem| refuse_place("image.files", to, problem, reporter))?;
+        guest_places::judge_file(to, into, engine)
+            .map_err(|problem| refuse_place("image.files", to, problem, reporter))?;
     }
     if let Some((to, problem)) = guest_places::conflicts(files).into_iter().next() {
         return Err(refuse_place("image.files", to, problem, reporter));

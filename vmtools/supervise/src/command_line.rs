@@ -4,6 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::Isolation;
+
 /// A command line to be run by [`spawn`](crate::spawn) or [`run`](crate::run).
 ///
 /// Its `Display` is a shell command with every word quoted as needed, to be copied and run again.
@@ -14,12 +16,20 @@ pub struct CommandLine {
     pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) cwd: Option<PathBuf>,
     pub(crate) stdin: Vec<u8>,
+    pub(crate) isolation: Option<Isolation>,
 }
 
 impl CommandLine {
     /// A command line that runs `program`, looked up in `PATH` unless it has a slash.
     pub fn new(program: impl Into<OsString>) -> Self {
-        Self { program: program.into(), args: Vec::new(), env: Vec::new(), cwd: None, stdin: Vec::new() }
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            cwd: None,
+            stdin: Vec::new(),
+            isolation: None,
+        }
     }
 
     /// Adds one argument.
@@ -58,6 +68,13 @@ impl CommandLine {
     #[must_use]
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = bytes.into();
+        self
+    }
+
+    /// Runs the child in namespaces of its own, where it sees no more than `isolation` says.
+    #[must_use]
+    pub fn isolated(mut self, isolation: Isolation) -> Self {
+        self.isolation = Some(isolation);
         self
     }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 
 use crate::CommandLine;
+use crate::isolation::Steps;
 use crate::tail::Tail;
 
 /// How much of a child's output is kept as evidence, bytes.
@@ -133,7 +134,9 @@ pub fn spawn(line: &CommandLine, observer: impl Observer) -> Result<ProcessHandl
     command.stdin(if line.stdin.is_empty() { Stdio::null() } else { Stdio::piped() });
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let started = Instant::now();
-    let mut child = crate::spawner::spawn(command).map_err(&failed)?;
+    let steps =
+        line.isolation.as_ref().map(|plan| Steps::of(plan, line.cwd.as_deref())).transpose().map_err(&failed)?;
+    let mut child = crate::spawner::spawn(command, steps).map_err(&failed)?;
     let handle = adopt(&mut child, &shown).inspect_err(|_| {
         let _ = child.kill();
     });
