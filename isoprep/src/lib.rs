@@ -9,6 +9,7 @@ pub mod eject;
 pub mod engine;
 pub mod host;
 pub mod image;
+pub mod pacman_log;
 pub mod plan;
 pub mod profile;
 pub mod progress;
