@@ -5,6 +5,7 @@
 
 pub mod build;
 mod cache;
+pub mod discover;
 pub mod eject;
 pub mod engine;
 pub mod host;
