@@ -23,7 +23,7 @@ pub use cache::cache_in_use;
 pub use cache::drafts::sweep_drafts;
 pub use cartridge_supervise::Cancel;
 pub use eject::{EjectError, EjectReport, Survey, Untouched, WorkDir, eject, ensure_marked, remove_unmarked, survey};
-pub use host::{HostParts, HostSearch, Kernel, MissingParts, discover, kernels};
+pub use host::{Host, HostParts, HostSearch, Kernel, LoaderParts, MissingParts, Tools, discover, host, kernels};
 pub use image::Image;
 pub use rootfs::reclaim;
 pub use progress::{Progress, StageName, Unit};

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use cartridge_supervise::RunError;
 
 use crate::cache::atomic;
+use crate::pacman_log::LogFinding;
 use crate::progress::StageName;
 
 /// How many paths an error names before it only counts.
@@ -85,16 +86,14 @@ pub enum BuildError {
         source: io::Error,
     },
     /// Packages could not be fetched or installed.
-    #[error("{stage}: {what}\n  {advice}\n{source}")]
+    #[error("{stage}: {finding}\n  command: {command}")]
     Packages {
         /// Always `packages`.
         stage: StageName,
-        /// The first thing that went wrong, in the tool's own words.
-        what: String,
-        /// What to do.
-        advice: String,
-        /// How the tool ended, with the command to run again.
-        source: RunError,
+        /// The first thing that went wrong, in pacman's own words, and what to do.
+        finding: Box<LogFinding>,
+        /// The command, to be copied.
+        command: String,
     },
     /// A program that this image needs is not on this host.
     #[error("{stage}: {what}")]

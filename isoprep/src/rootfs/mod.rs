@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 
 use cartridge_supervise::{Channel, CommandLine, Isolation, Output, RunError, run};
 
-pub(crate) use pack::{Packing, pack_command, packed_name};
+pub(crate) use pack::{Packing, ext4_command, pack_command, packed_name};
 pub use reclaim::reclaim;
 pub(crate) use script::Script;
 
 use crate::build::BuildError;
+use crate::pacman_log::{LineCutter, Piece};
 use crate::progress::Reporter;
 
 /// What processes inside find as their search path: wherever a distribution keeps programs.
@@ -117,24 +118,18 @@ impl<'a> RootTree<'a> {
 
     /// Runs a program; what it prints goes to the log, line by line.
     pub(crate) fn run(&self, line: CommandLine, isolation: Isolation) -> Result<Output, BuildError> {
-        self.run_watched(line, isolation, |_| ()).map_err(BuildError::tool(self.reporter.stage))
+        let line = self.prepared(line, isolation);
+        run_in_lines(&line, self.reporter).map_err(BuildError::tool(self.reporter.stage))
     }
 
-    /// As [`run`](Self::run); `watch` sees every line too.
-    pub(crate) fn run_watched(
-        &self,
-        line: CommandLine,
-        isolation: Isolation,
-        watch: impl FnMut(&str) + Send,
-    ) -> Result<Output, RunError> {
-        let line = line
-            .only_env(KEPT)
+    /// `line` in the sandbox, with an environment of its own.
+    pub(crate) fn prepared(&self, line: CommandLine, isolation: Isolation) -> CommandLine {
+        line.only_env(KEPT)
             .env("PATH", PATH)
             .env("HOME", "/tmp")
             .env("LC_ALL", "C.UTF-8")
             .env("SOURCE_DATE_EPOCH", self.epoch.to_string())
-            .isolated(isolation);
-        run_in_lines(&line, self.reporter, watch)
+            .isolated(isolation)
     }
 
     /// Removes it, as the root that made it: its files may belong to users that only exist inside.
@@ -147,41 +142,37 @@ impl<'a> RootTree<'a> {
     }
 }
 
-/// Runs `line` and tells every line that it prints. Lines cross from the threads that drain it to this one.
-pub(crate) fn run_in_lines(
+/// Runs `line`; what it prints is handed over on a thread of ours, so that borrowed things may be told.
+pub(crate) fn relay(
     line: &CommandLine,
     reporter: &Reporter<'_>,
-    mut watch: impl FnMut(&str) + Send,
+    mut take: impl FnMut(Channel, &[u8]) + Send,
 ) -> Result<Output, RunError> {
-    let (sender, lines) = std::sync::mpsc::sync_channel::<Vec<u8>>(256);
+    let (sender, pieces) = std::sync::mpsc::sync_channel::<(Channel, Vec<u8>)>(256);
     std::thread::scope(|scope| {
         scope.spawn(move || {
-            let mut rest = Vec::new();
-            for bytes in lines {
-                for byte in bytes {
-                    // pacman and xorriso draw progress over the same line.
-                    if matches!(byte, b'\n' | b'\r') {
-                        tell(&mut rest, reporter, &mut watch);
-                    } else if rest.len() < 4096 {
-                        rest.push(byte);
-                    }
-                }
+            for (channel, bytes) in pieces {
+                take(channel, &bytes);
             }
-            tell(&mut rest, reporter, &mut watch);
         });
-        run(line, reporter.cancel, move |_: Channel, bytes: &[u8]| {
+        run(line, reporter.cancel, move |channel: Channel, bytes: &[u8]| {
             // The receiver lives as long as the scope.
-            let _ = sender.send(bytes.to_vec());
+            let _ = sender.send((channel, bytes.to_vec()));
         })
     })
 }
 
-fn tell(rest: &mut Vec<u8>, reporter: &Reporter<'_>, watch: &mut impl FnMut(&str)) {
-    if rest.is_empty() {
-        return;
+/// Runs `line` and tells every line that it prints.
+pub(crate) fn run_in_lines(line: &CommandLine, reporter: &Reporter<'_>) -> Result<Output, RunError> {
+    let mut cutters = [LineCutter::new(), LineCutter::new()];
+    let tell = |piece| {
+        if let Piece::Line(text) = piece {
+            reporter.line(text);
+        }
+    };
+    let output = relay(line, reporter, |channel, bytes| cutters[usize::from(channel == Channel::Stderr)].feed(bytes, tell));
+    for cutter in &mut cutters {
+        cutter.finish(tell);
     }
-    let text = String::from_utf8_lossy(rest).into_owned();
-    rest.clear();
-    watch(&text);
-    reporter.line(text);
+    output
 }

@@ -42,6 +42,17 @@ pub(crate) fn pack_command(tool: &Path, packing: &Packing, root: &Path, target: 
     }
 }
 
+/// The command that puts the folder `root` into a file system of 32 GiB in a sparse file, as archiso's `ext4+squashfs` has
+/// it: no journal, nothing that differs from run to run (mke2fs(8)). Its hash seed is made of the time, as are all dates.
+pub(crate) fn ext4_command(tool: &Path, root: &Path, target: &Path, epoch: u64) -> CommandLine {
+    let hash = blake3::hash(format!("{epoch} ext4 hash seed").as_bytes()).to_hex();
+    let seed = format!("{}-{}-5{}-8{}-{}", &hash[..8], &hash[8..12], &hash[12..15], &hash[15..18], &hash[18..30]);
+    let line = CommandLine::new(tool).arg("-d").arg(root).args(["-q", "-F", "-m", "0", "-U", "clear"]);
+    let line = line.args(["-O", "^has_journal,^resize_inode", "-E"]);
+    let line = line.arg(format!("lazy_itable_init=0,root_owner=0:0,hash_seed={seed}"));
+    line.arg("--").arg(target).arg("32G").env("E2FSPROGS_FAKE_TIME", epoch.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

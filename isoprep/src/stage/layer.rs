@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use backhand::compression::Compressor;
+use backhand::compression::{CompressionOptions, Compressor, Zstd};
 use backhand::{BackhandError, FilesystemCompressor, FilesystemWriter, NodeHeader};
 use cartridge_treehash::TreeHash;
 
@@ -130,8 +130,8 @@ fn write(
     let mut image = FilesystemWriter::default();
     image.set_block_size(BLOCK);
     image.set_time(mtime);
-    let mut compressor = FilesystemCompressor::new(Compressor::Zstd, None).map_err(failed)?;
-    compressor.level(3).map_err(failed)?;
+    let level = CompressionOptions::Zstd(Zstd { compression_level: 3 });
+    let compressor = FilesystemCompressor::new(Compressor::Zstd, Some(level)).map_err(failed)?;
     image.set_compressor(compressor);
     for (path, piece) in pieces {
         if path.as_os_str().as_bytes() == b"/" {

@@ -3,12 +3,14 @@
 pub(crate) mod assemble;
 pub(crate) mod bootloader;
 pub(crate) mod cpio;
+pub(crate) mod disc;
 pub(crate) mod esp;
 pub(crate) mod hashing;
 pub(crate) mod initramfs;
 pub mod inject;
 pub(crate) mod iso;
 pub(crate) mod layer;
+pub(crate) mod loaders;
 pub(crate) mod manifest;
 pub(crate) mod modules;
 pub(crate) mod modules_wanted;

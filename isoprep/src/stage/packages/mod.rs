@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use cartridge_supervise::{CommandLine, Isolation};
+use cartridge_supervise::{CommandLine, Isolation, RunError};
 use serde::{Deserialize, Serialize};
 
 use crate::build::{BuildError, room_for};
@@ -22,7 +22,8 @@ use crate::host::Tools;
 use crate::plan::Key;
 use crate::profile::Profile;
 use crate::progress::{Reporter, Unit};
-use crate::rootfs::{Packing, RootTree, Script, pack_command};
+use crate::pacman_log::{PacmanLog, PacmanNews};
+use crate::rootfs::{Packing, RootTree, Script, pack_command, relay};
 use pacman::Pacman;
 
 /// The packed root in the entry.
@@ -190,7 +191,7 @@ fn install(
         });
     }
     let online = || tree.isolation().network();
-    let run = |line: CommandLine, isolation: Isolation| run_pacman(tree, line, isolation, what, reporter);
+    let run = |line: CommandLine, isolation: Isolation| run_pacman(tree, line, isolation, reporter);
     run(pacman.refresh(), online())?;
     let listed = run(pacman.list(&packages), online())?;
     let wanted = pacman::wanted(&listed);
@@ -223,25 +224,37 @@ fn install(
     Ok(installed)
 }
 
-/// Runs pacman; tells how far it is, and says what was wrong in its own first words.
+/// Runs pacman; tells how far it is. Its exit code is not trusted alone: it is 0 after a hook that failed.
 fn run_pacman(
     tree: &RootTree<'_>,
     line: CommandLine,
     isolation: Isolation,
-    what: &Ingredients<'_>,
     reporter: &Reporter<'_>,
 ) -> Result<String, BuildError> {
-    let mut seen = Vec::new();
-    let watch = |line: &str| {
-        if let Some((done, total, text)) = pacman::counted(line) {
-            reporter.advanced_on(done, Some(total), Unit::Packages, Some(text));
+    let line = tree.prepared(line, isolation);
+    let mut log = PacmanLog::new();
+    let tell = |news: Vec<PacmanNews>| {
+        for news in news {
+            match news {
+                PacmanNews::Line { text, .. } => reporter.line(text),
+                PacmanNews::Item { name, number, total, .. } if total > 0 => {
+                    reporter.advanced_on(number, Some(total), Unit::Packages, Some(&name));
+                }
+                _ => {}
+            }
         }
-        seen.push(line.to_owned());
     };
-    let result = tree.run_watched(line, isolation, watch);
-    match result {
-        Ok(output) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        Err(error) => Err(BuildError::of_pacman(reporter.stage, error, &seen, what.work)),
+    let result = relay(&line, reporter, |channel, bytes| tell(log.feed(channel, bytes)));
+    tell(log.finish(result.is_ok()));
+    let stage = reporter.stage;
+    match (log.findings().first_error(result.is_ok()), result) {
+        (_, Err(error @ RunError::Cancelled { .. })) => Err(BuildError::tool(stage)(error)),
+        (Some(finding), _) => {
+            let (finding, command) = (Box::new(finding.clone()), line.to_string());
+            Err(BuildError::Packages { stage, finding, command })
+        }
+        (None, Err(error)) => Err(BuildError::tool(stage)(error)),
+        (None, Ok(output)) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
     }
 }
 

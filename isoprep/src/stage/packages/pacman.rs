@@ -156,14 +156,6 @@ pub(crate) fn wanted(listed: &str) -> Vec<Wanted> {
     listed.lines().filter_map(read).collect()
 }
 
-/// How far an installation is: `( 3/12) installing linux…`, in what pacman prints.
-pub(crate) fn counted(line: &str) -> Option<(u64, u64, &str)> {
-    let (numbers, rest) = line.strip_prefix('(')?.split_once(") ")?;
-    let (done, total) = numbers.split_once('/')?;
-    let what = rest.trim_end_matches(['.', ' ']);
-    Some((done.trim().parse().ok()?, total.trim().parse().ok()?, what))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,12 +185,9 @@ mod tests {
     }
 
     #[test]
-    fn what_will_be_installed_and_how_far_it_is() {
+    fn what_will_be_installed_is_read() {
         let list = wanted("core/linux 6.1-1 1200 file:///r/linux-6.1-1-x86_64.pkg.tar.zst\n:: nonsense\n");
         assert_eq!((list.len(), list[0].bytes, &*list[0].file), (1, 1200, "linux-6.1-1-x86_64.pkg.tar.zst"));
-        assert_eq!(counted("( 3/12) installing linux..."), Some((3, 12, "installing linux")));
-        assert_eq!(counted("(12/12) installing x"), Some((12, 12, "installing x")));
-        assert_eq!(counted("(x) y"), None);
     }
 
     #[test]
