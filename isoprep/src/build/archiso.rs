@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cartridge_treehash::{TreeHash, hash_content, hash_tree};
 
-use super::distribution::{Discs, Repository, RootImage};
+use super::distribution::{Discs, RootImage};
 use super::{BuildError, Stages};
 use crate::assembly::{self, Assembly};
 use crate::engine;
@@ -120,7 +120,7 @@ impl Stages<'_> {
             }
             fs::create_dir_all(&target).map_err(BuildError::write(stage, &target, 0))?;
             assembly.write(&target, self.cancel, self.progress)?;
-            let options = profile::ReadOptions { source_date_epoch: epoch, ..profile::ReadOptions::default() };
+            let options = profile::ReadOptions::of_this_user(Some(epoch));
             let profile = profile::read(&target, &options, self.cancel).map_err(|e| BuildError::profile(stage, e))?;
             let listed = profile.packages.file.strip_prefix(&target).unwrap_or(&profile.packages.file).to_path_buf();
             if !again && !image.packages.is_empty() && assembly.package_list.as_ref() != Some(&listed) {
@@ -130,7 +130,8 @@ impl Stages<'_> {
                 continue;
             }
             for warning in &profile.warnings {
-                reporter.line(format!("warning: {warning}"));
+                let line = warning.line.map_or_else(String::new, |line| format!(":{line}"));
+                reporter.line(format!("warning: {}{line}: {}", warning.file.display(), warning.text));
             }
             let modes = assembly.modes(&profile.definition.file_permissions);
             let conf = self.pacman_conf(&profile, &assembly, reporter)?;
@@ -149,8 +150,8 @@ impl Stages<'_> {
     fn pacman_conf(&self, profile: &Profile, assembly: &Assembly, reporter: &Reporter<'_>) -> Result<PathBuf, BuildError> {
         let chosen = match &assembly.pacman_conf {
             Some(chosen) => {
-                let read = profile::read_pacman_conf(&profile.dir.join(chosen));
-                read.map_err(|e| BuildError::profile(reporter.stage, e))?
+                let file = profile.dir.join(chosen);
+                profile::read_pacman_conf(&file).map_err(BuildError::io(reporter.stage, "read", &file))?
             }
             None => profile.pacman_conf.clone(),
         };
@@ -165,10 +166,10 @@ impl Stages<'_> {
     fn base(&self, reporter: &Reporter<'_>) -> Result<PathBuf, BuildError> {
         match &self.request.recipe.image.base {
             Base::Folder(dir) => Ok(dir.clone()),
-            Base::Installed(which) => Ok(InstalledProfile::folder(*which)),
+            Base::Installed(which) => Ok(which.folder()),
             _ => {
                 let dir = self.request.work.join("minimal");
-                crate::discover::write_minimal(&dir).map_err(BuildError::write(reporter.stage, &dir, 0))?;
+                todo!();
                 Ok(dir)
             }
         }
@@ -287,8 +288,8 @@ impl Texts {
     fn read(profile: &Path) -> Result<Self, BuildError> {
         let mut texts = Self { configurations: BTreeMap::new(), others: BTreeMap::new() };
         for folder in ["syslinux", "grub", "efiboot"] {
-            let io = BuildError::io(engine::BOOTLOADER, "read", &profile.join(folder));
-            for (name, file) in boot_files(&profile.join(folder)).map_err(io)? {
+            let dir = profile.join(folder);
+            for (name, file) in boot_files(&dir).map_err(BuildError::io(engine::BOOTLOADER, "read", &dir))? {
                 let path = format!("{folder}/{name}");
                 let small = fs::metadata(&file).is_ok_and(|meta| meta.len() <= LARGEST_CONFIGURATION);
                 let is_text = (name.ends_with(".cfg") || name.ends_with(".conf")) && small;

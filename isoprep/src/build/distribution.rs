@@ -1,6 +1,7 @@
 //! What the engines of distributions have in common: a packed root, the repository laid over it or baked into it, a disc.
 
 use std::fs;
+use std::io::Read;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -185,11 +186,9 @@ impl Stages<'_> {
         };
         let file = hashing::open_part(&image).map_err(BuildError::io(stage, "read", &image))?;
         let meter = Meter::new(reporter, atomic::size(&image).unwrap_or(0));
-        let mut hasher = Sha512::new();
-        let summed = std::io::copy(&mut meter.watch(file), &mut hasher);
+        let summed = sum(meter.watch(file));
         reporter.go_on()?;
-        summed.map_err(BuildError::io(stage, "read", &image))?;
-        let sum: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let sum = summed.map_err(BuildError::io(stage, "read", &image))?;
         let place = draft.file(CHECKSUM);
         fs::write(&place, sum).map_err(BuildError::write(stage, &place, 128))?;
         draft.commit().map_err(BuildError::write(stage, &self.request.cache, size))
@@ -256,6 +255,20 @@ impl Stages<'_> {
             reused,
         })
     }
+}
+
+/// The SHA-512 of a stream, as hex digits.
+fn sum(mut content: impl Read) -> std::io::Result<String> {
+    let (mut hasher, mut chunk) = (Sha512::new(), vec![0; 1 << 20]);
+    loop {
+        match content.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(read) => hasher.update(&chunk[..read]),
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Unpacks the root, lays the repository over it, and packs it again.

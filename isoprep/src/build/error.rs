@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use cartridge_supervise::RunError;
 
+use crate::assembly::AssemblyError;
 use crate::cache::atomic;
 use crate::pacman_log::LogFinding;
+use crate::profile::ProfileError;
 use crate::progress::StageName;
 
 /// How many paths an error names before it only counts.
@@ -95,6 +97,14 @@ pub enum BuildError {
         /// The command, to be copied.
         command: String,
     },
+    /// The archiso profile cannot be read.
+    #[error("{stage}: {source}")]
+    Profile {
+        /// The stage that reads it.
+        stage: StageName,
+        /// What is wrong with it, with file and line.
+        source: Box<ProfileError>,
+    },
     /// A program that this image needs is not on this host.
     #[error("{stage}: {what}")]
     Missing {
@@ -102,6 +112,14 @@ pub enum BuildError {
         stage: StageName,
         /// Which, and what brings it.
         what: String,
+    },
+    /// An archiso profile cannot be assembled.
+    #[error("{stage}: {source}")]
+    Assembly {
+        /// Always `assemble`.
+        stage: StageName,
+        /// Why, and what to change.
+        source: AssemblyError,
     },
     /// A tool failed.
     #[error("{stage}: {source}")]
@@ -126,7 +144,9 @@ impl BuildError {
             | Self::DiskFull { stage, .. }
             | Self::Io { stage, .. }
             | Self::Packages { stage, .. }
+            | Self::Profile { stage, .. }
             | Self::Missing { stage, .. }
+            | Self::Assembly { stage, .. }
             | Self::Tool { stage, .. } => Some(*stage),
         }
     }
@@ -153,8 +173,19 @@ impl BuildError {
         }
     }
 
+    pub(crate) fn profile(stage: StageName, source: ProfileError) -> Self {
+        match source {
+            ProfileError::Cancelled { .. } => Self::Cancelled { stage },
+            source => Self::Profile { stage, source: Box::new(source) },
+        }
+    }
+
     pub(crate) fn missing(stage: StageName, what: String) -> Self {
         Self::Missing { stage, what }
+    }
+
+    pub(crate) fn assembly(stage: StageName) -> impl FnOnce(AssemblyError) -> Self {
+        move |source| Self::Assembly { stage, source }
     }
 
     pub(crate) fn tool(stage: StageName) -> impl FnOnce(RunError) -> Self {
