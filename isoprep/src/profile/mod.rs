@@ -10,7 +10,6 @@
 mod answer;
 mod assignments;
 mod boot_entries;
-mod chosen_conf;
 mod complaint;
 mod declare;
 mod definition;
@@ -26,7 +25,6 @@ mod read;
 mod text_file;
 
 pub use boot_entries::{BootFile, parse_boot_file};
-pub use chosen_conf::read_pacman_conf;
 pub use declare::{BashValue, BashVariable, DeclareError, parse_declarations};
 pub use error::{Bound, Place, ProfileError};
 pub use evaluate::EvaluationLimits;
