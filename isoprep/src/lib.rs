@@ -3,8 +3,10 @@
 //! The repository is only ever read. Everything is decided in pure functions and done by the stages; processes are
 //! started through `cartridge-supervise` alone.
 
+pub mod assembly;
 pub mod build;
 mod cache;
+pub mod discover;
 pub mod eject;
 pub mod engine;
 pub mod host;
@@ -15,6 +17,7 @@ pub mod plan;
 pub mod profile;
 pub mod progress;
 pub mod recipe;
+mod rootfs;
 pub mod stage;
 
 pub use build::{BuildError, BuildRequest, build};
@@ -22,8 +25,9 @@ pub use cache::cache_in_use;
 pub use cache::drafts::sweep_drafts;
 pub use cartridge_supervise::Cancel;
 pub use eject::{EjectError, EjectReport, Survey, Untouched, WorkDir, eject, ensure_marked, remove_unmarked, survey};
-pub use host::{HostParts, HostSearch, Kernel, MissingParts, discover, kernels};
+pub use host::{Host, HostParts, HostSearch, Kernel, LoaderParts, MissingParts, Tools, discover, host, kernels};
 pub use image::Image;
+pub use rootfs::reclaim;
 pub use progress::{Progress, StageName, Unit};
 pub use recipe::{
     AcceleratorWish, Base, BuildKind, CartridgeFile, EditError, EngineKind, FIELDS, FieldDoc, FieldKind, Finding,
