@@ -11,6 +11,7 @@ pub mod eject;
 pub mod engine;
 pub mod host;
 pub mod image;
+pub mod mkarchiso;
 pub mod pacman_log;
 pub mod plan;
 pub mod profile;

@@ -92,6 +92,12 @@ pub(super) fn explain(kind: FaultKind, subject: Option<&str>) -> (String, String
             "The tool was not run as root, not even as the root of a user namespace.",
             "Run cartridge doctor: it says which way to run mkarchiso works here.",
         ),
+        FaultKind::Owners => (
+            it("Files lost their owners", "{} lost its owner"),
+            "In this user namespace files can belong to root only, because no ids are lent to this user: the image has \
+             root where a package wants another owner.",
+            "Lend ids: sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER",
+        ),
         FaultKind::InitcpioHook => (
             it("A mkinitcpio hook was not found", "The mkinitcpio hook \"{}\" was not found"),
             "HOOKS in a mkinitcpio.conf names it, but the package that has it is not on the package list.",

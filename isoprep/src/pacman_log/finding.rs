@@ -49,6 +49,8 @@ pub enum FaultKind {
     Sandbox,
     /// Something needs root.
     Privilege,
+    /// Files could not be given to their owners.
+    Owners,
     /// A mkinitcpio hook is named whose package is not installed.
     InitcpioHook,
     /// A mkinitcpio preset or configuration is not there.
@@ -189,6 +191,11 @@ impl Findings {
         }
     }
 
+    /// Changes the weight of those findings that `wanted` picks.
+    pub(crate) fn weigh(&mut self, weight: Weight, wanted: impl Fn(&LogFinding) -> bool) {
+        self.list.iter_mut().filter(|(_, it)| wanted(it)).for_each(|(_, it)| it.weight = weight);
+    }
+
     /// Whether a finding after line `line` satisfies `wanted`.
     pub(crate) fn any_since(&self, line: usize, wanted: impl Fn(&LogFinding) -> bool) -> bool {
         self.list.iter().any(|(_, finding)| finding.line >= line && wanted(finding))
@@ -202,7 +209,8 @@ impl Findings {
     /// The failure to show.
     ///
     /// That is the first [`Weight::Cause`], whether or not the tool says that it succeeded. If it does not and there is
-    /// none: the first doubt of the step that the first summary was in, else that summary, else the first doubt.
+    /// none: the first doubt of the step that the first summary was in, else that summary, else the first doubt of the
+    /// step that was the last. A doubt of an earlier step is not blamed: the tool went on after it.
     #[must_use]
     pub fn first_error(&self, succeeded: bool) -> Option<&LogFinding> {
         let first = |wanted: &dyn Fn(u32, &LogFinding) -> bool| {
@@ -217,6 +225,6 @@ impl Findings {
         }
         let summary = first(&|_, finding| finding.weight == Weight::Summary);
         let near = summary.and_then(|(at, _)| first(&|step, it| it.weight == Weight::Doubt && step == *at));
-        near.or(summary).or_else(|| first(&|_, _| true)).map(|(_, finding)| finding)
+        near.or(summary).or_else(|| first(&|step, _| step == self.step)).map(|(_, finding)| finding)
     }
 }

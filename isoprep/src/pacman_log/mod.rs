@@ -17,7 +17,7 @@ use serde::Serialize;
 pub use finding::{FaultKind, Findings, LogFinding, Weight};
 pub use lines::{LINE_LIMIT, LineCutter, Piece};
 pub use nearest::nearest_names;
-use patterns::Recognised;
+pub(crate) use patterns::{Recognised, base_name, quoted};
 pub use progress::PacmanStep;
 use progress::Told;
 
@@ -155,6 +155,10 @@ impl PacmanReader {
         &self.findings
     }
 
+    pub(crate) fn findings_mut(&mut self) -> &mut Findings {
+        &mut self.findings
+    }
+
     /// Takes the line `number`; says whether it was pacman's or its hooks' own words for progress or a failure.
     pub fn line(&mut self, number: usize, text: &str, news: &mut Vec<PacmanNews>) -> bool {
         if let Some(open) = &mut self.open {
@@ -277,7 +281,9 @@ impl PacmanReader {
                     self.pending.push(finding);
                 }
             }
-            FaultKind::FileConflict | FaultKind::PackageConflict | FaultKind::Dependency => self.open = Some(finding),
+            FaultKind::FileConflict | FaultKind::PackageConflict | FaultKind::Dependency | FaultKind::Owners => {
+                self.open = Some(finding);
+            }
             _ => self.add(finding, news),
         }
     }
@@ -308,7 +314,7 @@ impl PacmanReader {
         }
     }
 
-    fn add(&mut self, finding: LogFinding, news: &mut Vec<PacmanNews>) {
+    pub(crate) fn add(&mut self, finding: LogFinding, news: &mut Vec<PacmanNews>) {
         self.findings.add(finding.clone());
         news.push(PacmanNews::Found { finding });
     }

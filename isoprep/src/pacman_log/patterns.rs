@@ -26,6 +26,12 @@ pub(crate) fn recognise(line: &str) -> Option<Recognised> {
     if let Some(rest) = line.strip_prefix("==> ERROR: ") {
         return Some(arch(rest));
     }
+    if let Some(what) =
+        line.strip_prefix("warning: warning given when extracting ").filter(|it| it.contains("Can't set user"))
+    {
+        let file = what.split_once(" (").map_or(what, |(file, _)| file);
+        return Some(Recognised::new(FaultKind::Owners, Weight::Doubt, Some(file)));
+    }
     if line == "Interrupt signal received" || line == "Hangup signal received" {
         return Some(Recognised::new(FaultKind::Interrupted, Weight::Cause, None));
     }
@@ -80,7 +86,10 @@ fn pacman(rest: &str) -> Recognised {
     if let Some(list) = rest.strip_prefix("failed retrieving file ") {
         return fetch(list);
     }
-    if rest.starts_with("command failed to execute correctly") || rest.starts_with("command terminated by signal") {
+    if rest.starts_with("command terminated by signal") {
+        return is(K::Interrupted, Cause, None);
+    }
+    if rest.starts_with("command failed to execute correctly") {
         return is(K::Other, Doubt, None);
     }
     if rest.contains("unable to lock database") || rest.starts_with("could not lock database") {
