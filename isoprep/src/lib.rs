@@ -3,6 +3,7 @@
 //! The repository is only ever read. Everything is decided in pure functions and done by the stages; processes are
 //! started through `cartridge-supervise` alone.
 
+pub mod assembly;
 pub mod build;
 mod cache;
 pub mod eject;

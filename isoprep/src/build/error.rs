@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cartridge_supervise::RunError;
 
+use crate::assembly::AssemblyError;
 use crate::cache::atomic;
 use crate::progress::StageName;
 
@@ -84,6 +85,14 @@ pub enum BuildError {
         /// What the system said.
         source: io::Error,
     },
+    /// An archiso profile cannot be assembled.
+    #[error("{stage}: {source}")]
+    Assembly {
+        /// Always `assemble`.
+        stage: StageName,
+        /// Why, and what to change.
+        source: AssemblyError,
+    },
     /// A tool failed.
     #[error("{stage}: {source}")]
     Tool {
@@ -106,6 +115,7 @@ impl BuildError {
             | Self::Changed { stage, .. }
             | Self::DiskFull { stage, .. }
             | Self::Io { stage, .. }
+            | Self::Assembly { stage, .. }
             | Self::Tool { stage, .. } => Some(*stage),
         }
     }
@@ -130,6 +140,10 @@ impl BuildError {
             }
             Self::Io { stage, doing: "write", path: path.to_path_buf(), source }
         }
+    }
+
+    pub(crate) fn assembly(stage: StageName) -> impl FnOnce(AssemblyError) -> Self {
+        move |source| Self::Assembly { stage, source }
     }
 
     pub(crate) fn tool(stage: StageName) -> impl FnOnce(RunError) -> Self {
