@@ -87,6 +87,32 @@ pub enum BuildError {
         /// What the system said.
         source: io::Error,
     },
+    /// Packages could not be fetched or installed.
+    #[error("{stage}: {finding}\n  command: {command}")]
+    Packages {
+        /// Always `packages`.
+        stage: StageName,
+        /// The first thing that went wrong, in pacman's own words, and what to do.
+        finding: Box<LogFinding>,
+        /// The command, to be copied.
+        command: String,
+    },
+    /// The archiso profile cannot be read.
+    #[error("{stage}: {source}")]
+    Profile {
+        /// The stage that reads it.
+        stage: StageName,
+        /// What is wrong with it, with file and line.
+        source: Box<ProfileError>,
+    },
+    /// A program that this image needs is not on this host.
+    #[error("{stage}: {what}")]
+    Missing {
+        /// The stage that needs it.
+        stage: StageName,
+        /// Which, and what brings it.
+        what: String,
+    },
     /// An archiso profile cannot be assembled.
     #[error("{stage}: {source}")]
     Assembly {
@@ -117,6 +143,9 @@ impl BuildError {
             | Self::Changed { stage, .. }
             | Self::DiskFull { stage, .. }
             | Self::Io { stage, .. }
+            | Self::Packages { stage, .. }
+            | Self::Profile { stage, .. }
+            | Self::Missing { stage, .. }
             | Self::Assembly { stage, .. }
             | Self::Tool { stage, .. } => Some(*stage),
         }
@@ -142,6 +171,17 @@ impl BuildError {
             }
             Self::Io { stage, doing: "write", path: path.to_path_buf(), source }
         }
+    }
+
+    pub(crate) fn profile(stage: StageName, source: ProfileError) -> Self {
+        match source {
+            ProfileError::Cancelled { .. } => Self::Cancelled { stage },
+            source => Self::Profile { stage, source: Box::new(source) },
+        }
+    }
+
+    pub(crate) fn missing(stage: StageName, what: String) -> Self {
+        Self::Missing { stage, what }
     }
 
     pub(crate) fn assembly(stage: StageName) -> impl FnOnce(AssemblyError) -> Self {
