@@ -5,6 +5,7 @@
 
 pub mod build;
 mod cache;
+pub mod contents;
 pub mod eject;
 pub mod engine;
 pub mod host;
