@@ -6,7 +6,7 @@
 pub mod assembly;
 pub mod build;
 mod cache;
-pub mod discover;
+pub mod contents;
 pub mod eject;
 pub mod engine;
 pub mod host;
