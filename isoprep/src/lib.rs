@@ -9,6 +9,7 @@ pub mod eject;
 pub mod engine;
 pub mod host;
 pub mod image;
+pub mod lint;
 pub mod plan;
 pub mod profile;
 pub mod progress;
