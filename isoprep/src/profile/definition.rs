@@ -1,0 +1,470 @@
+//! From bash's variables to a definition, with the defaults of mkarchiso 88 and what its documentation says of each.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::answer::{Answer, Variables};
+use super::assignments::{Assigned, scan};
+use super::declare::{BashValue, BashVariable};
+use super::model::{BootMode, BootModeKind, Definition, FilePermission, ImageType, ProfileWarning};
+
+/// The variables that archiso documents (`docs/README.profile.rst`).
+const DOCUMENTED: [&str; 16] = [
+    "airootfs_image_tool_options",
+    "airootfs_image_type",
+    "arch",
+    "bootmodes",
+    "bootstrap_packages",
+    "bootstrap_tarball_compression",
+    "buildmodes",
+    "file_permissions",
+    "install_dir",
+    "iso_application",
+    "iso_label",
+    "iso_name",
+    "iso_publisher",
+    "iso_version",
+    "packages",
+    "pacman_conf",
+];
+/// Variables that mkarchiso assigns after the profile was sourced, whatever the profile set.
+const ASSIGNED_LATER: [&str; 5] = ["bootstrap_packages", "out_dir", "packages", "pacman_conf", "work_dir"];
+/// Bash's variables that change by themselves, or by being used as they should be.
+const VOLATILE: [&str; 39] = [
+    "BASHOPTS",
+    "BASHPID",
+    "BASH_ALIASES",
+    "BASH_ARGC",
+    "BASH_ARGV",
+    "BASH_ARGV0",
+    "BASH_CMDS",
+    "BASH_COMMAND",
+    "BASH_EXECUTION_STRING",
+    "BASH_LINENO",
+    "BASH_MONOSECONDS",
+    "BASH_REMATCH",
+    "BASH_SOURCE",
+    "BASH_SUBSHELL",
+    "BASH_TRAPSIG",
+    "COLUMNS",
+    "COMP_WORDBREAKS",
+    "COPROC",
+    "DIRSTACK",
+    "EPOCHREALTIME",
+    "EPOCHSECONDS",
+    "FUNCNAME",
+    "GROUPS",
+    "HISTCMD",
+    "LINENO",
+    "LINES",
+    "MAPFILE",
+    "OLDPWD",
+    "OPTARG",
+    "OPTIND",
+    "PIPESTATUS",
+    "POSIXLY_CORRECT",
+    "RANDOM",
+    "REPLY",
+    "SECONDS",
+    "SHELLOPTS",
+    "SRANDOM",
+    "PPID",
+    "_",
+];
+/// The file that all of it is about.
+const FILE: &str = "profiledef.sh";
+
+/// A definition, and what else the variables say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Defined {
+    pub(super) definition: Definition,
+    /// The value of `packages`; empty if it is not set.
+    pub(super) packages: String,
+    /// The value of `bootstrap_packages`; empty if it is not set.
+    pub(super) bootstrap_packages: String,
+    pub(super) warnings: Vec<ProfileWarning>,
+}
+
+/// `source` is the text of `profiledef.sh`, for the lines; `machine` is what `arch` is when it is not set (`uname -m`).
+pub(super) fn define(answer: &Answer, source: &str, machine: &str) -> Defined {
+    let mut reader = Reader { variables: &answer.after, lines: lines(source), warnings: Vec::new() };
+    let (file_permissions, misread) = reader.file_permissions();
+    let mut unknown = reader.unknown(answer);
+    unknown.extend(misread);
+    let internal = reader.internal(answer);
+    reader.lost(answer);
+    reader.read_only();
+    if reader.text("pacman_conf").is_empty() {
+        let text = "pacman_conf is not set: mkarchiso 88 ends at that (realpath of an empty path), although its documentation \
+                    promises /etc/pacman.conf";
+        reader.warn("pacman_conf", text.to_owned());
+    }
+    let or = |value: String, default: &str| if value.is_empty() { default.to_owned() } else { value };
+    let list_or = |value: Vec<String>, default: &str| if value.is_empty() { vec![default.to_owned()] } else { value };
+    let mut compression = reader.list("bootstrap_tarball_compression");
+    compression.retain(|word| !word.is_empty());
+    let definition = Definition {
+        iso_name: or(reader.text("iso_name"), "mkarchiso"),
+        iso_label: or(reader.text("iso_label"), "MKARCHISO"),
+        iso_publisher: or(reader.text("iso_publisher"), "mkarchiso"),
+        iso_application: or(reader.text("iso_application"), "mkarchiso iso"),
+        iso_version: reader.text("iso_version"),
+        install_dir: or(reader.text("install_dir"), "mkarchiso"),
+        build_modes: list_or(reader.list("buildmodes"), "iso"),
+        boot_modes: reader
+            .list("bootmodes")
+            .into_iter()
+            .map(|word| BootMode { kind: boot_mode(&word), word })
+            .collect(),
+        arch: or(reader.text("arch"), machine),
+        pacman_conf: PathBuf::from(or(reader.text("pacman_conf"), "/etc/pacman.conf")),
+        image_type: image_type(&or(reader.text("airootfs_image_type"), "squashfs")),
+        image_tool_options: reader.list("airootfs_image_tool_options"),
+        bootstrap_compression: list_or(compression, "cat"),
+        file_permissions,
+        pkg_list: reader.list("pkg_list"),
+        bootstrap_pkg_list: reader.list("bootstrap_pkg_list"),
+        internal,
+        unknown,
+        lines: std::mem::take(&mut reader.lines),
+    };
+    let (packages, bootstrap_packages) = (reader.text("packages"), reader.text("bootstrap_packages"));
+    Defined { definition, packages, bootstrap_packages, warnings: reader.warnings }
+}
+
+/// The mode that a word of `bootmodes` means; mkarchiso replaces the older words by these since version 86.
+fn boot_mode(word: &str) -> Option<BootModeKind> {
+    match word {
+        "bios.syslinux" | "bios.syslinux.mbr" | "bios.syslinux.eltorito" => Some(BootModeKind::BiosSyslinux),
+        "uefi.grub"
+        | "uefi-x64.grub.esp"
+        | "uefi-x64.grub.eltorito"
+        | "uefi-ia32.grub.esp"
+        | "uefi-ia32.grub.eltorito" => Some(BootModeKind::UefiGrub),
+        "uefi.systemd-boot"
+        | "uefi-x64.systemd-boot.esp"
+        | "uefi-x64.systemd-boot.eltorito"
+        | "uefi-ia32.systemd-boot.esp"
+        | "uefi-ia32.systemd-boot.eltorito" => Some(BootModeKind::UefiSystemdBoot),
+        _ => None,
+    }
+}
+
+fn image_type(word: &str) -> ImageType {
+    match word {
+        "squashfs" => ImageType::Squashfs,
+        "erofs" => ImageType::Erofs,
+        "ext4+squashfs" => ImageType::Ext4Squashfs,
+        other => ImageType::Unknown(other.to_owned()),
+    }
+}
+
+struct Reader<'a> {
+    variables: &'a Variables,
+    lines: BTreeMap<String, usize>,
+    warnings: Vec<ProfileWarning>,
+}
+
+impl Reader<'_> {
+    fn warn(&mut self, name: &str, text: String) {
+        let line = self.lines.get(name).copied();
+        self.warnings.push(ProfileWarning { file: PathBuf::from(FILE), line, text });
+    }
+
+    fn get(&self, name: &str) -> Option<&BashVariable> {
+        let mut found = self.variables.get(name)?;
+        // A reference (`declare -n`) names another variable; a chain of them ends soon or never.
+        for _ in 0..8 {
+            if !found.attributes.contains('n') {
+                break;
+            }
+            found = self.variables.get(found.value.scalar())?;
+        }
+        Some(found)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.get(name).map(|it| it.value.scalar().to_owned()).unwrap_or_default()
+    }
+
+    fn list(&self, name: &str) -> Vec<String> {
+        self.get(name).map(|it| it.value.list()).unwrap_or_default()
+    }
+
+    /// The permissions, and the entries that are none, by the name under which they are kept.
+    fn file_permissions(&mut self) -> (BTreeMap<String, FilePermission>, BTreeMap<String, String>) {
+        let (mut good, mut bad) = (BTreeMap::new(), BTreeMap::new());
+        let entries = match self.get("file_permissions").map(|it| it.value.clone()) {
+            Some(BashValue::Associative(entries)) => entries,
+            None | Some(BashValue::Unset) => BTreeMap::new(),
+            Some(other) => {
+                let text = format!(
+                    "file_permissions is no associative array any more but {}; mkarchiso takes the keys for paths",
+                    other.shown()
+                );
+                self.warn("file_permissions", text);
+                bad.insert("file_permissions".to_owned(), other.shown());
+                BTreeMap::new()
+            }
+        };
+        for (path, value) in entries {
+            match permission(&value) {
+                Ok(permission) => {
+                    good.insert(path, permission);
+                }
+                Err(why) => {
+                    let name = format!("file_permissions[{path}]");
+                    self.warn(&name, format!("\"{value}\" for {path} is not owner:group:mode: {why}"));
+                    bad.insert(name, value);
+                }
+            }
+        }
+        (good, bad)
+    }
+
+    fn unknown(&mut self, answer: &Answer) -> BTreeMap<String, String> {
+        let is_unknown =
+            |name: &str| !answer.before.contains_key(name) && !VOLATILE.contains(&name) && !DOCUMENTED.contains(&name);
+        let unknown: BTreeMap<String, String> = (self.variables.iter())
+            .filter(|(name, _)| is_unknown(name))
+            .map(|(name, it)| (name.clone(), it.value.shown()))
+            .collect();
+        for name in unknown.keys() {
+            let unset = |known: &&&str| self.list(known).iter().all(String::is_empty);
+            let near = |known: &&&str| name.len() > 4 && strsim::damerau_levenshtein(name, known) <= 2;
+            if let Some(known) = DOCUMENTED.iter().filter(unset).find(near) {
+                self.warn(name, format!("archiso knows no {name}; {known} is not set, did you mean that?"));
+            }
+        }
+        unknown
+    }
+
+    fn internal(&mut self, answer: &Answer) -> BTreeMap<String, String> {
+        let mut changed = BTreeMap::new();
+        for (name, before) in &answer.before {
+            if VOLATILE.contains(&name.as_str()) || DOCUMENTED.contains(&name.as_str()) {
+                continue;
+            }
+            let now = self.variables.get(name);
+            if now.map(|it| &it.value) == Some(&before.value) {
+                continue;
+            }
+            let value = now.map(|it| it.value.shown()).unwrap_or_default();
+            if name == "pkg_list" || name == "bootstrap_pkg_list" {
+                self.warn(name, format!("{name} is set here; mkarchiso installs that too, but does not document it"));
+            } else {
+                self.warn(name, format!("changes {name}, which mkarchiso or bash itself uses, to \"{value}\""));
+                changed.insert(name.clone(), value);
+            }
+        }
+        changed
+    }
+
+    /// `declare` and `local` inside a function make variables that end with it; mkarchiso sources the profile in one.
+    fn lost(&mut self, answer: &Answer) {
+        for name in DOCUMENTED {
+            let (inside, after) = (answer.inside.get(name), answer.after.get(name));
+            if inside.map(|it| &it.value) != after.map(|it| &it.value) {
+                let text = format!(
+                    "{name} is declared here (declare, typeset or local) and mkarchiso, which sources this file in a function, never sees \
+                     it; write {name}=… alone"
+                );
+                self.warn(name, text);
+            }
+        }
+    }
+
+    fn read_only(&mut self) {
+        for name in ASSIGNED_LATER {
+            if self.variables.get(name).is_some_and(|it| it.attributes.contains('r')) {
+                self.warn(name, format!("{name} is read-only, and mkarchiso ends when it assigns it"));
+            }
+        }
+    }
+}
+
+/// `owner:group:mode`. chown(1) takes names, which only the building host could resolve; `root` is root everywhere.
+fn permission(value: &str) -> Result<FilePermission, &'static str> {
+    let mut parts = value.split(':');
+    let mut id = |missing, wrong| {
+        let part = parts.next().ok_or(missing)?;
+        if part == "root" { Ok(0) } else { part.parse::<u32>().map_err(|_| wrong) }
+    };
+    let uid = id("the owner is missing", "the owner must be a number")?;
+    let gid = id("the group is missing", "the group must be a number")?;
+    let mode = parts.next().ok_or("the mode is missing, and mkarchiso ends at that")?;
+    let mode = u32::from_str_radix(mode, 8).ok().filter(|mode| *mode <= 0o7777);
+    Ok(FilePermission { uid, gid, mode: mode.ok_or("the mode must be octal, at most 7777")? })
+}
+
+/// Which line sets a variable or an element of it, where one does.
+fn lines(source: &str) -> BTreeMap<String, usize> {
+    let assignments = scan(source).assignments;
+    let mut times = BTreeMap::<&str, usize>::new();
+    for assignment in &assignments {
+        *times.entry(&assignment.name).or_default() += 1;
+    }
+    let mut lines = BTreeMap::new();
+    for assignment in &assignments {
+        let (name, once) = (&assignment.name, times[assignment.name.as_str()] == 1);
+        if once {
+            lines.insert(name.clone(), assignment.line);
+        }
+        let Assigned::Array(elements) = &assignment.value else { continue };
+        let mut index = 0;
+        for element in elements {
+            match &element.key {
+                Some(key) => {
+                    lines.insert(format!("{name}[{key}]"), element.line);
+                }
+                // What expands may be several elements or none: what follows it cannot be counted.
+                None if !once || element.word.expands => break,
+                None => {
+                    lines.insert(format!("{name}[{index}]"), element.line);
+                    index += 1;
+                }
+            }
+        }
+    }
+    lines
+}
+
+/// What bash complained about while it went on: each with its place.
+pub(super) fn complaints(said: &super::complaint::Said, dir: &Path) -> Vec<ProfileWarning> {
+    let relative = |file: &Path| file.strip_prefix(dir).unwrap_or(file).to_path_buf();
+    let of = |it: &super::complaint::Complaint| ProfileWarning {
+        file: relative(&it.file),
+        line: Some(it.line),
+        text: format!("bash says: {}", it.words.replace('\n', " ")),
+    };
+    said.complaints.iter().filter(|it| it.file != Path::new(super::complaint::OWN_NAME)).map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::declare::parse_declarations;
+
+    const BEFORE: &str = "declare -a bootmodes=()\ndeclare -A file_permissions=()\ndeclare -- iso_name=\"\"\ndeclare -- work_dir=\"\"\n\
+                          declare -- bootstrap_tarball_compression=\"\"\ndeclare -a pkg_list=()\ndeclare -x PATH=\"/bin\"\ndeclare -- _=\"\"\n";
+
+    fn defined(after: &str, source: &str) -> Defined {
+        let set = |text: &str| parse_declarations(text.as_bytes()).unwrap();
+        let mut all = set(BEFORE);
+        all.extend(set(after));
+        define(&Answer { before: set(BEFORE), inside: all.clone(), after: all }, source, "x86_64")
+    }
+
+    fn said(defined: &Defined) -> Vec<String> {
+        defined.warnings.iter().map(|it| format!("{:?} {}", it.line, it.text)).collect()
+    }
+
+    #[test]
+    fn what_is_not_set_has_mkarchisos_defaults() {
+        let it = defined("declare -- pacman_conf=\"pacman.conf\"\n", "");
+        let definition = it.definition;
+        assert_eq!(
+            (definition.iso_name.as_str(), definition.iso_label.as_str(), definition.iso_publisher.as_str()),
+            ("mkarchiso", "MKARCHISO", "mkarchiso")
+        );
+        assert_eq!(
+            (definition.iso_application.as_str(), definition.install_dir.as_str()),
+            ("mkarchiso iso", "mkarchiso")
+        );
+        assert_eq!((definition.build_modes, definition.arch.as_str()), (vec!["iso".to_owned()], "x86_64"));
+        assert_eq!(
+            (definition.image_type, definition.bootstrap_compression),
+            (ImageType::Squashfs, vec!["cat".to_owned()])
+        );
+        assert!(
+            definition.unknown.is_empty() && definition.internal.is_empty() && it.warnings.is_empty(),
+            "{:?}",
+            it.warnings
+        );
+        let none = defined("", "");
+        assert_eq!(none.definition.pacman_conf, Path::new("/etc/pacman.conf"));
+        assert!(said(&none)[0].contains("pacman_conf is not set"));
+    }
+
+    #[test]
+    fn every_variable_goes_to_its_field() {
+        let it = defined(
+            "declare -- pacman_conf=\"p.conf\"\ndeclare -r iso_name=\"n\"\ndeclare -- iso_version=\"1\"\ndeclare -- arch=\"aarch64\"\n\
+             declare -a bootmodes=([0]=\"bios.syslinux.mbr\" [2]=\"uefi-x64.grub.esp\" [3]=\"uefi.systemd-boot\" [4]=\"odd\")\n\
+             declare -- airootfs_image_type=\"ext4+squashfs\"\ndeclare -a airootfs_image_tool_options=([0]=\"-comp\" [1]=\"xz -9\")\n\
+             declare -a bootstrap_tarball_compression=([0]=\"zstd\" [1]=\"-c\")\ndeclare -n install_dir=\"short\"\ndeclare -- short=\"arch\"\n\
+             declare -A file_permissions=([/etc/shadow]=\"0:0:400\" [/opt/]=\"root:10:4755\" )\ndeclare -- packages=\"list\"\n",
+            "",
+        );
+        let definition = &it.definition;
+        assert_eq!(
+            (definition.iso_name.as_str(), definition.install_dir.as_str(), definition.arch.as_str()),
+            ("n", "arch", "aarch64")
+        );
+        let modes: Vec<_> = definition.boot_modes.iter().map(|mode| mode.kind).collect();
+        use BootModeKind::{BiosSyslinux, UefiGrub, UefiSystemdBoot};
+        assert_eq!(modes, [Some(BiosSyslinux), Some(UefiGrub), Some(UefiSystemdBoot), None]);
+        assert_eq!(definition.image_type, ImageType::Ext4Squashfs);
+        assert_eq!(definition.image_tool_options, ["-comp", "xz -9"]);
+        assert_eq!(definition.bootstrap_compression, ["zstd", "-c"]);
+        assert_eq!(definition.file_permissions["/etc/shadow"], FilePermission { uid: 0, gid: 0, mode: 0o400 });
+        assert_eq!(definition.file_permissions["/opt/"], FilePermission { uid: 0, gid: 10, mode: 0o4755 });
+        assert_eq!(definition.unknown, [("short".to_owned(), "arch".to_owned())].into());
+        assert_eq!(it.packages, "list");
+        assert!(it.warnings.is_empty(), "{:?}", it.warnings);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line_and_kept() {
+        let source = "pacman_conf=p\nfile_permissions=(\n [/a]=0:0\n [/b]=me:0:644\n [/c]=0:0:u+x\n)\niso_lable=X\nPATH=/x\nwork_dir=w\nreadonly packages=p\npkg_list=(vim)\n";
+        let it = defined(
+            "declare -- pacman_conf=\"p\"\ndeclare -A file_permissions=([/a]=\"0:0\" [/b]=\"me:0:644\" [/c]=\"0:0:u+x\" )\ndeclare -- iso_lable=\"X\"\n\
+             declare -x PATH=\"/x\"\ndeclare -- work_dir=\"w\"\ndeclare -r packages=\"p\"\ndeclare -a pkg_list=([0]=\"vim\")\ndeclare -- helper=\"1\"\n",
+            source,
+        );
+        assert_eq!(
+            said(&it),
+            [
+                "Some(3) \"0:0\" for /a is not owner:group:mode: the mode is missing, and mkarchiso ends at that",
+                "Some(4) \"me:0:644\" for /b is not owner:group:mode: the owner must be a number",
+                "Some(5) \"0:0:u+x\" for /c is not owner:group:mode: the mode must be octal, at most 7777",
+                "Some(7) archiso knows no iso_lable; iso_label is not set, did you mean that?",
+                "Some(8) changes PATH, which mkarchiso or bash itself uses, to \"/x\"",
+                "Some(11) pkg_list is set here; mkarchiso installs that too, but does not document it",
+                "Some(9) changes work_dir, which mkarchiso or bash itself uses, to \"w\"",
+                "Some(10) packages is read-only, and mkarchiso ends when it assigns it",
+            ]
+        );
+        let definition = it.definition;
+        assert_eq!(
+            definition.unknown.keys().collect::<Vec<_>>(),
+            ["file_permissions[/a]", "file_permissions[/b]", "file_permissions[/c]", "helper", "iso_lable"]
+        );
+        assert_eq!(definition.internal.keys().collect::<Vec<_>>(), ["PATH", "work_dir"]);
+        assert_eq!(definition.pkg_list, ["vim"]);
+    }
+
+    #[test]
+    fn what_is_local_to_the_function_is_lost_as_in_mkarchiso() {
+        let set = |text: &str| parse_declarations(format!("{BEFORE}{text}").as_bytes()).unwrap();
+        let after = set("declare -- pacman_conf=\"p\"\n");
+        let inside = set(
+            "declare -- pacman_conf=\"p\"\ndeclare -A file_permissions=([/a]=\"0:0:400\" )\ndeclare -- helper=\"x\"\n",
+        );
+        let it = define(
+            &Answer { before: set(""), inside, after },
+            "x=1\ndeclare -A file_permissions=([/a]=0:0:400)\n",
+            "x86_64",
+        );
+        assert!(it.definition.file_permissions.is_empty());
+        assert_eq!(it.warnings.len(), 1);
+        assert!(said(&it)[0].starts_with("Some(2) file_permissions is declared here"), "{:?}", said(&it));
+    }
+
+    #[test]
+    fn lines_are_those_of_the_one_assignment_and_of_its_elements() {
+        let lines = lines("a=1\nb=(x\n  y $z w)\nc=1; c=2\nm=([k]=v\n [l]=w)\nm+=([n]=x)\nm[o]=p\n");
+        let shown: Vec<String> = lines.iter().map(|(name, line)| format!("{name}:{line}")).collect();
+        assert_eq!(shown, ["a:1", "b:2", "b[0]:2", "b[1]:3", "m[k]:5", "m[l]:6", "m[n]:7", "m[o]:8"]);
+    }
+}

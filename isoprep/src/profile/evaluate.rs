@@ -1,0 +1,290 @@
+//! Evaluates `profiledef.sh` with the real bash, shut in: no network, nothing to write to but a private `/tmp`, an empty home
+//! folder, no capability, and bounds on all that it may use. It is code, so it is never run any other way.
+//!
+//! What cannot be promised: a profile that looks for it can tell that it is evaluated here and not by mkarchiso, and say
+//! something else. It can do no more than that.
+
+use std::ffi::OsString;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use cartridge_supervise::{
+    Cancel, Channel, CommandLine, Exit, Isolation, IsolationError, Limits, Observer, SpawnError, spawn,
+};
+
+use super::answer::{self, Answer};
+use super::complaint::{OWN_NAME, Remains, Said, explain, take_apart};
+use super::error::ProfileError;
+
+/// What bash runs.
+const SCRIPT: &str = include_str!("evaluate.sh");
+/// Where programs are looked for by the profile (the default of Arch's and Debian's root).
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// How often a running evaluation looks whether it is over.
+const BEAT: Duration = Duration::from_millis(20);
+
+/// Bounds on what a profile's own code may use. The defaults are a hundred times what known profiles need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EvaluationLimits {
+    /// Time until it is stopped.
+    pub time: Duration,
+    /// Processor time of each process, seconds.
+    pub cpu_seconds: u64,
+    /// Address space of each process, bytes.
+    pub memory_bytes: u64,
+    /// Processes at once, of all evaluations that run.
+    pub processes: u64,
+    /// Size of a file that it writes to its private `/tmp`, bytes.
+    pub file_bytes: u64,
+    /// What it may print and its variables may hold together, bytes.
+    pub output_bytes: usize,
+}
+
+impl Default for EvaluationLimits {
+    fn default() -> Self {
+        Self {
+            time: Duration::from_secs(20),
+            cpu_seconds: 10,
+            memory_bytes: 512 << 20,
+            processes: 64,
+            file_bytes: 16 << 20,
+            output_bytes: 8 << 20,
+        }
+    }
+}
+
+/// What is evaluated, and what its code sees.
+#[derive(Clone, Debug)]
+pub(super) struct Request<'a> {
+    /// The profile, canonical.
+    pub(super) dir: &'a Path,
+    /// Where `profiledef.sh` really is, canonical.
+    pub(super) target: &'a Path,
+    /// Seconds since 1970.
+    pub(super) source_date_epoch: u64,
+    /// Folders that it sees although they are in the home folder or in `/tmp`.
+    pub(super) seen: &'a [PathBuf],
+    /// Seen empty.
+    pub(super) home: Option<&'a Path>,
+    /// Where bash is looked for.
+    pub(super) search: &'a [PathBuf],
+    pub(super) limits: &'a EvaluationLimits,
+}
+
+/// Evaluates a profile. Gives its variables, and what bash complained about on the way.
+pub(super) fn evaluate(request: &Request<'_>, cancel: &Cancel) -> Result<(Answer, Said), ProfileError> {
+    let file = request.dir.join("profiledef.sh");
+    let bash = program("bash", "bash", request.search)?;
+    let env = program("env", "coreutils", request.search)?;
+    let marker = marker();
+    let line = command(request, &bash, &env, &marker);
+    let (remains, output) =
+        run(&line, request, cancel).map_err(|error| error.into_profile_error(request.dir, &file))?;
+    if remains.status == Ok(0) && !remains.timed_out && !remains.overflowed && answer::is_complete(&output, &marker) {
+        let answer =
+            answer::parse(&output, &marker).map_err(|why| ProfileError::Garbled { file: file.clone(), why })?;
+        return Ok((answer, take_apart(&remains.errors, &file)));
+    }
+    Err(explain(&remains, &file, &file, request.limits))
+}
+
+/// The command with everything that it sees.
+fn command(request: &Request<'_>, bash: &Path, env: &Path, marker: &str) -> CommandLine {
+    let home = request.home.unwrap_or(Path::new("/root"));
+    let set = |name: &str, value: OsString| {
+        let mut word = OsString::from(format!("{name}="));
+        word.push(value);
+        word
+    };
+    CommandLine::new(env)
+        .arg("-i")
+        .args([
+            set("LC_ALL", "C.UTF-8".into()),
+            set("SOURCE_DATE_EPOCH", request.source_date_epoch.to_string().into()),
+            set("PATH", PATH.into()),
+            set("HOME", home.into()),
+            set("USER", "root".into()),
+            set("LOGNAME", "root".into()),
+            set("SHELL", "/bin/bash".into()),
+            set("TERM", "dumb".into()),
+            // The repository belongs to whoever wrote it, which git would refuse to the user that this runs as.
+            set("GIT_CONFIG_COUNT", "1".into()),
+            set("GIT_CONFIG_KEY_0", "safe.directory".into()),
+            set("GIT_CONFIG_VALUE_0", "*".into()),
+        ])
+        .arg(bash)
+        .args(["--norc", "--noprofile", "-O", "extglob", "-c", SCRIPT, OWN_NAME])
+        .cwd(request.dir)
+        .stdin(format!("{marker}\n"))
+        .isolated(isolation(request))
+}
+
+fn isolation(request: &Request<'_>) -> Isolation {
+    let limits = request.limits;
+    let mut isolation = Isolation::new().unprivileged().limits(Limits {
+        memory_bytes: Some(limits.memory_bytes),
+        cpu_seconds: Some(limits.cpu_seconds),
+        processes: Some(limits.processes),
+        file_bytes: Some(limits.file_bytes),
+    });
+    if let Some(home) = request.home.filter(|home| home.is_dir() && home.parent().is_some()) {
+        isolation = isolation.hidden(home);
+    }
+    let visible = repository_of(request.dir, request.home);
+    let seen: Vec<&Path> =
+        std::iter::once(visible.as_path()).chain(request.seen.iter().map(PathBuf::as_path)).collect();
+    for dir in &seen {
+        if dir.parent().is_some() {
+            isolation = isolation.shown(dir, dir);
+        }
+    }
+    if !seen.iter().any(|dir| request.target.starts_with(dir)) {
+        isolation = isolation.shown(request.target, request.target);
+    }
+    isolation
+}
+
+/// What a profile sees of where it lies: the outermost checkout, because profiles ask git for versions and source files that
+/// lie beside them; but never the home folder, which may be a checkout too.
+fn repository_of(dir: &Path, home: Option<&Path>) -> PathBuf {
+    let is_narrow = |above: &&Path| above.parent().is_some() && !home.is_some_and(|home| home.starts_with(above));
+    let checkouts = dir.ancestors().take_while(is_narrow).filter(|above| above.join(".git").exists());
+    checkouts.last().unwrap_or(dir).to_path_buf()
+}
+
+fn program(name: &'static str, package: &'static str, search: &[PathBuf]) -> Result<PathBuf, ProfileError> {
+    use std::os::unix::fs::PermissionsExt;
+    let is_program = |path: &PathBuf| {
+        std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    };
+    // Resolved, because the folder of PATH may be one that is hidden.
+    let found = search.iter().map(|dir| dir.join(name)).find(is_program).and_then(|path| path.canonicalize().ok());
+    found.ok_or_else(|| ProfileError::NoBash { program: name, package, looked: search.to_vec() })
+}
+
+/// A word that a profile cannot guess.
+fn marker() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", random(), random())
+}
+
+enum Failure {
+    Spawn(SpawnError),
+    Cancelled,
+}
+
+impl Failure {
+    fn into_profile_error(self, dir: &Path, file: &Path) -> ProfileError {
+        let Self::Spawn(error) = self else { return ProfileError::Cancelled { dir: dir.to_path_buf() } };
+        let found = error.source.get_ref().and_then(|inner| inner.downcast_ref::<IsolationError>()).cloned();
+        match found {
+            Some(source) => ProfileError::NoSandbox { file: file.to_path_buf(), source },
+            None => ProfileError::NotStarted { file: file.to_path_buf(), source: error },
+        }
+    }
+}
+
+#[derive(Default)]
+struct Gathered {
+    output: Vec<u8>,
+    errors: Vec<u8>,
+    total: usize,
+}
+
+struct Gatherer {
+    limit: usize,
+    gathered: Arc<Mutex<Gathered>>,
+}
+
+impl Observer for Gatherer {
+    fn output(&mut self, channel: Channel, bytes: &[u8]) {
+        let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = self.limit.saturating_sub(gathered.total).min(bytes.len());
+        gathered.total = gathered.total.saturating_add(bytes.len());
+        match channel {
+            Channel::Stdout => gathered.output.extend_from_slice(&bytes[..room]),
+            Channel::Stderr => gathered.errors.extend_from_slice(&bytes[..room]),
+        }
+    }
+
+    fn exited(&mut self, _exit: &Exit) {}
+}
+
+/// Runs it to its end or to its bounds. The second value is its standard output.
+fn run(line: &CommandLine, request: &Request<'_>, cancel: &Cancel) -> Result<(Remains, Vec<u8>), Failure> {
+    let limit = request.limits.output_bytes;
+    let gathered = Arc::<Mutex<Gathered>>::default();
+    if cancel.is_cancelled() {
+        return Err(Failure::Cancelled);
+    }
+    let began = Instant::now();
+    let child = spawn(line, Gatherer { limit, gathered: Arc::clone(&gathered) }).map_err(Failure::Spawn)?;
+    let look = || gathered.lock().unwrap_or_else(PoisonError::into_inner);
+    let (mut timed_out, mut overflowed) = (false, false);
+    let exit = loop {
+        if let Some(exit) = child.wait(BEAT) {
+            break Some(exit);
+        }
+        overflowed = look().total > limit;
+        timed_out = began.elapsed() >= request.limits.time;
+        if overflowed || timed_out || cancel.is_cancelled() {
+            // No grace: nothing of it is ours, and all of it dies with the first process of its namespace.
+            break child.end(Duration::ZERO).exit;
+        }
+    };
+    if cancel.is_cancelled() && !timed_out && !overflowed {
+        return Err(Failure::Cancelled);
+    }
+    let took = began.elapsed();
+    let mut gathered = look();
+    overflowed |= gathered.total > limit;
+    let status = exit.map_or(Err(9), |exit| exit.status.code().ok_or_else(|| signal_of(&exit)));
+    let (errors, output) = (std::mem::take(&mut gathered.errors), std::mem::take(&mut gathered.output));
+    Ok((Remains { status, errors, took, timed_out, overflowed }, output))
+}
+
+fn signal_of(exit: &Exit) -> i32 {
+    use std::os::unix::process::ExitStatusExt;
+    exit.status.signal().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_outermost_checkout_is_seen_but_never_the_home_folder() {
+        let top = tempfile::tempdir().unwrap();
+        let at = |name: &str| top.path().join(name);
+        let profile = at("home/repo/modules/archiso/configs/releng");
+        std::fs::create_dir_all(&profile).unwrap();
+        let home = at("home");
+        assert_eq!(repository_of(&profile, Some(&home)), profile, "no checkout: the profile alone");
+        std::fs::write(at("home/repo/modules/archiso/.git"), "gitdir: x").unwrap();
+        assert_eq!(repository_of(&profile, Some(&home)), at("home/repo/modules/archiso"));
+        std::fs::create_dir(at("home/repo/.git")).unwrap();
+        assert_eq!(repository_of(&profile, Some(&home)), at("home/repo"));
+        std::fs::create_dir(at("home/.git")).unwrap();
+        assert_eq!(repository_of(&profile, Some(&home)), at("home/repo"), "the home folder is a checkout too");
+        std::fs::create_dir(at(".git")).unwrap();
+        assert_eq!(repository_of(&profile, Some(&home)), at("home/repo"));
+        assert_eq!(repository_of(&home, Some(&home)), home);
+    }
+
+    #[test]
+    fn markers_differ() {
+        let (one, two) = (marker(), marker());
+        assert!(one != two && one.len() == 32 && one.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    }
+
+    #[test]
+    fn a_missing_program_is_told_with_its_package() {
+        let top = tempfile::tempdir().unwrap();
+        std::fs::write(top.path().join("bash"), "no program").unwrap();
+        let error = program("bash", "bash", &[top.path().to_path_buf()]).unwrap_err();
+        assert!(matches!(&error, ProfileError::NoBash { program: "bash", .. }));
+        assert!(error.to_string().contains(top.path().to_str().unwrap()));
+    }
+}
