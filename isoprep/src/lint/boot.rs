@@ -1,8 +1,6 @@
 //! Rules about boot entries: they name files that the image has to have, and tell the initramfs where it finds its medium.
 //! mkarchiso copies entries and looks at none of them; a wrong one is seen when it is started.
 
-use std::path::Path;
-
 use super::finding::{LintFinding, Place, Severity};
 use super::initramfs::{Boot, Config, is_kernel};
 use super::known::Known;
@@ -309,15 +307,19 @@ fn memtest_missing(known: &Known<'_>) -> Vec<LintFinding> {
     let mut found = Vec::new();
     // GRUB's entries ask whether the file is there.
     for entry in entries(known).filter(|entry| entry.loader != BootModeKind::UefiGrub) {
-        let Some(kernel) = entry.kernel.as_deref().filter(|kernel| kernel.contains("memtest86+/")) else { continue };
-        let name = Path::new(kernel).file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-        let package = if name.ends_with(".efi") { "memtest86+-efi" } else { "memtest86+" };
+        // systemd-boot starts it with `efi`, which names no kernel.
+        let efi = entry.loader == BootModeKind::UefiSystemdBoot && entry.kernel.is_none();
+        let started = entry.kernel.clone().or_else(|| efi.then(|| known.text_of(&entry.file)).flatten()).unwrap_or_default();
+        let Some(at) = started.find("/memtest86+/") else { continue };
+        let path = started[at..].split_whitespace().next().unwrap_or_default();
+        let place = if efi { at_part(known, entry, path) } else { at_kernel(known, entry) };
+        let package = if path.ends_with(".efi") { "memtest86+-efi" } else { "memtest86+" };
         let Some(severity) = known.packages.lacks(&[package]) else { continue };
         let what = format!("{} starts a memory test, and the package {package} is not listed.", named(entry));
         let consequence = "mkarchiso says so in passing and goes on; the entry is in the menu and does not start.";
         let severity = severity.max(Severity::Warning);
         found.push(
-            LintFinding::warning(at_kernel(known, entry), what, consequence)
+            LintFinding::warning(place, what, consequence)
                 .graded(severity)
                 .fixed_by(format!("Add {package} to image.packages"), known.add_to("image.packages", package)),
         );

@@ -198,8 +198,8 @@ fn pacman_conf(known: &Known<'_>) -> Vec<LintFinding> {
     if known.is_there(file) {
         return Vec::new();
     }
-    let what = format!("There is no pacman.conf {}.", known.at_file(file, None).file.display());
-    vec![about(known, Severity::Error, "pacman_conf", what, STOPS, None)]
+    let what = "profiledef.sh names this file as pacman.conf, and it is not there.";
+    vec![LintFinding::error(known.at_file(file, None), what, STOPS).seen_at([known.at_variable("pacman_conf")])]
 }
 
 fn customize(known: &Known<'_>) -> Vec<LintFinding> {

@@ -57,6 +57,8 @@ pub(super) struct Known<'a> {
     files: BTreeMap<&'a Path, &'a Entry>,
     image: BTreeMap<PathBuf, Item<'a>>,
     folders: BTreeSet<PathBuf>,
+    /// Files of this machine that are in the image by way of the profile or of `image.files`.
+    placed: BTreeSet<&'a Path>,
 }
 
 impl<'a> Known<'a> {
@@ -76,10 +78,12 @@ impl<'a> Known<'a> {
         }
         let extra = subject.extra_files.iter();
         image.extend(extra.map(|entry| (plain(&entry.path), Item { origin: Origin::Extra, entry })));
+        let others = image.values().filter(|item| item.origin != Origin::Injected);
+        let placed = others.map(|item| item.entry.from.as_path()).collect();
         let into = subject.injected.map(|injected| injected.into.to_path_buf());
         let above = image.keys().flat_map(|path| path.ancestors().skip(1)).map(Path::to_path_buf);
         let folders = above.chain(into.iter().flat_map(|into| into.ancestors()).map(Path::to_path_buf)).collect();
-        Self { subject, packages: PackageSet::new(subject, repositories), files, image, folders }
+        Self { subject, packages: PackageSet::new(subject, repositories), files, image, folders, placed }
     }
 
     pub(super) fn profile(&self) -> &'a Profile {
@@ -107,6 +111,12 @@ impl<'a> Known<'a> {
     pub(super) fn is_there(&self, file: &Path) -> bool {
         let relative = file.strip_prefix(&self.profile().dir).unwrap_or(file);
         self.has_file(relative) || self.subject.host.exists(&self.host_path(file))
+    }
+
+    /// Whether a file of the repository is in the image a second time, where it is used: the repository often holds the
+    /// profile itself.
+    pub(super) fn is_copy(&self, item: Item<'_>) -> bool {
+        item.origin == Origin::Injected && self.placed.contains(item.entry.from.as_path())
     }
 
     /// Everything that we know to be in the image, by path.
@@ -174,7 +184,12 @@ impl<'a> Known<'a> {
     fn host_path(&self, file: &Path) -> PathBuf {
         let dir = &self.profile().dir;
         let relative = file.strip_prefix(dir).unwrap_or(file);
-        self.entry(relative).map_or_else(|| dir.join(relative), |entry| entry.from.clone())
+        match self.entry(relative) {
+            Some(entry) => entry.from.clone(),
+            // What is missing belongs into the base.
+            None if relative.is_relative() => self.subject.base.join(relative),
+            None => file.to_path_buf(),
+        }
     }
 
     /// The text of an entry; `None` for what is no text, cannot be read or is too large.
@@ -245,9 +260,4 @@ pub(super) fn plain(path: &Path) -> PathBuf {
         }
     }
     plain
-}
-
-/// The line of a text, from 1, that holds `part`.
-pub(super) fn line_with(text: &str, part: &str) -> Option<usize> {
-    text.lines().position(|line| line.contains(part)).map(|at| at + 1)
 }

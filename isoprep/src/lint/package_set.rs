@@ -41,7 +41,8 @@ pub(super) struct PackageSet<'a> {
 impl<'a> PackageSet<'a> {
     pub(super) fn new(subject: &'a Subject<'a>, repositories: &'a BTreeSet<&'a str>) -> Self {
         let list = subject.profile.packages.packages.iter().map(|package| package.name.as_str());
-        let listed: BTreeSet<&str> = list.chain(subject.packages.iter().map(String::as_str)).collect();
+        let own = subject.packages.iter().chain(&subject.profile.definition.pkg_list);
+        let listed: BTreeSet<&str> = list.chain(own.map(String::as_str)).collect();
         let covered = subject.databases.cover(repositories.iter().copied());
         let index = covered.then(|| subject.databases.index(repositories));
         let closure = index.as_ref().map(|index| index.closure(listed.iter().copied()));

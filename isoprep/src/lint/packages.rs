@@ -46,8 +46,8 @@ fn missing(known: &Known<'_>) -> Vec<LintFinding> {
         let place = known.at_file(&list.file, None);
         if !known.is_there(&list.file) {
             let arch = &profile.definition.arch;
-            let what = format!("There is no list of packages {}; packages.{arch} or packages is read.", place.file.display());
-            found.push(LintFinding::error(known.at_file("profiledef.sh", None), what, consequence));
+            let what = format!("There is no list of packages: packages.{arch}, or packages.");
+            found.push(LintFinding::error(place, what, consequence));
         } else if list.packages.is_empty() {
             found.push(LintFinding::error(place, "The list of packages names no package.", consequence));
         }
@@ -148,15 +148,6 @@ fn twice(known: &Known<'_>) -> Vec<LintFinding> {
                 }
             }
         }
-    }
-    let own = known.subject.packages;
-    for (at, name) in own.iter().enumerate().filter(|(at, name)| own[..*at].contains(name)) {
-        let what = format!("{name} is in image.packages twice, at {} too.", at + 1);
-        let edit = Edit::RemoveFromCartridgeList { key: "image.packages".to_owned(), value: name.clone() };
-        found.push(
-            LintFinding::note(known.at_field("image.packages"), what, "pacman takes it once: nothing happens.")
-                .fixed_by(format!("Take one {name} out of image.packages"), Some(edit)),
-        );
     }
     found
 }

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::edit::Edit;
 use super::finding::{LintFinding, Place, Severity};
-use super::known::{DEFINITION, Item, Known, Origin, Presence, line_with, plain};
+use super::known::{DEFINITION, Item, Known, Origin, Presence, plain};
 use super::packages::makes_an_image;
 use super::rule::Rule;
 use super::script::runs;
@@ -14,6 +14,7 @@ use crate::profile::FilePermission;
 
 pub(super) const RULES: &[Rule] = &[
     Rule::new("file-permissions-path", "an entry of file_permissions for a path that will not exist", path_absent),
+    Rule::new("file-permissions-broken", "an entry of file_permissions that is not owner:group:mode", broken),
     Rule::new("file-permissions-overlap", "entries of file_permissions that contradict each other", overlap),
     Rule::new("executable-bit-lost", "a program of airootfs that will not be executable", bit_lost),
     Rule::new("executable-bit-lost-injected", "programs of the repository that will not be executable", bit_lost_injected),
@@ -65,10 +66,9 @@ pub(super) fn add_permission(known: &Known<'_>, path: &str, value: &str) -> Opti
 
 /// Where an entry of `file_permissions` is written.
 fn at_entry(known: &Known<'_>, key: &str) -> Place {
-    let text = known.text_of(DEFINITION).unwrap_or_default();
-    let written = [format!("[\"{key}\"]"), format!("['{key}']"), format!("[{key}]")];
-    match written.iter().find_map(|written| line_with(&text, written)) {
-        Some(line) => known.at_file(DEFINITION, Some(line)),
+    let lines = &known.profile().definition.lines;
+    match lines.get(&format!("file_permissions[{key}]")) {
+        Some(line) => known.at_file(DEFINITION, Some(*line)),
         None => known.at_variable("file_permissions"),
     }
 }
@@ -139,6 +139,17 @@ fn nearest(known: &Known<'_>, path: &Path) -> Option<PathBuf> {
     let same: Vec<&Path> = airootfs().filter(|own| own.file_name() == path.file_name() && !taken(own)).collect();
     let near = airootfs().filter(|own| !taken(own)).find(close);
     near.or_else(|| if let [only] = same.as_slice() { Some(only) } else { None }).map(Path::to_path_buf)
+}
+
+fn broken(known: &Known<'_>) -> Vec<LintFinding> {
+    let mut found = Vec::new();
+    for (name, value) in &known.profile().definition.unknown {
+        let Some(key) = name.strip_prefix("file_permissions[").and_then(|rest| rest.strip_suffix(']')) else { continue };
+        let what = format!("file_permissions gives {key} {value:?}, which is not owner:group:mode in numbers.");
+        let consequence = "mkarchiso hands it to chown and chmod, and ends without a word when one of them fails.";
+        found.push(LintFinding::error(at_entry(known, key), what, consequence));
+    }
+    found
 }
 
 fn overlap(known: &Known<'_>) -> Vec<LintFinding> {
@@ -216,6 +227,7 @@ fn bit_lost_injected(known: &Known<'_>) -> Vec<LintFinding> {
         .image()
         .filter(|(path, item)| {
             item.origin == Origin::Injected
+                && !known.is_copy(*item)
                 && item.entry.is_executable()
                 && mode_of(known, path, *item) & 0o111 == 0
                 && is_program(known, *item)

@@ -30,6 +30,8 @@ impl Rule {
     }
 }
 
+/// The rule that passes on what the profile's reader says.
+const NOT_UNDERSTOOD: RuleId = RuleId("profile-not-understood");
 /// The most findings of one rule: a broken repository must not drown the others.
 const MOST: usize = 50;
 
@@ -77,6 +79,9 @@ pub fn lint(subject: &Subject<'_>) -> Vec<LintFinding> {
         }
         findings.extend(found.into_iter().map(|finding| LintFinding { rule: rule.id, ..finding }));
     }
+    // What the reader only wondered about is dropped where a rule has said what comes of it.
+    let said: BTreeSet<_> = findings.iter().filter(|it| it.rule != NOT_UNDERSTOOD).map(LintFinding::place).collect();
+    findings.retain(|finding| finding.rule != NOT_UNDERSTOOD || !said.contains(&finding.place()));
     findings.sort_by(|a, b| {
         (a.severity, &a.file, a.line, a.rule, &a.what).cmp(&(b.severity, &b.file, b.line, b.rule, &b.what))
     });

@@ -29,8 +29,6 @@ pub(super) struct Script<'a> {
     pub(super) path: PathBuf,
     pub(super) entry: &'a Entry,
     pub(super) commands: Vec<Command>,
-    /// Whether systemd reads it, not a shell.
-    pub(super) unit: bool,
 }
 
 /// What a command does with a path.
@@ -87,7 +85,7 @@ pub(super) fn scripts<'a>(known: &Known<'a>, injected: bool) -> Vec<Script<'a>> 
     let mut left = MOST_TEXT;
     let mut all = Vec::new();
     for (path, item) in known.image().filter(|(_, item)| item.entry.is_file()) {
-        if (item.origin == Origin::Injected) != injected {
+        if (item.origin == Origin::Injected) != injected || known.is_copy(item) {
             continue;
         }
         if injected {
@@ -104,7 +102,7 @@ pub(super) fn scripts<'a>(known: &Known<'a>, injected: bool) -> Vec<Script<'a>> 
             (_, true) => commands(&text),
             _ => continue,
         };
-        all.push(Script { origin: item.origin, path: path.to_path_buf(), entry: item.entry, commands, unit });
+        all.push(Script { origin: item.origin, path: path.to_path_buf(), entry: item.entry, commands });
     }
     all
 }

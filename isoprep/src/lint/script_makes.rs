@@ -11,8 +11,10 @@ use super::shell::{Command, Word};
 
 /// What may be made.
 pub(super) struct Makes {
-    /// Paths that are written to, asked for or named in a way that we do not know.
+    /// Paths that are written to, or named in a way that we do not know: they and the folders above them may be made.
     mentioned: BTreeSet<PathBuf>,
+    /// Paths about which a script asks, or whose absence it bears.
+    asked: BTreeSet<PathBuf>,
     /// Folders into which things are put whose names we do not know.
     filled: BTreeSet<PathBuf>,
     /// Names of files and folders that are made relative to a folder that we do not know.
@@ -23,7 +25,7 @@ pub(super) struct Makes {
 
 impl Makes {
     pub(super) fn new(known: &Known<'_>, live: &[Script<'_>], injected: &[Script<'_>]) -> Self {
-        let mut makes = Self { mentioned: BTreeSet::new(), filled: BTreeSet::new(), names: BTreeSet::new(), texts: Vec::new() };
+        let mut makes = Self { mentioned: BTreeSet::new(), asked: BTreeSet::new(), filled: BTreeSet::new(), names: BTreeSet::new(), texts: Vec::new() };
         for script in live.iter().chain(injected) {
             for command in &script.commands {
                 makes.command(known, script, command);
@@ -45,10 +47,13 @@ impl Makes {
         let program = command.words.first().and_then(Word::literal).unwrap_or_default();
         let program = program.rsplit('/').next().unwrap_or_default();
         let puts = ["bsdtar", "cp", "git", "install", "ln", "mkdir", "mv", "rsync", "tar", "touch", "unzip"].contains(&program);
+        let relative = command.writes.iter().filter_map(|word| word.expand(&value)).filter(|name| !name.starts_with('/'));
+        self.names.extend(relative.filter_map(|name| name.rsplit('/').next().map(str::to_owned)));
         for (word, does) in uses(command) {
             let path = path_of(&script.path, word, &value);
             match (&path, does) {
-                (Some(path), Use::Test | Use::Mention) => {
+                (Some(path), Use::Test) => _ = self.asked.insert(path.clone()),
+                (Some(path), Use::Mention) => {
                     // An existing folder is not made; something may be put into it.
                     if known.presence(path) == Presence::There {
                         if puts {
@@ -89,9 +94,11 @@ impl Makes {
         let made = |made: &PathBuf| made.starts_with(&above) || path.starts_with(made);
         let name = above.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         self.mentioned.iter().any(made)
+            || path.ancestors().any(|above| self.asked.contains(above) && known.presence(above) == Presence::Absent)
             || self.filled.iter().any(|folder| above.starts_with(folder))
             || self.names.contains(name)
-            || (above == path && self.texts.iter().any(|text| has_bare_name(text, name)))
+            // A plain word may mean anything; a name with a dot or a dash is that file.
+            || (above == path && name.contains(['.', '_', '-']) && self.texts.iter().any(|text| has_bare_name(text, name)))
     }
 }
 

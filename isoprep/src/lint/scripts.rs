@@ -158,8 +158,12 @@ fn assigned<'s>(known: &Known<'_>, live: &'s [Script<'s>], injected: &[Script<'_
         let variables = Variables::new(known, script);
         for command in &script.commands {
             for (name, word) in assignments(command) {
-                let plain = word.variables().all(|it| it == name) && variables.value(&name).is_some();
-                let Some(value) = path_of(&script.path, &word, &|it| variables.env.get(it).cloned()).filter(|_| plain) else { continue };
+                // `NAME=${NAME:-default}` takes the value of `image.env`, about which there is a finding of its own.
+                let own = word.variables().all(|it| it == name && !variables.env.contains_key(it));
+                if !own || variables.value(&name).is_none() {
+                    continue;
+                }
+                let Some(value) = path_of(&script.path, &word, &|_| None) else { continue };
                 if needed.contains(&name) && known.presence(&value) == Presence::Absent && !makes.may_make(known, &value) {
                     found.push(Assigned { script, line: command.line, name, value });
                 }
@@ -212,7 +216,7 @@ fn env_missing(known: &Known<'_>) -> Vec<LintFinding> {
 
 fn carriage_returns(known: &Known<'_>) -> Vec<LintFinding> {
     let mut found = Vec::new();
-    for (path, item) in known.image().filter(|(_, item)| item.entry.is_file()) {
+    for (path, item) in known.image().filter(|(_, item)| item.entry.is_file() && !known.is_copy(*item)) {
         let head = known.subject.host.read(&item.entry.from, 256).unwrap_or_default();
         let first = head.split_inclusive(|&byte| byte == b'\n').next().unwrap_or_default();
         if !first.starts_with(b"#!") || !first.ends_with(b"\r\n") {

@@ -114,7 +114,6 @@ struct Reader {
 /// Where a redirection's word goes.
 #[derive(Clone, Copy, PartialEq)]
 enum Goes {
-    Word,
     Write,
     Read,
     Nowhere,
@@ -311,7 +310,6 @@ impl Reader {
             self.command.line = line;
         }
         match goes {
-            Goes::Word => self.command.words.push(word),
             Goes::Write => self.command.writes.push(word),
             Goes::Read => self.command.reads.push(word),
             Goes::Nowhere => {}

@@ -32,7 +32,7 @@ fn mount_size(text: &str, memory: u64) -> Option<u64> {
     if let Some(share) = text.strip_suffix('%') {
         return Some(memory / 100 * share.parse::<u64>().ok().filter(|share| *share <= 10_000)?);
     }
-    text.parse().ok().or_else(|| parse_size(&text.to_uppercase()).ok())
+    text.parse().ok().or_else(|| parse_size(text))
 }
 
 fn memory(known: &Known<'_>) -> u64 {

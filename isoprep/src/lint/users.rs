@@ -70,7 +70,7 @@ fn home(known: &Known<'_>) -> Vec<LintFinding> {
         if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
             let what = format!("The home of {user} is {home:?}: no path inside the image.");
             let edit = known.replace(&line.place, |old| Some(old.replacen(home, &format!("/home/{user}"), 1)));
-            found.push(LintFinding::error(line.place, what, stops).fixed_by(format!("Write /home/{user}"), edit));
+            found.push(LintFinding::error(line.place.clone(), what, stops).fixed_by(format!("Write /home/{user}"), edit));
             continue;
         }
         let escapes = path.ancestors().filter_map(|above| known.item(above)).any(|item| {
@@ -81,11 +81,11 @@ fn home(known: &Known<'_>) -> Vec<LintFinding> {
         if escapes {
             let what = format!("The home of {user}, {home}, is behind a link of airootfs with an absolute target.");
             let consequence = format!("mkarchiso follows it to the machine that builds, outside of the image. {stops}");
-            found.push(LintFinding::error(line.place, what, consequence));
+            found.push(LintFinding::error(line.place.clone(), what, consequence));
         } else if !there {
             let what = format!("The home of {user} is {home}, and there is no folder {} when mkarchiso makes it.", parent.display());
             // A package may make the folder.
-            found.push(LintFinding::warning(line.place, what, stops));
+            found.push(LintFinding::warning(line.place.clone(), what, stops));
         }
     }
     found
@@ -115,7 +115,7 @@ fn broken(known: &Known<'_>) -> Vec<LintFinding> {
         } else {
             None
         };
-        found.push(LintFinding::error(line.place, what, consequence).fixed_by("End the line", edit));
+        found.push(LintFinding::error(line.place.clone(), what, consequence).fixed_by("End the line", edit));
     }
     found
 }
@@ -135,7 +135,7 @@ fn shell(known: &Known<'_>) -> Vec<LintFinding> {
         let what = format!("The shell of {} is {shell}, and the package {package} is not listed.", fields[0]);
         let edit = known.add_to("image.packages", package);
         found.push(
-            LintFinding::error(line.place, what, "Logging in ends at once: login cannot run the shell.")
+            LintFinding::error(line.place.clone(), what, "Logging in ends at once: login cannot run the shell.")
                 .graded(severity)
                 .fixed_by(format!("Add {package} to image.packages"), edit),
         );
