@@ -62,6 +62,8 @@ pub(super) struct Request<'a> {
     pub(super) dir: &'a Path,
     /// Where `profiledef.sh` really is, canonical.
     pub(super) target: &'a Path,
+    /// Its text, which says where it leaves.
+    pub(super) source: &'a str,
     /// Seconds since 1970.
     pub(super) source_date_epoch: u64,
     /// Folders that it sees although they are in the home folder or in `/tmp`.
@@ -87,7 +89,7 @@ pub(super) fn evaluate(request: &Request<'_>, cancel: &Cancel) -> Result<(Answer
             answer::parse(&output, &marker).map_err(|why| ProfileError::Garbled { file: file.clone(), why })?;
         return Ok((answer, take_apart(&remains.errors, &file)));
     }
-    Err(explain(&remains, &file, &file, request.limits))
+    Err(explain(&remains, &file, request.source, request.limits))
 }
 
 /// The command with everything that it sees.

@@ -73,6 +73,7 @@ pub fn read(dir: &Path, options: &ReadOptions, cancel: &Cancel) -> Result<Profil
     let request = Request {
         dir: &dir,
         target: &target,
+        source: &source.text,
         source_date_epoch: options.source_date_epoch,
         seen: &options.seen,
         home: options.home.as_deref(),
