@@ -11,7 +11,7 @@ pub const INITRAMFS: StageName = StageName("initramfs");
 pub const PACKAGES: StageName = StageName("packages");
 /// Packs the root file system.
 pub const SQUASH: StageName = StageName("squash");
-/// Packs the repository as a second initramfs.
+/// Packs the repository: as a second initramfs, or as a layer over the root.
 pub const INJECT: StageName = StageName("inject");
 /// Makes the EFI system partition and the BIOS loader's configuration.
 pub const BOOTLOADER: StageName = StageName("bootloader");

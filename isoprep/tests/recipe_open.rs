@@ -8,6 +8,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use eject_support::as_user;
+use isoprep::discover::Discovered;
 use isoprep::recipe::{
     AcceleratorWish, Base, BuildKind, EngineKind, FIELDS, FieldKind, Firmware, Forward, Gpu, InstalledProfile, Medium,
     OpenError, Recipe, check, check_places, get_field, locate, open, parse, propose, source_walker,
@@ -18,6 +19,11 @@ fn folder() -> (tempfile::TempDir, PathBuf) {
     let root = top.path().canonicalize().unwrap().join("My Project");
     fs::create_dir(&root).unwrap();
     (top, root)
+}
+
+/// What is proposed for a folder in which nothing was found.
+fn proposal(name: &str, has_git: bool) -> String {
+    propose(name, &Discovered { has_git, ..Discovered::default() }).text
 }
 
 /// Makes files; a path that ends in `/` is a folder.
@@ -193,7 +199,7 @@ fn what_the_image_is_made_from_is_looked_at() {
 #[test]
 fn a_proposal_is_complete_and_means_the_same_as_nothing() {
     for has_git in [true, false] {
-        let text = propose("My Project", has_git);
+        let text = proposal("My Project", has_git);
         let root = Path::new("/home/me/My Project");
         assert_eq!(parse(&text, root).unwrap(), parse("", root).unwrap());
         // With every example uncommented it still parses, and sets every field there is.

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 
 use cartridge_supervise::RunError;
 
+use crate::assembly::AssemblyError;
 use crate::cache::atomic;
+use crate::pacman_log::LogFinding;
+use crate::profile::ProfileError;
 use crate::progress::StageName;
 
 /// How many paths an error names before it only counts.
@@ -84,6 +87,40 @@ pub enum BuildError {
         /// What the system said.
         source: io::Error,
     },
+    /// Packages could not be fetched or installed.
+    #[error("{stage}: {finding}\n  command: {command}")]
+    Packages {
+        /// Always `packages`.
+        stage: StageName,
+        /// The first thing that went wrong, in pacman's own words, and what to do.
+        finding: Box<LogFinding>,
+        /// The command, to be copied.
+        command: String,
+    },
+    /// The archiso profile cannot be read.
+    #[error("{stage}: {source}")]
+    Profile {
+        /// The stage that reads it.
+        stage: StageName,
+        /// What is wrong with it, with file and line.
+        source: Box<ProfileError>,
+    },
+    /// A program that this image needs is not on this host.
+    #[error("{stage}: {what}")]
+    Missing {
+        /// The stage that needs it.
+        stage: StageName,
+        /// Which, and what brings it.
+        what: String,
+    },
+    /// An archiso profile cannot be assembled.
+    #[error("{stage}: {source}")]
+    Assembly {
+        /// Always `assemble`.
+        stage: StageName,
+        /// Why, and what to change.
+        source: AssemblyError,
+    },
     /// A tool failed.
     #[error("{stage}: {source}")]
     Tool {
@@ -106,6 +143,10 @@ impl BuildError {
             | Self::Changed { stage, .. }
             | Self::DiskFull { stage, .. }
             | Self::Io { stage, .. }
+            | Self::Packages { stage, .. }
+            | Self::Profile { stage, .. }
+            | Self::Missing { stage, .. }
+            | Self::Assembly { stage, .. }
             | Self::Tool { stage, .. } => Some(*stage),
         }
     }
@@ -130,6 +171,21 @@ impl BuildError {
             }
             Self::Io { stage, doing: "write", path: path.to_path_buf(), source }
         }
+    }
+
+    pub(crate) fn profile(stage: StageName, source: ProfileError) -> Self {
+        match source {
+            ProfileError::Cancelled { .. } => Self::Cancelled { stage },
+            source => Self::Profile { stage, source: Box::new(source) },
+        }
+    }
+
+    pub(crate) fn missing(stage: StageName, what: String) -> Self {
+        Self::Missing { stage, what }
+    }
+
+    pub(crate) fn assembly(stage: StageName) -> impl FnOnce(AssemblyError) -> Self {
+        move |source| Self::Assembly { stage, source }
     }
 
     pub(crate) fn tool(stage: StageName) -> impl FnOnce(RunError) -> Self {

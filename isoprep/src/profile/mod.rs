@@ -7,15 +7,7 @@
 //!   understand is a warning. `assignments` reads bash files without running them.
 //! - `text_file` and `pattern` read the disk with bounds.
 
-mod answer;
-mod assignments;
-mod boot_entries;
-mod complaint;
-mod declare;
-mod definition;
-mod error;
-mod evaluate;
-mod initcpio;
+mod minimal;
 mod model;
 mod packages;
 mod pacman_conf;
@@ -24,11 +16,7 @@ mod quoting;
 mod read;
 mod text_file;
 
-pub use boot_entries::{BootFile, parse_boot_file};
-pub use declare::{BashValue, BashVariable, DeclareError, parse_declarations};
-pub use error::{Bound, Place, ProfileError};
-pub use evaluate::EvaluationLimits;
-pub use initcpio::{parse_initcpio_config, parse_initcpio_preset};
+pub use minimal::{MINIMAL, MinimalContent, MinimalEntry, MinimalError, write_minimal};
 pub use model::{
     BootEntry, BootMode, BootModeKind, Definition, Directive, FilePermission, ImageType, InitcpioConfig,
     InitcpioPreset, ListedPackage, PackageList, PacmanConf, Profile, ProfileWarning, Repository,

@@ -17,7 +17,10 @@ mod open;
 mod package_values;
 mod parse;
 mod parse_image;
+mod proposal;
 mod propose;
+mod propose_image;
+mod propose_source;
 mod reader;
 mod save;
 mod splice;
@@ -34,6 +37,7 @@ pub use model::{
 };
 pub use open::{CartridgeFile, FILE_NAME, OpenError, open};
 pub use parse::parse;
+pub use proposal::{Proposal, Proposed, ProposedKind, proposal_lines};
 pub use propose::propose;
 pub use save::save_atomically;
 pub use values::{format_size, parse_size, safe_name};

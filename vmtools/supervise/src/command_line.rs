@@ -17,6 +17,7 @@ pub struct CommandLine {
     pub(crate) cwd: Option<PathBuf>,
     pub(crate) stdin: Vec<u8>,
     pub(crate) isolation: Option<Isolation>,
+    pub(crate) kept: Option<Vec<OsString>>,
 }
 
 impl CommandLine {
@@ -29,6 +30,7 @@ impl CommandLine {
             cwd: None,
             stdin: Vec::new(),
             isolation: None,
+            kept: None,
         }
     }
 
@@ -54,6 +56,17 @@ impl CommandLine {
     #[must_use]
     pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.env.push((key.into(), value.into()));
+        self
+    }
+
+    /// Gives the child no more of our environment than these variables, besides those that are set here.
+    #[must_use]
+    pub fn only_env<I, S>(mut self, kept: I) -> Self
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<OsString>,
+    {
+        self.kept = Some(kept.into_iter().map(Into::into).collect());
         self
     }
 

@@ -127,6 +127,9 @@ pub fn spawn(line: &CommandLine, observer: impl Observer) -> Result<ProcessHandl
         source,
     };
     let mut command = Command::new(&line.program);
+    if let Some(kept) = &line.kept {
+        command.env_clear().envs(kept.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    }
     command.args(&line.args).envs(line.env.iter().map(|(k, v)| (k, v)));
     if let Some(dir) = &line.cwd {
         command.current_dir(dir);

@@ -1,4 +1,5 @@
 //! Real namespaces: what an isolated child sees, what it cannot do, and that nothing of it is left.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

@@ -1,0 +1,210 @@
+//! The command line of each way to run mkarchiso. Pure.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use cartridge_supervise::{CommandLine, Isolation};
+use serde::Serialize;
+
+use super::ways::Way;
+
+/// Where the packages put the helper. polkit's policy names this path.
+pub const HELPER: &str = "/usr/lib/cartridge/mkarchiso-helper";
+/// Where our `mount` and `umount` are seen in a namespace or container.
+const SHIMS_INSIDE: &str = "/run/cartridge/bin";
+/// Where the lock is seen in a container.
+const LOCK_INSIDE: &str = "/run/cartridge/lock";
+/// The `PATH` of a container: Arch Linux' own.
+const CONTAINER_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/bin";
+
+/// Our `mount`, `umount` and first process, which the scratch directory holds while mkarchiso runs.
+pub(super) const SHIMS: [(&str, &str); 3] =
+    [("mount", include_str!("mount.sh")), ("umount", include_str!("umount.sh")), ("inside", include_str!("inside.sh"))];
+
+/// What the helper reads on its standard input: one JSON document, nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HelperRequest {
+    /// The assembled profile, absolute, owned by the caller.
+    pub profile: PathBuf,
+    /// A work directory with our marker, absolute, owned by the caller.
+    pub work: PathBuf,
+    /// A directory inside `work` that the image is put into.
+    pub out: PathBuf,
+    /// The time stamp of everything that is made, seconds since 1970.
+    pub source_date_epoch: u64,
+}
+
+/// Everything that a command line depends on.
+pub(super) struct Plan<'a> {
+    pub way: Way,
+    /// The installed mkarchiso; a container has its own.
+    pub tool: &'a Path,
+    /// The image's name, for podman.
+    pub image: &'a str,
+    /// The container's name, for podman.
+    pub container: &'a str,
+    pub profile: &'a Path,
+    /// The marked work directory that `scratch` lies in.
+    pub marked: &'a Path,
+    /// Ours alone: holds `work`, `out`, `bin` and `lock`.
+    pub scratch: &'a Path,
+    /// The package cache.
+    pub cache: &'a Path,
+    /// More directories that pacman reads: `file://` repositories.
+    pub readable: &'a [PathBuf],
+    pub source_date_epoch: u64,
+    /// Our own `PATH`.
+    pub path: &'a OsStr,
+}
+
+impl Plan<'_> {
+    pub fn work(&self) -> PathBuf {
+        self.scratch.join("work")
+    }
+
+    pub fn out(&self) -> PathBuf {
+        self.scratch.join("out")
+    }
+
+    pub fn shims(&self) -> PathBuf {
+        self.scratch.join("bin")
+    }
+
+    pub fn lock(&self) -> PathBuf {
+        self.scratch.join("lock")
+    }
+
+    pub fn command(&self) -> CommandLine {
+        match self.way {
+            Way::Namespace | Way::NamespaceOfOne => self.namespace(),
+            Way::Podman => self.podman(),
+            Way::Helper => self.helper(),
+        }
+    }
+
+    fn arguments(&self) -> Vec<OsString> {
+        let (work, out) = (self.work().into_os_string(), self.out().into_os_string());
+        vec!["-v".into(), "-w".into(), work, "-o".into(), out, self.profile.as_os_str().to_owned()]
+    }
+
+    fn namespace(&self) -> CommandLine {
+        let mut isolation = Isolation::new()
+            .network()
+            .writable(self.scratch)
+            .writable(self.cache)
+            .shown(self.profile, self.profile)
+            .shown(self.shims(), SHIMS_INSIDE);
+        for dir in self.readable {
+            isolation = isolation.shown(dir, dir);
+        }
+        let mut path = OsString::from(SHIMS_INSIDE);
+        path.push(":");
+        path.push(self.path);
+        CommandLine::new(self.tool)
+            .args(self.arguments())
+            .env("PATH", path)
+            .env("LC_ALL", "C.UTF-8")
+            .env("SOURCE_DATE_EPOCH", self.source_date_epoch.to_string())
+            .env("HOME", "/tmp")
+            .env("TMPDIR", "/tmp")
+            .isolated(isolation)
+    }
+
+    fn podman(&self) -> CommandLine {
+        let volume = |from: &Path, to: &Path, mode: &str| {
+            let mut mount = OsString::from("--mount=type=bind,source=");
+            mount.push(from);
+            mount.push(",destination=");
+            mount.push(to);
+            mount.push(mode);
+            mount
+        };
+        let mut line = CommandLine::new("podman")
+            .args(["run", "--rm", "--pull=never", "--network=host"])
+            .args(["--cap-add=SYS_ADMIN", "--security-opt=label=disable"])
+            .arg(format!("--name={}", self.container))
+            .arg(format!("--env=PATH={SHIMS_INSIDE}:{CONTAINER_PATH}"))
+            .args(["--env=LC_ALL=C.UTF-8", "--env=HOME=/tmp", "--env=TMPDIR=/tmp"])
+            .arg(format!("--env=SOURCE_DATE_EPOCH={}", self.source_date_epoch))
+            .arg(volume(self.scratch, self.scratch, ""))
+            .arg(volume(self.cache, self.cache, ""))
+            .arg(volume(self.profile, self.profile, ",readonly"))
+            .arg(volume(&self.shims(), Path::new(SHIMS_INSIDE), ",readonly"))
+            .arg(volume(&self.lock(), Path::new(LOCK_INSIDE), ",readonly"));
+        for dir in self.readable {
+            line = line.arg(volume(dir, dir, ",readonly"));
+        }
+        line.arg(format!("--entrypoint={SHIMS_INSIDE}/inside"))
+            .args([self.image, LOCK_INSIDE, "mkarchiso"])
+            .args(self.arguments())
+    }
+
+    fn helper(&self) -> CommandLine {
+        let request = HelperRequest {
+            profile: self.profile.to_path_buf(),
+            work: self.marked.to_path_buf(),
+            out: self.out(),
+            source_date_epoch: self.source_date_epoch,
+        };
+        // Paths that are no text cannot be written as JSON; the helper refuses the empty request and says so.
+        let text = serde_json::to_vec(&request).unwrap_or_default();
+        CommandLine::new("pkexec").arg("--disable-internal-agent").arg(HELPER).stdin(text)
+    }
+}
+
+/// Whether podman can be told of a path: `--mount` takes commas and quotes for its own, and how they are escaped changed
+/// between its versions.
+pub(super) fn podman_can_name(path: &Path) -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    !path.as_os_str().as_bytes().iter().any(|byte| byte.is_ascii_control() || b",\"".contains(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(way: Way) -> Plan<'static> {
+        Plan {
+            way,
+            tool: Path::new("/usr/bin/mkarchiso"),
+            image: "archiso",
+            container: "c1",
+            profile: Path::new("/c/profile"),
+            marked: Path::new("/c"),
+            scratch: Path::new("/c/s"),
+            cache: Path::new("/c/pkg"),
+            readable: &[],
+            source_date_epoch: 7,
+            path: OsStr::new("/usr/bin"),
+        }
+    }
+
+    #[test]
+    fn every_way_runs_the_same_arguments() {
+        let wanted = "-v -w /c/s/work -o /c/s/out /c/profile";
+        assert!(plan(Way::Namespace).command().to_string().ends_with(wanted));
+        let podman = plan(Way::Podman).command().to_string();
+        assert!(podman.ends_with(&format!("archiso /run/cartridge/lock mkarchiso {wanted}")), "{podman}");
+        assert!(podman.contains("--pull=never") && !podman.contains("privileged"), "{podman}");
+    }
+
+    #[test]
+    fn the_helper_is_told_of_directories_only() {
+        let line = plan(Way::Helper).command();
+        assert_eq!(line.to_string(), format!("pkexec --disable-internal-agent {HELPER}"));
+        let request = HelperRequest {
+            profile: "/c/profile".into(),
+            work: "/c".into(),
+            out: "/c/s/out".into(),
+            source_date_epoch: 7,
+        };
+        let text = r#"{"profile":"/c/profile","work":"/c","out":"/c/s/out","source_date_epoch":7}"#;
+        assert_eq!(serde_json::to_string(&request).unwrap(), text);
+    }
+
+    #[test]
+    fn paths_that_podman_would_take_apart_are_known() {
+        assert!(podman_can_name(Path::new("/a b/c:d")));
+        assert!(!podman_can_name(Path::new("/a,b")) && !podman_can_name(Path::new("/a\nb")));
+    }
+}
