@@ -7,6 +7,16 @@
 //!   understand is a warning. `assignments` reads bash files without running them.
 //! - `text_file` and `pattern` read the disk with bounds.
 
+mod answer;
+mod assignments;
+mod boot_entries;
+mod chosen_conf;
+mod complaint;
+mod declare;
+mod definition;
+mod error;
+mod evaluate;
+mod initcpio;
 mod minimal;
 mod model;
 mod packages;
@@ -16,6 +26,12 @@ mod quoting;
 mod read;
 mod text_file;
 
+pub use boot_entries::{BootFile, parse_boot_file};
+pub use chosen_conf::read_pacman_conf;
+pub use declare::{BashValue, BashVariable, DeclareError, parse_declarations};
+pub use error::{Bound, Place, ProfileError};
+pub use evaluate::EvaluationLimits;
+pub use initcpio::{parse_initcpio_config, parse_initcpio_preset};
 pub use minimal::{MINIMAL, MinimalContent, MinimalEntry, MinimalError, write_minimal};
 pub use model::{
     BootEntry, BootMode, BootModeKind, Definition, Directive, FilePermission, ImageType, InitcpioConfig,
