@@ -5,6 +5,7 @@
 //!   makes the definition of it, `complaint` and `error` say why it did not work.
 //! - `packages`, `pacman_conf`, `boot_entries` and `initcpio` are parsers of text: they never fail, and what they do not
 //!   understand is a warning. `assignments` reads bash files without running them.
+//! - `minimal` is a small profile of our own.
 //! - `text_file` and `pattern` read the disk with bounds.
 
 mod answer;

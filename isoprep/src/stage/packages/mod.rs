@@ -193,7 +193,7 @@ fn install(
     let root = tree.path().to_path_buf();
     // Not the host's own cache: a stale package in it could be neither used nor, read-only, be removed.
     let pacman = Pacman { program, conf: &conf, root: &root, cache: what.fetched.path(), keys: &keys };
-    let packages: Vec<String> = what.profile.packages.packages.iter().map(|it| it.name.clone()).collect();
+    let packages = listed(what.profile);
     if packages.is_empty() {
         return Err(BuildError::Refused {
             stage,
@@ -239,6 +239,12 @@ fn install(
     let mut installed: Vec<_> = wanted.iter().map(package).collect();
     installed.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(installed)
+}
+
+/// What is installed: the packages that `profiledef.sh` names itself, then those of the list.
+pub(crate) fn listed(profile: &Profile) -> Vec<String> {
+    let own = profile.definition.pkg_list.iter().cloned();
+    own.chain(profile.packages.packages.iter().map(|it| it.name.clone())).collect()
 }
 
 /// Runs pacman; tells how far it is. Its exit code is not trusted alone: it is 0 after a hook that failed.
