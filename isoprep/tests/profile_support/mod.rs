@@ -130,8 +130,20 @@ pub fn without_namespaces(test: &str, body: impl FnOnce()) {
     again(CommandLine::new("unshare").args(["-Ur", "--", "sh", "-c", script, "sh"]), test, body);
 }
 
+/// Waits until no process of this machine has `mark` in its command line: the kernel takes a moment to kill many.
+pub fn all_gone(mark: &str) -> bool {
+    let end = Instant::now() + Duration::from_secs(5);
+    while processes_with(mark) > 0 {
+        if Instant::now() > end {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    true
+}
+
 /// How many processes of this machine have `mark` in their command line.
-pub fn processes_with(mark: &str) -> usize {
+fn processes_with(mark: &str) -> usize {
     let entries = fs::read_dir("/proc").unwrap().flatten().map(|it| it.path().join("cmdline"));
     let own = format!("/proc/{}/cmdline", std::process::id());
     entries
