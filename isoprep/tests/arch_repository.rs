@@ -205,6 +205,16 @@ fn every_fault_changes_the_profile() {
 }
 
 #[test]
+fn a_guest_that_does_not_report_is_given_up_in_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let nothing = dir.path().join("nothing, really.iso");
+    fs::write(&nothing, vec![0; 1 << 20]).unwrap();
+    let boot = Boot::new(&nothing, Firmware::Bios, Medium::Usb).deadline(std::time::Duration::from_secs(2));
+    let failure = boot.run().unwrap_err();
+    assert!(failure.why.contains("no report after 2 s") && failure.why.contains("qemu-system-x86_64"), "{failure}");
+}
+
+#[test]
 fn every_kind_of_image_starts() {
     let Some(program) = mkarchiso::find() else { return mkarchiso::skipped("kinds of images by the real tool") };
     let repository = Repository::get();
@@ -235,8 +245,15 @@ fn mkarchiso_builds_the_profile_and_its_image_starts_in_every_way() {
     let Some(program) = mkarchiso::find() else { return mkarchiso::skipped("the repository and the real tool") };
     let repository = Repository::get();
     let dir = tempfile::tempdir().unwrap();
-    let profile = TestProfile::releng(repository).packages(&["owned-files", "capable"]).report_trees(&["/usr/local"]);
-    let profile = profile.report_paths(&["/opt/owned/*", "/opt/capable/*"]).write(&dir.path().join("profile"));
+    let profile = TestProfile::releng(repository)
+        .packages(&["owned-files", "capable"])
+        .file("airootfs/root/demo/a file", "text")
+        .file("airootfs/root/demo/sub/empty", "")
+        .link("airootfs/root/demo/link", "sub/empty")
+        .file("airootfs/etc/profile.d/vm-env.sh", "export VM_TEST='1 2'\n")
+        .report_trees(&["/root/demo"])
+        .report_paths(&["/opt/owned/*", "/opt/capable/*", "/etc/hooked", "/etc/pacman.d/hooks/*"])
+        .write(&dir.path().join("profile"));
     let iso = mkarchiso::build(&program, &profile, dir.path()).unwrap_or_else(|e| panic!("{e}"));
     for boot in Boot::all(&iso) {
         let booted = boot.until_automated().run().unwrap_or_else(|e| panic!("{e}"));
@@ -250,5 +267,9 @@ fn mkarchiso_builds_the_profile_and_its_image_starts_in_every_way() {
         assert_eq!(report.paths["/opt/owned/user"].owner, (1000, 1000));
         assert_eq!(report.paths["/opt/owned/capable"].capabilities.as_deref(), Some("cap_net_raw=ep"));
         assert_eq!(report.automated, Some(0));
+        assert!(report.paths.contains_key("/etc/hooked") && report.absent.contains("/etc/pacman.d/hooks/*"));
+        assert_eq!(report.environment["VM_TEST"], "1 2");
+        let tree = &report.trees["/root/demo"];
+        assert_eq!((tree.files, tree.hash.clone()), arch::tree_hash(&profile.join("airootfs/root/demo")));
     }
 }

@@ -8,8 +8,8 @@
 //! 4. `pacman_conf` becomes `pacman.conf`; `packages` are added to the list that the profile uses;
 //! 5. single `files` and `env` land in `airootfs`.
 //!
-//! [`prepare`] looks at the folders and decides ([`plan`](plan::plan) is pure), [`Assembly::hash`] tells what the result
-//! will be, [`Assembly::write`] does it, and [`show`] shows it. The user's folders are only read. The repository is not
+//! [`prepare`] looks at the folders and decides ([`plan()`] is pure), [`Assembly::hash`] tells what the result
+//! will be, [`Assembly::write`] does it, and [`text`] or [`nodes`] shows it. The user's folders are only read. The repository is not
 //! copied: it is a layer of its own that later lies at [`Assembly::into`].
 
 mod copy;

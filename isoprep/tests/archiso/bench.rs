@@ -35,6 +35,7 @@ pub fn profile() -> TestProfile {
     TestProfile::releng(Repository::get()).report_trees(&["/root/demo"]).report_paths(&[
         "/root",
         "/root/demo/run",
+            "/root/demo/bin/private",
         "/root/demo/link",
         "/etc/shadow",
         "/usr/local/bin/tool",
@@ -110,8 +111,9 @@ impl Bench {
     pub fn redone(&self) -> Vec<&'static str> {
         let (image, reused, lines) = self.build_telling();
         image.unwrap_or_else(|e| panic!("{e}\n{}", lines.join("\n")));
-        let order = ["assemble", "packages", "inject", "squash", "bootloader", "iso"];
-        assert_eq!(reused.len(), order.len(), "{reused:?}");
+        // Looking at the repository is done each time for a while: files that were just written are read again.
+        assert_eq!(reused.len(), 6, "{reused:?}");
+        let order = ["packages", "inject", "squash", "bootloader", "iso"];
         order.into_iter().filter(|stage| !reused[stage]).collect()
     }
 }

@@ -5,3 +5,4 @@
 mod arch;
 mod bench;
 mod boots;
+mod reuse;
