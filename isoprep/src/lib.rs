@@ -27,10 +27,10 @@ pub use cartridge_supervise::Cancel;
 pub use eject::{EjectError, EjectReport, Survey, Untouched, WorkDir, eject, ensure_marked, remove_unmarked, survey};
 pub use host::{Host, HostParts, HostSearch, Kernel, LoaderParts, MissingParts, Tools, discover, host, kernels};
 pub use image::Image;
-pub use rootfs::reclaim;
 pub use progress::{Progress, StageName, Unit};
 pub use recipe::{
     AcceleratorWish, Base, BuildKind, CartridgeFile, EditError, EngineKind, FIELDS, FieldDoc, FieldKind, Finding,
     Firmware, Forward, Gpu, GuestSettings, ImageSettings, InstalledProfile, Medium, OpenError, Recipe, RecipeError,
     Source, check, check_places, get_field, open, parse, propose, save_atomically, set_field,
 };
+pub use rootfs::reclaim;

@@ -71,8 +71,11 @@ impl Stages<'_> {
         let root = RootImage { entry, key, packing, layered, epoch };
         let laid = self.lay(tools, &root, &repository)?;
         let grub = self.grub(tools, &ready.profile, epoch)?;
-        let boot = boot_files(&root.entry.file(packages::BOOT))
-            .map_err(BuildError::io(engine::BOOTLOADER, "read", &root.entry.file(packages::BOOT)))?;
+        let boot = boot_files(&root.entry.file(packages::BOOT)).map_err(BuildError::io(
+            engine::BOOTLOADER,
+            "read",
+            &root.entry.file(packages::BOOT),
+        ))?;
         let texts = Texts::read(&ready.profile.dir)?;
         let source = archiso::Source {
             definition,
@@ -147,7 +150,12 @@ impl Stages<'_> {
     }
 
     /// The configuration to use, in the work directory, with servers where this host has no mirror list.
-    fn pacman_conf(&self, profile: &Profile, assembly: &Assembly, reporter: &Reporter<'_>) -> Result<PathBuf, BuildError> {
+    fn pacman_conf(
+        &self,
+        profile: &Profile,
+        assembly: &Assembly,
+        reporter: &Reporter<'_>,
+    ) -> Result<PathBuf, BuildError> {
         let chosen = match &assembly.pacman_conf {
             Some(chosen) => {
                 let file = profile.dir.join(chosen);
@@ -187,7 +195,9 @@ impl Stages<'_> {
         };
         let mut key = KeyHasher::new(stage).hash(&tree).bytes(ready.expanded.as_bytes()).number(epoch);
         key = key.number(layered.into()).bytes(definition.iso_name.as_bytes()).bytes(definition.iso_version.as_bytes());
-        key = key.bytes(definition.arch.as_bytes()).bytes(self.request.recipe.image.mirror.as_deref().unwrap_or("").as_bytes());
+        key = key
+            .bytes(definition.arch.as_bytes())
+            .bytes(self.request.recipe.image.mirror.as_deref().unwrap_or("").as_bytes());
         for (path, mode) in &ready.modes {
             key = key.path(path).number(u64::from(*mode));
         }
@@ -217,7 +227,10 @@ impl Stages<'_> {
         let targets: Vec<_> = grub::TARGETS.into_iter().filter(|it| grub::module_folder(*it).is_dir()).collect();
         let reporter = Reporter::new(stage, self.cancel, self.progress);
         if !targets.contains(&grub::TARGETS[0]) {
-            let what = format!("{} is missing: install grub-efi-amd64-bin (Debian, Ubuntu) or grub", grub::module_folder(grub::TARGETS[0]).display());
+            let what = format!(
+                "{} is missing: install grub-efi-amd64-bin (Debian, Ubuntu) or grub",
+                grub::module_folder(grub::TARGETS[0]).display()
+            );
             return Err(BuildError::missing(stage, what));
         }
         if targets.len() < grub::TARGETS.len() {
@@ -227,14 +240,16 @@ impl Stages<'_> {
         for target in &targets {
             // The modules change with the host's package alone.
             let looks = fs::metadata(grub::module_folder(*target).join("normal.mod"));
-            let modified = looks.and_then(|it| it.modified()).ok().and_then(|it| it.duration_since(std::time::UNIX_EPOCH).ok());
+            let modified =
+                looks.and_then(|it| it.modified()).ok().and_then(|it| it.duration_since(std::time::UNIX_EPOCH).ok());
             key = key.bytes(target.file.as_bytes()).number(modified.map_or(0, |it| it.as_secs()));
         }
         let key = key.finish();
         let entry = match self.cache.find(stage, key) {
             Some(entry) => entry,
             None => {
-                let draft = self.cache.draft(stage, key).map_err(BuildError::write(stage, &self.request.cache, 16 << 20))?;
+                let draft =
+                    self.cache.draft(stage, key).map_err(BuildError::write(stage, &self.request.cache, 16 << 20))?;
                 let embedded = self.request.work.join("grub-embedded.cfg");
                 fs::write(&embedded, &text).map_err(BuildError::write(stage, &embedded, 0))?;
                 for target in &targets {

@@ -126,8 +126,11 @@ impl Stages<'_> {
         }
         let layer_key = key.finish();
         let made = self.keyed(engine::INJECT, layer_key, |reporter| {
-            let folders = packages::folders(&root.entry)
-                .map_err(BuildError::io(reporter.stage, "read", &root.entry.file(packages::FOLDERS)))?;
+            let folders = packages::folders(&root.entry).map_err(BuildError::io(
+                reporter.stage,
+                "read",
+                &root.entry.file(packages::FOLDERS),
+            ))?;
             let what = Additions {
                 extras: &repository.extras,
                 reporter: reports.then_some(self.request.init),
@@ -146,8 +149,11 @@ impl Stages<'_> {
         let as_it_is = root.layered && root.packing == Packing::Quick;
         let name = packed_name(&root.packing);
         let image = if as_it_is { root.entry.file(packages::ROOT) } else { squashed.file(name) };
-        let sum = fs::read_to_string(squashed.file(CHECKSUM))
-            .map_err(BuildError::io(engine::SQUASH, "read", &squashed.file(CHECKSUM)))?;
+        let sum = fs::read_to_string(squashed.file(CHECKSUM)).map_err(BuildError::io(
+            engine::SQUASH,
+            "read",
+            &squashed.file(CHECKSUM),
+        ))?;
         Ok(Laid {
             name,
             image,
@@ -290,7 +296,8 @@ fn repack(
     }
     match &root.packing {
         Packing::Profile { kind: crate::profile::ImageType::Ext4Squashfs, options } => {
-            let (mkfs, squash) = (tools.program("mkfs.ext4").map_err(missing)?, tools.program("mksquashfs").map_err(missing)?);
+            let (mkfs, squash) =
+                (tools.program("mkfs.ext4").map_err(missing)?, tools.program("mksquashfs").map_err(missing)?);
             let inner = tree.path().with_extension("img");
             tree.run(crate::rootfs::ext4_command(mkfs, tree.path(), &inner, root.epoch), tree.isolation())?;
             let packing = Packing::Profile { kind: crate::profile::ImageType::Squashfs, options: options.clone() };

@@ -69,7 +69,12 @@ pub fn build(
     let image = match (&request.host, request.recipe.image.engine) {
         (Host::Micro(parts), EngineKind::Micro) => stages.micro(parts)?,
         (Host::Distribution(tools), EngineKind::Archiso) => stages.archiso(tools)?,
-        _ => return Err(BuildError::missing(first, "what was looked for on this host is for another engine".to_owned())),
+        _ => {
+            return Err(BuildError::missing(
+                first,
+                "what was looked for on this host is for another engine".to_owned(),
+            ));
+        }
     };
     stages.cache.prune(&engine::ALL);
     Ok(image)
@@ -87,7 +92,8 @@ impl Stages<'_> {
     fn micro(&self, parts: &HostParts) -> Result<Image, BuildError> {
         let recipe = &self.request.recipe;
         let target = self.target()?;
-        let read = self.timed(engine::ASSEMBLE, |reporter| self.read(parts, reporter).map(|read| (read.reused, read)))?;
+        let read =
+            self.timed(engine::ASSEMBLE, |reporter| self.read(parts, reporter).map(|read| (read.reused, read)))?;
         let (files, tree) = read.manifest.summary();
         let planned = plan::plan(recipe, &read.fingerprints, &tree, &read.extras);
         let key = |stage: StageName| planned.iter().find(|it| it.stage == stage).map_or(NO_KEY, |it| it.key);

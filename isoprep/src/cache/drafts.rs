@@ -147,7 +147,11 @@ fn remove(path: &Path) -> io::Result<bool> {
     if !ours || flock(&draft, FlockOperation::NonBlockingLockExclusive).is_err() || !same(&draft, path) {
         return Ok(false);
     }
-    if meta.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+    if meta.is_dir() {
+        fs::remove_dir_all(path)?
+    } else {
+        fs::remove_file(path)?
+    }
     Ok(true)
 }
 

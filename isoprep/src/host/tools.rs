@@ -16,8 +16,7 @@ struct Tool {
 const BASH: Tool = Tool { name: "bash", advice: "install bash" };
 const SQUASH: Tool = Tool { name: "mksquashfs", advice: "install squashfs-tools" };
 const UNSQUASH: Tool = Tool { name: "unsquashfs", advice: "install squashfs-tools" };
-const XORRISO: Tool =
-    Tool { name: "xorriso", advice: "install xorriso (Debian, Ubuntu, Fedora) or libisoburn (Arch)" };
+const XORRISO: Tool = Tool { name: "xorriso", advice: "install xorriso (Debian, Ubuntu, Fedora) or libisoburn (Arch)" };
 const PACMAN_ADVICE: &str = "install pacman-package-manager (Debian, Ubuntu) or pacman (Arch, Fedora)";
 const PACMAN: Tool = Tool { name: "pacman", advice: PACMAN_ADVICE };
 const PACMAN_CONF: Tool = Tool { name: "pacman-conf", advice: PACMAN_ADVICE };
@@ -125,7 +124,12 @@ mod tests {
         let MissingParts(missing) = Tools::find(&search, EngineKind::Debian).unwrap_err();
         assert!(missing.len() >= 5, "{missing:?}");
         assert!(missing.iter().any(|it| it.part == "mmdebstrap") && missing.iter().any(|it| it.part == "isolinux.bin"));
-        assert!(Tools::find(&search, EngineKind::Micro).unwrap().program("grub-mkstandalone").is_err_and(|e| e.contains("grub-common"))
-            || program(&search, "grub-mkstandalone").is_ok());
+        assert!(
+            Tools::find(&search, EngineKind::Micro)
+                .unwrap()
+                .program("grub-mkstandalone")
+                .is_err_and(|e| e.contains("grub-common"))
+                || program(&search, "grub-mkstandalone").is_ok()
+        );
     }
 }

@@ -44,9 +44,7 @@ pub(super) struct Plan<'a> {
     /// The container's name, for podman.
     pub container: &'a str,
     pub profile: &'a Path,
-    /// The marked work directory that `scratch` lies in.
-    pub marked: &'a Path,
-    /// Ours alone: holds `work`, `out`, `bin` and `lock`.
+    /// A work directory with our marker, ours alone: holds `work`, `out`, `bin` and `lock`.
     pub scratch: &'a Path,
     /// The package cache.
     pub cache: &'a Path,
@@ -142,7 +140,7 @@ impl Plan<'_> {
     fn helper(&self) -> CommandLine {
         let request = HelperRequest {
             profile: self.profile.to_path_buf(),
-            work: self.marked.to_path_buf(),
+            work: self.scratch.to_path_buf(),
             out: self.out(),
             source_date_epoch: self.source_date_epoch,
         };
@@ -170,7 +168,6 @@ mod tests {
             image: "archiso",
             container: "c1",
             profile: Path::new("/c/profile"),
-            marked: Path::new("/c"),
             scratch: Path::new("/c/s"),
             cache: Path::new("/c/pkg"),
             readable: &[],
@@ -194,11 +191,11 @@ mod tests {
         assert_eq!(line.to_string(), format!("pkexec --disable-internal-agent {HELPER}"));
         let request = HelperRequest {
             profile: "/c/profile".into(),
-            work: "/c".into(),
+            work: "/c/s".into(),
             out: "/c/s/out".into(),
             source_date_epoch: 7,
         };
-        let text = r#"{"profile":"/c/profile","work":"/c","out":"/c/s/out","source_date_epoch":7}"#;
+        let text = r#"{"profile":"/c/profile","work":"/c/s","out":"/c/s/out","source_date_epoch":7}"#;
         assert_eq!(serde_json::to_string(&request).unwrap(), text);
     }
 

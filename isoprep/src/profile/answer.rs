@@ -71,14 +71,20 @@ mod tests {
     fn the_three_sets_are_told_apart_whatever_else_is_printed() {
         let output = b"declare -- a=\"1\"\n\0hi\nhi\n\0m\0declare -- a=\"2\"\ndeclare -- l=\"\"\n\0m\0declare -- a=\"3\"\n\0m\0bye";
         let answer = parse(output, "m").unwrap();
-        let values = |set: &Variables| set.iter().map(|(name, it)| format!("{name}{}", it.value.scalar())).collect::<Vec<_>>();
-        assert_eq!((values(&answer.before), values(&answer.inside), values(&answer.after)), (vec!["a1".into()], vec!["a2".into(), "l".into()], vec!["a3".into()]));
+        let values =
+            |set: &Variables| set.iter().map(|(name, it)| format!("{name}{}", it.value.scalar())).collect::<Vec<_>>();
+        assert_eq!(
+            (values(&answer.before), values(&answer.inside), values(&answer.after)),
+            (vec!["a1".into()], vec!["a2".into(), "l".into()], vec!["a3".into()])
+        );
         assert!(is_complete(output, "m") && !is_complete(output, "n"));
     }
 
     #[test]
     fn anything_else_is_refused() {
-        for output in ["", "x", "\0m\0\0m\0", "a\0m\0\0m\0\0m\0", "\0m\0x\0m\0\0m\0", "\0m\0\0m\0\0m\0\0m\0", "\0n\0\0n\0\0n\0"] {
+        for output in
+            ["", "x", "\0m\0\0m\0", "a\0m\0\0m\0\0m\0", "\0m\0x\0m\0\0m\0", "\0m\0\0m\0\0m\0\0m\0", "\0n\0\0n\0\0n\0"]
+        {
             assert!(parse(output.as_bytes(), "m").is_err(), "{output:?}");
         }
     }

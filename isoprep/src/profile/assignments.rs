@@ -78,8 +78,7 @@ struct Scanner<'a> {
 }
 
 /// Words after which another command may begin.
-const OPENERS: [&str; 13] =
-    ["{", "}", "!", "if", "then", "else", "elif", "fi", "while", "until", "do", "done", "time"];
+const OPENERS: [&str; 13] = ["{", "}", "!", "if", "then", "else", "elif", "fi", "while", "until", "do", "done", "time"];
 /// Builtins whose arguments are assignments.
 const DECLARERS: [&str; 5] = ["declare", "typeset", "export", "readonly", "local"];
 
@@ -441,7 +440,8 @@ mod tests {
 
     #[test]
     fn arrays_over_several_lines_have_the_line_of_each_element() {
-        let script = scan("x=1\nm=(\n  [\"/etc/shadow\"]=\"0:0:400\" # secret)\n  [/root]=0:0:750\n)\nl=('a' # b\n   $c)\n");
+        let script =
+            scan("x=1\nm=(\n  [\"/etc/shadow\"]=\"0:0:400\" # secret)\n  [/root]=0:0:750\n)\nl=('a' # b\n   $c)\n");
         let element = |key: Option<&str>, word: Word, line| Element { key: key.map(str::to_owned), word, line };
         let expanding = Word { text: "$c".to_owned(), expands: true };
         assert_eq!(script.assignments.len(), 3);
@@ -478,7 +478,9 @@ mod tests {
     #[test]
     fn lines_with_carriage_returns_and_files_that_end_early_are_read() {
         assert_eq!(found("a=1\r\nb=2\r\n"), "1 a=1\n2 b=2");
-        for source in ["a=(", "a=(b", "a=([", "a=([b]=", "a='", "a=\"", "a=$(", "a=${", "a=`", "a=\\", "a=$'", "<<", "a[", "x <<E"] {
+        for source in [
+            "a=(", "a=(b", "a=([", "a=([b]=", "a='", "a=\"", "a=$(", "a=${", "a=`", "a=\\", "a=$'", "<<", "a[", "x <<E",
+        ] {
             let _ = scan(source);
         }
         assert_eq!(found(&format!("a={}x", "$(".repeat(5000))).lines().count(), 1);

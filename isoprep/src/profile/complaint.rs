@@ -185,7 +185,12 @@ mod tests {
     }
 
     fn explained(status: Result<i32, i32>, errors: &str) -> String {
-        let error = explain(&remains(status, errors), Path::new(FILE), Path::new("/shown/profiledef.sh"), &EvaluationLimits::default());
+        let error = explain(
+            &remains(status, errors),
+            Path::new(FILE),
+            Path::new("/shown/profiledef.sh"),
+            &EvaluationLimits::default(),
+        );
         format!("{error:?}")
     }
 
@@ -203,7 +208,10 @@ mod tests {
             ended("/shown/profiledef.sh", Some(2), 127, Some("x=$(nosuch)"), "nosuch: command not found", "hello")
         );
         let said = "FILE: line 2: a: command not found\n\0at\0FILE\x005\0false\0";
-        assert_eq!(explained(Ok(1), said), ended("/shown/profiledef.sh", Some(5), 1, Some("false"), "a: command not found", ""));
+        assert_eq!(
+            explained(Ok(1), said),
+            ended("/shown/profiledef.sh", Some(5), 1, Some("false"), "a: command not found", "")
+        );
         let said = "./lib.sh: line 3: foo: unbound variable\n";
         assert_eq!(explained(Ok(1), said), ended("/shown/./lib.sh", Some(3), 1, None, "foo: unbound variable", ""));
         assert_eq!(explained(Ok(0), ""), ended("/shown/profiledef.sh", None, 0, None, "", ""));
@@ -213,13 +221,16 @@ mod tests {
 
     #[test]
     fn syntax_errors_have_both_lines_of_bash() {
-        let said = "FILE: line 7: syntax error near unexpected token `)'\nFILE: line 7: `x=)'\n\0at\0environment\x0017\0.\0";
+        let said =
+            "FILE: line 7: syntax error near unexpected token `)'\nFILE: line 7: `x=)'\n\0at\0environment\x0017\0.\0";
         let wanted = ProfileError::Syntax {
             place: Place { file: "/shown/profiledef.sh".into(), line: Some(7) },
             words: "syntax error near unexpected token `)'\n`x=)'".to_owned(),
         };
         assert_eq!(explained(Ok(2), said), format!("{wanted:?}"));
-        assert!(explained(Ok(2), "FILE: line 2: unexpected EOF while looking for matching `\"'\n").starts_with("Syntax"));
+        assert!(
+            explained(Ok(2), "FILE: line 2: unexpected EOF while looking for matching `\"'\n").starts_with("Syntax")
+        );
     }
 
     #[test]

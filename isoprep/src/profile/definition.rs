@@ -31,11 +31,45 @@ const DOCUMENTED: [&str; 16] = [
 const ASSIGNED_LATER: [&str; 5] = ["bootstrap_packages", "out_dir", "packages", "pacman_conf", "work_dir"];
 /// Bash's variables that change by themselves, or by being used as they should be.
 const VOLATILE: [&str; 39] = [
-    "BASHOPTS", "BASHPID", "BASH_ALIASES", "BASH_ARGC", "BASH_ARGV", "BASH_ARGV0", "BASH_CMDS", "BASH_COMMAND",
-    "BASH_EXECUTION_STRING", "BASH_LINENO", "BASH_MONOSECONDS", "BASH_REMATCH", "BASH_SOURCE", "BASH_SUBSHELL",
-    "BASH_TRAPSIG", "COLUMNS", "COMP_WORDBREAKS", "COPROC", "DIRSTACK", "EPOCHREALTIME", "EPOCHSECONDS", "FUNCNAME",
-    "GROUPS", "HISTCMD", "LINENO", "LINES", "MAPFILE", "OLDPWD", "OPTARG", "OPTIND", "PIPESTATUS", "POSIXLY_CORRECT",
-    "RANDOM", "REPLY", "SECONDS", "SHELLOPTS", "SRANDOM", "PPID", "_",
+    "BASHOPTS",
+    "BASHPID",
+    "BASH_ALIASES",
+    "BASH_ARGC",
+    "BASH_ARGV",
+    "BASH_ARGV0",
+    "BASH_CMDS",
+    "BASH_COMMAND",
+    "BASH_EXECUTION_STRING",
+    "BASH_LINENO",
+    "BASH_MONOSECONDS",
+    "BASH_REMATCH",
+    "BASH_SOURCE",
+    "BASH_SUBSHELL",
+    "BASH_TRAPSIG",
+    "COLUMNS",
+    "COMP_WORDBREAKS",
+    "COPROC",
+    "DIRSTACK",
+    "EPOCHREALTIME",
+    "EPOCHSECONDS",
+    "FUNCNAME",
+    "GROUPS",
+    "HISTCMD",
+    "LINENO",
+    "LINES",
+    "MAPFILE",
+    "OLDPWD",
+    "OPTARG",
+    "OPTIND",
+    "PIPESTATUS",
+    "POSIXLY_CORRECT",
+    "RANDOM",
+    "REPLY",
+    "SECONDS",
+    "SHELLOPTS",
+    "SRANDOM",
+    "PPID",
+    "_",
 ];
 /// The file that all of it is about.
 const FILE: &str = "profiledef.sh";
@@ -77,7 +111,11 @@ pub(super) fn define(answer: &Answer, source: &str, machine: &str) -> Defined {
         iso_version: reader.text("iso_version"),
         install_dir: or(reader.text("install_dir"), "mkarchiso"),
         build_modes: list_or(reader.list("buildmodes"), "iso"),
-        boot_modes: reader.list("bootmodes").into_iter().map(|word| BootMode { kind: boot_mode(&word), word }).collect(),
+        boot_modes: reader
+            .list("bootmodes")
+            .into_iter()
+            .map(|word| BootMode { kind: boot_mode(&word), word })
+            .collect(),
         arch: or(reader.text("arch"), machine),
         pacman_conf: PathBuf::from(or(reader.text("pacman_conf"), "/etc/pacman.conf")),
         image_type: image_type(&or(reader.text("airootfs_image_type"), "squashfs")),
@@ -98,9 +136,11 @@ pub(super) fn define(answer: &Answer, source: &str, machine: &str) -> Defined {
 fn boot_mode(word: &str) -> Option<BootModeKind> {
     match word {
         "bios.syslinux" | "bios.syslinux.mbr" | "bios.syslinux.eltorito" => Some(BootModeKind::BiosSyslinux),
-        "uefi.grub" | "uefi-x64.grub.esp" | "uefi-x64.grub.eltorito" | "uefi-ia32.grub.esp" | "uefi-ia32.grub.eltorito" => {
-            Some(BootModeKind::UefiGrub)
-        }
+        "uefi.grub"
+        | "uefi-x64.grub.esp"
+        | "uefi-x64.grub.eltorito"
+        | "uefi-ia32.grub.esp"
+        | "uefi-ia32.grub.eltorito" => Some(BootModeKind::UefiGrub),
         "uefi.systemd-boot"
         | "uefi-x64.systemd-boot.esp"
         | "uefi-x64.systemd-boot.eltorito"
@@ -158,7 +198,10 @@ impl Reader<'_> {
             Some(BashValue::Associative(entries)) => entries,
             None | Some(BashValue::Unset) => BTreeMap::new(),
             Some(other) => {
-                let text = format!("file_permissions is no associative array any more but {}; mkarchiso takes the keys for paths", other.shown());
+                let text = format!(
+                    "file_permissions is no associative array any more but {}; mkarchiso takes the keys for paths",
+                    other.shown()
+                );
                 self.warn("file_permissions", text);
                 bad.insert("file_permissions".to_owned(), other.shown());
                 BTreeMap::new()
@@ -180,9 +223,8 @@ impl Reader<'_> {
     }
 
     fn unknown(&mut self, answer: &Answer) -> BTreeMap<String, String> {
-        let is_unknown = |name: &str| {
-            !answer.before.contains_key(name) && !VOLATILE.contains(&name) && !DOCUMENTED.contains(&name)
-        };
+        let is_unknown =
+            |name: &str| !answer.before.contains_key(name) && !VOLATILE.contains(&name) && !DOCUMENTED.contains(&name);
         let unknown: BTreeMap<String, String> = (self.variables.iter())
             .filter(|(name, _)| is_unknown(name))
             .map(|(name, it)| (name.clone(), it.value.shown()))
@@ -325,10 +367,20 @@ mod tests {
             (definition.iso_name.as_str(), definition.iso_label.as_str(), definition.iso_publisher.as_str()),
             ("mkarchiso", "MKARCHISO", "mkarchiso")
         );
-        assert_eq!((definition.iso_application.as_str(), definition.install_dir.as_str()), ("mkarchiso iso", "mkarchiso"));
+        assert_eq!(
+            (definition.iso_application.as_str(), definition.install_dir.as_str()),
+            ("mkarchiso iso", "mkarchiso")
+        );
         assert_eq!((definition.build_modes, definition.arch.as_str()), (vec!["iso".to_owned()], "x86_64"));
-        assert_eq!((definition.image_type, definition.bootstrap_compression), (ImageType::Squashfs, vec!["cat".to_owned()]));
-        assert!(definition.unknown.is_empty() && definition.internal.is_empty() && it.warnings.is_empty(), "{:?}", it.warnings);
+        assert_eq!(
+            (definition.image_type, definition.bootstrap_compression),
+            (ImageType::Squashfs, vec!["cat".to_owned()])
+        );
+        assert!(
+            definition.unknown.is_empty() && definition.internal.is_empty() && it.warnings.is_empty(),
+            "{:?}",
+            it.warnings
+        );
         let none = defined("", "");
         assert_eq!(none.definition.pacman_conf, Path::new("/etc/pacman.conf"));
         assert!(said(&none)[0].contains("pacman_conf is not set"));
@@ -345,7 +397,10 @@ mod tests {
             "",
         );
         let definition = &it.definition;
-        assert_eq!((definition.iso_name.as_str(), definition.install_dir.as_str(), definition.arch.as_str()), ("n", "arch", "aarch64"));
+        assert_eq!(
+            (definition.iso_name.as_str(), definition.install_dir.as_str(), definition.arch.as_str()),
+            ("n", "arch", "aarch64")
+        );
         let modes: Vec<_> = definition.boot_modes.iter().map(|mode| mode.kind).collect();
         use BootModeKind::{BiosSyslinux, UefiGrub, UefiSystemdBoot};
         assert_eq!(modes, [Some(BiosSyslinux), Some(UefiGrub), Some(UefiSystemdBoot), None]);
@@ -381,7 +436,10 @@ mod tests {
             ]
         );
         let definition = it.definition;
-        assert_eq!(definition.unknown.keys().collect::<Vec<_>>(), ["file_permissions[/a]", "file_permissions[/b]", "file_permissions[/c]", "helper", "iso_lable"]);
+        assert_eq!(
+            definition.unknown.keys().collect::<Vec<_>>(),
+            ["file_permissions[/a]", "file_permissions[/b]", "file_permissions[/c]", "helper", "iso_lable"]
+        );
         assert_eq!(definition.internal.keys().collect::<Vec<_>>(), ["PATH", "work_dir"]);
         assert_eq!(definition.pkg_list, ["vim"]);
     }
@@ -390,8 +448,14 @@ mod tests {
     fn what_is_local_to_the_function_is_lost_as_in_mkarchiso() {
         let set = |text: &str| parse_declarations(format!("{BEFORE}{text}").as_bytes()).unwrap();
         let after = set("declare -- pacman_conf=\"p\"\n");
-        let inside = set("declare -- pacman_conf=\"p\"\ndeclare -A file_permissions=([/a]=\"0:0:400\" )\ndeclare -- helper=\"x\"\n");
-        let it = define(&Answer { before: set(""), inside, after }, "x=1\ndeclare -A file_permissions=([/a]=0:0:400)\n", "x86_64");
+        let inside = set(
+            "declare -- pacman_conf=\"p\"\ndeclare -A file_permissions=([/a]=\"0:0:400\" )\ndeclare -- helper=\"x\"\n",
+        );
+        let it = define(
+            &Answer { before: set(""), inside, after },
+            "x=1\ndeclare -A file_permissions=([/a]=0:0:400)\n",
+            "x86_64",
+        );
         assert!(it.definition.file_permissions.is_empty());
         assert_eq!(it.warnings.len(), 1);
         assert!(said(&it)[0].starts_with("Some(2) file_permissions is declared here"), "{:?}", said(&it));

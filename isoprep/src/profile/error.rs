@@ -160,7 +160,10 @@ pub enum ProfileError {
         why: String,
     },
     /// There is no bash here.
-    #[error("there is no {program} in {}; profiledef.sh is a bash script and only bash can read it. Install the package {package}", list(looked))]
+    #[error(
+        "there is no {program} in {}; profiledef.sh is a bash script and only bash can read it. Install the package {package}",
+        list(looked)
+    )]
     NoBash {
         /// `bash`, or `env`.
         program: &'static str,
@@ -244,7 +247,10 @@ mod tests {
     #[test]
     fn errors_say_where_what_and_what_next() {
         let place = Place { file: PathBuf::from("/p q/profiledef.sh"), line: Some(7) };
-        let syntax = ProfileError::Syntax { place: place.clone(), words: "syntax error near unexpected token `)'\n`x)'".to_owned() };
+        let syntax = ProfileError::Syntax {
+            place: place.clone(),
+            words: "syntax error near unexpected token `)'\n`x)'".to_owned(),
+        };
         assert_eq!(
             syntax.to_string(),
             "/p q/profiledef.sh:7: bash does not understand it\n  syntax error near unexpected token `)'\n  `x)'\n  check it again with: bash -n '/p q/profiledef.sh'"

@@ -80,9 +80,11 @@ pub(super) fn evaluate(request: &Request<'_>, cancel: &Cancel) -> Result<(Answer
     let env = program("env", "coreutils", request.search)?;
     let marker = marker();
     let line = command(request, &bash, &env, &marker);
-    let (remains, output) = run(&line, request, cancel).map_err(|error| error.into_profile_error(request.dir, &file))?;
+    let (remains, output) =
+        run(&line, request, cancel).map_err(|error| error.into_profile_error(request.dir, &file))?;
     if remains.status == Ok(0) && !remains.timed_out && !remains.overflowed && answer::is_complete(&output, &marker) {
-        let answer = answer::parse(&output, &marker).map_err(|why| ProfileError::Garbled { file: file.clone(), why })?;
+        let answer =
+            answer::parse(&output, &marker).map_err(|why| ProfileError::Garbled { file: file.clone(), why })?;
         return Ok((answer, take_apart(&remains.errors, &file)));
     }
     Err(explain(&remains, &file, &file, request.limits))
@@ -131,7 +133,8 @@ fn isolation(request: &Request<'_>) -> Isolation {
         isolation = isolation.hidden(home);
     }
     let visible = repository_of(request.dir, request.home);
-    let seen: Vec<&Path> = std::iter::once(visible.as_path()).chain(request.seen.iter().map(PathBuf::as_path)).collect();
+    let seen: Vec<&Path> =
+        std::iter::once(visible.as_path()).chain(request.seen.iter().map(PathBuf::as_path)).collect();
     for dir in &seen {
         if dir.parent().is_some() {
             isolation = isolation.shown(dir, dir);

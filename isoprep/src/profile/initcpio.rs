@@ -81,7 +81,8 @@ fn doubts(file: &Path, script: &Script, names: &[&str]) -> Vec<ProfileWarning> {
         .collect();
     if let Some((line, command)) = script.commands.first() {
         let names = names.join(" and ");
-        warnings.push(warning(*line, format!("runs {command}: what {names} will be is not known before mkinitcpio runs")));
+        warnings
+            .push(warning(*line, format!("runs {command}: what {names} will be is not known before mkinitcpio runs")));
     }
     warnings
 }
@@ -100,7 +101,10 @@ mod tests {
         assert_eq!((config.hooks_line, config.compression.as_deref()), (Some(8), Some("xz")));
         assert!(warnings.is_empty());
         let (config, _) = parse_initcpio_config(Path::new("c"), "HOOKS=\"base  udev\"\n");
-        assert_eq!((config.hooks, config.hooks_line, config.compression), (vec!["base".into(), "udev".into()], Some(1), None));
+        assert_eq!(
+            (config.hooks, config.hooks_line, config.compression),
+            (vec!["base".into(), "udev".into()], Some(1), None)
+        );
         assert_eq!(parse_initcpio_config(Path::new("c"), "").0.hooks_line, None);
     }
 
@@ -120,7 +124,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_known_without_running_it_is_told() {
-        let (config, warnings) = parse_initcpio_config(Path::new("c"), "HOOKS=(base $more)\n[[ -e /x ]] && HOOKS+=(x)\nM=$(y)\n");
+        let (config, warnings) =
+            parse_initcpio_config(Path::new("c"), "HOOKS=(base $more)\n[[ -e /x ]] && HOOKS+=(x)\nM=$(y)\n");
         assert_eq!(config.hooks, ["base", "$more", "x"]);
         let said: Vec<_> = warnings.iter().map(|it| (it.line, it.text.as_str())).collect();
         assert_eq!(

@@ -34,7 +34,8 @@ mod tests {
     #[test]
     fn comments_and_blanks_are_dropped_and_what_mkarchiso_keeps_is_kept() {
         let list = read("# base\nbase\n\n  \t# indented\n linux  # kernel\nmkinitcpio#no blank\n\tvim\n");
-        let shown: Vec<_> = list.packages.iter().map(|it| (it.raw.as_str(), it.name.as_str(), it.line, it.has_comment)).collect();
+        let shown: Vec<_> =
+            list.packages.iter().map(|it| (it.raw.as_str(), it.name.as_str(), it.line, it.has_comment)).collect();
         assert_eq!(
             shown,
             [

@@ -143,7 +143,8 @@ mod tests {
     use super::*;
 
     fn read(text: &str, files: &[(&str, &str)]) -> (PacmanConf, Vec<ProfileWarning>) {
-        let files: BTreeMap<String, String> = files.iter().map(|(path, text)| ((*path).into(), (*text).into())).collect();
+        let files: BTreeMap<String, String> =
+            files.iter().map(|(path, text)| ((*path).into(), (*text).into())).collect();
         let mut include = |pattern: &str| {
             let stem = pattern.trim_end_matches('*');
             let matches = |path: &&String| path.as_str() == pattern || (stem != pattern && path.starts_with(stem));
@@ -197,10 +198,12 @@ mod tests {
 
     #[test]
     fn missing_files_endless_includes_and_lost_directives_are_told() {
-        let (conf, warnings) = read("Lost = 1\n[core]\nInclude = /no/*\nInclude\nInclude = /loop\n", &[("/loop", "Include = /loop\n")]);
+        let (conf, warnings) =
+            read("Lost = 1\n[core]\nInclude = /no/*\nInclude\nInclude = /loop\n", &[("/loop", "Include = /loop\n")]);
         let missing: Vec<_> = conf.missing_includes.iter().map(|it| (it.value.as_str(), it.line)).collect();
         assert_eq!(missing, [("/no/*", 3), ("", 4)]);
-        let said: Vec<String> = warnings.iter().map(|it| format!("{}:{:?} {}", it.file.display(), it.line, it.text)).collect();
+        let said: Vec<String> =
+            warnings.iter().map(|it| format!("{}:{:?} {}", it.file.display(), it.line, it.text)).collect();
         assert_eq!(
             said,
             [
@@ -208,7 +211,8 @@ mod tests {
                 "/loop:Some(1) includes are nested more than 10 deep; pacman ends here"
             ]
         );
-        let many: Vec<(String, String)> = (0..30).map(|n| (format!("/d/{n}"), "Include = /d/*\nServer = x\n".to_owned())).collect();
+        let many: Vec<(String, String)> =
+            (0..30).map(|n| (format!("/d/{n}"), "Include = /d/*\nServer = x\n".to_owned())).collect();
         let many: Vec<(&str, &str)> = many.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
         let (conf, warnings) = read("[core]\nInclude = /d/*\n", &many);
         assert!(conf.repositories[0].servers.len() <= MOST);

@@ -218,7 +218,10 @@ impl Files<'_> {
         for missing in &conf.missing_includes {
             let pattern = Path::new(&missing.value);
             if !missing.value.is_empty() && !pattern.is_absolute() {
-                let text = format!("Include = {} is relative to wherever pacman is started; write an absolute path", missing.value);
+                let text = format!(
+                    "Include = {} is relative to wherever pacman is started; write an absolute path",
+                    missing.value
+                );
                 self.warn(&missing.file, Some(missing.line), text);
             }
         }
@@ -251,11 +254,7 @@ impl Files<'_> {
     }
 
     /// Files of the image, so links are not followed: they lead somewhere else here.
-    fn each<T>(
-        &mut self,
-        paths: Vec<PathBuf>,
-        parse: impl Fn(&Path, &str) -> (T, Vec<ProfileWarning>),
-    ) -> Vec<T> {
+    fn each<T>(&mut self, paths: Vec<PathBuf>, parse: impl Fn(&Path, &str) -> (T, Vec<ProfileWarning>)) -> Vec<T> {
         let mut all = Vec::new();
         for path in paths {
             match fs::symlink_metadata(&path) {

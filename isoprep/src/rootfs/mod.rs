@@ -170,7 +170,8 @@ pub(crate) fn run_in_lines(line: &CommandLine, reporter: &Reporter<'_>) -> Resul
             reporter.line(text);
         }
     };
-    let output = relay(line, reporter, |channel, bytes| cutters[usize::from(channel == Channel::Stderr)].feed(bytes, tell));
+    let output =
+        relay(line, reporter, |channel, bytes| cutters[usize::from(channel == Channel::Stderr)].feed(bytes, tell));
     for cutter in &mut cutters {
         cutter.finish(tell);
     }

@@ -33,7 +33,8 @@ pub(crate) fn pack_command(tool: &Path, packing: &Packing, root: &Path, target: 
             line.args(["-comp", "zstd", "-Xcompression-level", "3", "-b", "256K"])
         }
         Packing::Profile { kind: ImageType::Erofs, options } => {
-            let line = line.args(["--quiet", "-U", "00000000-0000-0000-0000-000000000000", "-T"]).arg(epoch.to_string());
+            let line =
+                line.args(["--quiet", "-U", "00000000-0000-0000-0000-000000000000", "-T"]).arg(epoch.to_string());
             line.args(options).arg("--").arg(target).arg(root)
         }
         Packing::Profile { options, .. } => {
@@ -59,7 +60,8 @@ mod tests {
 
     #[test]
     fn a_profile_packs_with_its_own_options() {
-        let show = |packing: &Packing| pack_command(Path::new("t"), packing, Path::new("/r"), Path::new("/o"), 7).to_string();
+        let show =
+            |packing: &Packing| pack_command(Path::new("t"), packing, Path::new("/r"), Path::new("/o"), 7).to_string();
         assert!(show(&Packing::Quick).contains("-comp zstd -Xcompression-level 3"));
         let options = vec!["-comp".to_owned(), "xz".to_owned()];
         let squashfs = Packing::Profile { kind: ImageType::Squashfs, options: options.clone() };

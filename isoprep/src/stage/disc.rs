@@ -108,7 +108,8 @@ pub(crate) fn command(
     esp: Option<&Path>,
     out: &Path,
 ) -> CommandLine {
-    let line = CommandLine::new(xorriso).args(["-no_rc", "-as", "mkisofs", "-iso-level", "3", "-full-iso9660-filenames"]);
+    let line =
+        CommandLine::new(xorriso).args(["-no_rc", "-as", "mkisofs", "-iso-level", "3", "-full-iso9660-filenames"]);
     let line = line.args(["-joliet", "-joliet-long", "-rational-rock", "-volid", &names.label]);
     let line = line.args(["-appid", &names.application, "-publisher", &names.publisher]);
     let mut line = line.args(["-preparer", "prepared by Cartridge"]);
@@ -146,9 +147,13 @@ mod tests {
         let show = |disc: &Disc, esp: Option<&Path>| {
             command(Path::new("x"), disc, &names, &[("a".into(), "/b=c".into())], esp, Path::new("/o")).to_string()
         };
-        let bios = Disc { isolinux: Some("boot/syslinux/isolinux.bin".into()), mbr: Some("/m".into()), ..Disc::default() };
+        let bios =
+            Disc { isolinux: Some("boot/syslinux/isolinux.bin".into()), mbr: Some("/m".into()), ..Disc::default() };
         let text = show(&bios, None);
-        assert!(text.contains("-eltorito-catalog boot/syslinux/boot.cat") && !text.contains("-append_partition"), "{text}");
+        assert!(
+            text.contains("-eltorito-catalog boot/syslinux/boot.cat") && !text.contains("-append_partition"),
+            "{text}"
+        );
         let text = show(&Disc::default(), Some(Path::new("/e")));
         assert!(text.contains("-eltorito-catalog EFI/boot.cat") && text.contains("-appended_part_as_gpt"), "{text}");
     }

@@ -202,9 +202,10 @@ impl Reader<'_> {
             return;
         }
         let words = self.after_conditions(words);
-        let block = words.split_first().filter(|(name, _)| self.raw(**name) == "menuentry").map(|(name, arguments)| {
-            Draft { line: name.line, title: self.title(arguments), ..Draft::default() }
-        });
+        let block = words
+            .split_first()
+            .filter(|(name, _)| self.raw(**name) == "menuentry")
+            .map(|(name, arguments)| Draft { line: name.line, title: self.title(arguments), ..Draft::default() });
         self.blocks.push(block);
     }
 

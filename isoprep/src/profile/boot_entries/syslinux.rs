@@ -7,9 +7,39 @@ use super::{BootFile, empty, warning};
 
 /// Keywords that neither begin an entry nor say what it boots.
 const OTHERS: [&str; 33] = [
-    "allowoptions", "autoboot", "bootfile", "console", "default", "display", "f0", "f1", "f10", "f11", "f12", "f2", "f3",
-    "f4", "f5", "f6", "f7", "f8", "f9", "font", "implicit", "kbdmap", "nocomplete", "noescape", "nohalt", "onerror",
-    "ontimeout", "path", "prompt", "say", "sendcookies", "serial", "timeout",
+    "allowoptions",
+    "autoboot",
+    "bootfile",
+    "console",
+    "default",
+    "display",
+    "f0",
+    "f1",
+    "f10",
+    "f11",
+    "f12",
+    "f2",
+    "f3",
+    "f4",
+    "f5",
+    "f6",
+    "f7",
+    "f8",
+    "f9",
+    "font",
+    "implicit",
+    "kbdmap",
+    "nocomplete",
+    "noescape",
+    "nohalt",
+    "onerror",
+    "ontimeout",
+    "path",
+    "prompt",
+    "say",
+    "sendcookies",
+    "serial",
+    "timeout",
 ];
 const MORE: [&str; 6] = ["fdt", "ipappend", "menu", "sysappend", "totaltimeout", "ui"];
 /// Keywords that boot something other than a Linux kernel.
@@ -111,7 +141,8 @@ impl Draft {
         let appended = if appended == "-" { "" } else { appended };
         self.entry.options = format!("{} {appended}", self.entry.options).trim().to_owned();
         if self.entry.initrds.is_empty() {
-            let last = self.entry.options.split_whitespace().filter_map(|word| word.strip_prefix("initrd=")).next_back();
+            let last =
+                self.entry.options.split_whitespace().filter_map(|word| word.strip_prefix("initrd=")).next_back();
             self.entry.initrds = last.map(files).unwrap_or_default();
         }
         self.entry
@@ -151,7 +182,16 @@ mod tests {
         let shown: Vec<String> = found
             .entries
             .iter()
-            .map(|it| format!("{} {}|{}|{}|{}", it.line, it.title, it.kernel.as_deref().unwrap_or("-"), it.initrds.join(" "), it.options))
+            .map(|it| {
+                format!(
+                    "{} {}|{}|{}|{}",
+                    it.line,
+                    it.title,
+                    it.kernel.as_deref().unwrap_or("-"),
+                    it.initrds.join(" "),
+                    it.options
+                )
+            })
             .collect();
         assert_eq!(
             shown,

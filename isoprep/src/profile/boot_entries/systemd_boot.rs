@@ -6,8 +6,17 @@ use super::super::model::BootModeKind;
 use super::{BootFile, empty, warning};
 
 /// Keys that say nothing of what is booted.
-const OTHERS: [&str; 9] =
-    ["architecture", "devicetree", "devicetree-overlay", "extra", "grub_arg", "grub_class", "grub_users", "id", "machine-id"];
+const OTHERS: [&str; 9] = [
+    "architecture",
+    "devicetree",
+    "devicetree-overlay",
+    "extra",
+    "grub_arg",
+    "grub_class",
+    "grub_users",
+    "id",
+    "machine-id",
+];
 const MORE: [&str; 4] = ["profile", "sort-key", "uki", "version"];
 
 pub(super) fn parse(file: &Path, text: &str) -> BootFile {
@@ -68,7 +77,10 @@ mod tests {
         assert_eq!((entry.kernel.as_deref(), entry.kernel_line), (Some("/%INSTALL_DIR%/vmlinuz-linux"), Some(4)));
         assert_eq!(entry.initrds, ["/a.img", "/b.img"]);
         assert_eq!(entry.options, "one=1 two");
-        assert_eq!(found.warnings.iter().map(|it| (it.line, it.text.as_str())).collect::<Vec<_>>(), [(Some(9), "systemd-boot has no key odd")]);
+        assert_eq!(
+            found.warnings.iter().map(|it| (it.line, it.text.as_str())).collect::<Vec<_>>(),
+            [(Some(9), "systemd-boot has no key odd")]
+        );
     }
 
     #[test]

@@ -180,7 +180,8 @@ fn syslinux(from: &Source<'_>, disc: &mut Disc) {
             disc.mbr = Some(mbr.clone());
         }
         _ => disc.warnings.push(
-            "the image does not start with BIOS: the package syslinux brought no isolinux.bin; list it in the packages".into(),
+            "the image does not start with BIOS: the package syslinux brought no isolinux.bin; list it in the packages"
+                .into(),
         ),
     }
 }
@@ -210,11 +211,15 @@ fn licence_of_memtest(from: &Source<'_>, disc: &mut Disc, program: &str) {
 
 /// What both UEFI loaders bring along: a shell, and a memory test.
 fn efi_extras(from: &Source<'_>, disc: &mut Disc) {
-    copy(from, disc, &[
-        ("usr/share/edk2-shell/x64/Shell_Full.efi", "shellx64.efi"),
-        ("usr/share/edk2-shell/ia32/Shell_Full.efi", "shellia32.efi"),
-        ("boot/memtest86+/memtest.efi", "boot/memtest86+/memtest.efi"),
-    ]);
+    copy(
+        from,
+        disc,
+        &[
+            ("usr/share/edk2-shell/x64/Shell_Full.efi", "shellx64.efi"),
+            ("usr/share/edk2-shell/ia32/Shell_Full.efi", "shellia32.efi"),
+            ("boot/memtest86+/memtest.efi", "boot/memtest86+/memtest.efi"),
+        ],
+    );
     licence_of_memtest(from, disc, "boot/memtest86+/memtest.efi");
     for name in ["shellx64.efi", "shellia32.efi"] {
         if let Some(file) = disc.files.get(name) {
@@ -257,7 +262,8 @@ fn systemd_boot(from: &Source<'_>, disc: &mut Disc) {
 
 /// Whether an entry is for a processor that this image is for (Boot Loader Specification, `architecture`).
 fn for_this_machine(entry: &str) -> bool {
-    let word = entry.lines().find_map(|line| line.strip_prefix("architecture").filter(|rest| rest.starts_with([' ', '\t'])));
+    let word =
+        entry.lines().find_map(|line| line.strip_prefix("architecture").filter(|rest| rest.starts_with([' ', '\t'])));
     word.is_none_or(|word| ["x64", "ia32"].iter().any(|known| word.trim().eq_ignore_ascii_case(known)))
 }
 

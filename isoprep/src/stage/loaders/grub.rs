@@ -18,10 +18,8 @@ pub(crate) struct EfiTarget {
 }
 
 /// 64 bit, and 32 bit firmware on 64-bit machines.
-pub(crate) const TARGETS: [EfiTarget; 2] = [
-    EfiTarget { grub: "x86_64-efi", file: "BOOTx64.EFI" },
-    EfiTarget { grub: "i386-efi", file: "BOOTIA32.EFI" },
-];
+pub(crate) const TARGETS: [EfiTarget; 2] =
+    [EfiTarget { grub: "x86_64-efi", file: "BOOTx64.EFI" }, EfiTarget { grub: "i386-efi", file: "BOOTIA32.EFI" }];
 
 /// Where distributions keep GRUB's modules.
 pub(crate) fn module_folder(target: EfiTarget) -> std::path::PathBuf {

@@ -95,7 +95,12 @@ mod tests {
         let boot = |names: &[&str]| names.iter().map(|it| (format!("boot/{it}"), PathBuf::from(it))).collect();
         let found = |names: &[&str]| kernel_and_initramfs(&boot(names)).map(|it| it.0);
         assert_eq!(found(&["vmlinuz-6.1.0-9-amd64"]), None);
-        let two = ["vmlinuz-6.1.0-9-amd64", "initrd.img-6.1.0-9-amd64", "vmlinuz-6.1.0-10-amd64", "initrd.img-6.1.0-10-amd64"];
+        let two = [
+            "vmlinuz-6.1.0-9-amd64",
+            "initrd.img-6.1.0-9-amd64",
+            "vmlinuz-6.1.0-10-amd64",
+            "initrd.img-6.1.0-10-amd64",
+        ];
         assert_eq!(found(&two).as_deref(), Some("boot/vmlinuz-6.1.0-10-amd64"));
         assert_eq!(found(&["vmlinuz-linux", "initramfs-linux.img"]).as_deref(), Some("boot/vmlinuz-linux"));
     }

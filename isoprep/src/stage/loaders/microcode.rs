@@ -23,7 +23,9 @@ fn entry(archive: &[u8], at: usize) -> Option<(&[u8], usize)> {
     if !header.starts_with(b"070701") {
         return None;
     }
-    let number = |field: usize| usize::from_str_radix(std::str::from_utf8(&header[6 + field * 8..14 + field * 8]).ok()?, 16).ok();
+    let number = |field: usize| {
+        usize::from_str_radix(std::str::from_utf8(&header[6 + field * 8..14 + field * 8]).ok()?, 16).ok()
+    };
     let (size, length) = (number(6)?, number(11)?);
     let name = archive.get(at + 110..(at + 110).checked_add(length)?)?;
     let content = (at + 110 + length).next_multiple_of(4);

@@ -118,7 +118,10 @@ mod tests {
             "# HOOKS=(archiso)\nHOOKS=(base udev archiso cartridge archiso_loop_mnt block)\nCOMPRESSION=\"xz\"\n"
         );
         let long = "HOOKS=(\n  'base'\n  \"archiso\" # archiso\n  block)\narchiso=1\n";
-        assert_eq!(with_hook(long).unwrap(), "HOOKS=(\n  'base'\n  \"archiso\" cartridge # archiso\n  block)\narchiso=1\n");
+        assert_eq!(
+            with_hook(long).unwrap(),
+            "HOOKS=(\n  'base'\n  \"archiso\" cartridge # archiso\n  block)\narchiso=1\n"
+        );
         assert_eq!(with_hook("HOOKS=(base archiso_pxe_nfs)\n"), None);
         assert_eq!(with_hook(""), None);
     }

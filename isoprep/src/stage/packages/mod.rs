@@ -19,10 +19,10 @@ use serde::{Deserialize, Serialize};
 use crate::build::{BuildError, room_for};
 use crate::cache::{Cache, Entry, packages::PackageCache};
 use crate::host::Tools;
+use crate::pacman_log::{PacmanLog, PacmanNews};
 use crate::plan::Key;
 use crate::profile::Profile;
 use crate::progress::{Reporter, Unit};
-use crate::pacman_log::{PacmanLog, PacmanNews};
 use crate::rootfs::{Packing, RootTree, Script, pack_command, relay};
 use pacman::Pacman;
 
@@ -81,7 +81,8 @@ pub(crate) fn expanded_conf(
     let program = tools.program("pacman-conf").map_err(|what| BuildError::missing(reporter.stage, what))?;
     let isolation = shown.iter().fold(Isolation::new().unprivileged(), |it, dir| it.shown(*dir, *dir));
     let line = CommandLine::new(program).arg("--config").arg(conf).isolated(isolation);
-    let output = cartridge_supervise::run(&line, reporter.cancel, |_, _| ()).map_err(BuildError::tool(reporter.stage))?;
+    let output =
+        cartridge_supervise::run(&line, reporter.cancel, |_, _| ()).map_err(BuildError::tool(reporter.stage))?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
@@ -103,7 +104,12 @@ pub(crate) fn packages(
     draft.commit().map_err(BuildError::write(stage, Path::new("the cache"), NEEDED))
 }
 
-fn make(what: &Ingredients<'_>, tree: &mut RootTree<'_>, draft: &Path, reporter: &Reporter<'_>) -> Result<(), BuildError> {
+fn make(
+    what: &Ingredients<'_>,
+    tree: &mut RootTree<'_>,
+    draft: &Path,
+    reporter: &Reporter<'_>,
+) -> Result<(), BuildError> {
     let profile = what.profile;
     tree.also_shown(&profile.dir);
     tree.also_writable(draft);
@@ -116,8 +122,7 @@ fn make(what: &Ingredients<'_>, tree: &mut RootTree<'_>, draft: &Path, reporter:
     tree.script("layout", &layout)?;
     let installed = install(what, tree, reporter)?;
     let passwd = Some(airootfs.join("etc/passwd")).filter(|it| it.is_file());
-    let finish =
-        scripts::finish(&root, &profile.definition, passwd.as_deref(), what.epoch, &draft.join(PACKAGE_LIST));
+    let finish = scripts::finish(&root, &profile.definition, passwd.as_deref(), what.epoch, &draft.join(PACKAGE_LIST));
     tree.script("finish", &finish)?;
     customize(tree, &root, reporter)?;
     tree.script("collect", &scripts::collect(&root, &draft.join(BOOT), &draft.join(FOLDERS)))?;
@@ -144,7 +149,14 @@ fn add_hook(
     };
     for (place, text) in layer_hook::PLACES.into_iter().zip([layer_hook::INSTALL, layer_hook::RUN]) {
         let file = write(if place.contains("hooks") { "hook" } else { "install" }, text)?;
-        script.run(["install".as_ref(), "-D".as_ref(), "-m".as_ref(), "755".as_ref(), file.as_os_str(), root.join(place).as_os_str()]);
+        script.run([
+            "install".as_ref(),
+            "-D".as_ref(),
+            "-m".as_ref(),
+            "755".as_ref(),
+            file.as_os_str(),
+            root.join(place).as_os_str(),
+        ]);
     }
     for (index, config) in what.profile.initcpio_configs.iter().enumerate() {
         let from = what.profile.dir.join(&config.file);
@@ -260,7 +272,8 @@ fn run_pacman(
 
 fn pacman_is_modern(program: &Path, reporter: &Reporter<'_>) -> Result<bool, BuildError> {
     let line = CommandLine::new(program).arg("--version");
-    let output = cartridge_supervise::run(&line, reporter.cancel, |_, _| ()).map_err(BuildError::tool(reporter.stage))?;
+    let output =
+        cartridge_supervise::run(&line, reporter.cancel, |_, _| ()).map_err(BuildError::tool(reporter.stage))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let major = text.split("Pacman v").nth(1).and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
     Ok(major.is_none_or(|major| major >= 7))

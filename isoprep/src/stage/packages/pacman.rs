@@ -151,7 +151,13 @@ pub(crate) fn wanted(listed: &str) -> Vec<Wanted> {
         let (repository, name) = words.next()?.split_once('/')?;
         let (version, bytes, url) = (words.next()?, words.next()?.parse().ok()?, words.next()?);
         let file = url.rsplit('/').next()?.to_owned();
-        Some(Wanted { repository: repository.to_owned(), name: name.to_owned(), version: version.to_owned(), bytes, file })
+        Some(Wanted {
+            repository: repository.to_owned(),
+            name: name.to_owned(),
+            version: version.to_owned(),
+            bytes,
+            file,
+        })
     };
     listed.lines().filter_map(read).collect()
 }
@@ -194,9 +200,23 @@ mod tests {
     fn a_mirror_list_that_is_missing_is_replaced() {
         let text = "[options]\n[core]\nInclude = /etc/pacman.d/mirrorlist\n[extra]\nInclude = /etc/other\n";
         let file = PathBuf::from("/p/pacman.conf");
-        let directive = |value: &str, line| crate::profile::Directive { key: "Include".into(), value: value.into(), file: file.clone(), line };
-        let conf = PacmanConf { file: file.clone(), missing_includes: vec![directive(MIRRORLIST, 3), directive("/etc/other", 5)], ..PacmanConf::default() };
+        let directive = |value: &str, line| crate::profile::Directive {
+            key: "Include".into(),
+            value: value.into(),
+            file: file.clone(),
+            line,
+        };
+        let conf = PacmanConf {
+            file: file.clone(),
+            missing_includes: vec![directive(MIRRORLIST, 3), directive("/etc/other", 5)],
+            ..PacmanConf::default()
+        };
         let out = with_servers(text, &conf, None);
-        assert!(out.contains("[core]\nServer = https://geo.mirror.pkgbuild.com/$repo/os/$arch\n[extra]\nInclude = /etc/other\n"), "{out}");
+        assert!(
+            out.contains(
+                "[core]\nServer = https://geo.mirror.pkgbuild.com/$repo/os/$arch\n[extra]\nInclude = /etc/other\n"
+            ),
+            "{out}"
+        );
     }
 }

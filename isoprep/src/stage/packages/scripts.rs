@@ -62,7 +62,13 @@ const PERMISSION: &str = r#"permission() {
 }"#;
 
 /// After the packages: the version files, `os-release`, homes of the profile's own users, the list of packages.
-pub(super) fn finish(root: &Path, definition: &Definition, passwd: Option<&Path>, epoch: u64, pkglist: &Path) -> Script {
+pub(super) fn finish(
+    root: &Path,
+    definition: &Definition,
+    passwd: Option<&Path>,
+    epoch: u64,
+    pkglist: &Path,
+) -> Script {
     let mut script = Script::new();
     script.set("root", root).set("iso_name", &definition.iso_name).set("iso_version", &definition.iso_version);
     script.set("epoch", epoch.to_string()).set("pkglist", pkglist);
