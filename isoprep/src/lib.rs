@@ -30,7 +30,8 @@ pub use image::Image;
 pub use progress::{Progress, StageName, Unit};
 pub use recipe::{
     AcceleratorWish, Base, BuildKind, CartridgeFile, EditError, EngineKind, FIELDS, FieldDoc, FieldKind, Finding,
-    Firmware, Forward, Gpu, GuestSettings, ImageSettings, InstalledProfile, Medium, OpenError, Recipe, RecipeError,
-    Source, check, check_places, get_field, open, parse, propose, save_atomically, set_field,
+    Firmware, Forward, Gpu, GuestSettings, ImageSettings, InstalledProfile, Medium, OpenError, Proposal, Proposed,
+    ProposedKind, Recipe, RecipeError, Source, check, check_places, get_field, open, parse, proposal_lines, propose,
+    save_atomically, set_field,
 };
 pub use rootfs::reclaim;

@@ -7,7 +7,7 @@ mod arch;
 use std::fs;
 use std::path::Path;
 
-use arch::{Boot, Fault, Repository, Signatures, TestProfile, mkarchiso};
+use arch::{Boot, Fault, Firmware, Medium, Repository, Signatures, TestProfile, mkarchiso};
 use cartridge_supervise::{Cancel, CommandLine, run};
 
 /// Installs packages into `dir/root` as pacstrap would, in namespaces of its own. The log, and whether pacman was content.
@@ -202,6 +202,32 @@ fn every_fault_changes_the_profile() {
     }
     let check = CommandLine::new("bash").args(["-n", "profiledef.sh"]).cwd(right);
     run(&check, &Cancel::new(), |_, _| ()).unwrap_or_else(|e| panic!("{e}"));
+}
+
+#[test]
+fn every_kind_of_image_starts() {
+    let Some(program) = mkarchiso::find() else { return mkarchiso::skipped("kinds of images by the real tool") };
+    let repository = Repository::get();
+    let erofs = TestProfile::releng(repository).image_type("erofs").boot_modes(&["bios.syslinux", "uefi.grub"]);
+    let ext4 = TestProfile::releng(repository).image_type("ext4+squashfs").arguments("checksum=y copytoram=y");
+    for (name, profile, firmware, medium, root, image) in [
+        ("erofs", erofs.clone(), Firmware::Uefi, Medium::Usb, "overlay", "erofs"),
+        ("erofs", erofs, Firmware::Uefi, Medium::Cd, "overlay", "erofs"),
+        ("ext4", ext4, Firmware::Bios, Medium::Cd, "ext4", "squashfs"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let profile = profile.write(&dir.path().join("profile"));
+        let iso = mkarchiso::build(&program, &profile, dir.path()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let booted = Boot::new(&iso, firmware, medium).run().unwrap_or_else(|e| panic!("{name}: {e}"));
+        eprintln!("{name} in {:?}", booted.took);
+        let report = booted.report;
+        assert_eq!((report.root.kind.as_str(), report.image.kind.as_str()), (root, image), "{name}");
+        if name == "ext4" {
+            // What was copied to memory is not needed any more.
+            assert_eq!(report.medium, arch::Mount::default());
+            assert!(booted.serial.contains("Checksum is OK"), "{}", booted.serial);
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! How events look in a terminal: sentences, a progress bar while a build runs, or JSON lines.
 
+use std::cell::Cell;
 use std::io::Write as _;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use crate::session::{Event, Model, Told};
 pub(super) struct Printer {
     json: bool,
     bar: ProgressBar,
+    /// Whether what is proposed for a repository without a file was shown.
+    proposed: Cell<bool>,
 }
 
 impl Printer {
@@ -23,7 +26,7 @@ impl Printer {
         if let Ok(style) = ProgressStyle::with_template("{bar:28} {percent:>3}%  {elapsed}  {wide_msg}") {
             bar.set_style(style.progress_chars("━━╌"));
         }
-        Self { json, bar }
+        Self { json, bar, proposed: Cell::new(false) }
     }
 
     /// Shows one event. Results go to standard output, everything else to standard error.
@@ -43,6 +46,10 @@ impl Printer {
             Event::ImageBuilt { .. } | Event::Failed { .. } | Event::Ejected { .. } => {
                 self.bar.disable_steady_tick();
                 self.bar.finish_and_clear();
+            }
+            Event::CartridgeChanged { cartridge } if !cartridge.proposed.is_empty() && !self.proposed.replace(true) => {
+                eprintln!("{} is not there. Proposed, and not written:", cartridge.file.display());
+                isoprep::proposal_lines(&cartridge.proposed).iter().for_each(|line| eprintln!("{line}"));
             }
             _ => {}
         }

@@ -197,6 +197,8 @@ pub struct CartridgeView {
     pub into: String,
     /// Whether the file exists; false for a proposal.
     pub exists: bool,
+    /// What was found for a proposal, with the reasons, to be shown before it is written; empty for a file that exists.
+    pub proposed: Vec<isoprep::Proposed>,
     /// Whether there are changes that are not in the file.
     pub dirty: bool,
     /// Whether it is the built-in one, which cannot be saved.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use isoprep::{BuildRequest, Cancel, EjectReport, Finding, HostParts, HostSearch, Image, Progress, Recipe};
+use isoprep::{BuildRequest, Cancel, EjectReport, Finding, Host, HostSearch, Image, Progress, Recipe};
 use tokio::sync::mpsc::Sender;
 use vmtools::display::Screen;
 use vmtools::{AcceleratorChoice, FirmwareFiles, GuestEvent, GuestHandle, GuestPlan, Machine};
@@ -32,7 +32,7 @@ pub(super) enum Outcome {
 /// Everything that the next phases need.
 pub(super) struct Prepared {
     pub(super) recipe: Recipe,
-    pub(super) parts: Option<HostParts>,
+    pub(super) host: Option<Host>,
     /// What the guest will really get of this host's memory.
     pub(super) memory_mib: u64,
     pub(super) machine: Option<(Machine, Option<FirmwareFiles>, PathBuf)>,
@@ -72,7 +72,7 @@ pub(super) fn prepare(
     let lock = cartridge_lock::lock(&paths.locks(), &recipe.root, who).map_err(|e| failure::of_lock(&e))?;
     let recovered = record::recover(paths, cancel);
     let mut notices = Vec::new();
-    let mut parts = None;
+    let mut host = None;
     if goal != Goal::Boot {
         let mut findings: Vec<Finding> = isoprep::check_places(&recipe, &paths.apart());
         if findings.is_empty() {
@@ -81,7 +81,8 @@ pub(super) fn prepare(
         if !findings.is_empty() {
             return Err(failure::of_findings(&findings));
         }
-        parts = Some(isoprep::discover(&host_search(paths, &recipe)).map_err(|e| failure::of_missing_parts(&e))?);
+        let found = isoprep::host(&host_search(paths, &recipe), recipe.image.engine);
+        host = Some(found.map_err(|e| failure::of_missing_parts(&e))?);
     }
     let mut accelerator = None;
     let mut machine = None;
@@ -111,7 +112,7 @@ pub(super) fn prepare(
     Ok(Box::new(Prepared {
         memory_mib: smallest.memory_mib,
         recipe,
-        parts,
+        host,
         machine,
         accelerator,
         _lock: lock,

@@ -61,6 +61,7 @@ pub fn cartridge(dirty: bool, error: bool) -> CartridgeView {
         into: "/root/homerchy".to_owned(),
         root,
         exists: true,
+        proposed: Vec::new(),
         dirty,
         builtin: false,
         text,

@@ -15,7 +15,7 @@ use crate::image::Image;
 use crate::plan::{Key, KeyHasher};
 use crate::profile::{self, BootModeKind, Profile};
 use crate::progress::Reporter;
-use crate::recipe::{Base, BuildKind, InstalledProfile};
+use crate::recipe::{Base, BuildKind};
 use crate::rootfs::Packing;
 use crate::stage::loaders::{self, DiscNames, archiso, boot_files, carries_microcode, grub};
 use crate::stage::packages::{self, Ingredients, pacman};
@@ -177,7 +177,7 @@ impl Stages<'_> {
             Base::Installed(which) => Ok(which.folder()),
             _ => {
                 let dir = self.request.work.join("minimal");
-                todo!();
+                profile::write_minimal(&dir).map_err(|e| BuildError::write(reporter.stage, &e.path, 0)(e.source))?;
                 Ok(dir)
             }
         }
@@ -204,8 +204,8 @@ impl Stages<'_> {
         for (path, it) in &definition.file_permissions {
             key = key.bytes(path.as_bytes()).number(it.uid.into()).number(it.gid.into()).number(it.mode.into());
         }
-        for package in &ready.profile.packages.packages {
-            key = key.bytes(package.name.as_bytes());
+        for package in packages::listed(&ready.profile) {
+            key = key.bytes(package.as_bytes());
         }
         // A repository of this host is looked at each time; one of the network when its packages are installed again.
         for (name, dir) in pacman::local_repositories(&ready.expanded) {

@@ -14,8 +14,10 @@ use super::shell::{self, Token, Word};
 const ENDS: [&str; 4] = ["sh", "bash", "zsh", "py"];
 /// Ends of the names of variables that hold a place.
 const PLACES: [&str; 4] = ["_PATH", "_DIR", "_ROOT", "_HOME"];
-/// Where a repository may be put in a live system.
-const ROOMS: [&str; 6] = ["/root/", "/opt/", "/srv/", "/home/", "/usr/share/", "/usr/local/share/"];
+/// Where a repository may be put in a live system without a package in its way.
+const ROOMS: [&str; 4] = ["/root/", "/opt/", "/srv/", "/home/"];
+/// Where a variable may say that it is besides: packages put things there too, so that a mere mention says nothing.
+const SHARED_ROOMS: [&str; 2] = ["/usr/share/", "/usr/local/share/"];
 /// The installer of Arch: who calls it needs a disk.
 const INSTALLER: &str = "archinstall";
 
@@ -54,7 +56,7 @@ pub struct ScriptsSay {
     pub removed: Vec<Said>,
     /// Places below `/root`, `/opt` and their like, kept in variables that are called `…_PATH` or so.
     pub paths: Vec<SaidPath>,
-    /// Every other mention of a place in the live system: `/root/…`, `airootfs/…`; without the `airootfs`.
+    /// Every other mention of such a place; without the `airootfs` that a build script writes before it.
     pub mentions: Vec<Said>,
     /// Where the live system calls archinstall.
     pub installer: Option<Said>,
@@ -238,7 +240,8 @@ fn place(value: &str) -> Option<&str> {
     let default = || value.strip_prefix("${")?.strip_suffix('}')?.split_once(":-").map(|it| it.1.trim_matches('"'));
     let value = default().unwrap_or(value).trim_end_matches('/');
     let plain = !value.contains(['$', '`', '*', '\n', '~']) && !value.split('/').any(|part| part == "..");
-    (plain && ROOMS.iter().any(|room| value.len() > room.len() && value.starts_with(room))).then_some(value)
+    let in_room = |room: &&str| value.len() > room.len() && value.starts_with(*room);
+    (plain && ROOMS.iter().chain(&SHARED_ROOMS).any(in_room)).then_some(value)
 }
 
 #[cfg(test)]

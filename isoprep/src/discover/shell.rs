@@ -69,7 +69,8 @@ impl<'a> Lexer<'a> {
         } else if c.is_whitespace() {
             self.next();
         } else if self.rest().starts_with("\\\n") {
-            (self.next(), self.next());
+            self.next();
+            self.next();
         } else if c == '#' {
             while self.peek().is_some_and(|c| c != '\n') {
                 self.next();

@@ -171,9 +171,7 @@ mod tests {
                 image_type: ImageType::Squashfs,
                 image_tool_options: Vec::new(),
                 bootstrap_compression: Vec::new(),
-                file_permissions: std::collections::BTreeMap::default(),
-                unknown: std::collections::BTreeMap::default(),
-                lines: std::collections::BTreeMap::default(),
+                ..Definition::default()
             },
             packages: PackageList::default(),
             bootstrap_packages: None,

@@ -95,11 +95,12 @@ pub(super) fn explain(remains: &Remains, file: &Path, shown: &Path, limits: &Eva
     let said = take_apart(&remains.errors, file);
     let output = tail(&said.output);
     let shown_file = shown.to_path_buf();
-    if remains.timed_out {
-        return ProfileError::TimedOut { file: shown_file, after: remains.took, output };
-    }
+    // Bash waits and tries again when it may not fork, so that bound comes before the time is over.
     if let Some(bound) = bound(remains, limits) {
         return ProfileError::OutOfBounds { file: shown_file, bound, output };
+    }
+    if remains.timed_out {
+        return ProfileError::TimedOut { file: shown_file, after: remains.took, output };
     }
     let code = match remains.status {
         Ok(code) => code,
@@ -132,7 +133,7 @@ fn bound(remains: &Remains, limits: &EvaluationLimits) -> Option<Bound> {
         // A child of the shell that a signal killed.
         Ok(code) => code - 128,
     };
-    let computed = remains.took >= Duration::from_secs(limits.cpu_seconds);
+    let computed = !remains.timed_out && remains.took >= Duration::from_secs(limits.cpu_seconds);
     match signal {
         libc_signal::XFSZ => return Some(Bound::FileSize(limits.file_bytes)),
         libc_signal::XCPU => return Some(Bound::Processor(limits.cpu_seconds)),

@@ -5,6 +5,7 @@
 //!   makes the definition of it, `complaint` and `error` say why it did not work.
 //! - `packages`, `pacman_conf`, `boot_entries` and `initcpio` are parsers of text: they never fail, and what they do not
 //!   understand is a warning. `assignments` reads bash files without running them.
+//! - `minimal` is a small profile of our own.
 //! - `text_file` and `pattern` read the disk with bounds.
 
 mod answer;
@@ -17,6 +18,7 @@ mod definition;
 mod error;
 mod evaluate;
 mod initcpio;
+mod minimal;
 mod model;
 mod packages;
 mod pacman_conf;
@@ -31,6 +33,7 @@ pub use declare::{BashValue, BashVariable, DeclareError, parse_declarations};
 pub use error::{Bound, Place, ProfileError};
 pub use evaluate::EvaluationLimits;
 pub use initcpio::{parse_initcpio_config, parse_initcpio_preset};
+pub use minimal::{MINIMAL, MinimalContent, MinimalEntry, MinimalError, write_minimal};
 pub use model::{
     BootEntry, BootMode, BootModeKind, Definition, Directive, FilePermission, ImageType, InitcpioConfig,
     InitcpioPreset, ListedPackage, PackageList, PacmanConf, Profile, ProfileWarning, Repository,

@@ -32,7 +32,7 @@ pub struct Profile {
 }
 
 /// The variables of `profiledef.sh`, with mkarchiso's defaults where it sets none.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Definition {
     /// The first part of the image's file name.
     pub iso_name: String,
@@ -100,9 +100,10 @@ pub enum BootModeKind {
 }
 
 /// How the root file system is packed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum ImageType {
     /// `squashfs`.
+    #[default]
     Squashfs,
     /// `erofs`.
     Erofs,

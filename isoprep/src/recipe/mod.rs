@@ -37,7 +37,7 @@ pub use model::{
 };
 pub use open::{CartridgeFile, FILE_NAME, OpenError, open};
 pub use parse::parse;
-pub use proposal::{Proposal, Proposed, ProposedKind};
+pub use proposal::{Proposal, Proposed, ProposedKind, proposal_lines};
 pub use propose::propose;
 pub use save::save_atomically;
 pub use values::{format_size, parse_size, safe_name};

@@ -54,25 +54,32 @@ impl Proposed {
     }
 }
 
-/// A list to be read in a terminal: `+` before what is proposed, with the reason below it, `!` before warnings. Items with
-/// the same reason share it.
 impl fmt::Display for Proposal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let same = |a: &Proposed, b: &Proposed| {
-            a.kind != ProposedKind::Warning && (a.label(), &a.why, a.kind) == (b.label(), &b.why, b.kind)
-        };
-        for group in self.settings.chunk_by(same) {
-            let Some(first) = group.first() else { continue };
-            if first.kind == ProposedKind::Warning {
-                writeln!(f, "! {}", first.why)?;
-                continue;
-            }
-            let values: Vec<_> = group.iter().map(|it| format!("{:?}", it.value)).collect();
-            let mark = if first.kind == ProposedKind::Assumed { " (assumed)" } else { "" };
-            writeln!(f, "+ {} = {}{mark}\n    {}", first.label(), values.join(", "), first.why)?;
-        }
-        Ok(())
+        proposal_lines(&self.settings).iter().try_for_each(|line| writeln!(f, "{line}"))
     }
+}
+
+/// A proposal as lines for a terminal: `+` before what is proposed, with the reason below it, `!` before warnings. Items
+/// with the same reason share it. Control characters are escaped.
+#[must_use]
+pub fn proposal_lines(settings: &[Proposed]) -> Vec<String> {
+    let same = |a: &Proposed, b: &Proposed| {
+        a.kind != ProposedKind::Warning && (a.label(), &a.why, a.kind) == (b.label(), &b.why, b.kind)
+    };
+    let mut lines = Vec::new();
+    for group in settings.chunk_by(same) {
+        let Some(first) = group.first() else { continue };
+        if first.kind == ProposedKind::Warning {
+            lines.push(format!("! {}", first.why));
+            continue;
+        }
+        let values: Vec<_> = group.iter().map(|it| format!("{:?}", it.value)).collect();
+        let mark = if first.kind == ProposedKind::Assumed { " (assumed)" } else { "" };
+        lines.push(format!("+ {} = {}{mark}", first.label(), values.join(", ")));
+        lines.push(format!("    {}", first.why));
+    }
+    lines
 }
 
 /// A path for a terminal: control characters are escaped, the empty path is the repository.

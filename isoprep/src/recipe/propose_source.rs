@@ -90,7 +90,8 @@ fn into(dir_name: &str, found: &Discovered, environment: Option<&Environment>) -
         let setting = set(ProposedKind::Found, KEY, path.display().to_string(), why, &[&said.file]);
         return (path.to_owned(), vec![setting]);
     }
-    let elsewhere = found.scripts.paths.iter().filter(|it| it.live);
+    // What lies below /usr comes from a package as a rule.
+    let elsewhere = found.scripts.paths.iter().filter(|it| it.live && !it.said.what.starts_with("/usr/"));
     let mut warnings: Vec<_> = elsewhere.map(|it| expects(it, &usual)).collect();
     warnings.truncate(3);
     (usual, warnings)

@@ -1,8 +1,6 @@
 //! A disc is written: its EFI system partition made, what was decided as text stored, and xorriso run over the list of files.
 
-use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use cartridge_supervise::CommandLine;

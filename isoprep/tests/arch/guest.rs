@@ -166,7 +166,7 @@ impl Boot {
             if left.is_zero() {
                 return Err(format!("no report after {} s", self.deadline.as_secs()));
             }
-            // A line may come in pieces: what is there is looked at again only after a pause.
+            // The whole line is read anew each time: not for every byte.
             drop(state);
             std::thread::sleep(left.min(Duration::from_millis(100)));
             state = heard.0.lock().unwrap();

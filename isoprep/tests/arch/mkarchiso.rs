@@ -20,9 +20,20 @@ exec /usr/bin/cp "${words[@]}"
 "#;
 
 /// In a user namespace devtmpfs cannot be mounted: pacstrap's own way for ordinary users can do without, and needs no
-/// second namespace there.
+/// second namespace there. The links in /dev of version 28 point out of the new root, so that mkinitcpio refuses.
 const PACSTRAP: &str = r#"#!/usr/bin/env bash
-exec bash <(sed 's|^mount_unshare=.*|mount_unshare=$pid_unshare|' /usr/bin/pacstrap) -N "$@"
+exec bash <(sed -e 's|^mount_unshare=.*|mount_unshare=$pid_unshare|' \
+    -e 's|chroot_add_link "$1/proc/|chroot_add_link "/proc/|' /usr/bin/pacstrap) -N "$@"
+"#;
+
+/// Debian's GRUB comes without the file that tells its revision to Secure Boot.
+const GRUB: &str = r#"#!/usr/bin/env bash
+words=()
+for word in "$@"; do
+    if [[ $word == --sbat=* && ! -e ${word#--sbat=} ]]; then continue; fi
+    words+=("$word")
+done
+exec /usr/bin/grub-mkstandalone "${words[@]}"
 "#;
 
 /// Where mkarchiso is, if it is installed. A test that does without says so with [`skipped`].
@@ -43,8 +54,8 @@ pub fn build(mkarchiso: &Path, profile: &Path, dir: &Path) -> Result<PathBuf, St
     let shims = dir.join("bin");
     fs::create_dir_all(&shims).unwrap();
     let user = !rustix::process::geteuid().is_root();
-    for (name, text) in [("cp", CP), ("pacstrap", PACSTRAP)] {
-        if name == "cp" || user {
+    for (name, text) in [("cp", CP), ("grub-mkstandalone", GRUB), ("pacstrap", PACSTRAP)] {
+        if name != "pacstrap" || user {
             fs::write(shims.join(name), text).unwrap();
             fs::set_permissions(shims.join(name), fs::Permissions::from_mode(0o755)).unwrap();
         }
@@ -57,8 +68,15 @@ pub fn build(mkarchiso: &Path, profile: &Path, dir: &Path) -> Result<PathBuf, St
     if user {
         line = line.args(["-U", "--map-root-user", "--map-auto"]);
     }
+    // Without a cache of the profile's own it would fill the machine's with packages that only look like Arch's.
+    let cache = dir.join("cache");
+    fs::create_dir_all(&cache).unwrap();
+    let conf = fs::read_to_string(profile.join("pacman.conf")).unwrap();
+    let own = dir.join("mkarchiso-pacman.conf");
+    fs::write(&own, conf.replacen("[options]\n", &format!("[options]\nCacheDir = {}/\n", cache.display()), 1)).unwrap();
     let (work, out) = (dir.join("work"), dir.join("out"));
-    line = line.arg(mkarchiso).args(["-v", "-w"]).arg(&work).arg("-o").arg(&out).arg(profile).env("PATH", path);
+    line = line.arg(mkarchiso).arg("-v").arg("-C").arg(&own).arg("-w").arg(&work).arg("-o").arg(&out);
+    line = line.arg(profile).env("PATH", path);
     run(&line, &Cancel::new(), |_, _| ()).map_err(|e| e.to_string())?;
     let made = fs::read_dir(&out).map_err(|e| format!("{}: {e}", out.display()))?;
     made.filter_map(|it| Some(it.ok()?.path()))

@@ -69,13 +69,14 @@ pub struct Report {
     pub complete: bool,
 }
 
-/// Reads everything that has arrived so far.
+/// Reads everything that has arrived so far; a last line without its end waits for the rest.
 ///
 /// # Errors
 /// A line of the report that does not have its form.
 pub fn parse(serial: &[u8]) -> Result<Report, String> {
     let mut report = Report::default();
-    for line in String::from_utf8_lossy(serial).lines() {
+    let whole = serial.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+    for line in String::from_utf8_lossy(&serial[..whole]).lines() {
         let Some((_, words)) = line.split_once("report: ") else { continue };
         let words = words.trim_end_matches('\r');
         let (key, rest) = words.split_once(' ').unwrap_or((words, ""));
@@ -176,8 +177,9 @@ mod tests {
         assert_eq!(report.trees["/root"].files, 12);
         assert_eq!(report.environment["A"], "b =c");
         assert!(report.absent.contains("/etc/none"));
-        for wrong in ["report: path file x 0:0 1 - /a", "report: unheard-of 1", "report: tree sha256 failed /a"] {
+        for wrong in ["report: path file x 0:0 1 - /a\n", "report: unheard-of 1\n", "report: tree sha256 failed /a\n"] {
             assert!(parse(wrong.as_bytes()).is_err(), "{wrong}");
+            assert_eq!(parse(wrong.trim_end().as_bytes()), Ok(Report::default()), "a line that is still arriving");
         }
     }
 }

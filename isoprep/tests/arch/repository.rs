@@ -34,24 +34,18 @@ impl Repository {
             let kernel = isoprep::kernels(&search()).into_iter().find(|it| it.modules.is_some()).expect(
                 "these tests need a readable kernel with its modules; packaging/setup fetches one if there is none",
             );
-            let modules = kernel.modules.clone().unwrap();
-            let source = source();
-            let made_of = cartridge_treehash::hash_tree(&source).unwrap().hash.to_string();
+            let made_of = cartridge_treehash::hash_tree(&source()).unwrap().hash.to_string();
             let shared = Path::new(env!("CARGO_TARGET_TMPDIR"));
             fs::create_dir_all(shared).unwrap();
             let dir = shared.join(format!("archtest-{}-{}", kernel.version, &made_of[..16]));
-            // The kernel takes the lock back when its holder dies, however it dies.
-            let lock = File::create(shared.join("archtest.lock")).unwrap();
-            flock(&lock, FlockOperation::LockExclusive).unwrap();
+            // It appears whole. Whoever finds it may not be allowed to write here: a test that runs as somebody else.
             if !dir.exists() {
-                let draft = tempfile::Builder::new().prefix("archtest.new.").tempdir_in(shared).unwrap();
-                let line = CommandLine::new(source.join("make"))
-                    .arg(draft.path().join("made"))
-                    .arg(&kernel.image)
-                    .arg(&modules)
-                    .arg(&kernel.version);
-                run(&line, &Cancel::new(), |_, _| ()).unwrap_or_else(|e| panic!("the test repository: {e}"));
-                fs::rename(draft.path().join("made"), &dir).unwrap();
+                // The kernel takes the lock back when its holder dies, however it dies.
+                let lock = File::create(shared.join("archtest.lock")).unwrap();
+                flock(&lock, FlockOperation::LockExclusive).unwrap();
+                if !dir.exists() {
+                    make(&dir, &kernel);
+                }
             }
             Self { dir, kernel_version: kernel.version }
         })
@@ -119,6 +113,16 @@ pub fn tree_hash(dir: &Path) -> (u64, String) {
     let text = String::from_utf8(output.stdout).unwrap();
     let (files, hash) = text.trim_end().split_once(' ').unwrap();
     (files.parse().unwrap(), hash.to_owned())
+}
+
+/// Runs the script beside the goal, and puts the result there at once.
+fn make(dir: &Path, kernel: &isoprep::Kernel) {
+    let draft = tempfile::Builder::new().prefix("archtest.new.").tempdir_in(dir.parent().unwrap()).unwrap();
+    let made = draft.path().join("made");
+    let line = CommandLine::new(source().join("make")).arg(&made).arg(&kernel.image);
+    let line = line.arg(kernel.modules.as_ref().unwrap()).arg(&kernel.version);
+    run(&line, &Cancel::new(), |_, _| ()).unwrap_or_else(|e| panic!("the test repository: {e}"));
+    fs::rename(&made, dir).unwrap();
 }
 
 /// The script and what it packs.

@@ -89,6 +89,11 @@ pub(crate) fn show(report: &Report, notes: &[String]) {
     Console::serial().write(&format!("\r\n{human}{}", report.line()));
 }
 
+/// Reports on the serial line alone: the screen belongs to somebody else.
+pub(crate) fn tell(report: &Report) {
+    Console::serial().write(&format!("\r\n{}", report.line()));
+}
+
 /// A host name made of `name`: letters, digits and dashes, at most 63 (RFC 1123).
 pub(crate) fn hostname(name: &str) -> String {
     let letters = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' });

@@ -26,8 +26,8 @@ impl Driver {
     }
 
     pub(super) async fn start_build(&mut self) {
-        let ready = self.prepared.as_ref().and_then(|p| Some((p.recipe.clone(), p.parts.clone()?, p.memory_mib)));
-        let Some((recipe, parts, memory_mib)) = ready else {
+        let ready = self.prepared.as_ref().and_then(|p| Some((p.recipe.clone(), p.host.clone()?, p.memory_mib)));
+        let Some((recipe, host, memory_mib)) = ready else {
             return self.fail(internal("There is nothing to build", &"nothing was prepared")).await;
         };
         let work = match self.make_work() {
@@ -37,7 +37,8 @@ impl Driver {
         let request = BuildRequest {
             images: self.paths.images_of(&recipe.name, &recipe.root),
             recipe,
-            parts,
+            host,
+            epoch: epoch(),
             init: vmtools::INIT,
             apart: self.paths.ours(),
             guest_memory_mib: Some(memory_mib),
@@ -64,4 +65,9 @@ impl Driver {
         let work = isoprep::WorkDir::create(&parent, &name).map_err(|e| failed(&e))?;
         Ok(work.path().to_owned())
     }
+}
+
+/// The time that the user's environment asks for (reproducible-builds.org, `SOURCE_DATE_EPOCH`).
+fn epoch() -> Option<u64> {
+    std::env::var("SOURCE_DATE_EPOCH").ok()?.trim().parse().ok()
 }

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::build::{BuildError, room_for};
 use crate::cache::{Cache, Entry, packages::PackageCache};
 use crate::host::Tools;
-use crate::pacman_log::{PacmanLog, PacmanNews};
+use crate::pacman_log::{FaultKind, PacmanLog, PacmanNews};
 use crate::plan::Key;
 use crate::profile::Profile;
 use crate::progress::{Reporter, Unit};
@@ -191,10 +191,9 @@ fn install(
     let keys = what.work.join("keys");
     keyring(what, tree, &keys, reporter)?;
     let root = tree.path().to_path_buf();
-    let mut caches = vec![what.fetched.path().to_path_buf()];
-    caches.extend(Some(PathBuf::from("/var/cache/pacman/pkg")).filter(|dir| dir.is_dir()));
-    let pacman = Pacman { program, conf: &conf, root: &root, caches: &caches, keys: &keys };
-    let packages: Vec<String> = what.profile.packages.packages.iter().map(|it| it.name.clone()).collect();
+    // Not the host's own cache: a stale package in it could be neither used nor, read-only, be removed.
+    let pacman = Pacman { program, conf: &conf, root: &root, cache: what.fetched.path(), keys: &keys };
+    let packages = listed(what.profile);
     if packages.is_empty() {
         return Err(BuildError::Refused {
             stage,
@@ -220,7 +219,13 @@ fn install(
                     reporter.advanced_on(arrived, Some(bytes), Unit::Bytes, Some("fetching packages"));
                 }
             });
-            let fetched = run(pacman.fetch(&packages), online());
+            let mut fetched = run(pacman.fetch(&packages), online());
+            if matches!(&fetched, Err(BuildError::Packages { finding, .. }) if finding.kind == FaultKind::CorruptPackage)
+            {
+                // A package that was built again under its old version: pacman has removed the old one.
+                reporter.line("fetched packages were stale; once more");
+                fetched = run(pacman.fetch(&packages), online());
+            }
             done.store(true, Ordering::Relaxed);
             fetched
         })?;
@@ -234,6 +239,12 @@ fn install(
     let mut installed: Vec<_> = wanted.iter().map(package).collect();
     installed.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(installed)
+}
+
+/// What is installed: the packages that `profiledef.sh` names itself, then those of the list.
+pub(crate) fn listed(profile: &Profile) -> Vec<String> {
+    let own = profile.definition.pkg_list.iter().cloned();
+    own.chain(profile.packages.packages.iter().map(|it| it.name.clone())).collect()
 }
 
 /// Runs pacman; tells how far it is. Its exit code is not trusted alone: it is 0 after a hook that failed.

@@ -96,8 +96,8 @@ pub(crate) struct Pacman<'a> {
     pub(crate) program: &'a Path,
     pub(crate) conf: &'a Path,
     pub(crate) root: &'a Path,
-    /// Package caches: the first is written.
-    pub(crate) caches: &'a [PathBuf],
+    /// Where fetched packages are kept.
+    pub(crate) cache: &'a Path,
     pub(crate) keys: &'a Path,
 }
 
@@ -108,7 +108,7 @@ impl Pacman<'_> {
         let line = line.arg("--logfile").arg(self.root.join("var/log/pacman.log"));
         let line = line.arg("--hookdir").arg(self.root.join("etc/pacman.d/hooks"));
         let line = line.arg("--gpgdir").arg(self.keys).args(["--noconfirm", "--color", "never"]);
-        self.caches.iter().fold(line, |line, cache| line.arg("--cachedir").arg(cache))
+        line.arg("--cachedir").arg(self.cache)
     }
 
     /// Fetches the databases.
@@ -121,7 +121,7 @@ impl Pacman<'_> {
         self.line().args(["-Sp", "--print-format", "%r/%n %v %s %l", "--"]).args(packages)
     }
 
-    /// Fetches packages into the first cache.
+    /// Fetches packages.
     pub(crate) fn fetch(&self, packages: &[String]) -> CommandLine {
         self.line().args(["-Sw", "--noprogressbar", "--"]).args(packages)
     }

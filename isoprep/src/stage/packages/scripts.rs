@@ -185,34 +185,13 @@ mod tests {
         String::from_utf8_lossy(script.bytes()).into_owned()
     }
 
-    fn definition() -> Definition {
-        Definition {
-            iso_name: String::new(),
-            iso_label: String::new(),
-            iso_publisher: String::new(),
-            iso_application: String::new(),
-            iso_version: String::new(),
-            install_dir: String::new(),
-            build_modes: Vec::new(),
-            boot_modes: Vec::new(),
-            arch: String::new(),
-            pacman_conf: PathBuf::new(),
-            image_type: crate::profile::ImageType::Squashfs,
-            image_tool_options: Vec::new(),
-            bootstrap_compression: Vec::new(),
-            file_permissions: BTreeMap::new(),
-            unknown: BTreeMap::new(),
-            lines: BTreeMap::new(),
-        }
-    }
-
     #[test]
     fn every_script_is_bash() {
         let root = Path::new("/w/ro'ot");
         let definition = crate::profile::Definition {
             iso_name: "a b".into(),
             iso_version: "$(touch /tmp/x)".into(),
-            ..definition()
+            ..Definition::default()
         };
         let permission = FilePermission { uid: 0, gid: 3, mode: 0o4755 };
         let scripts = [

@@ -24,6 +24,11 @@ package_glibc() {
     local library
     directories 755 usr/lib
     for library in "${libraries[@]}"; do install -m 755 -- "$library" "$root/usr/lib/${library##*/}"; done
+    # mkarchiso and pacman's hooks run with it.
+    if [[ -d /usr/lib/locale/C.utf8 ]]; then
+        directories 755 usr/lib/locale
+        cp -R -- /usr/lib/locale/C.utf8 "$root/usr/lib/locale/"
+    fi
 }
 
 package_bash() {
