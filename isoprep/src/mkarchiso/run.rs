@@ -15,7 +15,7 @@ use cartridge_supervise::{
 use rustix::fs::FlockOperation;
 
 use super::command::{Plan, SHIMS, podman_can_name};
-use super::log::{MkarchisoLog, MkarchisoNews};
+use super::log::{MkarchisoLog, MkarchisoNews, MkarchisoStage};
 use super::product::{BootFile, Shortfall, not_whole, parse_list, shortfalls};
 use super::ways::Way;
 use crate::eject::{EjectError, WorkDir, eject};
@@ -44,7 +44,7 @@ pub struct MkarchisoJob {
     pub profile: PathBuf,
     /// A work directory with our marker, absolute. The build takes place in a new directory inside it.
     pub work: PathBuf,
-    /// The package cache that the profile's `pacman.conf` names, absolute.
+    /// The package cache, absolute. The profile's `pacman.conf` names it by [`CACHE_INSIDE`](super::CACHE_INSIDE).
     pub cache: PathBuf,
     /// More directories that pacman must see: those of `file://` repositories.
     pub readable: Vec<PathBuf>,
@@ -264,10 +264,17 @@ fn build(
         source_date_epoch: job.source_date_epoch,
         path: &job.path,
     };
+    let mut fetching = Some(fetch_alone(job, cancel, tell)?);
     let mut log = MkarchisoLog::new();
     let started = Instant::now();
-    let exit =
-        watch(&plan, scratch, cancel, &mut |channel, bytes| log.feed(channel, bytes).into_iter().for_each(&mut *tell));
+    let exit = watch(&plan, scratch, cancel, &mut |channel, bytes| {
+        for news in log.feed(channel, bytes) {
+            if matches!(&news, MkarchisoNews::Stage { stage } if *stage > MkarchisoStage::Packages) {
+                fetching = None;
+            }
+            tell(news);
+        }
+    });
     if job.way == Way::Podman {
         remove_container(&container);
     }
@@ -290,6 +297,28 @@ fn build(
     let bytes = fs::metadata(&target).map_err(MkarchisoError::io("look at", &target))?.len();
     let doubts = log.findings().iter().filter(|it| it.weight == Weight::Doubt).cloned().collect();
     Ok(Product { iso: target, bytes, doubts, shortfalls, took })
+}
+
+/// Waits until no other build fetches into the cache: two would write into the same unfinished files. The lock lies beside the
+/// cache; nobody else begins for as long as the answer lives.
+fn fetch_alone(
+    job: &MkarchisoJob,
+    cancel: &Cancel,
+    tell: &mut dyn FnMut(MkarchisoNews),
+) -> Result<File, MkarchisoError> {
+    let place = job.cache.with_extension("lock");
+    let lock = File::options().create(true).truncate(false).write(true).open(&place);
+    let lock = lock.map_err(MkarchisoError::io("open", &place))?;
+    let mut told = false;
+    while rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if !std::mem::replace(&mut told, true) {
+            tell(MkarchisoNews::Waiting);
+        }
+        if cancel.wait(BEAT) {
+            return Err(MkarchisoError::Cancelled);
+        }
+    }
+    Ok(lock)
 }
 
 /// What the exit and the log say together.
