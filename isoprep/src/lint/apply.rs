@@ -90,7 +90,13 @@ pub fn apply(root: &Path, edit: &Edit) -> Result<(), ApplyError> {
             let (at, end) = expect(lines, file, line.saturating_sub(1), above)?;
             // A last line without an end takes the one that the file's first line has.
             let crlf = lines.first().is_some_and(|first| first.ends_with(b"\r\n"));
-            let between = if !end.is_empty() { end.clone() } else if crlf { b"\r\n".to_vec() } else { b"\n".to_vec() };
+            let between = if !end.is_empty() {
+                end.clone()
+            } else if crlf {
+                b"\r\n".to_vec()
+            } else {
+                b"\n".to_vec()
+            };
             lines[at] = with_end(above, &between);
             lines.insert(at + 1, with_end(text, &end));
             Ok(())

@@ -75,7 +75,9 @@ fn changed(lines: &[(usize, String)], modes: &[BootMode], mut change: impl FnMut
 /// One edit a line that differs.
 fn edits(known: &Known<'_>, old: &[(usize, String)], new: Vec<String>) -> Vec<(usize, Option<Edit>)> {
     let pairs = old.iter().zip(new).filter(|((_, old), new)| old != new);
-    let edit = |((at, _), new): (&(usize, String), String)| (*at, known.replace(&known.at_file(DEFINITION, Some(*at)), |_| Some(new)));
+    let edit = |((at, _), new): (&(usize, String), String)| {
+        (*at, known.replace(&known.at_file(DEFINITION, Some(*at)), |_| Some(new)))
+    };
     pairs.map(edit).collect()
 }
 
@@ -85,7 +87,11 @@ fn none(known: &Known<'_>) -> Vec<LintFinding> {
     if !iso || !definition.boot_modes.is_empty() {
         return Vec::new();
     }
-    vec![LintFinding::error(known.at_variable("bootmodes"), "bootmodes names nothing that the image could boot with.", STOPS)]
+    vec![LintFinding::error(
+        known.at_variable("bootmodes"),
+        "bootmodes names nothing that the image could boot with.",
+        STOPS,
+    )]
 }
 
 fn unknown(known: &Known<'_>) -> Vec<LintFinding> {
@@ -147,7 +153,8 @@ fn old(known: &Known<'_>) -> Vec<LintFinding> {
 fn both_uefi(known: &Known<'_>) -> Vec<LintFinding> {
     let modes = modes(known);
     let of = |kind| modes.iter().filter(move |mode| mode.kind == Some(kind));
-    let (Some(grub), Some(systemd)) = (of(BootModeKind::UefiGrub).next(), of(BootModeKind::UefiSystemdBoot).next()) else {
+    let (Some(grub), Some(systemd)) = (of(BootModeKind::UefiGrub).next(), of(BootModeKind::UefiSystemdBoot).next())
+    else {
         return Vec::new();
     };
     // The one whose configuration is not there goes.

@@ -12,17 +12,21 @@ use crate::profile::{InitcpioPreset, parse_initcpio_config};
 pub(super) const KERNELS: [&str; 6] = ["linux", "linux-hardened", "linux-lts", "linux-rt", "linux-rt-lts", "linux-zen"];
 /// Packages that begin with `linux-` and are no kernel.
 const NO_KERNELS: [&str; 9] = [
-    "linux-api-headers", "linux-atm", "linux-console", "linux-exploit-suggester", "linux-firmware", "linux-howtos",
-    "linux-steam-integration", "linux-tools", "linux-wifi-hotspot",
+    "linux-api-headers",
+    "linux-atm",
+    "linux-console",
+    "linux-exploit-suggester",
+    "linux-firmware",
+    "linux-howtos",
+    "linux-steam-integration",
+    "linux-tools",
+    "linux-wifi-hotspot",
 ];
 
 /// Where mkinitcpio finds its hooks.
 pub(super) enum Config {
     /// A file of `airootfs` that sets `HOOKS`.
-    Ours {
-        hooks: Vec<String>,
-        place: Place,
-    },
+    Ours { hooks: Vec<String>, place: Place },
     /// The one that the package mkinitcpio brings: without the hook `archiso`.
     Default,
     /// A file that is named and that nothing brings.

@@ -20,7 +20,8 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("package-not-found", "a package that no repository of pacman.conf has", not_found),
 ];
 
-const NOT_FOUND: &str = "mkarchiso takes the blanks as part of the name, and pacstrap stops the build with \"target not found\".";
+const NOT_FOUND: &str =
+    "mkarchiso takes the blanks as part of the name, and pacstrap stops the build with \"target not found\".";
 
 /// The lists that the profile's build modes use.
 fn lists<'a>(known: &Known<'a>) -> impl Iterator<Item = &'a PackageList> {
@@ -67,7 +68,10 @@ fn raw(package: &ListedPackage) -> &str {
     package.raw.trim_end_matches('\r')
 }
 
-fn each<'a>(known: &Known<'a>, mut look: impl FnMut(&'a ListedPackage, Place) -> Option<LintFinding>) -> Vec<LintFinding> {
+fn each<'a>(
+    known: &Known<'a>,
+    mut look: impl FnMut(&'a ListedPackage, Place) -> Option<LintFinding>,
+) -> Vec<LintFinding> {
     let lines = lists(known).flat_map(|list| list.packages.iter().map(move |package| (list, package)));
     lines.filter_map(|(list, package)| look(package, known.at_file(&list.file, Some(package.line)))).collect()
 }
@@ -99,7 +103,8 @@ fn several(known: &Known<'_>) -> Vec<LintFinding> {
             return None;
         }
         let what = format!("There are {} names on one line: {}.", names.len(), names.join(" "));
-        let consequence = "mkarchiso takes the line as one name, and pacstrap stops the build with \"target not found\".";
+        let consequence =
+            "mkarchiso takes the line as one name, and pacstrap stops the build with \"target not found\".";
         let edit = known.replace(&place, |old| (!old.contains('#')).then(|| names.join("\n")));
         Some(LintFinding::error(place, what, consequence).fixed_by("Give each name a line", edit))
     })

@@ -17,7 +17,11 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("file-permissions-broken", "an entry of file_permissions that is not owner:group:mode", broken),
     Rule::new("file-permissions-overlap", "entries of file_permissions that contradict each other", overlap),
     Rule::new("executable-bit-lost", "a program of airootfs that will not be executable", bit_lost),
-    Rule::new("executable-bit-lost-injected", "programs of the repository that will not be executable", bit_lost_injected),
+    Rule::new(
+        "executable-bit-lost-injected",
+        "programs of the repository that will not be executable",
+        bit_lost_injected,
+    ),
     Rule::new("script-not-executable", "a script that is run and is not executable", not_executable),
 ];
 
@@ -25,8 +29,15 @@ pub(super) const RULES: &[Rule] = &[
 const MOST_PLACES: usize = 20;
 /// Folders whose files are read by something, not run.
 const SOURCED: [&str; 9] = [
-    "/etc/profile.d", "/etc/initcpio", "/usr/lib/initcpio", "/etc/skel", "/etc/bash_completion.d", "/etc/zsh", "/usr/share/zsh",
-    "/usr/share/bash-completion", "/usr/local/share/zsh",
+    "/etc/profile.d",
+    "/etc/initcpio",
+    "/usr/lib/initcpio",
+    "/etc/skel",
+    "/etc/bash_completion.d",
+    "/etc/zsh",
+    "/usr/share/zsh",
+    "/usr/share/bash-completion",
+    "/usr/local/share/zsh",
 ];
 /// Folders that are in `PATH`.
 const IN_PATH: [&str; 6] = ["/usr/local/bin", "/usr/local/sbin", "/usr/bin", "/usr/sbin", "/bin", "/sbin"];
@@ -35,7 +46,9 @@ const IN_PATH: [&str; 6] = ["/usr/local/bin", "/usr/local/sbin", "/usr/bin", "/u
 pub(super) fn permission_of<'a>(known: &Known<'a>, path: &Path) -> Option<&'a FilePermission> {
     let all = &known.profile().definition.file_permissions;
     let own = all.get(path.to_string_lossy().as_ref());
-    own.or_else(|| path.ancestors().find_map(|above| all.get(format!("{}/", above.display()).replace("//", "/").as_str())))
+    own.or_else(|| {
+        path.ancestors().find_map(|above| all.get(format!("{}/", above.display()).replace("//", "/").as_str()))
+    })
 }
 
 /// The edit that adds an entry to `file_permissions`.
@@ -61,7 +74,10 @@ pub(super) fn add_permission(known: &Known<'_>, path: &str, value: &str) -> Opti
     if above.trim_end().ends_with('(') {
         return Some(Edit::InsertLine { file, line: line + 1, above, text: format!("  {entry}") });
     }
-    known.replace(&place, |old| old.contains("file_permissions=(").then(|| old.replacen("file_permissions=(", &format!("file_permissions=({entry} "), 1)))
+    known.replace(&place, |old| {
+        old.contains("file_permissions=(")
+            .then(|| old.replacen("file_permissions=(", &format!("file_permissions=({entry} "), 1))
+    })
 }
 
 /// Where an entry of `file_permissions` is written.
@@ -84,7 +100,9 @@ fn path_absent(known: &Known<'_>) -> Vec<LintFinding> {
         let path = Path::new(key);
         if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
             let what = format!("file_permissions has {key:?}, which is no path inside the image.");
-            let edit = known.replace(&place, |old| (!key.starts_with('/')).then(|| old.replacen(key.as_str(), &format!("/{key}"), 1)));
+            let edit = known.replace(&place, |old| {
+                (!key.starts_with('/')).then(|| old.replacen(key.as_str(), &format!("/{key}"), 1))
+            });
             let stops = "mkarchiso ends with \"Failed to set permissions … Outside of valid path\".";
             found.push(LintFinding::error(place, what, stops).fixed_by(format!("Write /{key}"), edit));
             continue;
@@ -133,7 +151,10 @@ fn nearest(known: &Known<'_>, path: &Path) -> Option<PathBuf> {
     let airootfs = || known.image().filter(|(_, item)| item.origin != Origin::Injected).map(|(own, _)| own);
     let close = |own: &&Path| {
         own.parent() == path.parent()
-            && own.file_name().and_then(|own| own.to_str()).is_some_and(|own| strsim::normalized_damerau_levenshtein(own, name) >= 0.7)
+            && own
+                .file_name()
+                .and_then(|own| own.to_str())
+                .is_some_and(|own| strsim::normalized_damerau_levenshtein(own, name) >= 0.7)
     };
     let taken = |own: &&Path| known.profile().definition.file_permissions.contains_key(own.to_string_lossy().as_ref());
     let same: Vec<&Path> = airootfs().filter(|own| own.file_name() == path.file_name() && !taken(own)).collect();
@@ -144,7 +165,9 @@ fn nearest(known: &Known<'_>, path: &Path) -> Option<PathBuf> {
 fn broken(known: &Known<'_>) -> Vec<LintFinding> {
     let mut found = Vec::new();
     for (name, value) in &known.profile().definition.unknown {
-        let Some(key) = name.strip_prefix("file_permissions[").and_then(|rest| rest.strip_suffix(']')) else { continue };
+        let Some(key) = name.strip_prefix("file_permissions[").and_then(|rest| rest.strip_suffix(']')) else {
+            continue;
+        };
         let what = format!("file_permissions gives {key} {value:?}, which is not owner:group:mode in numbers.");
         let consequence = "mkarchiso hands it to chown and chmod, and ends without a word when one of them fails.";
         found.push(LintFinding::error(at_entry(known, key), what, consequence));
@@ -165,7 +188,8 @@ fn overlap(known: &Known<'_>) -> Vec<LintFinding> {
             written(own),
             written(other)
         );
-        let consequence = "mkarchiso applies the entries in the order of bash's hash table: which of them wins is chance.";
+        let consequence =
+            "mkarchiso applies the entries in the order of bash's hash table: which of them wins is chance.";
         found.push(LintFinding::warning(at_entry(known, below), what, consequence).seen_at([at_entry(known, above)]));
     }
     found
@@ -200,18 +224,26 @@ fn mode_of(known: &Known<'_>, path: &Path, item: Item<'_>) -> u32 {
 fn bit_lost(known: &Known<'_>) -> Vec<LintFinding> {
     let mut found = Vec::new();
     let run = runs(known);
-    for (path, item) in known.image().filter(|(_, item)| item.origin == Origin::Airootfs && item.entry.is_executable()) {
+    for (path, item) in known.image().filter(|(_, item)| item.origin == Origin::Airootfs && item.entry.is_executable())
+    {
         if mode_of(known, path, item) & 0o111 != 0 || is_sourced(path) || !is_program(known, item) {
             continue;
         }
         let is_run = run.contains_key(path) || IN_PATH.iter().any(|folder| path.parent() == Some(Path::new(folder)));
         let path = path.display().to_string();
         let what = match permission_of(known, Path::new(&path)) {
-            Some(permission) => format!("{path} is executable here, and file_permissions gives it {}.", written(permission)),
+            Some(permission) => {
+                format!("{path} is executable here, and file_permissions gives it {}.", written(permission))
+            }
             None => format!("{path} is executable here, and file_permissions does not have it."),
         };
-        let consequence = "mkarchiso does not keep modes: it has 644 in the image, and running it ends with \"Permission denied\".";
-        let edit = if permission_of(known, Path::new(&path)).is_none() { add_permission(known, &path, "0:0:755") } else { None };
+        let consequence =
+            "mkarchiso does not keep modes: it has 644 in the image, and running it ends with \"Permission denied\".";
+        let edit = if permission_of(known, Path::new(&path)).is_none() {
+            add_permission(known, &path, "0:0:755")
+        } else {
+            None
+        };
         found.push(
             LintFinding::error(known.at(item.entry, None), what, consequence)
                 .graded(if is_run { Severity::Error } else { Severity::Warning })
@@ -222,7 +254,9 @@ fn bit_lost(known: &Known<'_>) -> Vec<LintFinding> {
 }
 
 fn bit_lost_injected(known: &Known<'_>) -> Vec<LintFinding> {
-    let Some(injected) = known.subject.injected.filter(|_| !known.subject.modes.injected_kept) else { return Vec::new() };
+    let Some(injected) = known.subject.injected.filter(|_| !known.subject.modes.injected_kept) else {
+        return Vec::new();
+    };
     let lost: Vec<Place> = known
         .image()
         .filter(|(path, item)| {
@@ -237,7 +271,8 @@ fn bit_lost_injected(known: &Known<'_>) -> Vec<LintFinding> {
     let Some(first) = lost.first() else { return Vec::new() };
     let into = injected.into.display();
     let what = format!("{} programs of the repository are executable here and will not be in {into}.", lost.len());
-    let consequence = "mkarchiso does not keep modes: they have 644 in the image, and running them ends with \"Permission denied\".";
+    let consequence =
+        "mkarchiso does not keep modes: they have 644 in the image, and running them ends with \"Permission denied\".";
     let edit = Edit::SetCartridgeField { key: "image.engine".to_owned(), value: "archiso".to_owned() };
     vec![
         LintFinding::error(first.clone(), what, consequence)
@@ -262,20 +297,29 @@ fn not_executable(known: &Known<'_>) -> Vec<LintFinding> {
         let place = known.at(item.entry, None);
         let why = by.map_or_else(|| "it lies in PATH".to_owned(), |by| format!("{by} runs it"));
         let what = format!("{} is not executable, and {why}.", path.display());
-        let finding = LintFinding::error(place.clone(), what, "Running it ends with \"Permission denied\".").seen_at(by.cloned());
+        let finding =
+            LintFinding::error(place.clone(), what, "Running it ends with \"Permission denied\".").seen_at(by.cloned());
         let text = path.to_string_lossy();
         found.push(if item.origin == Origin::Airootfs && !known.subject.modes.airootfs_kept {
             let edit = match permission_of(known, path) {
                 Some(permission) => {
-                    let (old, new) = (written(permission), written(&FilePermission { mode: permission.mode | 0o111, ..permission.clone() }));
-                    known.replace(&at_entry(known, &text), |line| line.contains(&old).then(|| line.replacen(&old, &new, 1)))
+                    let (old, new) = (
+                        written(permission),
+                        written(&FilePermission { mode: permission.mode | 0o111, ..permission.clone() }),
+                    );
+                    known.replace(&at_entry(known, &text), |line| {
+                        line.contains(&old).then(|| line.replacen(&old, &new, 1))
+                    })
                 }
                 None => add_permission(known, &text, "0:0:755"),
             };
             finding.fixed_by(format!("Let file_permissions make {text} executable"), edit)
         } else {
             let mode = item.entry.mode | 0o111;
-            finding.fixed_by(format!("Make it executable: {mode:o}"), known.editable(&place).map(|file| Edit::Chmod { file, mode }))
+            finding.fixed_by(
+                format!("Make it executable: {mode:o}"),
+                known.editable(&place).map(|file| Edit::Chmod { file, mode }),
+            )
         });
     }
     found

@@ -33,7 +33,8 @@ impl Counts {
 /// of the profile are shown, not sent to the terminal. `colour` adds ANSI colours.
 #[must_use]
 pub fn render_text(findings: &[LintFinding], colour: bool) -> String {
-    let paint = |code: &str, text: &str| if colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() };
+    let paint =
+        |code: &str, text: &str| if colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() };
     if findings.is_empty() {
         return "Nothing to say: no error, no warning, no note.\n".to_owned();
     }
@@ -92,9 +93,8 @@ pub fn render_json(findings: &[LintFinding]) -> String {
     }
     let report = Report { version: JSON_VERSION, counts: Counts::of(findings), findings };
     // Paths that are no UTF-8 are the one thing that JSON cannot say.
-    serde_json::to_string(&report).unwrap_or_else(|e| {
-        serde_json::json!({ "version": JSON_VERSION, "error": e.to_string() }).to_string()
-    })
+    serde_json::to_string(&report)
+        .unwrap_or_else(|e| serde_json::json!({ "version": JSON_VERSION, "error": e.to_string() }).to_string())
 }
 
 #[cfg(test)]
@@ -108,13 +108,17 @@ mod tests {
     fn findings() -> Vec<LintFinding> {
         let place = |file: &str, line| Place { file: PathBuf::from(file), line };
         let error = LintFinding::error(place("a/conf", Some(12)), "HOOKS has plymouth\u{1b}[2J.", "It is gone.")
-            .fixed_by("Add plymouth to image.packages", Some(Edit::AddToCartridgeList { key: "image.packages".into(), value: "plymouth".into() }))
+            .fixed_by(
+                "Add plymouth to image.packages",
+                Some(Edit::AddToCartridgeList { key: "image.packages".into(), value: "plymouth".into() }),
+            )
             .seen_at([place("b", Some(3))]);
-        let note = LintFinding::note(place("list", None), "linux is listed twice.", "Nothing happens.").fixed_by(
-            "Remove the line",
-            Some(Edit::RemoveLine { file: "list".into(), line: 2, old: "linux".into() }),
-        );
-        vec![LintFinding { rule: RuleId("hook-without-package"), ..error }, LintFinding { rule: RuleId("package-twice"), ..note }]
+        let note = LintFinding::note(place("list", None), "linux is listed twice.", "Nothing happens.")
+            .fixed_by("Remove the line", Some(Edit::RemoveLine { file: "list".into(), line: 2, old: "linux".into() }));
+        vec![
+            LintFinding { rule: RuleId("hook-without-package"), ..error },
+            LintFinding { rule: RuleId("package-twice"), ..note },
+        ]
     }
 
     #[test]

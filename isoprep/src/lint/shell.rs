@@ -582,7 +582,9 @@ mod tests {
     #[test]
     fn tests_arrays_patterns_functions_and_documents_are_no_commands() {
         assert_eq!(
-            said("if [[ -f /root/x && ( -x /y || $a < b ) ]]; then source /root/x; fi\nA=(/root/a\n /root/b)\nB+=( /root/c )"),
+            said(
+                "if [[ -f /root/x && ( -x /y || $a < b ) ]]; then source /root/x; fi\nA=(/root/a\n /root/b)\nB+=( /root/c )"
+            ),
             ["1: [[ -f /root/x -x /y $a b", "1: source /root/x"]
         );
         assert_eq!(
@@ -598,7 +600,9 @@ mod tests {
     #[test]
     fn variables_defaults_and_substitutions_are_kept_apart() {
         assert_eq!(
-            said("export A=/root B=${A:-/x/y} C=\"$A/${D}\" E=${F##*/}\nG=$(cat /root/mirror | head `ls /q`) \"$G/x\" $1 *.sh"),
+            said(
+                "export A=/root B=${A:-/x/y} C=\"$A/${D}\" E=${F##*/}\nG=$(cat /root/mirror | head `ls /q`) \"$G/x\" $1 *.sh"
+            ),
             [
                 "1: export A=/root B=${A:-/x/y} C=$A/$D E=…",
                 "2: G=… $G/x … ….sh",
@@ -614,7 +618,9 @@ mod tests {
 
     #[test]
     fn nothing_makes_it_panic_or_loop() {
-        for script in ["\"", "'", "$(", "${", "`", "<<", "<<E", "((", "[[", "a=(", ")", "\\", "$", "<(", "&>", "{", "$'a"] {
+        for script in
+            ["\"", "'", "$(", "${", "`", "<<", "<<E", "((", "[[", "a=(", ")", "\\", "$", "<(", "&>", "{", "$'a"]
+        {
             commands(script);
             commands(&script.repeat(50));
         }

@@ -59,7 +59,9 @@ impl SyncDatabases {
     pub fn load(folder: &Path) -> (Self, Vec<SyncDbError>) {
         let (mut databases, mut errors) = (Self::default(), Vec::new());
         let Ok(entries) = folder.read_dir() else { return (databases, errors) };
-        for file in entries.flatten().map(|entry| entry.path()).filter(|file| file.extension().is_some_and(|e| e == "db")) {
+        for file in
+            entries.flatten().map(|entry| entry.path()).filter(|file| file.extension().is_some_and(|e| e == "db"))
+        {
             let Some(name) = file.file_stem().and_then(|name| name.to_str()) else { continue };
             match File::open(&file).and_then(|file| parse(BufReader::new(file))) {
                 Ok(packages) => databases.insert(name, packages),
@@ -67,6 +69,21 @@ impl SyncDatabases {
             }
         }
         (databases, errors)
+    }
+
+    /// Adds the database of a repository from its file.
+    ///
+    /// # Errors
+    /// It is not there, or no database.
+    pub fn add(&mut self, repository: &str, file: &Path) -> io::Result<()> {
+        let packages = parse(BufReader::new(File::open(file)?))?;
+        self.insert(repository, packages);
+        Ok(())
+    }
+
+    /// The names of all packages.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.repositories.values().flatten().map(|package| package.name.as_str())
     }
 
     /// Adds the database of a repository.

@@ -11,10 +11,12 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use isoprep::lint::{Entry, EntryKind, Injected, LintFinding, Modes, OnDisk, Subject, SyncDatabases, SyncPackage, lint};
+use isoprep::Cancel;
+use isoprep::lint::{
+    Entry, EntryKind, Injected, LintFinding, Modes, OnDisk, Subject, SyncDatabases, SyncPackage, lint,
+};
 use isoprep::profile::{self, ReadOptions};
 use isoprep::recipe::{self, Base, EngineKind, Recipe};
-use isoprep::Cancel;
 
 /// A repository on the disk.
 pub struct Repository {

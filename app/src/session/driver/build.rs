@@ -42,6 +42,7 @@ impl Driver {
             init: vmtools::INIT,
             apart: self.paths.ours(),
             guest_memory_mib: Some(memory_mib),
+            build_anyway: false,
             cache: if self.fresh { work.join("stages") } else { self.paths.stages() },
             work,
         };
