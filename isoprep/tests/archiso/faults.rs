@@ -56,7 +56,7 @@ fn lint_stops_what_would_fail_and_nothing_is_installed() {
     let (result, reused, _) = bench.build_telling();
     let Err(BuildError::Lint { findings, .. }) = result else { panic!("{result:?}") };
     let rules: Vec<&str> = findings.iter().map(|it| it.rule.0).collect();
-    assert!(rules.contains(&"hook-without-package") && rules.contains(&"package-unknown"), "{findings:#?}");
+    assert!(rules.contains(&"hook-without-package") && rules.contains(&"package-not-found"), "{findings:#?}");
     assert!(!reused.contains_key("packages"), "{reused:?}");
     bench.assert_clean();
 }

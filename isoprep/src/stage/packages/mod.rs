@@ -294,7 +294,8 @@ fn run_pacman(
     lenient: bool,
     reporter: &Reporter<'_>,
 ) -> Result<String, BuildError> {
-    let line = tree.prepared(line, isolation);
+    // What it says is understood by the order of its lines.
+    let line = tree.prepared(line, isolation).one_pipe();
     let mut log = PacmanLog::new();
     let tell = |news: Vec<PacmanNews>| {
         for news in news {
