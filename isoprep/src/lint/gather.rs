@@ -1,5 +1,5 @@
-//! From a recipe and its assembly to what the rules look at: lists the repository, and names for every file of the assembled
-//! profile where on this machine it comes from.
+//! From a recipe and its assembly to what the rules look at: lists the repository, and names for every file of the
+//! assembled profile where on this machine it comes from.
 
 use std::fs::Metadata;
 use std::os::unix::fs::PermissionsExt;
@@ -42,8 +42,8 @@ pub struct Surroundings<'a> {
 }
 
 impl Gathered {
-    /// Lists the repository of `recipe` as it is injected, and the pieces of `assembly`. `ours` are canonical folders of our
-    /// own to pass over, as for a build.
+    /// Lists the repository of `recipe` as it is injected, and the pieces of `assembly`. `ours` are canonical folders
+    /// of our own to pass over, as for a build.
     ///
     /// # Errors
     /// A repository that cannot be read; [`BuildError::Cancelled`].
@@ -80,7 +80,8 @@ impl Gathered {
         })
     }
 
-    /// What the rules look at. `cartridge` is the text of `cartridge.toml`; `profile` is the assembled one, as it was read.
+    /// What the rules look at. `cartridge` is the text of `cartridge.toml`; `profile` is the assembled one, as it was
+    /// read.
     #[must_use]
     pub fn subject<'a>(
         &'a self,

@@ -1,15 +1,17 @@
 //! Says before a build what would fail late or silently in it: where, what it is, what will happen, and the edit that
 //! mends it.
 //!
-//! [`lint`] is pure but for reading: it looks at a [`Subject`] and never runs code of the profile. [`apply()`] is the one
-//! place that changes a file. Every rule is in [`rules`], and has cases in `tests/lint`, broken and good.
+//! [`lint`] is pure but for reading: it looks at a [`Subject`] and never runs code of the profile. [`apply()`] is the
+//! one place that changes a file. Every rule is in [`rules`], and has cases in `tests/lint`, broken and good.
 
 mod apply;
 mod boot;
 mod boot_files;
 mod boot_modes;
+mod boot_options;
 mod definition;
 mod edit;
+mod executable;
 mod finding;
 mod gather;
 mod hook_table;

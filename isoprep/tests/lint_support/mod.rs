@@ -4,6 +4,7 @@
 //! repository's folder, `@DRAWN:BEGINNING:COUNT@` a token that nobody has. Lines `@…` before the first file say what is
 //! known besides: `@database NAME: PACKAGE[=SIZE][>DEPENDENCY]…`, `@image-bytes N`, `@no-mirrorlist`,
 //! `@modes-lost` for a bare mkarchiso.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod case;
 
@@ -15,7 +16,7 @@ use std::path::PathBuf;
 use isoprep::assembly::{self, Ingredients};
 use isoprep::lint::{Gathered, LintFinding, Modes, OnDisk, Surroundings, SyncDatabases, SyncPackage, lint};
 use isoprep::profile::{self, ReadOptions};
-use isoprep::recipe::{self, Base};
+use isoprep::recipe::{self, Base, EngineKind};
 use isoprep::{Cancel, Progress};
 
 /// A repository on the disk.
@@ -152,7 +153,10 @@ impl Repository {
         supplied.extend(recipe.image.mirror.iter().map(|_| PathBuf::from("/nowhere/mirrorlist")));
         let gathered = Gathered::new(&recipe, &assembly, &[], &cancel, &quiet).unwrap();
         let surroundings = Surroundings {
-            modes: if self.modes_lost { Modes::LOST } else { Modes::KEPT },
+            modes: Modes {
+                airootfs_kept: !self.modes_lost,
+                injected_kept: !self.modes_lost || recipe.image.engine == EngineKind::Archiso,
+            },
             supplied: &supplied,
             image_bytes: self.image_bytes,
             databases: &self.databases,
