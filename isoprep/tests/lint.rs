@@ -1,5 +1,6 @@
-//! Broken profiles, each with exactly what has to be said about it, and good ones, about which nothing may be said. Every
-//! fix of a finding is done and has to mend what it says.
+//! Broken profiles, each with exactly what has to be said about it, and good ones, about which nothing may be said.
+//! Every fix of a finding is done and has to mend what it says.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod lint_support;
 

@@ -24,7 +24,7 @@ pub enum ApplyError {
         root: PathBuf,
     },
     /// The line is not what it was when the finding was made.
-    #[error("{}:{line} was not edited: it should be {expected:?} and is {found}; check the cartridge again", file.display(), found = found.as_ref().map_or("not there".to_owned(), |found| format!("{found:?}")))]
+    #[error("{}:{line} was not edited: {expected:?} should be there, not {}; check again", file.display(), shown(found))]
     Changed {
         /// The file.
         file: PathBuf,
@@ -62,6 +62,10 @@ pub enum ApplyError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+fn shown(found: &Option<String>) -> String {
+    found.as_ref().map_or("not there".to_owned(), |found| format!("{found:?}"))
 }
 
 /// Does `edit` in `root`, the folder of `cartridge.toml`. Ask the user first if [`Edit::asks`].

@@ -1,5 +1,5 @@
-//! Rules about the boot loaders' files: folders that have to be there, files that name other files, templates that mkarchiso
-//! does not fill in.
+//! Rules about the boot loaders' files: folders that have to be there, files that name other files, templates that
+//! mkarchiso does not fill in.
 
 use super::finding::{LintFinding, Place};
 use super::known::Known;

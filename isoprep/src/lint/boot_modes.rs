@@ -1,4 +1,5 @@
-//! Rules about `bootmodes`. archiso 86 made three modes of the many that there were; the old names still mean one of these.
+//! Rules about `bootmodes`. archiso 86 made three modes of the many that there were; the old names still mean one of
+//! these.
 
 use super::edit::Edit;
 use super::finding::LintFinding;
@@ -173,7 +174,8 @@ fn both_uefi(known: &Known<'_>) -> Vec<LintFinding> {
     };
     let line = edits.first().map(|(at, _)| *at).or_else(|| known.profile().definition.lines.get("bootmodes").copied());
     let what = format!("bootmodes has two boot loaders for UEFI: {} and {}.", grub.word, systemd.word);
-    let consequence = "mkarchiso prints an ERROR and goes on: each makes the EFI partition, the later one over the earlier one, and \
+    let consequence = "mkarchiso prints an ERROR and goes on: each makes the EFI partition, the later one over the \
+        earlier one, and \
                        the ISO gets it twice.";
     vec![
         LintFinding::error(known.at_file(DEFINITION, line), what, consequence)

@@ -1,5 +1,5 @@
-//! Rules about `profiledef.sh`: names that are too long, values that nobody understands. mkarchiso checks few of them before
-//! it begins; xorriso, mksquashfs and the boot loaders' files meet the others at the end.
+//! Rules about `profiledef.sh`: names that are too long, values that nobody understands. mkarchiso checks few of them
+//! before it begins; xorriso, mksquashfs and the boot loaders' files meet the others at the end.
 
 use super::finding::{LintFinding, Severity};
 use super::known::{DEFINITION, Known};
@@ -105,7 +105,8 @@ fn install_dir(known: &Known<'_>) -> Vec<LintFinding> {
     } else {
         (
             Severity::Warning,
-            "mkarchiso does not look. What reads plain ISO 9660 names finds the folder under another name, and the live system \
+            "mkarchiso does not look. What reads plain ISO 9660 names finds the folder under another name, and the \
+                live system \
              is not found.",
         )
     };
@@ -137,7 +138,8 @@ fn label_characters(known: &Known<'_>) -> Vec<LintFinding> {
     let (severity, consequence) = match (breaks, used) {
         (true, true) => (
             Severity::Error,
-            "mkarchiso fills it into the boot entries with sed, to which |, & and \\ mean something, and a blank ends a kernel \
+            "mkarchiso fills it into the boot entries with sed, to which |, & and \\ mean something, and a blank \
+                ends a kernel \
              parameter: the initramfs looks for a medium of another name.",
         ),
         _ => (
@@ -253,7 +255,8 @@ fn customize(known: &Known<'_>) -> Vec<LintFinding> {
         return Vec::new();
     }
     let what = "customize_airootfs.sh is deprecated.";
-    let consequence = "It is still run in the image once the packages are installed; a later archiso will not. Pacman hooks in \
+    let consequence = "It is still run in the image once the packages are installed; a later archiso will not. \
+        Pacman hooks in \
                        airootfs/etc/pacman.d/hooks do the same.";
     vec![LintFinding::note(known.at_file("airootfs/root/customize_airootfs.sh", None), what, consequence)]
 }

@@ -1,7 +1,8 @@
 //! Which package a mkinitcpio hook needs.
 //!
-//! Read from what mkinitcpio 41 (`install/*`), mkinitcpio-archiso (`install/*`, November 2025) and Arch's packages ship: a
-//! hook is a file in `/usr/lib/initcpio/install`, or it copies programs that another package has, and both are needed.
+//! Read from what mkinitcpio 41 (`install/*`), mkinitcpio-archiso (`install/*`, November 2025) and Arch's packages
+//! ship: a hook is a file in `/usr/lib/initcpio/install`, or it copies programs that another package has, and both are
+//! needed.
 
 /// What one hook needs.
 pub(super) struct Hook {

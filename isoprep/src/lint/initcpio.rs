@@ -20,9 +20,10 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("preset-kernel-missing", "a preset for a kernel that is not listed", kernel_missing),
 ];
 
-/// What a failing hook does to the build: mkinitcpio ends with 1, pacman prints "command failed to execute correctly" and
-/// ends with 0, and what is missing is seen when mkarchiso copies it, or when the image is started.
-const GOES_ON: &str = "mkinitcpio fails, and pacman goes on as if nothing had happened. The build ends late with \"cannot stat \
+/// What a failing hook does to the build: mkinitcpio ends with 1, pacman prints "command failed to execute correctly"
+/// and ends with 0, and what is missing is seen when mkarchiso copies it, or when the image is started.
+const GOES_ON: &str = "mkinitcpio fails, and pacman goes on as if nothing had happened. The build ends late with \
+    \"cannot stat \
                        …/initramfs-*.img\", or the image has an initramfs without it.";
 
 fn images(known: &Known<'_>) -> Vec<Initramfs> {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::finding::Place;
 use super::known::Known;
+use super::packages::is_added;
 use crate::profile::{InitcpioPreset, parse_initcpio_config};
 
 /// Kernels of Arch itself (<https://wiki.archlinux.org/title/Kernel#Officially_supported_kernels>).
@@ -122,7 +123,7 @@ impl Boot {
 /// Where a package is listed.
 pub(super) fn listed_at(known: &Known<'_>, name: &str) -> Place {
     let list = &known.profile().packages;
-    match list.packages.iter().find(|package| package.name == name) {
+    match list.packages.iter().find(|package| package.name == name && !is_added(known, list, package)) {
         Some(package) => known.at_file(&list.file, Some(package.line)),
         None if known.subject.packages.iter().any(|own| own == name) => known.at_field("image.packages"),
         None => known.at_file(&list.file, None),

@@ -17,7 +17,8 @@ use crate::recipe::{FILE_NAME, Finding, locate};
 
 /// The most that is read of one text, bytes: larger files are data, not scripts.
 pub(super) const TEXT: u64 = 256 << 10;
-/// Folders that no package fills: Arch's guidelines keep packages out of `/usr/local`, and only `filesystem` owns `/root`.
+/// Folders that no package fills: Arch's guidelines keep packages out of `/usr/local`, and only `filesystem` owns
+/// `/root`.
 const OURS: [&str; 2] = ["/root", "/usr/local"];
 /// What programs make in `/root` by themselves.
 const MADE_AT_RUN_TIME: [&str; 13] = [
@@ -83,8 +84,8 @@ pub(super) struct Known<'a> {
     folders: BTreeSet<PathBuf>,
     /// Files of this machine that are in the image by way of the profile or of `image.files`.
     placed: BTreeSet<&'a Path>,
-    /// What is read once and asked for often: the scripts of the live system, those of the repository, what they make, and
-    /// the secrets of all files.
+    /// What is read once and asked for often: the scripts of the live system, those of the repository, what they make,
+    /// and the secrets of all files.
     live: OnceCell<Vec<Script<'a>>>,
     injected: OnceCell<Vec<Script<'a>>>,
     makes: OnceCell<Makes>,

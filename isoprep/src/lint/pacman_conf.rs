@@ -1,5 +1,5 @@
-//! Rules about `pacman.conf`. mkarchiso hands it to `pacman-conf` in a pipe and does not look whether that failed: the build
-//! then runs with an empty configuration.
+//! Rules about `pacman.conf`. mkarchiso hands it to `pacman-conf` in a pipe and does not look whether that failed: the
+//! build then runs with an empty configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,8 @@ fn include_missing(known: &Known<'_>) -> Vec<LintFinding> {
     for include in conf.missing_includes.iter().filter(|include| !supplied(&include.value)) {
         let place = known.at_file(&include.file, Some(include.line));
         let what = format!("Include = {} matches no file on the machine that builds.", include.value);
-        let consequence = "pacman-conf ends with \"could not be read\"; mkarchiso does not notice, and pacstrap stops with \"no \
+        let consequence = "pacman-conf ends with \"could not be read\"; mkarchiso does not notice, and pacstrap \
+            stops with \"no \
                            usable package repositories configured\".";
         let finding = LintFinding::error(place.clone(), what, consequence);
         // A mirror list is what the cartridge can give; anything else is left out.

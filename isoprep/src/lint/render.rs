@@ -29,8 +29,8 @@ impl Counts {
     }
 }
 
-/// The findings grouped by severity and by file, each with its line, what will happen and what mends it. Control characters
-/// of the profile are shown, not sent to the terminal. `colour` adds ANSI colours.
+/// The findings grouped by severity and by file, each with its line, what will happen and what mends it. Control
+/// characters of the profile are shown, not sent to the terminal. `colour` adds ANSI colours.
 #[must_use]
 pub fn render_text(findings: &[LintFinding], colour: bool) -> String {
     let paint =
@@ -125,9 +125,24 @@ mod tests {
     fn text_is_grouped_and_control_characters_are_harmless() {
         assert_eq!(
             render_text(&findings(), false),
-            "1 error\n\n  a/conf\n     12  HOOKS has plymouth\u{fffd}[2J. [hook-without-package]\n         It is gone.\n         \
-             Also: b:3\n         Fix: Add plymouth to image.packages\n\n1 note\n\n  list\n         linux is listed twice. \
-             [package-twice]\n         Nothing happens.\n         Fix: Remove the line (changes the repository)\n"
+            [
+                "1 error",
+                "",
+                "  a/conf",
+                "     12  HOOKS has plymouth\u{fffd}[2J. [hook-without-package]",
+                "         It is gone.",
+                "         Also: b:3",
+                "         Fix: Add plymouth to image.packages",
+                "",
+                "1 note",
+                "",
+                "  list",
+                "         linux is listed twice. [package-twice]",
+                "         Nothing happens.",
+                "         Fix: Remove the line (changes the repository)",
+                "",
+            ]
+            .join("\n")
         );
         assert!(render_text(&findings(), true).contains("\u{1b}[1;31m1 error\u{1b}[0m"));
         assert_eq!(render_text(&[], true), "Nothing to say: no error, no warning, no note.\n");

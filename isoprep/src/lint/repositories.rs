@@ -1,5 +1,5 @@
-//! Rules about packages and the repositories that have them, without the databases: by what names say. Where a repository is
-//! set up that nobody here knows, nothing is said, since it may have everything.
+//! Rules about packages and the repositories that have them, without the databases: by what names say. Where a
+//! repository is set up that nobody here knows, nothing is said, since it may have everything.
 
 use std::path::Path;
 
@@ -91,8 +91,8 @@ pub(super) fn with_conf(finding: LintFinding, file: &str) -> LintFinding {
     finding.fixed_by(format!("Build with {file}"), Some(edit))
 }
 
-/// Another `pacman*.conf` of the repository that fits, by its path as `cartridge.toml` writes it. One that says that it is
-/// stable goes before others, then one that is online.
+/// Another `pacman*.conf` of the repository that fits, by its path as `cartridge.toml` writes it. One that says that it
+/// is stable goes before others, then one that is online.
 pub(super) fn other_conf(known: &Known<'_>, fits: impl Fn(&str) -> bool) -> Option<String> {
     let mut candidates = Vec::new();
     for entry in known.subject.injected?.entries.iter().filter(|entry| entry.is_file()) {
@@ -143,7 +143,8 @@ fn keyring_missing(known: &Known<'_>) -> Vec<LintFinding> {
                     script.path.display()
                 );
                 let consequence = format!(
-                    "pacman-key ends with \"The keyring file /usr/share/pacman/keyrings/{keyring}.gpg does not exist\"; packages of \
+                    "pacman-key ends with \"The keyring file /usr/share/pacman/keyrings/{keyring}.gpg does not \
+                        exist\"; packages of \
                      that repository are not trusted, and an installation from there fails."
                 );
                 let finding = LintFinding::error(script.at(known, command.line), what, consequence).graded(severity);

@@ -1,5 +1,5 @@
-//! The scripts of the live system, read into commands: shell scripts of `airootfs`, of `image.files` and of the injected
-//! repository, and what systemd's units start.
+//! The scripts of the live system, read into commands: shell scripts of `airootfs`, of `image.files` and of the
+//! injected repository, and what systemd's units start.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

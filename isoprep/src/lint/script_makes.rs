@@ -1,5 +1,5 @@
-//! What scripts may make before something needs it. Rather too much is believed to be made than too little: a finding about
-//! a path that a script makes would be wrong.
+//! What scripts may make before something needs it. Rather too much is believed to be made than too little: a finding
+//! about a path that a script makes would be wrong.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -109,7 +109,9 @@ impl Makes {
             || self.filled.iter().any(|folder| above.starts_with(folder))
             || self.names.contains(name)
             // A plain word may mean anything; a name with a dot or a dash is that file.
-            || (above == path && name.contains(['.', '_', '-']) && self.texts.iter().any(|text| has_bare_name(text, name)))
+            || (above == path
+                && name.contains(['.', '_', '-'])
+                && self.texts.iter().any(|text| has_bare_name(text, name)))
     }
 }
 

@@ -45,7 +45,8 @@ const fn shape(begins: &'static str, body: Body, least: usize, most: usize, what
     Shape { begins, body, least, most, what }
 }
 
-/// As the services document them: GitHub's "token formats", AWS's "unique identifiers", Slack's "token types", and so on.
+/// As the services document them: GitHub's "token formats", AWS's "unique identifiers", Slack's "token types", and so
+/// on.
 const SHAPES: [Shape; 24] = [
     shape("AKIA", Body::Capitals, 16, 16, "an access key of AWS"),
     shape("ASIA", Body::Capitals, 16, 16, "a temporary access key of AWS"),

@@ -1,7 +1,8 @@
 //! Rules about sizes against the guest's memory, as far as they are known: of an earlier build, or of what the package
 //! databases say.
 
-use super::boot::{entries, filled, parameter};
+use super::boot::{entries, filled};
+use super::boot_options::parameter;
 use super::finding::LintFinding;
 use super::known::Known;
 use super::rule::Rule;
@@ -53,7 +54,8 @@ fn copy_to_memory(known: &Known<'_>) -> Vec<LintFinding> {
             continue;
         }
         let what = format!(
-            "{:?} copies the root image to memory: about {} ({whose} size), and there is room for {} in a guest with {}.",
+            "{:?} copies the root image to memory: about {} ({whose} size), and there is room for {} in a guest with \
+                {}.",
             entry.title,
             format_size(size),
             format_size(room),

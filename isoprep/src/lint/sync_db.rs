@@ -1,8 +1,8 @@
-//! Reads pacman's sync databases, so that a package's name can be judged before anything is downloaded: which exist, what
-//! they provide, which groups there are, what they depend on, how large they are.
+//! Reads pacman's sync databases, so that a package's name can be judged before anything is downloaded: which exist,
+//! what they provide, which groups there are, what they depend on, how large they are.
 //!
-//! A database is a tar archive, packed with gzip, zstd, xz or not at all, with a file `NAME-VERSION/desc` a package; its
-//! fields are a line `%NAME%`, the values a line each, and an empty line (repo-add(8), libalpm's `be_sync.c`).
+//! A database is a tar archive, packed with gzip, zstd, xz or not at all, with a file `NAME-VERSION/desc` a package;
+//! its fields are a line `%NAME%`, the values a line each, and an empty line (repo-add(8), libalpm's `be_sync.c`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -89,6 +89,12 @@ impl SyncDatabases {
     /// Adds the database of a repository.
     pub fn insert(&mut self, repository: &str, packages: Vec<SyncPackage>) {
         self.repositories.insert(repository.to_owned(), packages);
+    }
+
+    /// The packages of a repository; none if it is not at hand.
+    #[must_use]
+    pub fn packages_of(&self, repository: &str) -> &[SyncPackage] {
+        self.repositories.get(repository).map_or(&[], Vec::as_slice)
     }
 
     /// Whether all of these repositories are known, and there is one: only then is a missing name really missing.
@@ -237,7 +243,8 @@ mod tests {
         tar.into_inner().unwrap()
     }
 
-    const LINUX: &str = "%NAME%\nlinux\n\n%ISIZE%\n150\n\n%CSIZE%\n140\n\n%PROVIDES%\nKSMBD-MODULE\nWIREGUARD-MODULE=1\n\n\
+    const LINUX: &str = "%NAME%\nlinux\n\n%ISIZE%\n150\n\n%CSIZE%\n140\n\n%PROVIDES%\n\
+                         KSMBD-MODULE\nWIREGUARD-MODULE=1\n\n\
                          %DEPENDS%\ncoreutils\ninitramfs\nkmod>=3\n\n";
     const MKINITCPIO: &str = "%NAME%\nmkinitcpio\n\n%PROVIDES%\ninitramfs\n\n%DEPENDS%\nlinux\n";
     const GNOME: &str = "%NAME%\ngnome-shell\n\n%GROUPS%\ngnome\n";

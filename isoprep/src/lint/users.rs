@@ -1,7 +1,8 @@
-//! Rules about `airootfs/etc/passwd`: mkarchiso fills the homes of its users once all packages are installed, and a line that
-//! it cannot follow ends the build there.
+//! Rules about `airootfs/etc/passwd`: mkarchiso fills the homes of its users once all packages are installed, and a
+//! line that it cannot follow ends the build there.
 //!
-//! mkarchiso reads the file with `while IFS=':' read -a passwd -r` under `set -e -u`, and takes users with an id of 1000 to
+//! mkarchiso reads the file with `while IFS=':' read -a passwd -r` under `set -e -u`, and takes users with an id of
+//! 1000 to
 //! 59999. A home has to be inside the root, and `realpath` wants the folder above it to exist.
 
 use std::path::{Component, Path};
@@ -80,7 +81,8 @@ fn home(known: &Known<'_>) -> Vec<LintFinding> {
     for line in lines(known) {
         let Some((user, home)) = home_of(&line) else { continue };
         let path = Path::new(home);
-        let stops = "All packages are installed, then mkarchiso ends with \"Failed to set permissions … Outside of valid path\".";
+        let stops = "All packages are installed, then mkarchiso ends with \"Failed to set permissions … Outside of \
+            valid path\".";
         if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
             let what = format!("The home of {user} is {home:?}: no path inside the image.");
             let edit = known.replace(&line.place, |old| Some(old.replacen(home, &format!("/home/{user}"), 1)));
@@ -125,7 +127,8 @@ fn broken(known: &Known<'_>) -> Vec<LintFinding> {
         } else if user && fields.len() < 6 {
             (format!("The line of {name} has {} fields instead of 7.", fields.len()), stops)
         } else if !line.ended && user {
-            let consequence = "mkarchiso does not read it: the home is not made from /etc/skel, and root owns what airootfs has of it.";
+            let consequence = "mkarchiso does not read it: the home is not made from /etc/skel, and root owns what \
+                airootfs has of it.";
             (format!("No line feed ends the line of {name}, the last one of the file."), consequence)
         } else {
             continue;

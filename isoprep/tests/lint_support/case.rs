@@ -10,6 +10,7 @@
 //! ------
 //! severity rule file:line | fix
 //! ```
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::fs;
