@@ -78,6 +78,8 @@ const FILE: &str = "profiledef.sh";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Defined {
     pub(super) definition: Definition,
+    /// The folder that the shell was in at the end, to which mkarchiso resolves paths; empty if it is not known.
+    pub(super) folder: PathBuf,
     /// The value of `packages`; empty if it is not set.
     pub(super) packages: String,
     /// The value of `bootstrap_packages`; empty if it is not set.
@@ -129,7 +131,8 @@ pub(super) fn define(answer: &Answer, source: &str, machine: &str) -> Defined {
         lines: std::mem::take(&mut reader.lines),
     };
     let (packages, bootstrap_packages) = (reader.text("packages"), reader.text("bootstrap_packages"));
-    Defined { definition, packages, bootstrap_packages, warnings: reader.warnings }
+    let folder = PathBuf::from(reader.text("PWD"));
+    Defined { definition, folder, packages, bootstrap_packages, warnings: reader.warnings }
 }
 
 /// The mode that a word of `bootmodes` means; mkarchiso replaces the older words by these since version 86.

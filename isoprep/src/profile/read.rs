@@ -81,9 +81,9 @@ pub fn read(dir: &Path, options: &ReadOptions, cancel: &Cancel) -> Result<Profil
         limits: &options.limits,
     };
     let (answer, said) = evaluate(&request, cancel)?;
-    let Defined { definition, packages, bootstrap_packages, warnings } =
+    let Defined { definition, folder, packages, bootstrap_packages, warnings } =
         define(&answer, &source.text, &options.machine);
-    let mut files = Files { dir: &dir, warnings };
+    let mut files = Files { dir: &dir, folder: dir.join(folder), warnings };
     files.warnings.extend(complaints(&said, &dir));
     let packages = files.packages(&packages, "packages", &definition.arch);
     let packages = packages.unwrap_or_else(|path| {
@@ -154,6 +154,8 @@ fn definition_file(dir: &Path) -> Result<PathBuf, ProfileError> {
 
 struct Files<'a> {
     dir: &'a Path,
+    /// Where the shell was when the profile ended, to which its paths are relative.
+    folder: PathBuf,
     warnings: Vec<ProfileWarning>,
 }
 
@@ -189,7 +191,7 @@ impl Files<'_> {
         let path = match (variable, self.dir.join(stem)) {
             ("", plain) if !of_arch.exists() && plain.exists() => plain,
             ("", _) => of_arch,
-            (variable, _) => self.dir.join(variable),
+            (variable, _) => self.folder.join(variable),
         };
         if !path.exists() {
             return Err(path);
@@ -199,7 +201,7 @@ impl Files<'_> {
     }
 
     fn pacman_conf(&mut self, named: &Path) -> PacmanConf {
-        let path = self.dir.join(named);
+        let path = self.folder.join(named);
         if !path.exists() {
             self.warn(&path, None, "is not there: mkarchiso ends without a pacman.conf".to_owned());
             return PacmanConf { file: path, ..PacmanConf::default() };

@@ -35,7 +35,7 @@ pub fn profile() -> TestProfile {
     TestProfile::releng(Repository::get()).report_trees(&["/root/demo"]).report_paths(&[
         "/root",
         "/root/demo/run",
-            "/root/demo/bin/private",
+        "/root/demo/bin/private",
         "/root/demo/link",
         "/etc/shadow",
         "/usr/local/bin/tool",
