@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cartridge_supervise::Cancel;
@@ -152,6 +152,13 @@ fn definition_file(dir: &Path) -> Result<PathBuf, ProfileError> {
     file.canonicalize().map_err(unreadable)
 }
 
+/// The path without `..`, where that is sure: what comes before may be a link.
+fn without_parents(path: PathBuf) -> PathBuf {
+    let has_parents = path.components().any(|it| it == Component::ParentDir);
+    let above = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+    has_parents.then(above).flatten().unwrap_or(path)
+}
+
 struct Files<'a> {
     dir: &'a Path,
     /// Where the shell was when the profile ended, to which its paths are relative.
@@ -191,7 +198,7 @@ impl Files<'_> {
         let path = match (variable, self.dir.join(stem)) {
             ("", plain) if !of_arch.exists() && plain.exists() => plain,
             ("", _) => of_arch,
-            (variable, _) => self.folder.join(variable),
+            (variable, _) => without_parents(self.folder.join(variable)),
         };
         if !path.exists() {
             return Err(path);
@@ -201,7 +208,7 @@ impl Files<'_> {
     }
 
     fn pacman_conf(&mut self, named: &Path) -> PacmanConf {
-        let path = self.folder.join(named);
+        let path = without_parents(self.folder.join(named));
         if !path.exists() {
             self.warn(&path, None, "is not there: mkarchiso ends without a pacman.conf".to_owned());
             return PacmanConf { file: path, ..PacmanConf::default() };
