@@ -1,4 +1,5 @@
 //! Profiles read with the real bash: everything that a profile may say, from its definition to its last boot entry.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod profile_support;
 
