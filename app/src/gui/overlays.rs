@@ -176,7 +176,7 @@ fn stage_line(ui: &mut Ui, stage: &StageView, now_ms: u64) {
     let palette = Palette::of(ui);
     let (glyph, colour, right) = match &stage.status {
         StageStatus::Waiting => (Icon::Circle, palette.dim, String::new()),
-        StageStatus::Running { since_ms, done, total, unit } => {
+        StageStatus::Running { since_ms, done, total, unit, .. } => {
             let amount = amount(*done, *total, *unit);
             let time = words::elapsed(now_ms.saturating_sub(*since_ms));
             (Icon::CircleDot, palette.accent, if amount.is_empty() { time } else { format!("{amount} · {time}") })
@@ -200,13 +200,14 @@ fn stage_line(ui: &mut Ui, stage: &StageView, now_ms: u64) {
 fn amount(done: u64, total: Option<u64>, unit: isoprep::Unit) -> String {
     let show = |n: u64| match unit {
         isoprep::Unit::Bytes => words::bytes(n),
-        isoprep::Unit::Files => words::count(n),
+        isoprep::Unit::Files | isoprep::Unit::Packages => words::count(n),
         isoprep::Unit::Percent => format!("{n} %"),
     };
     match (done, total, unit) {
         (0, None, _) => String::new(),
         (_, _, isoprep::Unit::Percent) => show(done),
         (_, Some(total), isoprep::Unit::Files) => format!("{} of {} files", show(done), show(total)),
+        (_, Some(total), isoprep::Unit::Packages) => format!("{} of {} packages", show(done), show(total)),
         (_, None, isoprep::Unit::Files) => format!("{} files", show(done)),
         (_, Some(total), _) => format!("{} of {}", show(done), show(total)),
         (_, None, _) => show(done),

@@ -91,6 +91,8 @@ pub enum StageStatus {
         total: Option<u64>,
         /// In what.
         unit: Unit,
+        /// What is being done right now, where that has a name.
+        what: Option<String>,
     },
     /// It is done.
     Done {
@@ -285,15 +287,15 @@ impl Model {
                     .collect();
             }
             Progress::Started { stage } => {
-                let status = StageStatus::Running { since_ms: at, done: 0, total: None, unit: Unit::Files };
+                let status = StageStatus::Running { since_ms: at, done: 0, total: None, unit: Unit::Files, what: None };
                 self.set_stage(stage.0, status);
             }
-            Progress::Advanced { stage, done, total, unit } => {
+            Progress::Advanced { stage, done, total, unit, what } => {
                 let since_ms = match self.stages.iter().find(|s| s.name == stage.0).map(|s| &s.status) {
                     Some(StageStatus::Running { since_ms, .. }) => *since_ms,
                     _ => at,
                 };
-                let status = StageStatus::Running { since_ms, done: *done, total: *total, unit: *unit };
+                let status = StageStatus::Running { since_ms, done: *done, total: *total, unit: *unit, what: what.clone() };
                 self.set_stage(stage.0, status);
             }
             Progress::Finished { stage, reused, took } => {

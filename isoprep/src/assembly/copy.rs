@@ -1,5 +1,5 @@
-//! Copies the content of one file the quickest way that the file systems allow: shared blocks, a copy within the kernel,
-//! or reading and writing.
+//! Copies the content of one file the quickest way that the file systems allow: shared blocks, a copy within the
+//! kernel, or reading and writing.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -124,8 +124,10 @@ impl<'a> Copier<'a> {
 
     fn by_reading(&mut self, mut source: &File, (from, at): (&Path, u64), mut to: &File) -> Result<u64, BuildError> {
         let stage = self.reporter.stage;
-        source.seek(SeekFrom::Start(at)).map_err(BuildError::io(stage, "read", from))?;
-        to.seek(SeekFrom::Start(at)).map_err(self.failed(&self.at))?;
+        if at > 0 {
+            source.seek(SeekFrom::Start(at)).map_err(BuildError::io(stage, "read", from))?;
+            to.seek(SeekFrom::Start(at)).map_err(self.failed(&self.at))?;
+        }
         let mut chunk = vec![0; 256 << 10];
         let mut done = 0;
         loop {
@@ -161,6 +163,40 @@ impl<'a> Copier<'a> {
                 BuildError::write(stage, &target.join("_"), left)(error)
             }
             _ => BuildError::io(stage, "write", &path)(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use cartridge_treehash::hash_tree;
+
+    use super::*;
+    use crate::Cancel;
+    use crate::assembly::{Ingredients, prepare, write};
+
+    #[test]
+    fn every_way_copies_the_same_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = dir.path().join("base");
+        fs::create_dir(&base).unwrap();
+        let sizes = [0, 1, 4096, STEP - 1, STEP, 2 * STEP + 7];
+        for (number, size) in sizes.into_iter().enumerate() {
+            let bytes: Vec<u8> = (0..size).map(|at| u8::try_from(at % 251).unwrap()).collect();
+            fs::write(base.join(number.to_string()), bytes).unwrap();
+        }
+        fs::write(base.join("profiledef.sh"), "").unwrap();
+        let cancel = Cancel::new();
+        let ingredients = Ingredients { base: base.clone(), into: "/root/x".into(), ..Ingredients::default() };
+        let assembly = prepare(&ingredients, &cancel, &|_| ()).unwrap();
+        for way in [Way::Clone, Way::Kernel, Way::Plain] {
+            let target = dir.path().join(format!("{way:?}"));
+            fs::create_dir(&target).unwrap();
+            let reporter = Reporter::new(crate::engine::ASSEMBLE, &cancel, &|_| ());
+            write::write_by(&assembly, &target, way, &reporter).unwrap();
+            assert_eq!(hash_tree(&target).unwrap(), hash_tree(&base).unwrap(), "{way:?}");
         }
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod drafts;
 pub(crate) mod packages;
 pub(crate) mod stat_index;
 pub(crate) mod steady;
+pub(crate) mod view;
 
 use std::fs::{self, File};
 use std::io;
@@ -26,8 +27,6 @@ const RECORD: &str = "entry.json";
 const ROOMS: [&str; 2] = ["index", "images"];
 /// How often a result is put in place against others who do the same.
 const TRIES: usize = 8;
-/// How many results of a stage are kept: enough to go back and forth between a few cartridges.
-const KEPT: usize = 4;
 
 /// An open cache directory.
 pub(crate) struct Cache {
@@ -93,23 +92,12 @@ impl Cache {
         Ok(Draft { dir, _lock: lock, target: self.place(stage, key), replacing: self.root.join("replacing") })
     }
 
-    /// Removes the least recently used results of each stage, unless somebody else is building.
+    /// Removes the least recently used results beyond the limits, unless somebody else is building.
     pub(crate) fn prune(&self, stages: &[StageName]) {
         if flock(&self.lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             return;
         }
-        for stage in stages {
-            let Ok(entries) = fs::read_dir(self.root.join(stage.0)) else { continue };
-            let mut dirs: Vec<(SystemTime, PathBuf)> = entries
-                .flatten()
-                .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
-                .collect();
-            dirs.sort();
-            let over = dirs.len().saturating_sub(KEPT);
-            for (_, dir) in dirs.into_iter().take(over) {
-                let _ = fs::remove_dir_all(dir);
-            }
-        }
+        view::prune(&self.root, stages);
         let _ = flock(&self.lock, FlockOperation::LockShared);
     }
 

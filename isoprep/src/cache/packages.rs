@@ -12,6 +12,8 @@ use crate::build::BuildError;
 use crate::progress::Reporter;
 use crate::stage::packages::pacman::Wanted;
 
+/// The folder's name in the cache.
+pub(crate) const ROOM: &str = "packages-fetched";
 /// How often we look whether another build has fetched, and how far we are.
 const BEAT: Duration = Duration::from_millis(200);
 
@@ -23,7 +25,7 @@ pub(crate) struct PackageCache {
 impl PackageCache {
     /// Opens or creates it below the cache `root`.
     pub(crate) fn open(root: &Path) -> io::Result<Self> {
-        let dir = root.join("packages-fetched");
+        let dir = root.join(ROOM);
         fs::create_dir_all(&dir)?;
         Ok(Self { dir })
     }

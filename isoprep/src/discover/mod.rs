@@ -21,6 +21,7 @@ pub use listing::{Kind, Listing};
 pub use outputs::{Output, OutputKind};
 pub use pacman_conf::{FoundConf, Reach};
 pub use profiles::{FoundOverlay, FoundProfile};
+pub(crate) use scripts::place;
 pub use scripts::{Said, SaidPath, ScriptsSay};
 pub use submodules::Submodule;
 pub use walk::look;

@@ -235,8 +235,8 @@ fn is_package_list(target: &Word) -> bool {
     name.strip_prefix("packages.").is_some_and(|arch| arch == "x86_64" || arch.starts_with('$'))
 }
 
-/// A place in the live system: `/root/x`, or the default in `${NAME:-/root/x}`.
-fn place(value: &str) -> Option<&str> {
+/// A place for a repository in the live system: `/root/x`, or the default in `${NAME:-/root/x}`.
+pub(crate) fn place(value: &str) -> Option<&str> {
     let default = || value.strip_prefix("${")?.strip_suffix('}')?.split_once(":-").map(|it| it.1.trim_matches('"'));
     let value = default().unwrap_or(value).trim_end_matches('/');
     let plain = !value.contains(['$', '`', '*', '\n', '~']) && !value.split('/').any(|part| part == "..");

@@ -7,7 +7,7 @@ use super::model::EngineKind;
 use super::proposal::{Proposed, ProposedKind, shown};
 use super::propose_image::{nameable, place, set, warn};
 use super::values;
-use crate::discover::{Discovered, Environment, OutputKind, SaidPath};
+use crate::discover::{self, Discovered, Environment, OutputKind, Said, SaidPath};
 
 /// The disk that is proposed for an installer: what Arch with a desktop needs, with room.
 const DISK: &str = "40G";
@@ -54,7 +54,7 @@ fn environment(found: &Discovered) -> (Option<&Environment>, Vec<Proposed>) {
 }
 
 /// Where the scripts expect a copy of an environment file in the live system.
-fn mention<'a>(environment: &Environment, found: &'a Discovered) -> Option<&'a crate::discover::Said> {
+fn mention<'a>(environment: &Environment, found: &'a Discovered) -> Option<&'a Said> {
     let name = environment.file.file_name()?;
     found.scripts.mentions.iter().find(|said| Path::new(&said.what).file_name() == Some(name))
 }
@@ -67,8 +67,8 @@ fn into(dir_name: &str, found: &Discovered, environment: Option<&Environment>) -
     let usable = |path: &str| values::guest_folder(path, EngineKind::Archiso).ok();
     let is_place = |variable: &str| ["_PATH", "_DIR", "_ROOT", "_HOME"].iter().any(|end| variable.ends_with(end));
     if let Some(environment) = environment {
-        let places = environment.variables.iter().filter(|it| is_place(&it.name) && it.value.matches('/').count() > 1);
-        let mut places: Vec<_> = places.filter_map(|it| Some((it, usable(&it.value)?))).collect();
+        let places = environment.variables.iter().filter(|it| is_place(&it.name));
+        let mut places: Vec<_> = places.filter_map(|it| Some((it, usable(discover::place(&it.value)?)?))).collect();
         // The one that is called like the repository, else the one that holds the others.
         places.sort_by_key(|(_, path)| (path.file_name() != usual.file_name(), path.components().count()));
         if let Some((variable, path)) = places.first() {

@@ -30,6 +30,11 @@ const HOOKS: &[&str] = &[
     "keyboard",
 ];
 
+/// A hook of the profile's own, which takes itself away as releng's do.
+const HOOK: &str = "[Trigger]\nOperation = Install\nOperation = Upgrade\nType = Package\nTarget = *\n\n[Action]\n\
+                    Description = Hook of the profile...\nWhen = PostTransaction\nDepends = bash\n\
+                    Exec = /bin/sh -c \"echo yes >/etc/hooked; rm -- /etc/pacman.d/hooks/50-archtest.hook\"\n";
+
 /// The packages that such a profile cannot do without.
 const PACKAGES: &[&str] =
     &["arch-install-scripts", "base", "linux", "mkinitcpio", "mkinitcpio-archiso", "mkinitcpio-nfs-utils", "syslinux"];
@@ -107,6 +112,7 @@ impl TestProfile {
             )
             .executable("airootfs/root/.automated_script.sh", "#!/usr/bin/env bash\necho automated\n")
             .executable("airootfs/usr/local/bin/choose-mirror", "#!/usr/bin/env bash\necho mirror\n")
+            .file("airootfs/etc/pacman.d/hooks/50-archtest.hook", HOOK)
             .file(
                 "airootfs/etc/mkinitcpio.d/linux.preset",
                 "PRESETS=('archiso')\nALL_kver='/boot/vmlinuz-linux'\n\

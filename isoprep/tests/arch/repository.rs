@@ -86,6 +86,13 @@ impl Repository {
         packages
     }
 
+    /// A copy of its own for a test that spoils something: same packages, another place.
+    pub fn copy_to(&self, dir: &Path) -> Self {
+        let line = CommandLine::new("cp").arg("-R").arg("--").arg(&self.dir).arg(dir);
+        run(&line, &Cancel::new(), |_, _| ()).unwrap_or_else(|e| panic!("{e}"));
+        Self { dir: dir.to_owned(), kernel_version: self.kernel_version.clone() }
+    }
+
     /// A GnuPG folder that knows and trusts the repository's key, for pacman's `GPGDir`.
     pub fn gnupg(&self) -> PathBuf {
         self.dir.join("key/gnupg")

@@ -34,7 +34,7 @@ pack() (
         find "$root" -type f -perm -u+x -exec chmod 755 {} +
     fi
     "$2"
-    cd -- "$root"
+    cd -- "$root" || exit
     # Beside the root, so that they are not packed twice.
     head=$work/head/$package
     mkdir -p "$head"
