@@ -6,6 +6,7 @@
 pub mod assembly;
 pub mod build;
 mod cache;
+pub mod contents;
 pub mod discover;
 pub mod eject;
 pub mod engine;
