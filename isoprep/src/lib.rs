@@ -12,6 +12,7 @@ pub mod eject;
 pub mod engine;
 pub mod host;
 pub mod image;
+pub mod lint;
 pub mod mkarchiso;
 pub mod pacman_log;
 pub mod plan;
