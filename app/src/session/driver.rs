@@ -2,7 +2,9 @@
 //! state machine what they mean, performs its effects, and tells everybody else by events.
 
 mod build;
+mod cache;
 mod eject;
+mod examine;
 mod guest;
 mod settings;
 
@@ -43,6 +45,10 @@ pub struct SessionConfig {
     pub who: String,
     /// Build afresh: use nothing that an earlier build left in the cache.
     pub fresh: bool,
+    /// Whether errors of the lint stop a build before its packages.
+    pub lint: bool,
+    /// Whether the cartridge is looked at by itself whenever it has changed: where somebody edits it.
+    pub examines: bool,
 }
 
 /// A session could not begin.
@@ -72,6 +78,9 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         recent: Recent::load(&config.paths.state.join("recent.json")),
         paths: config.paths,
         fresh: config.fresh,
+        lint: config.lint,
+        examines: config.examines,
+        anyway: false,
         who,
         id,
         record,
@@ -87,6 +96,7 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         guest_status: None,
         progress: None,
         build_began: None,
+        examining: examine::Examining::default(),
         boot_deadline: None,
         typing: VecDeque::new(),
         next_stroke: tokio::time::Instant::now(),
@@ -119,6 +129,10 @@ struct Driver {
     paths: Paths,
     who: String,
     fresh: bool,
+    lint: bool,
+    examines: bool,
+    /// The goal that is worked towards was asked for in spite of errors of the lint.
+    anyway: bool,
     id: String,
     record: Record,
     recent: Recent,
@@ -136,6 +150,7 @@ struct Driver {
     guest_status: Option<GuestStatus>,
     progress: Option<Receiver<Progress>>,
     build_began: Option<Instant>,
+    examining: examine::Examining,
     boot_deadline: Option<tokio::time::Instant>,
     /// Keys still to be typed, one every [`STROKE`].
     typing: VecDeque<InputEvent>,
@@ -164,6 +179,8 @@ enum Wake {
     Progress(Option<Progress>),
     Guest(Option<GuestEvent>),
     Job(Outcome),
+    Examine,
+    Examined(jobs::Look),
     Stroke,
     Deadline,
 }
@@ -178,11 +195,13 @@ impl Driver {
                 // The front end is gone: nobody will ask for anything again.
                 Wake::Command(None) => self.quit().await,
                 Wake::Side(event) => self.tell(event).await,
-                Wake::Progress(Some(progress)) => self.tell(Event::BuildProgressed { progress }).await,
+                Wake::Progress(Some(progress)) => self.progressed(progress).await,
                 Wake::Progress(None) => self.progress = None,
                 Wake::Guest(Some(event)) => self.guest_event(event).await,
                 Wake::Guest(None) => self.guest_events = None,
                 Wake::Job(outcome) => self.answer(outcome).await,
+                Wake::Examine => self.start_examination().await,
+                Wake::Examined(look) => self.examined(look).await,
                 Wake::Stroke => self.stroke(),
                 Wake::Deadline => self.late().await,
             }
@@ -200,6 +219,8 @@ impl Driver {
             event = next_of(&mut self.guest_events), if self.job.is_none() || ejecting => Wake::Guest(event),
             // Progress is told before the answer that follows it.
             outcome = answer_of(&mut self.job, ejecting), if self.progress.is_none() => Wake::Job(outcome),
+            look = examine::look_of(&mut self.examining.running) => Wake::Examined(look),
+            () = until(self.examining.due), if self.may_examine() => Wake::Examine,
             () = tokio::time::sleep_until(self.next_stroke), if !self.typing.is_empty() => Wake::Stroke,
             () = until(self.boot_deadline) => Wake::Deadline,
         }
@@ -213,9 +234,12 @@ impl Driver {
             Command::Save => self.save().await,
             Command::Revert => self.revert().await,
             Command::ForgetRecent(path) => self.forget(path).await,
-            Command::Ask(goal) => {
-                self.ask(goal).await;
-            }
+            Command::Examine => self.examine().await,
+            Command::ApplyFix { id, asked } => self.apply_fix(&id, asked).await,
+            Command::Ask(goal) => self.ask(goal, false).await,
+            Command::AskAnyway(goal) => self.ask(goal, true).await,
+            Command::ViewCache => self.view_cache(false),
+            Command::CleanCache => self.view_cache(true),
             Command::Cancel => self.input(Input::Cancel).await,
             Command::Eject(scope) => self.input(Input::Eject(scope)).await,
             Command::SurveyEverything => self.survey_everything(),
@@ -236,11 +260,14 @@ impl Driver {
         }
     }
 
-    async fn ask(&mut self, goal: Goal) {
+    async fn ask(&mut self, goal: Goal, anyway: bool) {
         self.refresh().await;
         if let Some(findings) = self.inserted.as_ref().and_then(|i| i.recipe.as_ref().err()) {
             let failure = super::failure::of_findings(findings);
             return self.tell(Event::Failed { failure }).await;
+        }
+        if step(&self.state, Input::Ask(goal)).is_ok() {
+            self.anyway = anyway;
         }
         self.input(Input::Ask(goal)).await;
     }
@@ -317,6 +344,10 @@ impl Driver {
             }
             Outcome::Ejected(ejected) => self.ejected(*ejected).await,
         }
+    }
+
+    async fn progressed(&mut self, progress: Progress) {
+        self.tell(Event::BuildProgressed { progress, pace: None }).await;
     }
 
     async fn fail(&mut self, failure: Failure) {

@@ -1,6 +1,8 @@
 //! The work behind the phases, each a function from what it needs to what it leaves. Blocking ones run on the blocking
 //! pool; none of them knows the driver's state.
 
+mod look;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,6 +19,8 @@ use super::logs::{LogHub, Pane};
 use super::record::{self, Recovered};
 use super::state::Goal;
 use crate::paths::Paths;
+
+pub(super) use look::{Look, look};
 
 /// How often a build's progress is told at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(50);
@@ -87,7 +91,6 @@ pub(super) fn prepare(
     let mut accelerator = None;
     let mut machine = None;
     let capacity = vmtools::host_capacity();
-    let (smallest, _) = vmtools::clamp(machine_of(&recipe, vmtools::Accelerator::Tcg), &capacity);
     if goal != Goal::Build {
         let choice = vmtools::choose_accelerator(accelerator_wish(&recipe), &paths.accelerator());
         let wished = machine_of(&recipe, choice.accelerator);
@@ -110,7 +113,7 @@ pub(super) fn prepare(
         accelerator = Some(choice);
     }
     Ok(Box::new(Prepared {
-        memory_mib: smallest.memory_mib,
+        memory_mib: guest_memory_mib(&recipe),
         recipe,
         host,
         machine,
@@ -151,6 +154,16 @@ fn host_failure(title: &str, error: &dyn std::fmt::Display) -> Failure {
         pane: None,
         exit_code: failure::exit_code::HOST,
     }
+}
+
+/// What the guest will really get of this host's memory, MiB.
+fn guest_memory_mib(recipe: &Recipe) -> u64 {
+    vmtools::clamp(machine_of(recipe, vmtools::Accelerator::Tcg), &vmtools::host_capacity()).0.memory_mib
+}
+
+/// The time that the user's environment asks for (reproducible-builds.org, `SOURCE_DATE_EPOCH`).
+pub(super) fn epoch() -> Option<u64> {
+    std::env::var("SOURCE_DATE_EPOCH").ok()?.trim().parse().ok()
 }
 
 fn accelerator_wish(recipe: &Recipe) -> vmtools::AcceleratorWish {

@@ -4,15 +4,18 @@ mod cartridge_lock;
 pub mod command;
 mod driver;
 pub mod event;
+pub mod examination;
 pub mod failure;
 pub mod handle;
 mod inserted;
 mod jobs;
 pub mod logs;
 pub mod model;
+pub mod pace;
 mod recent;
 pub(crate) mod record;
 mod sentence;
+pub mod sign;
 pub mod state;
 
 pub use command::Command;

@@ -41,6 +41,9 @@ pub struct GuestReport {
     pub tree: String,
     /// Where the repository lies in the guest.
     pub path: String,
+    /// What systemd says of the whole system, where there is one: "running", "degraded" (systemctl(1), is-system-running).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
 }
 
 /// Something that [`ReportScanner`] found.

@@ -19,6 +19,7 @@ impl Driver {
             return self.fail(internal("Nothing is inserted", &"the cartridge has errors")).await;
         };
         self.cancel = Cancel::new();
+        self.leave_examination();
         let (paths, who, cancel) = (self.paths.clone(), self.who.clone(), self.cancel.clone());
         self.job = Some(tokio::task::spawn_blocking(move || {
             Outcome::Prepared(jobs::prepare(recipe, goal, &paths, &who, &cancel))
@@ -38,7 +39,7 @@ impl Driver {
             images: self.paths.images_of(&recipe.name, &recipe.root),
             recipe,
             host,
-            epoch: epoch(),
+            epoch: jobs::epoch(),
             init: vmtools::INIT,
             apart: self.paths.ours(),
             guest_memory_mib: Some(memory_mib),
@@ -65,9 +66,4 @@ impl Driver {
         let work = isoprep::WorkDir::create(&parent, &name).map_err(|e| failed(&e))?;
         Ok(work.path().to_owned())
     }
-}
-
-/// The time that the user's environment asks for (reproducible-builds.org, `SOURCE_DATE_EPOCH`).
-fn epoch() -> Option<u64> {
-    std::env::var("SOURCE_DATE_EPOCH").ok()?.trim().parse().ok()
 }

@@ -25,10 +25,18 @@ impl Driver {
         self.boot_deadline = None;
         self.progress = None;
         let (job, guest, side) = (self.job.take(), self.guest.take(), self.side.0.clone());
+        let look = self.examining.running.take();
         let dirs = self.record.works();
         let runtime = self.record.made().runtime.clone();
         let what = What { dirs, runtime, everything: scope == EjectScope::Everything, paths: self.paths.clone() };
-        self.job = Some(tokio::spawn(eject(job, guest, what, side)));
+        self.job = Some(tokio::spawn(async move {
+            // What it works in is removed like the rest.
+            if let Some(look) = look {
+                look.cancel.cancel();
+                let _ = look.answer.await;
+            }
+            eject(job, guest, what, side).await
+        }));
     }
 
     pub(super) async fn ejected(&mut self, ejected: Ejected) {

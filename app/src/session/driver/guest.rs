@@ -67,7 +67,7 @@ impl Driver {
         if let Err(error) = self.record.note(|made| made.guest = Some(pid)) {
             self.notice(Level::Warning, format!("The session's record could not be written: {error}")).await;
         }
-        self.tell(Event::GuestStarted { pid, command }).await;
+        self.tell(Event::GuestStarted { pid, command, mute: None }).await;
     }
 
     pub(super) async fn guest_event(&mut self, event: GuestEvent) {

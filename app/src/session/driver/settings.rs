@@ -162,7 +162,7 @@ impl Driver {
     }
 
     /// Tells the cartridge, and what it means for the state.
-    async fn tell_cartridge(&mut self) {
+    pub(super) async fn tell_cartridge(&mut self) {
         let Some(inserted) = &self.inserted else { return };
         let valid = inserted.recipe.is_ok();
         let record = self.paths.images_of(&inserted.name(), &inserted.root()).join(IMAGE_RECORD);
@@ -172,6 +172,7 @@ impl Driver {
         }
         let image = self.image.is_some();
         self.tell(Event::CartridgeChanged { cartridge }).await;
+        self.examine_soon();
         self.input(Input::Inserted { valid, image }).await;
     }
 
