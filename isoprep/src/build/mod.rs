@@ -70,7 +70,10 @@ pub fn build(
         (Host::Micro(parts), EngineKind::Micro) => stages.micro(parts)?,
         (Host::Distribution(tools), EngineKind::Archiso) => stages.archiso(tools)?,
         _ => {
-            return Err(BuildError::missing(first, "what was looked for on this host is for another engine".to_owned()));
+            return Err(BuildError::missing(
+                first,
+                "what was looked for on this host is for another engine".to_owned(),
+            ));
         }
     };
     stages.cache.prune(&engine::ALL);

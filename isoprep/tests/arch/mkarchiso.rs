@@ -61,7 +61,11 @@ pub fn build(mkarchiso: &Path, profile: &Path, dir: &Path) -> Result<PathBuf, St
         }
     }
     let path = std::env::join_paths(
-        [shims].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
+        // The last ones are not in an ordinary user's PATH.
+        [shims]
+            .into_iter()
+            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()))
+            .chain(["/usr/sbin".into(), "/sbin".into()]),
     )
     .unwrap();
     let mut line = CommandLine::new("unshare").args(["-m", "--pid", "--fork", "--kill-child", "--mount-proc"]);

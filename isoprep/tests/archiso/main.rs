@@ -5,4 +5,5 @@
 mod arch;
 mod bench;
 mod boots;
+mod faults;
 mod reuse;
