@@ -3,10 +3,12 @@
 
 mod build;
 mod cache;
+mod compare;
 mod eject;
 mod examine;
 mod guest;
 mod settings;
+mod watching;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -14,25 +16,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use isoprep::{Cancel, Image, Progress};
+use isoprep::contents::StageTime;
+use isoprep::{Cancel, Progress};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 use vmtools::display::{InputEvent, Screen};
 use vmtools::{GuestEvent, GuestHandle, GuestStatus};
 
+use super::built::Built;
 use super::command::Command;
 use super::event::{EVENT_VERSION, Event, Failure, Level, Told};
 use super::handle::{SessionHandle, Waker};
 use super::inserted::Inserted;
 use super::jobs::{self, Outcome, Prepared};
 use super::logs::{LogHub, Pane};
+use super::pace::PaceMaker;
 use super::recent::Recent;
 use super::record::Record;
 use super::state::{Effect, EjectScope, Goal, Input, Phase, State, step};
 use crate::paths::Paths;
 
-/// How long a guest may take to report before it is called running without having reported.
-const BOOT_DEADLINE: Duration = Duration::from_secs(300);
 /// Between two key strokes of typed text: QEMU's PS/2 queue holds 16 bytes, and a guest under TCG empties it slowly.
 const STROKE: Duration = Duration::from_millis(18);
 
@@ -97,6 +100,10 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         progress: None,
         build_began: None,
         examining: examine::Examining::default(),
+        pace: PaceMaker::default(),
+        stage_times: Vec::new(),
+        comparing: None,
+        watching: watching::Watching::default(),
         boot_deadline: None,
         typing: VecDeque::new(),
         next_stroke: tokio::time::Instant::now(),
@@ -139,7 +146,7 @@ struct Driver {
     started: Instant,
     state: State,
     inserted: Option<Inserted>,
-    image: Option<Image>,
+    image: Option<Built>,
     prepared: Option<Box<Prepared>>,
     cancel: Cancel,
     /// The one job under way. Its answer moves the state machine.
@@ -151,6 +158,13 @@ struct Driver {
     progress: Option<Receiver<Progress>>,
     build_began: Option<Instant>,
     examining: examine::Examining,
+    /// How quickly the build under way goes on.
+    pace: PaceMaker,
+    /// How long its stages took.
+    stage_times: Vec<StageTime>,
+    comparing: Option<compare::Comparing>,
+    /// What the guest that boots has shown so far.
+    watching: watching::Watching,
     boot_deadline: Option<tokio::time::Instant>,
     /// Keys still to be typed, one every [`STROKE`].
     typing: VecDeque<InputEvent>,
@@ -181,6 +195,8 @@ enum Wake {
     Job(Outcome),
     Examine,
     Examined(jobs::Look),
+    Compared(Option<jobs::Compared>),
+    Quiet,
     Stroke,
     Deadline,
 }
@@ -202,6 +218,8 @@ impl Driver {
                 Wake::Job(outcome) => self.answer(outcome).await,
                 Wake::Examine => self.start_examination().await,
                 Wake::Examined(look) => self.examined(look).await,
+                Wake::Compared(compared) => self.compared(compared).await,
+                Wake::Quiet => self.quiet().await,
                 Wake::Stroke => self.stroke(),
                 Wake::Deadline => self.late().await,
             }
@@ -220,6 +238,8 @@ impl Driver {
             // Progress is told before the answer that follows it.
             outcome = answer_of(&mut self.job, ejecting), if self.progress.is_none() => Wake::Job(outcome),
             look = examine::look_of(&mut self.examining.running) => Wake::Examined(look),
+            compared = compare::comparison_of(&mut self.comparing) => Wake::Compared(compared),
+            () = until(self.watching.quiet) => Wake::Quiet,
             () = until(self.examining.due), if self.may_examine() => Wake::Examine,
             () = tokio::time::sleep_until(self.next_stroke), if !self.typing.is_empty() => Wake::Stroke,
             () = until(self.boot_deadline) => Wake::Deadline,
@@ -331,23 +351,11 @@ impl Driver {
                 self.prepared = Some(prepared);
                 self.input(Input::Prepared).await;
             }
-            Outcome::Built(Ok(image)) => {
-                let took_ms = self.build_began.take().map_or(0, |began| millis(began.elapsed()));
-                self.remember_image(&image).await;
-                self.image = Some((*image).clone());
-                self.tell(Event::ImageBuilt { image: *image, took_ms }).await;
-                self.input(Input::Built).await;
-            }
+            Outcome::Built(answer) => self.built(answer).await,
             Outcome::Started(Ok(guest)) => self.guest_started(guest).await,
-            Outcome::Prepared(Err(failure)) | Outcome::Built(Err(failure)) | Outcome::Started(Err(failure)) => {
-                self.fail(failure).await;
-            }
+            Outcome::Prepared(Err(failure)) | Outcome::Started(Err(failure)) => self.fail(failure).await,
             Outcome::Ejected(ejected) => self.ejected(*ejected).await,
         }
-    }
-
-    async fn progressed(&mut self, progress: Progress) {
-        self.tell(Event::BuildProgressed { progress, pace: None }).await;
     }
 
     async fn fail(&mut self, failure: Failure) {
@@ -378,6 +386,7 @@ impl Driver {
     async fn quit(&mut self) {
         self.quitting = true;
         let nothing = self.record.works().is_empty() && self.record.made().runtime.is_none();
+        self.stop_comparing();
         if self.state.phase == Phase::Idle && nothing {
             self.tell(Event::Closed).await;
             self.closed = true;

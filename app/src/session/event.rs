@@ -111,12 +111,16 @@ pub enum Event {
         /// Milliseconds that the whole build took.
         took_ms: u64,
     },
+    /// What is in the new image is being written down and compared; [`Event::BuildCompared`] follows, unless the session
+    /// ends or builds again before.
+    Comparing,
     /// In what the new image differs from the one that the build before left.
     BuildCompared {
-        /// In one sentence: "2 packages newer, 14 files changed, +3.1 MiB".
+        /// In one sentence: "2 packages newer, 14 files changed, +3.1 MiB"; for a first build, what is in it; or why it
+        /// could not be compared.
         summary: String,
-        /// In all.
-        difference: Box<Difference>,
+        /// In all, where there was a build before.
+        difference: Option<Box<Difference>>,
     },
     /// What the cache holds.
     CacheViewed {

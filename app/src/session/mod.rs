@@ -1,5 +1,6 @@
 //! One session from insert to eject: commands in, events out, one driver that owns the state.
 
+mod built;
 mod cartridge_lock;
 pub mod command;
 mod driver;

@@ -42,8 +42,10 @@ pub struct Model {
     pub image: Option<Image>,
     /// Milliseconds that the last build took.
     pub build_took_ms: Option<u64>,
-    /// In what the last image differs from the one before it, if there was one.
+    /// In what the last image differs from the one before it.
     pub comparison: Option<Comparison>,
+    /// Whether it is being compared.
+    pub comparing: bool,
     /// Whether the failure is errors of the lint alone, so that
     /// [`Command::AskAnyway`](super::command::Command::AskAnyway) builds all the same.
     pub stopped_by_lint: bool,
@@ -76,10 +78,10 @@ pub struct Model {
 /// In what two builds differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comparison {
-    /// In one sentence.
+    /// In one sentence; for a first build, what is in it.
     pub summary: String,
-    /// In all.
-    pub difference: Difference,
+    /// In all, where there was a build before.
+    pub difference: Option<Box<Difference>>,
 }
 
 /// A notice with its moment.
@@ -203,8 +205,10 @@ impl Model {
                 self.examination.get_or_insert_default().lint.clone_from(lint);
             }
             Event::BuildProgressed { progress, pace } => self.progress(progress, *pace, at),
+            Event::Comparing => self.comparing = true,
             Event::BuildCompared { summary, difference } => {
-                self.comparison = Some(Comparison { summary: summary.clone(), difference: (**difference).clone() });
+                self.comparing = false;
+                self.comparison = Some(Comparison { summary: summary.clone(), difference: difference.clone() });
             }
             Event::CacheViewed { view, freed, .. } => {
                 self.cache = Some(view.clone());
@@ -315,7 +319,8 @@ impl Model {
     pub fn stage_left_ms(&self, now_ms: u64) -> Option<u64> {
         match &self.running_stage()?.status {
             StageStatus::Running { pace: Some(pace), told_ms, .. } => {
-                Some(pace.left_ms?.saturating_sub(now_ms.saturating_sub(*told_ms)))
+                // What should be over by now takes longer than was thought.
+                pace.left_ms?.checked_sub(now_ms.saturating_sub(*told_ms)).filter(|left| *left > 0)
             }
             _ => None,
         }
@@ -337,6 +342,7 @@ impl Model {
                 self.failure = None;
                 self.stopped_by_lint = false;
                 self.comparison = None;
+                self.comparing = false;
                 self.ejected = None;
                 self.guest = None;
                 self.stages.clear();

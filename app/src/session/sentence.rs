@@ -45,7 +45,8 @@ impl Event {
                 image.tree_hash,
                 secs(*took_ms)
             ),
-            Self::BuildCompared { summary, .. } => format!("Against the build before: {summary}"),
+            Self::BuildCompared { summary, difference: Some(_) } => format!("Against the build before: {summary}"),
+            Self::BuildCompared { summary, difference: None } => format!("In the image: {summary}"),
             Self::CacheViewed { path, view, freed } => {
                 let freed = freed.map_or_else(String::new, |bytes| format!(", {:.1} MB freed", mb(bytes)));
                 format!("The cache {} holds {:.1} MB{freed}", path.display(), mb(view.bytes))
@@ -113,6 +114,7 @@ impl Event {
             }
             Self::CartridgeChanged { .. }
             | Self::Examining
+            | Self::Comparing
             | Self::RecentChanged { .. }
             | Self::BuildProgressed { .. }
             | Self::Surveyed { .. }
