@@ -342,8 +342,8 @@ impl Driver {
                 for text in std::mem::take(&mut prepared.recovered.problems) {
                     self.tell(Event::Noticed { level: Level::Warning, text }).await;
                 }
-                for text in std::mem::take(&mut prepared.notices) {
-                    self.tell(Event::Noticed { level: Level::Info, text }).await;
+                for (level, text) in std::mem::take(&mut prepared.notices) {
+                    self.tell(Event::Noticed { level, text }).await;
                 }
                 if let Some(choice) = &prepared.accelerator {
                     self.tell(accelerator_event(choice)).await;
