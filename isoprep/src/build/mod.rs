@@ -3,6 +3,7 @@
 mod archiso;
 mod distribution;
 mod error;
+mod live;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -69,6 +70,8 @@ pub fn build(
     let image = match (&request.host, request.recipe.image.engine) {
         (Host::Micro(parts), EngineKind::Micro) => stages.micro(parts)?,
         (Host::Distribution(tools), EngineKind::Archiso) => stages.archiso(tools)?,
+        (Host::Distribution(tools), EngineKind::Debian) => stages.debian(tools)?,
+        (Host::Distribution(tools), EngineKind::Tree) => stages.tree(tools)?,
         _ => {
             return Err(BuildError::missing(first, "what was looked for on this host is for another engine".to_owned()));
         }
