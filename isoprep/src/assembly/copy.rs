@@ -1,5 +1,5 @@
-//! Copies the content of one file the quickest way that the file systems allow: shared blocks, a copy within the kernel,
-//! or reading and writing.
+//! Copies the content of one file the quickest way that the file systems allow: shared blocks, a copy within the
+//! kernel, or reading and writing.
 
 use std::collections::BTreeMap;
 use std::fs::File;

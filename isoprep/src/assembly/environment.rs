@@ -2,16 +2,18 @@
 //!
 //! Each of these reaches other programs, and none reaches all:
 //!
-//! | file | who sees the variables |
-//! |---|---|
-//! | `/etc/profile.d/cartridge.sh` | login shells and what they start: bash and sh read `/etc/profile`; zsh, releng's root shell, reads Arch's `/etc/zsh/zprofile`, which sources `/etc/profile`. So the automatic login on tty1, `.zlogin`, `ssh host`, `su -`, display managers whose session script is a login shell (SDDM, greetd) |
-//! | `/etc/environment.d/50-cartridge.conf` | the systemd instance of each user (`environment.d(5)`), its services, and what a desktop starts through it (GNOME, uwsm) |
-//! | `/etc/systemd/system.conf.d/50-cartridge.conf` | every service of the system (`systemd-system.conf(5)`, `DefaultEnvironment=`) |
+//! - `/etc/profile.d/cartridge.sh`: login shells and what they start. bash and sh read `/etc/profile`; zsh, releng's
+//!   root shell, reads Arch's `/etc/zsh/zprofile`, which sources it. So the automatic login on tty1, `.zlogin`, `ssh
+//!   host`, `su -`, and display managers whose session script sources it (SDDM, greetd).
+//! - `/etc/environment.d/50-cartridge.conf`: the systemd instance of each user (`environment.d(5)`), its services, and
+//!   what a desktop starts through it (GNOME, uwsm).
+//! - `/etc/systemd/system.conf.d/50-cartridge.conf`: every service of the system (`DefaultEnvironment=` of
+//!   `systemd-system.conf(5)`).
 //!
 //! Not reached: the initramfs; `ssh host command` and `zsh -c` (no login shell, and PAM reads neither folder); fish,
-//! which reads no `/etc/profile`, unless something above it did; cron jobs; `sudo`, which clears what it does not know. An
-//! empty value is left out of `environment.d`, whose reader refuses it. `/etc/environment` would reach some of these,
-//! but is a package's own file.
+//! which reads no `/etc/profile`, unless something above it did; cron jobs; `sudo`, which clears what it does not know.
+//! An empty value is left out of `environment.d`, whose reader refuses it. `/etc/environment` would reach some of
+//! these, but is a package's own file.
 
 use std::collections::BTreeMap;
 

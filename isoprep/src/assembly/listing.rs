@@ -1,5 +1,5 @@
-//! Looks at base, overlays and single files: names, kinds, modes, sizes and link targets. Follows no link below a folder
-//! that the recipe names, and reads nothing but package lists.
+//! Looks at base, overlays and single files: names, kinds, modes, sizes and link targets. Follows no link below a
+//! folder that the recipe names, and reads nothing but package lists.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};

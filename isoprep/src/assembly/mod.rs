@@ -8,9 +8,9 @@
 //! 4. `pacman_conf` becomes `pacman.conf`; `packages` are added to the list that the profile uses;
 //! 5. single `files` and `env` land in `airootfs`.
 //!
-//! [`prepare`] looks at the folders and decides ([`plan()`] is pure), [`Assembly::hash`] tells what the result
-//! will be, [`Assembly::write`] does it, and [`text`] or [`nodes`] shows it. The user's folders are only read. The repository is not
-//! copied: it is a layer of its own that later lies at [`Assembly::into`].
+//! [`prepare`] looks at the folders and decides ([`plan()`] is pure), [`Assembly::hash`] tells what the result will be,
+//! [`Assembly::write`] does it, and [`text`] or [`nodes`] shows it. The user's folders are only read. The repository is
+//! not copied: it is a layer of its own that later lies at [`Assembly::into`].
 
 mod copy;
 mod environment;
@@ -61,8 +61,8 @@ pub fn prepare(
 
 impl Assembly {
     /// The hash of the folder that [`write`](Self::write) makes, as `cartridge_treehash::hash_tree` computes it there:
-    /// paths, kinds, permission bits, contents and link targets. Where anything came from, and when it changed, does not
-    /// count. A file that looks as it did the last time is not read again; `cache` remembers that.
+    /// paths, kinds, permission bits, contents and link targets. Where anything came from, and when it changed, does
+    /// not count. A file that looks as it did the last time is not read again; `cache` remembers that.
     ///
     /// A stage that also uses [`modes`](Self::modes), [`pacman_conf`](Self::pacman_conf) or [`into`](Self::into) has to
     /// name them in its key.
@@ -83,10 +83,9 @@ impl Assembly {
     /// Writes the profile into `target`, an empty directory: modes, links and modification times are kept, owners,
     /// extended attributes and hard links are not. Nothing outside of `target` is written, whatever links there are.
     ///
-    /// # Errors
-    /// What is in [`problems`](Self::problems); a target with something in it; [`BuildError::Changed`] for a file that is
-    /// not the one that was listed; [`BuildError::DiskFull`]; [`BuildError::Cancelled`]. What was written so far stays:
-    /// the directory is the caller's to remove.
+    /// # Errors What is in [`problems`](Self::problems); a target with something in it; [`BuildError::Changed`] for a
+    /// file that is not the one that was listed; [`BuildError::DiskFull`]; [`BuildError::Cancelled`]. What was written
+    /// so far stays: the directory is the caller's to remove.
     pub fn write(
         &self,
         target: &Path,

@@ -24,8 +24,8 @@ pub struct Ingredients {
     pub base: PathBuf,
     /// Folders laid over it, in order. They look like a profile, but need not be complete.
     pub overlays: Vec<PathBuf>,
-    /// What of the base is left out, by path relative to the profile: `airootfs/etc/motd`. A folder goes with all that is
-    /// in it; of a link, the link goes.
+    /// What of the base is left out, by path relative to the profile: `airootfs/etc/motd`. A folder goes with all that
+    /// is in it; of a link, the link goes.
     pub remove: Vec<PathBuf>,
     /// The `pacman.conf` to use instead of the profile's own.
     pub pacman_conf: Option<PathBuf>,
@@ -118,11 +118,11 @@ pub struct Assembly {
     pub pieces: BTreeMap<PathBuf, Piece>,
     /// What `remove` took away from the base.
     pub removed: BTreeMap<PathBuf, Piece>,
-    /// The chosen `pacman.conf` by path relative to the profile, if one was chosen. `profiledef.sh` may name another file:
-    /// an engine has to use this one whatever it names (mkarchiso's `-C`).
+    /// The chosen `pacman.conf` by path relative to the profile, if one was chosen. `profiledef.sh` may name another
+    /// file: an engine has to use this one whatever it names (mkarchiso's `-C`).
     pub pacman_conf: Option<PathBuf>,
-    /// The package list that `packages` were added to, relative to the profile. An engine that finds that `profiledef.sh`
-    /// names another one plans again with [`Ingredients::package_list`].
+    /// The package list that `packages` were added to, relative to the profile. An engine that finds that
+    /// `profiledef.sh` names another one plans again with [`Ingredients::package_list`].
     pub package_list: Option<PathBuf>,
     /// The packages that were added: those that the list did not have.
     pub packages: Vec<String>,
@@ -137,8 +137,8 @@ pub struct Assembly {
 }
 
 impl Assembly {
-    /// What of `airootfs` lies inside the repository's place, by path relative to that: the repository is laid over it, and
-    /// the live system finds both. [`Origin::File`] among them means that the cartridge wants this one file to win.
+    /// What of `airootfs` lies inside the repository's place, by path relative to that: the repository is laid over it,
+    /// and the live system finds both. [`Origin::File`] among them means that the cartridge wants this one file to win.
     pub fn inside_into(&self) -> impl Iterator<Item = (&Path, &Piece)> {
         let place = in_airootfs(&self.into);
         self.pieces.iter().filter_map(move |(path, piece)| {

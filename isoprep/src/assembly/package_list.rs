@@ -1,7 +1,7 @@
 //! Adds packages to a package list, keeping the file's own text: pure.
 //!
-//! A line that begins with `#` is a comment, and so is what follows a `#` on any line; blank lines say nothing (archiso's
-//! `docs/README.profile.rst`, and what `mkarchiso` 88 really does).
+//! A line that begins with `#` is a comment, and so is what follows a `#` on any line; blank lines say nothing
+//! (archiso's `docs/README.profile.rst`, and what `mkarchiso` 88 really does).
 
 use std::collections::BTreeSet;
 

@@ -1,10 +1,10 @@
 //! Which modes of `airootfs` have to be set in the live system: pure.
 //!
 //! mkarchiso makes every file 644 and every folder 755, but for what `file_permissions` names. So an executable would
-//! lose its bits, and they are kept here as git keeps them: a file that may be executed becomes 755, however the umask of
-//! whoever checked it out looked. A mode that no umask explains, because it closes to others what the layer's own
-//! `airootfs` folder leaves open, or is sticky, is somebody's will and stays as it is. A single file of the cartridge has
-//! the mode that it has on the host. Links have no mode: naming one would change what it leads to.
+//! lose its bits, and they are kept here as git keeps them: a file that may be executed becomes 755, however the umask
+//! of whoever checked it out looked. A mode that no umask explains, because it closes to others what the layer's own
+//! `airootfs` folder leaves open, or is sticky, is somebody's will and stays as it is. A single file of the cartridge
+//! has the mode that it has on the host. Links have no mode: naming one would change what it leads to.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -29,8 +29,8 @@ const TELLING: u32 = 0o1057;
 const SPECIAL: u32 = 0o6000;
 
 impl Assembly {
-    /// The modes to set in the live system besides those that the profile's `file_permissions` name, which `named` holds.
-    /// All of these belong to root.
+    /// The modes to set in the live system besides those that the profile's `file_permissions` name, which `named`
+    /// holds. All of these belong to root.
     #[must_use]
     pub fn modes(&self, named: &BTreeMap<String, FilePermission>) -> Modes {
         let covered = |path: &Path| {
@@ -44,8 +44,8 @@ impl Assembly {
     }
 }
 
-/// The mode that a layer's entry has to have in the live system, where it is not the usual one. `usual` is the mode of the
-/// layer's `airootfs` folder.
+/// The mode that a layer's entry has to have in the live system, where it is not the usual one. `usual` is the mode of
+/// the layer's `airootfs` folder.
 pub(super) fn wished(kind: &Kind, mode: u32, usual: u32) -> Option<u32> {
     let differs = |bits: u32| (mode ^ usual) & bits != 0;
     let (wish, default) = match kind {

@@ -66,9 +66,7 @@ impl<'a> Planner<'a> {
     }
 
     fn layer(&mut self, origin: Origin, listing: &Listing, key: &'static str) {
-        let is_missing =
-            self.found.problems.iter().any(|it| matches!(it, Problem::Absent { path, .. } if *path == listing.root));
-        if listing.entries.is_empty() && !is_missing {
+        if listing.entries.is_empty() && !self.is_absent(&listing.root) {
             self.plan.warnings.push(Warning::Empty { key, path: listing.root.clone() });
         }
         let left_out = listing.left_out.iter().map(|(path, what)| Warning::LeftOut { path: path.clone(), what });
@@ -85,6 +83,15 @@ impl<'a> Planner<'a> {
             let piece = Piece { kind, mode, origin, from, replaced: Vec::new(), text: None, wished, look };
             self.put(path, piece);
         }
+    }
+
+    /// Whether it was told that `layer` is not there.
+    fn is_absent(&self, layer: &Path) -> bool {
+        let tells = |it: &Problem| match it {
+            Problem::Absent { key: "image.base" | "image.overlays", path, .. } => path == layer,
+            _ => false,
+        };
+        self.found.problems.iter().any(tells)
     }
 
     /// Lays a piece over what is there. Says whether it fits.
@@ -163,6 +170,7 @@ impl<'a> Planner<'a> {
                 None => self.plan.problems.push(elsewhere(path, &target)),
             },
             Some(Kind::File { .. }) => {}
+            Some(Kind::Dir) | None if self.is_absent(base) => {}
             Some(Kind::Dir) | None => self.plan.problems.push(Problem::NotAProfile { base: base.to_path_buf() }),
         }
     }
@@ -295,7 +303,8 @@ impl<'a> Planner<'a> {
 
     /// Links of the boot loaders' folders and their like that break because the profile moves.
     fn leading_out(&mut self) {
-        let links = self.plan.pieces.iter().filter(|(path, _)| !path.starts_with(AIROOTFS));
+        let outside = |path: &Path| path == Path::new(AIROOTFS) || !path.starts_with(AIROOTFS);
+        let links = self.plan.pieces.iter().filter(|(path, _)| outside(path));
         let out = links.filter_map(|(path, piece)| match &piece.kind {
             Kind::Link { target } if Path::new(target).is_relative() && joined(path, target).is_none() => {
                 Some(Warning::LeadsOut { path: path.clone(), target: target.into() })

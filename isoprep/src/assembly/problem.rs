@@ -11,7 +11,11 @@ use crate::build::NAMED;
 #[non_exhaustive]
 pub enum AssemblyError {
     /// Entries of the base, of an overlay or of `files` cannot be read.
-    #[error("{} of the profile cannot be read:{}\n  Change the permissions, or take it out of the folder.", counted(entries.len()), listed(entries))]
+    #[error(
+        "{} of the profile cannot be read:{}\n  Change the permissions, or take it out of the folder.",
+        counted(entries.len()),
+        listed(entries)
+    )]
     Unreadable {
         /// All of them, with what the system said, sorted.
         entries: Vec<(PathBuf, String)>,
@@ -79,7 +83,13 @@ pub enum Problem {
         why: &'static str,
     },
     /// One has a folder where another has a file or a link.
-    #[error("{} is a {} of {} and a {} of {}. {}", shown(path), kept.1.word(), whose(kept.0), refused.1.word(), whose(refused.0), resolution(path, kept.0, refused.0))]
+    #[error(
+        "{} is a {} and a {}. {}",
+        shown(path),
+        belonging(kept),
+        belonging(refused),
+        resolution(path, kept.0, refused.0)
+    )]
     Conflict {
         /// Where, relative to the profile.
         path: PathBuf,
@@ -89,7 +99,12 @@ pub enum Problem {
         refused: (Origin, Kind),
     },
     /// The repository cannot be put where it belongs.
-    #[error("source.into: {} is a {} of {}, and the repository needs a folder there. Choose another place for it", shown(path), kind.word(), whose(*origin))]
+    #[error(
+        "source.into: {} is a {} of {}, and the repository needs a folder there. Choose another place for it",
+        shown(path),
+        kind.word(),
+        whose(*origin)
+    )]
     Blocked {
         /// What is in the way, in the live system.
         path: PathBuf,
@@ -100,7 +115,8 @@ pub enum Problem {
     },
     /// There is no `profiledef.sh`.
     #[error(
-        "image.base: {} has no profiledef.sh, and no overlay brings one. Name a complete profile as the base: releng, baseline, or a folder with profiledef.sh",
+        "image.base: {} has no profiledef.sh, and no overlay brings one. Name a complete profile as the base: releng, \
+         baseline, or a folder with profiledef.sh",
         shown(base)
     )]
     NotAProfile {
@@ -135,7 +151,8 @@ pub enum Problem {
     },
     /// No environment variable can be called that, or have that value.
     #[error(
-        "image.env: {name:?} cannot be an environment variable. Use letters, digits and _ for the name, and no NUL in the value"
+        "image.env: {name:?} cannot be an environment variable. Use letters, digits and _ for the name, and no NUL in \
+         the value"
     )]
     BadVariable {
         /// The name.
@@ -175,7 +192,8 @@ pub enum Warning {
     },
     /// A link beside `airootfs` that breaks because the profile is assembled elsewhere.
     #[error(
-        "{} is a link to {}, outside of the profile, and leads nowhere once the profile is assembled. Put the file itself there",
+        "{} is a link to {}, outside of the profile, and leads nowhere once the profile is assembled. Put the file \
+         itself there",
         shown(path),
         shown(Path::new(target))
     )]
@@ -187,7 +205,8 @@ pub enum Warning {
     },
     /// setuid, setgid and sticky bits of a layer's file do not come along: everything belongs to root in the image.
     #[error(
-        "{} loses its {mode:o}: setuid and setgid would be root's in the image. If it has to have them, say so in file_permissions",
+        "{} loses its {mode:o}: setuid and setgid would be root's in the image. If it has to have them, say so in \
+         file_permissions",
         shown(path)
     )]
     SpecialBits {
@@ -230,6 +249,10 @@ fn whose(origin: Origin) -> String {
         Origin::Overlay(_) => origin.to_string(),
         other => format!("image.{other}"),
     }
+}
+
+fn belonging((origin, kind): &(Origin, Kind)) -> String {
+    format!("{} of {}", kind.word(), whose(*origin))
 }
 
 fn resolution(path: &Path, kept: Origin, refused: Origin) -> String {

@@ -113,8 +113,8 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Leaves the open folders that are not `parent` or above it. Modes and times come last: filling a folder changes its
-    /// time, and one without write permission could not be filled.
+    /// Leaves the open folders that are not `parent` or above it. Modes and times come last: filling a folder changes
+    /// its time, and one without write permission could not be filled.
     fn leave_to(&mut self, parent: &Path) -> Result<(), BuildError> {
         while let Some(last) = self.open.pop_if(|last| !parent.starts_with(last.path)) {
             dress(&last.fd, last.piece).map_err(|e| self.failed(last.path)(e.into()))?;

@@ -73,7 +73,10 @@ pub fn build(
         (Host::Distribution(tools), EngineKind::Debian) => stages.debian(tools)?,
         (Host::Distribution(tools), EngineKind::Tree) => stages.tree(tools)?,
         _ => {
-            return Err(BuildError::missing(first, "what was looked for on this host is for another engine".to_owned()));
+            return Err(BuildError::missing(
+                first,
+                "what was looked for on this host is for another engine".to_owned(),
+            ));
         }
     };
     stages.cache.prune(&engine::ALL);

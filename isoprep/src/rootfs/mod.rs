@@ -15,17 +15,20 @@ pub(crate) use pack::{Packing, ext4_command, pack_command, packed_name};
 pub use reclaim::reclaim;
 pub(crate) use script::Script;
 
-use crate::build::BuildError;
+use crate::build::{BuildError, room_for};
 use crate::pacman_log::{LineCutter, Piece};
 use crate::progress::{Reporter, StageName};
 
 /// What processes inside find as their search path: wherever a distribution keeps programs.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What they keep of our environment: how to reach the network.
-const KEPT: [&str; 8] =
+pub(crate) const KEPT: [&str; 8] =
     ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"];
 /// Folders that are mounted over while processes run inside, and that are empty afterwards.
 const MOUNTED: [(&str, u32); 5] = [("proc", 0o555), ("sys", 0o555), ("dev", 0o755), ("run", 0o755), ("tmp", 0o1777)];
+
+/// A file system with less room than this counts as full, bytes.
+const LEAST: u64 = 1 << 20;
 
 /// A root file system in the making.
 pub(crate) struct RootTree<'a> {
@@ -130,7 +133,20 @@ impl<'a> RootTree<'a> {
     /// Runs a program; what it prints goes to the log, line by line.
     pub(crate) fn run(&self, line: CommandLine, isolation: Isolation) -> Result<Output, BuildError> {
         let line = self.prepared(line, isolation);
-        run_in_lines(&line, self.reporter).map_err(BuildError::tool(self.reporter.stage))
+        run_in_lines(&line, self.reporter).map_err(|e| self.failed(e))
+    }
+
+    /// A tool's own words for a full disk are many; ours say where and how much.
+    pub(crate) fn failed(&self, error: RunError) -> BuildError {
+        let stage = self.reporter.stage;
+        if matches!(error, RunError::Failed { .. }) {
+            for dir in [&self.work].into_iter().chain(&self.writable) {
+                if let Err(full) = room_for(stage, dir, LEAST) {
+                    return full;
+                }
+            }
+        }
+        BuildError::tool(stage)(error)
     }
 
     /// `line` in the sandbox, with an environment of its own.

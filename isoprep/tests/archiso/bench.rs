@@ -35,7 +35,7 @@ pub fn profile() -> TestProfile {
     TestProfile::releng(Repository::get()).report_trees(&["/root/demo"]).report_paths(&[
         "/root",
         "/root/demo/run",
-            "/root/demo/bin/private",
+        "/root/demo/bin/private",
         "/root/demo/link",
         "/etc/shadow",
         "/usr/local/bin/tool",
@@ -46,7 +46,13 @@ pub fn profile() -> TestProfile {
 impl Bench {
     /// A repository with a few files, and `profile` in its folder `iso`. `settings` is added to its `cartridge.toml`.
     pub fn new(profile: &TestProfile, settings: &str) -> Self {
-        let dir = tempfile::Builder::new().prefix("archiso").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        Self::named("archiso", profile, settings)
+    }
+
+    /// As [`new`](Self::new), below a folder whose name begins with `prefix`.
+    pub fn named(prefix: &str, profile: &TestProfile, settings: &str) -> Self {
+        let top = std::env::var_os("CARTRIDGE_TEST_PLACE").unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into());
+        let dir = tempfile::Builder::new().prefix(prefix).tempdir_in(top).unwrap();
         let at = |name: &str| dir.path().join(name);
         for name in ["repo/bin", "work", "images"] {
             fs::create_dir_all(at(name)).unwrap();
@@ -83,6 +89,16 @@ impl Bench {
         self.dir.path().join("repo")
     }
 
+    /// Builds in a work folder of its own, as each build of a session does.
+    pub fn build_with(&self, cancel: &Cancel, listen: &(dyn Fn(Progress) + Sync)) -> Result<Image, BuildError> {
+        let work = tempfile::Builder::new().prefix("work").tempdir_in(&self.request.work).unwrap();
+        let request = BuildRequest { work: work.path().to_path_buf(), ..self.request.clone() };
+        let image = isoprep::build(&request, cancel, listen);
+        assert!(!work.path().join("root").exists(), "a root was left");
+        isoprep::reclaim(work.path(), &Cancel::new()).unwrap();
+        image
+    }
+
     /// Builds; says for each stage whether it was reused, and every line that was told.
     pub fn build_telling(&self) -> (Result<Image, BuildError>, BTreeMap<&'static str, bool>, Vec<String>) {
         let told = Mutex::new((BTreeMap::new(), Vec::new()));
@@ -93,13 +109,40 @@ impl Bench {
             Progress::Line { stage, text } => told.lock().unwrap().1.push(format!("[{stage}] {text}")),
             _ => {}
         };
-        // Each build of a session has a work folder of its own.
-        let work = tempfile::Builder::new().prefix("work").tempdir_in(&self.request.work).unwrap();
-        let request = BuildRequest { work: work.path().to_path_buf(), ..self.request.clone() };
-        let image = isoprep::build(&request, &Cancel::new(), &listen);
-        isoprep::reclaim(work.path(), &Cancel::new()).unwrap();
+        let image = self.build_with(&Cancel::new(), &listen);
         let (reused, lines) = told.into_inner().unwrap();
         (image, reused, lines)
+    }
+
+    /// Takes packages from another place than the repository of the tests.
+    pub fn set_server(&self, url: &str) {
+        let conf = self.repo().join("iso/pacman.conf");
+        let text = fs::read_to_string(&conf).unwrap();
+        let line =
+            |line: &str| if line.starts_with("Server") { format!("Server = {url}\n") } else { format!("{line}\n") };
+        fs::write(&conf, text.lines().map(line).collect::<String>()).unwrap();
+    }
+
+    /// Nothing is mounted, nothing runs, no draft is left.
+    pub fn assert_clean(&self) {
+        let top = self.dir.path().to_str().unwrap();
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        assert!(!mounts.contains(&top.replace(' ', "\\040")), "{mounts}");
+        let processes = fs::read_dir("/proc").unwrap().flatten().map(|it| it.path().join("cmdline"));
+        let of_ours = |file: PathBuf| fs::read(file).is_ok_and(|line| String::from_utf8_lossy(&line).contains(top));
+        // What was killed may take a moment to be gone.
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(2);
+        let mut left: Vec<PathBuf> = processes.collect();
+        while std::time::Instant::now() < until {
+            left.retain(|file| of_ours(file.clone()));
+            if left.is_empty() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        assert!(left.is_empty(), "{left:?}");
+        let drafts = self.request.cache.join("drafts");
+        assert_eq!(fs::read_dir(drafts).map_or(0, |list| list.count()), 0);
     }
 
     pub fn build(&self) -> Image {

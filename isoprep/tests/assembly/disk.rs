@@ -5,7 +5,7 @@ use std::path::Path;
 
 use cartridge_supervise::{CommandLine, run};
 use isoprep::{BuildError, Cancel};
-use rustix::mount::{MountFlags, mount, mount_remount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 
 use crate::bench::Bench;
 
@@ -68,4 +68,5 @@ fn inside() {
     resize(&target, "size=100m");
     bench.try_write(&assembly, &target).unwrap();
     assert_eq!(cartridge_treehash::hash_tree(&target).unwrap().hash, bench.hash(&assembly));
+    unmount(&target, UnmountFlags::empty()).unwrap();
 }

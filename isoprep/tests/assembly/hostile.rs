@@ -97,6 +97,38 @@ fn a_profiledef_or_a_package_list_that_leads_elsewhere_is_refused_and_never_exte
 }
 
 #[test]
+fn a_plan_that_was_tampered_with_writes_nothing_outside_either() {
+    let bench = Bench::new();
+    let precious = bench.write("precious/passwd", "precious");
+    let outside = precious.parent().unwrap();
+    bench.link("base/out", outside);
+    for path in ["out/passwd", "out/new", "../new", "/tmp/../new", "out/../../precious/new", "airootfs/..", "gone/new"]
+    {
+        let mut assembly = bench.prepare();
+        let piece = assembly.pieces[Path::new("pacman.conf")].clone();
+        assembly.pieces.insert(path.into(), piece);
+        let target = bench.folder(format!("target{}", path.replace('/', "-")));
+        let error = bench.try_write(&assembly, &target).unwrap_err();
+        assert!(matches!(&error, BuildError::Io { doing: "write", .. }), "{path}: {error}");
+    }
+    assert_eq!(fs::read_dir(outside).unwrap().count(), 1);
+    assert_eq!(read(&precious), "precious");
+    assert!(!bench.at("new").exists() && !Path::new("/tmp/new").exists() && !Path::new("/new").exists());
+}
+
+#[test]
+fn a_base_that_is_missing_is_told_once() {
+    let mut bench = Bench::new();
+    bench.ingredients.base = bench.at("gone");
+    let problems: Vec<String> = bench.prepare().problems.iter().map(ToString::to_string).collect();
+    let gone = bench.at("gone").display().to_string();
+    assert_eq!(
+        problems,
+        [format!("image.base: {gone} is missing. Correct the path; a submodule has to be fetched first")]
+    );
+}
+
+#[test]
 fn a_layer_without_an_end_is_no_profile() {
     let bench = Bench::new();
     let mut deep = bench.at("base");

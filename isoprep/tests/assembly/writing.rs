@@ -47,6 +47,27 @@ fn a_file_that_changes_between_the_look_and_the_copy_is_noticed() {
 }
 
 #[test]
+fn a_file_that_changes_while_it_is_copied_is_noticed() {
+    for grows in [true, false] {
+        let bench = Bench::new();
+        let file = bench.write("base/airootfs/big", vec![1; 40 << 20]);
+        let assembly = bench.prepare();
+        std::thread::sleep(Duration::from_millis(20));
+        let changed = std::sync::Once::new();
+        let listen = |_| {
+            changed.call_once(|| {
+                let open = File::options().write(true).open(&file).unwrap();
+                open.set_len(if grows { 41 << 20 } else { 40 << 20 }).unwrap();
+                std::os::unix::fs::FileExt::write_all_at(&open, b"x", 0).unwrap();
+            });
+        };
+        let error = assembly.write(&bench.folder("target"), &Cancel::new(), &listen).unwrap_err();
+        assert!(matches!(&error, BuildError::Changed { path, .. } if *path == file), "{error}");
+        assert!(changed.is_completed());
+    }
+}
+
+#[test]
 fn equal_folders_have_equal_hashes_and_every_change_counts() {
     let mut bench = Bench::new();
     let first = bench.hash(&bench.prepare());
@@ -183,8 +204,8 @@ fn executables_keep_their_bits_however_the_umask_was() {
     let [warning] = &assembly.warnings[..] else { panic!("{:?}", assembly.warnings) };
     assert_eq!(
         warning.to_string(),
-        "airootfs/setuid loses its 4755: setuid and setgid would be root's in the image. If it has to have them, say so \
-         in file_permissions"
+        "airootfs/setuid loses its 4755: setuid and setgid would be root's in the image. If it has to have them, say \
+         so in file_permissions"
     );
     let named = ["/a/", "/b/bin/run", "/root", "/spool/"]
         .map(|key| (key.to_owned(), isoprep::profile::FilePermission { uid: 0, gid: 0, mode: 0o755 }));

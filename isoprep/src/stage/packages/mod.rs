@@ -239,11 +239,12 @@ fn run_pacman(
     let stage = reporter.stage;
     match (log.findings().first_error(result.is_ok()), result) {
         (_, Err(error @ RunError::Cancelled { .. })) => Err(BuildError::tool(stage)(error)),
+        (Some(finding), Err(error)) if finding.kind == FaultKind::DiskFull => Err(tree.failed(error)),
         (Some(finding), _) => {
             let (finding, command) = (Box::new(finding.clone()), line.to_string());
             Err(BuildError::Packages { stage, finding, command })
         }
-        (None, Err(error)) => Err(BuildError::tool(stage)(error)),
+        (None, Err(error)) => Err(tree.failed(error)),
         (None, Ok(output)) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
     }
 }
