@@ -42,8 +42,9 @@ impl Event {
                     Some(false) => "NOT the tree that was injected",
                     None => "of an earlier build",
                 };
+                let system = report.system_words().map_or(String::new(), |words| format!("; {words}"));
                 format!(
-                    "The guest reports: {} on Linux {}, firmware {}, accelerator {}, {} files at {}, tree {}: {verdict}",
+                    "The guest reports: {} on Linux {}, firmware {}, accelerator {}, {} files at {}, tree {}: {verdict}{system}",
                     report.name,
                     report.kernel,
                     report.firmware,

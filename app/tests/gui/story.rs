@@ -203,6 +203,8 @@ pub fn running(stage: &mut Stage) -> Display {
         files: 1873,
         tree: image().tree_hash,
         path: "/root/homerchy".to_owned(),
+        system: None,
+        failed: Vec::new(),
     };
     stage.tell(16_200, Event::GuestReported { report, matches: Some(true) });
     stage.tell(16_201, up(Phase::Running));

@@ -2,7 +2,6 @@
 //! stage differs; both are started by the loaders of this host.
 
 use std::fs;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use cartridge_treehash::TreeHash;
@@ -19,10 +18,10 @@ use crate::progress::{Meter, Reporter};
 use crate::recipe::{Base, BuildKind};
 use crate::rootfs::Packing;
 use crate::stage::debian::sources::{HostFacts, Source};
-use crate::stage::hashing::{self, Fingerprinter};
+use crate::stage::hashing::Fingerprinter;
 use crate::stage::layer::Setting;
-use crate::stage::live_hook::{Finder, NotFound, finder};
-use crate::stage::loaders::{BootFiles, DiscNames, boot_files, live};
+use crate::stage::live_hook::{self, Finder};
+use crate::stage::loaders::{DiscNames, boot_files, live};
 use crate::stage::{base, debian, tree};
 
 /// Changes whenever the first stage of an engine makes something else of the same ingredients.
@@ -132,7 +131,7 @@ impl Stages<'_> {
         let release = recipe.image.build == BuildKind::Release;
         let dir = entry.file(base::BOOT);
         let boot = boot_files(&dir).map_err(BuildError::io(stage, "read", &dir))?;
-        let finder = finds_the_root(&boot)?;
+        let finder = live_hook::finds_the_root(&boot, stage)?;
         let packing = if release {
             let options = ["-comp", "xz", "-b", "1M"].map(str::to_owned).to_vec();
             Packing::Profile { kind: ImageType::Squashfs, options }
@@ -158,7 +157,7 @@ impl Stages<'_> {
             for_a_guest: !release,
             epoch,
         };
-        let Some(disc) = live::disc(&source) else { return Err(no_kernel(&boot)) };
+        let Some(disc) = live::disc(&source) else { return Err(live_hook::no_kernel(&boot, stage)) };
         let names = DiscNames {
             label: label(&recipe.name),
             publisher: "Cartridge".to_owned(),
@@ -167,33 +166,6 @@ impl Stages<'_> {
         };
         let discs = Discs { names, esp_label: *b"CARTRIDGE  ", root: &root, laid: &laid, boot: &boot };
         self.disc(tools, &disc, &discs, repository)
-    }
-}
-
-/// What finds the root, according to the initramfs that will be started.
-fn finds_the_root(boot: &BootFiles) -> Result<Finder, BuildError> {
-    let stage = engine::PACKAGES;
-    let Some((_, path)) = live::kernel_and_initramfs(boot) else { return Err(no_kernel(boot)) };
-    let file = hashing::open_part(&boot[&path]).map_err(BuildError::io(stage, "read", &boot[&path]))?;
-    let advice = "Install live-boot in the root (Debian, Ubuntu), or mkinitcpio-archiso with its hook \"archiso\" (Arch), and make the \
-                  initramfs again.";
-    let what = match finder(BufReader::with_capacity(1 << 16, file)) {
-        Ok(finder) => return Ok(finder),
-        Err(NotFound::Neither) => format!("/{path} does not know how to find a live system's root: it has neither live-boot nor archiso's hook"),
-        Err(NotFound::Unknown) => format!("/{path} is compressed in a way that is not known here (zstd, gzip and xz are)"),
-        Err(NotFound::Broken(e)) => format!("/{path} is damaged: {e}"),
-    };
-    Err(BuildError::Refused { stage, what, advice: advice.to_owned() })
-}
-
-fn no_kernel(boot: &BootFiles) -> BuildError {
-    let found: Vec<_> = boot.keys().filter(|path| path.starts_with("boot/")).map(|path| format!("/{path}")).collect();
-    let found = if found.is_empty() { "nothing of the kind".to_owned() } else { found.join(", ") };
-    BuildError::Refused {
-        stage: engine::PACKAGES,
-        what: format!("the root has no kernel with its initramfs in /boot: there is {found}"),
-        advice: "It needs /boot/vmlinuz-<release> and /boot/initrd.img-<release> (or initramfs-<release>.img): install a kernel in the root."
-            .to_owned(),
     }
 }
 
@@ -261,12 +233,5 @@ mod tests {
         let text = |build| format!("{:?}", settings("demo", build).iter().map(|it| &it.0).collect::<Vec<_>>());
         assert!(text(BuildKind::Dev).contains("getty@tty1") && text(BuildKind::Dev).contains("ttyS0"));
         assert!(!text(BuildKind::Release).contains("getty"));
-    }
-
-    #[test]
-    fn a_root_without_a_kernel_says_what_there_is() {
-        let boot = BootFiles::from([("boot/vmlinuz-6.1".to_owned(), PathBuf::new())]);
-        let error = finds_the_root(&boot).unwrap_err().to_string();
-        assert!(error.contains("there is /boot/vmlinuz-6.1") && error.contains("install a kernel"), "{error}");
     }
 }

@@ -4,6 +4,11 @@
 
 use std::io::{self, BufRead, Read};
 
+use crate::build::BuildError;
+use crate::progress::StageName;
+use crate::stage::hashing;
+use crate::stage::loaders::{BootFiles, live};
+
 /// What finds the root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Finder {
@@ -132,6 +137,36 @@ fn archive(stream: &mut impl Read) -> io::Result<Option<Finder>> {
     }
 }
 
+/// What finds the root, according to the initramfs that will be started.
+pub(crate) fn finds_the_root(boot: &BootFiles, stage: StageName) -> Result<Finder, BuildError> {
+    let Some((_, path)) = live::kernel_and_initramfs(boot) else { return Err(no_kernel(boot, stage)) };
+    let file = hashing::open_part(&boot[&path]).map_err(BuildError::io(stage, "read", &boot[&path]))?;
+    let advice = "Install live-boot in the root (Debian, Ubuntu), or mkinitcpio-archiso with its hook \"archiso\" (Arch), and make the \
+                  initramfs again.";
+    let what = match finder(io::BufReader::with_capacity(1 << 16, file)) {
+        Ok(finder) => return Ok(finder),
+        Err(NotFound::Neither) => {
+            format!("/{path} cannot find the root of a live system: it has neither live-boot nor archiso's hook")
+        }
+        Err(NotFound::Unknown) => {
+            format!("/{path} is compressed in a way that is not known here (zstd, gzip and xz are)")
+        }
+        Err(NotFound::Broken(e)) => format!("/{path} is damaged: {e}"),
+    };
+    Err(BuildError::Refused { stage, what, advice: advice.to_owned() })
+}
+
+pub(crate) fn no_kernel(boot: &BootFiles, stage: StageName) -> BuildError {
+    let found: Vec<_> = boot.keys().filter(|path| path.starts_with("boot/")).map(|path| format!("/{path}")).collect();
+    let found = if found.is_empty() { "nothing of the kind".to_owned() } else { found.join(", ") };
+    BuildError::Refused {
+        stage,
+        what: format!("the root has no kernel with its initramfs in /boot: there is {found}"),
+        advice: "It needs /boot/vmlinuz-<release> and /boot/initrd.img-<release> (or initramfs-<release>.img): install a kernel in the root."
+            .to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -183,6 +218,13 @@ mod tests {
         assert!(matches!(look(b""), Err(NotFound::Neither)));
         assert!(matches!(look(&plain[..300]), Err(NotFound::Broken(_))));
         assert!(matches!(look(b"\x28\xb5\x2f\xfdrubbish"), Err(NotFound::Broken(_))));
+    }
+
+    #[test]
+    fn a_root_without_a_kernel_says_what_there_is() {
+        let boot = BootFiles::from([("boot/vmlinuz-6.1".to_owned(), std::path::PathBuf::new())]);
+        let error = finds_the_root(&boot, crate::engine::PACKAGES).unwrap_err().to_string();
+        assert!(error.contains("there is /boot/vmlinuz-6.1") && error.contains("install a kernel"), "{error}");
     }
 
     proptest::proptest! {

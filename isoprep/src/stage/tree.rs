@@ -15,6 +15,8 @@ use crate::plan::Key;
 use crate::progress::Reporter;
 use crate::rootfs::{RootTree, Script, relay};
 use crate::stage::base::{self, InstalledPackage};
+use crate::stage::live_hook;
+use crate::stage::loaders::boot_files;
 
 /// Room to ask for before anything is done, bytes.
 const NEEDED: u64 = 64 << 20;
@@ -72,6 +74,9 @@ fn make(
     };
     look(what, tree, &root, reporter)?;
     tree.script("collect", &base::collect(&root, entry))?;
+    let boot = entry.join(base::BOOT);
+    let boot = boot_files(&boot).map_err(BuildError::io(reporter.stage, "read", &boot))?;
+    live_hook::finds_the_root(&boot, reporter.stage)?;
     let list = entry.join(base::PACKAGE_LIST);
     let mut packages = Script::new();
     packages.set("root", &root).set("list", &list).text(base::PACKAGE_LISTS).text(LIST);
