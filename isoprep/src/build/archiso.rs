@@ -19,6 +19,7 @@ use crate::progress::Reporter;
 use crate::recipe::{Base, BuildKind};
 use crate::rootfs::Packing;
 use crate::stage::loaders::{self, DiscNames, archiso, boot_files, carries_microcode, grub};
+use crate::stage::base;
 use crate::stage::packages::{self, Ingredients, pacman};
 
 /// Configurations of boot loaders are small; a larger file is none.
@@ -74,13 +75,13 @@ impl Stages<'_> {
         } else {
             Packing::Quick
         };
-        let root = RootImage { entry, key, packing, layered, epoch };
+        let root = RootImage { entry, key, packing, layered, settings: Vec::new(), epoch };
         let laid = self.lay(tools, &root, &repository)?;
         let grub = self.grub(tools, &ready.profile, epoch)?;
-        let boot = boot_files(&root.entry.file(packages::BOOT)).map_err(BuildError::io(
+        let boot = boot_files(&root.entry.file(base::BOOT)).map_err(BuildError::io(
             engine::BOOTLOADER,
             "read",
-            &root.entry.file(packages::BOOT),
+            &root.entry.file(base::BOOT),
         ))?;
         let texts = Texts::read(&ready.profile.dir)?;
         let source = archiso::Source {
@@ -89,7 +90,7 @@ impl Stages<'_> {
             others: &texts.others,
             boot: &boot,
             grub: &grub,
-            package_list: root.entry.file(packages::PACKAGE_LIST),
+            package_list: root.entry.file(base::PACKAGE_LIST),
             root_image: (laid.name, laid.image.clone(), laid.checksum.clone()),
             layer: laid.layer.clone(),
             microcode_inside: microcode_is_inside(&boot)?,
