@@ -1,5 +1,6 @@
 //! Hostile profiles, run with the real bash: nothing of them changes anything, lasts, or is believed, and each is told by its
 //! own error within its time.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod profile_support;
 

@@ -71,6 +71,21 @@ impl SyncDatabases {
         (databases, errors)
     }
 
+    /// Adds the database of a repository from its file.
+    ///
+    /// # Errors
+    /// It is not there, or no database.
+    pub fn add(&mut self, repository: &str, file: &Path) -> io::Result<()> {
+        let packages = parse(BufReader::new(File::open(file)?))?;
+        self.insert(repository, packages);
+        Ok(())
+    }
+
+    /// The names of all packages.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.repositories.values().flatten().map(|package| package.name.as_str())
+    }
+
     /// Adds the database of a repository.
     pub fn insert(&mut self, repository: &str, packages: Vec<SyncPackage>) {
         self.repositories.insert(repository.to_owned(), packages);
