@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cartridge_treehash::{TreeHash, hash_content, hash_tree};
 
-use super::distribution::{Discs, Repository, RootImage};
+use super::distribution::{Discs, RootImage};
 use super::{BuildError, Stages};
 use crate::assembly::{self, Assembly};
 use crate::engine;
@@ -45,7 +45,7 @@ impl Stages<'_> {
             let ready = self.profile(tools, epoch, reporter)?;
             Ok((repository.reused, (ready, repository)))
         })?;
-        self.lint(&ready, &repository)?;
+        self.lint(&ready)?;
         let definition = &ready.profile.definition;
         // What the live system of a dev build is told needs a place in its initramfs.
         let layered = !release && has_place_for_hook(&ready.profile)?;
@@ -110,9 +110,9 @@ impl Stages<'_> {
     }
 
     /// Says what would fail late or silently, and stops where it would fail, unless the user wants to see that.
-    pub(super) fn lint(&self, ready: &Ready, repository: &Repository) -> Result<(), BuildError> {
+    pub(super) fn lint(&self, ready: &Ready) -> Result<(), BuildError> {
         self.timed(engine::LINT, |reporter| {
-            let findings = self.findings(ready, repository)?;
+            let findings = self.findings(ready)?;
             for line in lint::render_text(&findings, false).lines() {
                 reporter.line(line);
             }
