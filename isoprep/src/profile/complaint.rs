@@ -171,7 +171,7 @@ fn bound(remains: &Remains, limits: &EvaluationLimits) -> Option<Bound> {
         return Some(Bound::Processes(limits.processes));
     }
     // The first process of a namespace ignores the signal and is told by an error instead.
-    if errors.contains("file too large") {
+    if errors.contains("file too large") || errors.contains("no space left on device") {
         return Some(Bound::FileSize(limits.file_bytes));
     }
     // glibc's and bash's words when the address space is used up.
