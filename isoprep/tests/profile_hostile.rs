@@ -122,7 +122,7 @@ mount -o remount,rw / 2>/dev/null && written+=(remounted)
 chmod 777 "$profile" 2>/dev/null && written+=(chmod)
 touch -d @0 "$profile/profiledef.sh" 2>/dev/null && written+=(touch)
 seen=$(ls -A ~)
-euid=$EUID
+out_of_memory_score=$(</proc/self/oom_score_adj)
 :
 "#;
 
@@ -139,6 +139,7 @@ fn writes_nothing(place: &Place) {
     for dir in outside.iter().map(std::path::Path::new).chain([place.home.as_path(), place.profile.as_path()]) {
         assert!(fs::symlink_metadata(dir.join("cartridge-test-hostile")).is_err(), "{}", dir.display());
     }
+    assert_eq!(profile.definition.unknown["out_of_memory_score"], "1000", "somebody else would be killed for it");
     let seen = &profile.definition.unknown["seen"];
     assert!(!seen.contains("secret"), "{seen}");
 }
