@@ -1,5 +1,6 @@
-//! Broken profiles, each with exactly what has to be said about it, and good ones, about which nothing may be said. Every
-//! fix of a finding is done and has to mend what it says.
+//! Broken profiles, each with exactly what has to be said about it, and good ones, about which nothing may be said.
+//! Every fix of a finding is done and has to mend what it says.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod lint_support;
 
@@ -37,7 +38,12 @@ fn check(case: &Case) -> Vec<String> {
     let mut wrong = Vec::new();
     if said != wanted {
         let wanted = wanted.join("\n");
-        wrong.push(format!("{}\n---- wanted\n{wanted}\n---- said\n{}\n{}", case.name, said.join("\n"), render_text(&findings, false)));
+        wrong.push(format!(
+            "{}\n---- wanted\n{wanted}\n---- said\n{}\n{}",
+            case.name,
+            said.join("\n"),
+            render_text(&findings, false)
+        ));
     }
     for finding in &findings {
         assert!(!finding.what.is_empty() && !finding.consequence.is_empty(), "{}", line(finding));
@@ -47,10 +53,18 @@ fn check(case: &Case) -> Vec<String> {
             wrong.push(format!("{}: {}\n  {e}", case.name, line(finding)));
             continue;
         }
-        let same = |other: &LintFinding| (other.rule, &other.file, &other.what) == (finding.rule, &finding.file, &finding.what);
+        let same = |other: &LintFinding| {
+            (other.rule, &other.file, &other.what) == (finding.rule, &finding.file, &finding.what)
+        };
         let after = mended.lint();
         if after.iter().any(same) {
-            wrong.push(format!("{}: {}\n  {:?} does not mend it\n{}", case.name, line(finding), fix.edit, render_text(&after, false)));
+            wrong.push(format!(
+                "{}: {}\n  {:?} does not mend it\n{}",
+                case.name,
+                line(finding),
+                fix.edit,
+                render_text(&after, false)
+            ));
         }
     }
     wrong
@@ -76,8 +90,11 @@ fn exactly_what_is_wrong_is_said_and_every_fix_mends_it() {
 
 #[test]
 fn every_rule_has_a_broken_case_and_every_case_a_rule() {
-    let named: BTreeSet<String> =
-        corpus().iter().flat_map(|case| &case.expected).filter_map(|line| line.split(' ').nth(1).map(str::to_owned)).collect();
+    let named: BTreeSet<String> = corpus()
+        .iter()
+        .flat_map(|case| &case.expected)
+        .filter_map(|line| line.split(' ').nth(1).map(str::to_owned))
+        .collect();
     let all: BTreeSet<String> = rules().map(|rule| rule.id.to_string()).collect();
     assert_eq!(all.len(), rules().count(), "a rule's name is there twice");
     assert_eq!(named, all);

@@ -76,7 +76,8 @@ pub enum Edit {
 }
 
 impl Edit {
-    /// Whether it changes the user's repository, so that the user has to be asked first. Edits of `cartridge.toml` do not.
+    /// Whether it changes the user's repository, so that the user has to be asked first. Edits of `cartridge.toml` do
+    /// not.
     #[must_use]
     pub const fn asks(&self) -> bool {
         !matches!(

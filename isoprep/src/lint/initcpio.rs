@@ -20,9 +20,10 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("preset-kernel-missing", "a preset for a kernel that is not listed", kernel_missing),
 ];
 
-/// What a failing hook does to the build: mkinitcpio ends with 1, pacman prints "command failed to execute correctly" and
-/// ends with 0, and what is missing is seen when mkarchiso copies it, or when the image is started.
-const GOES_ON: &str = "mkinitcpio fails, and pacman goes on as if nothing had happened. The build ends late with \"cannot stat \
+/// What a failing hook does to the build: mkinitcpio ends with 1, pacman prints "command failed to execute correctly"
+/// and ends with 0, and what is missing is seen when mkarchiso copies it, or when the image is started.
+const GOES_ON: &str = "mkinitcpio fails, and pacman goes on as if nothing had happened. The build ends late with \
+    \"cannot stat \
                        …/initramfs-*.img\", or the image has an initramfs without it.";
 
 fn images(known: &Known<'_>) -> Vec<Initramfs> {
@@ -96,11 +97,10 @@ fn without_package(known: &Known<'_>) -> Vec<LintFinding> {
             };
             let sure = if severity == Severity::Error { "" } else { " No listed package is known to bring it." };
             let what = format!("HOOKS has {hook}; the package {}, {has}, is not listed.{sure}", need.package);
-            found.push(
-                LintFinding::error(place.clone(), what, GOES_ON)
-                    .graded(severity)
-                    .fixed_by(format!("Add {} to image.packages", need.package), known.add_to("image.packages", need.package)),
-            );
+            found.push(LintFinding::error(place.clone(), what, GOES_ON).graded(severity).fixed_by(
+                format!("Add {} to image.packages", need.package),
+                known.add_to("image.packages", need.package),
+            ));
         }
     }
     found
@@ -112,13 +112,19 @@ fn gone(known: &Known<'_>) -> Vec<LintFinding> {
         .into_iter()
         .filter_map(|(place, hook)| {
             let (_, instead) = gone(&hook)?;
-            let does = if instead.is_empty() { "nothing needs it any more".to_owned() } else { format!("{} does its work", instead.join(" and ")) };
+            let does = if instead.is_empty() {
+                "nothing needs it any more".to_owned()
+            } else {
+                format!("{} does its work", instead.join(" and "))
+            };
             let what = format!("HOOKS has {hook}, which is no more; {does}.");
             // A successor that is there already is not put in twice.
             let text = known.line(&place).unwrap_or_default();
-            let missing: Vec<&str> = instead.iter().copied().filter(|word| replace_word(&text, word, &[]).is_none()).collect();
+            let missing: Vec<&str> =
+                instead.iter().copied().filter(|word| replace_word(&text, word, &[]).is_none()).collect();
             let edit = without_word(known, &place, &hook, &missing);
-            let says = if missing.is_empty() { format!("Remove {hook}") } else { format!("Write {}", missing.join(" ")) };
+            let says =
+                if missing.is_empty() { format!("Remove {hook}") } else { format!("Write {}", missing.join(" ")) };
             Some(LintFinding::error(place, what, GOES_ON).fixed_by(says, edit))
         })
         .collect()
@@ -162,7 +168,8 @@ fn without_archiso(known: &Known<'_>) -> Vec<LintFinding> {
         let (place, what, edit) = match image.config {
             Config::Ours { hooks, place } if !hooks.iter().any(|hook| hook == "archiso") => {
                 let edit = known.replace(&place, |old| {
-                    let after = ["block", "filesystems"].into_iter().find(|word| hooks.iter().any(|hook| hook == word))?;
+                    let after =
+                        ["block", "filesystems"].into_iter().find(|word| hooks.iter().any(|hook| hook == word))?;
                     replace_word(old, after, &["archiso", after])
                 });
                 (place, format!("HOOKS of {} has no hook archiso.", image.name), edit)
@@ -186,7 +193,8 @@ fn autodetect(known: &Known<'_>) -> Vec<LintFinding> {
         .into_iter()
         .filter(|(_, hook)| hook == "autodetect")
         .map(|(place, hook)| {
-            let what = "HOOKS has autodetect: the initramfs gets the modules of the machine that builds it, and no others.";
+            let what =
+                "HOOKS has autodetect: the initramfs gets the modules of the machine that builds it, and no others.";
             let consequence = "On other hardware, a virtual machine too, the medium is not found.";
             let edit = without_word(known, &place, &hook, &[]);
             LintFinding::warning(place, what, consequence).fixed_by("Remove autodetect", edit)
@@ -197,7 +205,8 @@ fn autodetect(known: &Known<'_>) -> Vec<LintFinding> {
 fn config_missing(known: &Known<'_>) -> Vec<LintFinding> {
     let said = |image: Initramfs| {
         let Config::Missing(named) = image.config else { return None };
-        let what = format!("The preset of {} names the configuration {named}, which airootfs does not have.", image.name);
+        let what =
+            format!("The preset of {} names the configuration {named}, which airootfs does not have.", image.name);
         Some(LintFinding::error(image.place, what, GOES_ON))
     };
     images(known).into_iter().filter_map(said).collect()
@@ -216,7 +225,8 @@ fn kernel_missing(known: &Known<'_>) -> Vec<LintFinding> {
             if kernel.contains('$') || boot.has(kernel) {
                 continue;
             }
-            let line = ["ALL_kver".to_owned(), format!("{name}_kver")].iter().rev().find_map(|it| preset.variables.get(it));
+            let line =
+                ["ALL_kver".to_owned(), format!("{name}_kver")].iter().rev().find_map(|it| preset.variables.get(it));
             let place = known.at_file(&preset.file, line.map(|it| it.1));
             let package = kernel.trim_start_matches("vmlinuz-");
             let severity = known.packages.lacks(&[package]).unwrap_or(Severity::Warning);
@@ -240,8 +250,14 @@ mod tests {
     fn a_word_of_a_list_is_replaced_and_no_part_of_another_word() {
         let line = "HOOKS=(base archiso_kms 'archiso' block)";
         assert_eq!(replace_word(line, "archiso", &[]).as_deref(), Some("HOOKS=(base archiso_kms block)"));
-        assert_eq!(replace_word(line, "block", &["archiso", "block"]).as_deref(), Some("HOOKS=(base archiso_kms 'archiso' archiso block)"));
-        assert_eq!(replace_word(line, "archiso", &["a", "b"]).as_deref(), Some("HOOKS=(base archiso_kms 'a' 'b' block)"));
+        assert_eq!(
+            replace_word(line, "block", &["archiso", "block"]).as_deref(),
+            Some("HOOKS=(base archiso_kms 'archiso' archiso block)")
+        );
+        assert_eq!(
+            replace_word(line, "archiso", &["a", "b"]).as_deref(),
+            Some("HOOKS=(base archiso_kms 'a' 'b' block)")
+        );
         assert_eq!(replace_word("x=(a)", "a", &[]).as_deref(), Some("x=()"));
         assert_eq!(replace_word("x=(a b)", "b", &[]).as_deref(), Some("x=(a)"));
         assert_eq!(replace_word("         'b')", "b", &[]).as_deref(), Some("         )"));

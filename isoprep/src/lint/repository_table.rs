@@ -41,8 +41,14 @@ pub(super) const FAMILIES: &[Family] = &[
 
 /// Packages of Arch itself whose names end with `-keyring`.
 pub(super) const ARCH_KEYRINGS: [&str; 8] = [
-    "archlinux-keyring", "debian-archive-keyring", "gnome-keyring", "libgnome-keyring", "python-keyring",
-    "python-keyring-pass", "ubuntu-keyring", "xsec-keyring",
+    "archlinux-keyring",
+    "debian-archive-keyring",
+    "gnome-keyring",
+    "libgnome-keyring",
+    "python-keyring",
+    "python-keyring-pass",
+    "ubuntu-keyring",
+    "xsec-keyring",
 ];
 
 /// Whether a name is meant by a pattern of the table.

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use isoprep::{BuildError, BuildRequest, Cancel, EngineKind, Host, HostSearch, Image, Progress, StageName, Tools};
+use isoprep::{BuildError, BuildRequest, Cancel, Host, HostSearch, Image, Progress, StageName, Tools};
 
 use crate::arch::{Repository, TestProfile};
 
@@ -66,20 +66,23 @@ impl Bench {
         }
         symlink("run", repo.join("link")).unwrap();
         fs::write(repo.join("extra"), "extra\n").unwrap();
+        let engine = if settings.contains("engine") { "" } else { "engine = \"archiso\"\n" };
         let text = format!(
-            "name = \"demo\"\n[source]\ninto = \"/root/demo\"\nexclude = [\"/iso\"]\n[image]\nengine = \"archiso\"\nbase = \"iso\"\n\
-             env = {{ GREETING = \"it's me\" }}\nfiles = {{ \"/etc/extra\" = \"extra\" }}\n{settings}\n"
+            "name = \"demo\"\n[source]\ninto = \"/root/demo\"\nexclude = [\"/iso\"]\n[image]\nbase = \"iso\"\n\
+             env = {{ GREETING = \"it's me\" }}\nfiles = {{ \"/etc/extra\" = \"extra\" }}\n{engine}{settings}\n"
         );
         let recipe = isoprep::parse(&text, &repo).unwrap_or_else(|e| panic!("{e}"));
+        let host = Host::Distribution(Tools::find(&search(), recipe.image.engine).unwrap_or_else(|e| panic!("{e}")));
         let request = BuildRequest {
             recipe,
-            host: Host::Distribution(Tools::find(&search(), EngineKind::Archiso).unwrap_or_else(|e| panic!("{e}"))),
+            host,
             epoch: Some(EPOCH),
             init: REPORTER,
             cache: at("cache"),
             work: at("work"),
             images: at("images"),
             guest_memory_mib: None,
+            build_anyway: false,
             apart: Vec::new(),
         };
         Self { dir, request }

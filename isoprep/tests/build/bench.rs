@@ -64,6 +64,7 @@ impl Bench {
             work: at("work"),
             images: at("images"),
             guest_memory_mib: None,
+            build_anyway: false,
             apart: Vec::new(),
         };
         Self { dir, request }
