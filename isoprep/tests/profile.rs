@@ -300,6 +300,29 @@ fn failures_of_a_neighbour_file_name_that_file() {
 }
 
 #[test]
+fn a_path_may_hold_anything() {
+    use std::os::unix::ffi::OsStrExt;
+    for name in ["new\nline: line 3: x", "it's $(false) \"x\" *", "-n"] {
+        let mut place = Place::new();
+        let odd = place.home.join(name);
+        fs::rename(place.home.join("repo"), &odd).unwrap();
+        place.profile = odd.join("a profile");
+        place.define("pacman_conf=pacman.conf\niso_name=x\n");
+        let profile = place.read().unwrap();
+        assert_eq!((profile.definition.iso_name.as_str(), profile.warnings.len()), ("x", 0), "{:?}", profile.warnings);
+        let error = place.define("a=1\nnosuch\n").read().unwrap_err();
+        let ProfileError::Ended { place: at, words, .. } = &error else { panic!("{error}") };
+        assert_eq!((&at.file, at.line), (&place.profile.join("profiledef.sh"), Some(2)));
+        assert_eq!(words, "nosuch: command not found");
+    }
+    let mut place = Place::new();
+    let odd = place.home.join(std::ffi::OsStr::from_bytes(b"not\xfftext"));
+    fs::rename(place.home.join("repo"), &odd).unwrap();
+    place.profile = odd.join("a profile");
+    assert_eq!(place.define("pacman_conf=p\niso_name=x\n").read().unwrap().definition.iso_name, "x");
+}
+
+#[test]
 fn it_is_cancelled() {
     let place = Place::new();
     place.define("sleep 1000\n");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cartridge_treehash::{TreeHash, hash_content, hash_tree};
 
-use super::distribution::{Discs, Repository, RootImage};
+use super::distribution::{Discs, RootImage};
 use super::{BuildError, Stages};
 use crate::assembly::{self, Assembly};
 use crate::engine;
@@ -19,6 +19,7 @@ use crate::progress::Reporter;
 use crate::recipe::{Base, BuildKind};
 use crate::rootfs::Packing;
 use crate::stage::loaders::{self, DiscNames, archiso, boot_files, carries_microcode, grub};
+use crate::stage::base;
 use crate::stage::packages::{self, Ingredients, pacman};
 
 /// Configurations of boot loaders are small; a larger file is none.
@@ -44,7 +45,7 @@ impl Stages<'_> {
             let ready = self.profile(tools, epoch, reporter)?;
             Ok((repository.reused, (ready, repository)))
         })?;
-        self.lint(&ready, &repository)?;
+        self.lint(&ready)?;
         let definition = &ready.profile.definition;
         // What the live system of a dev build is told needs a place in its initramfs.
         let layered = !release && has_place_for_hook(&ready.profile)?;
@@ -74,13 +75,13 @@ impl Stages<'_> {
         } else {
             Packing::Quick
         };
-        let root = RootImage { entry, key, packing, layered, epoch };
+        let root = RootImage { entry, key, packing, layered, settings: Vec::new(), epoch };
         let laid = self.lay(tools, &root, &repository)?;
         let grub = self.grub(tools, &ready.profile, epoch)?;
-        let boot = boot_files(&root.entry.file(packages::BOOT)).map_err(BuildError::io(
+        let boot = boot_files(&root.entry.file(base::BOOT)).map_err(BuildError::io(
             engine::BOOTLOADER,
             "read",
-            &root.entry.file(packages::BOOT),
+            &root.entry.file(base::BOOT),
         ))?;
         let texts = Texts::read(&ready.profile.dir)?;
         let source = archiso::Source {
@@ -89,7 +90,7 @@ impl Stages<'_> {
             others: &texts.others,
             boot: &boot,
             grub: &grub,
-            package_list: root.entry.file(packages::PACKAGE_LIST),
+            package_list: root.entry.file(base::PACKAGE_LIST),
             root_image: (laid.name, laid.image.clone(), laid.checksum.clone()),
             layer: laid.layer.clone(),
             microcode_inside: microcode_is_inside(&boot)?,
@@ -109,9 +110,9 @@ impl Stages<'_> {
     }
 
     /// Says what would fail late or silently, and stops where it would fail, unless the user wants to see that.
-    pub(super) fn lint(&self, ready: &Ready, repository: &Repository) -> Result<(), BuildError> {
+    pub(super) fn lint(&self, ready: &Ready) -> Result<(), BuildError> {
         self.timed(engine::LINT, |reporter| {
-            let findings = self.findings(ready, repository)?;
+            let findings = self.findings(ready)?;
             for line in lint::render_text(&findings, false).lines() {
                 reporter.line(line);
             }

@@ -1,21 +1,19 @@
 //! A cartridge is looked at before it is built: assembled, read, linted. The build does the same as its own first steps.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::archiso::Ready;
-use super::distribution::Repository;
 use super::{BuildError, BuildRequest, Stages};
 use crate::Cancel;
-use crate::assembly::{self, Kind, Node};
+use crate::assembly::{self, Node};
 use crate::cache::{Cache, atomic};
 use crate::engine;
 use crate::host::Host;
-use crate::lint::{self, Injected, LintFinding, Modes, OnDisk, Subject, SyncDatabases};
+use crate::lint::{self, Gathered, LintFinding, Modes, OnDisk, Surroundings, SyncDatabases};
 use crate::progress::{Progress, Reporter};
-use crate::recipe::{Base, FILE_NAME};
-use crate::stage::manifest::Entry;
+use crate::recipe::FILE_NAME;
 use crate::stage::packages::{self, pacman};
 
 /// A larger `cartridge.toml` is not read for the lines of its fields.
@@ -60,9 +58,8 @@ pub fn examine(
     };
     let stages = Stages { request, cancel, progress: &listen, cache };
     let reporter = Reporter::new(first, cancel, &listen);
-    let repository = stages.repository(&reporter)?;
     let ready = stages.profile(tools, stages.epoch()?, &reporter)?;
-    let lint = stages.findings(&ready, &repository)?;
+    let lint = stages.findings(&ready)?;
     let tree = assembly::nodes(&ready.assembly);
     drop(stages);
     Ok(Examination { lint, tree, warnings: warnings.into_inner().unwrap_or_default() })
@@ -70,53 +67,26 @@ pub fn examine(
 
 impl Stages<'_> {
     /// What lint says of a cartridge that is ready to be built.
-    pub(super) fn findings(&self, ready: &Ready, repository: &Repository) -> Result<Vec<LintFinding>, BuildError> {
+    pub(super) fn findings(&self, ready: &Ready) -> Result<Vec<LintFinding>, BuildError> {
         let recipe = &self.request.recipe;
         let cartridge = self.request.cartridge.clone().unwrap_or_else(|| {
             let file = recipe.root.join(FILE_NAME);
             let small = atomic::size(&file).is_ok_and(|bytes| bytes <= LARGEST_CARTRIDGE);
             if small { std::fs::read_to_string(&file).unwrap_or_default() } else { String::new() }
         });
-        let files: Vec<lint::Entry> =
-            ready.assembly.pieces.iter().map(|(path, piece)| of_profile(ready, path, piece)).collect();
-        let entries: Vec<lint::Entry> =
-            repository.manifest.iter().map(|(path, it)| of_repository(recipe, path, it)).collect();
-        let extra: Vec<lint::Entry> = repository
-            .extras
-            .iter()
-            .map(|it| lint::Entry {
-                path: it.to.clone(),
-                kind: lint::EntryKind::File(it.size),
-                mode: it.mode,
-                from: it.from.clone(),
-            })
-            .collect();
-        let base = match &recipe.image.base {
-            Base::Folder(dir) => dir.clone(),
-            Base::Installed(which) => which.folder(),
-            _ => ready.profile.dir.clone(),
-        };
+        let ours = crate::stage::assemble::ours(self.request);
+        let gathered = Gathered::new(recipe, &ready.assembly, &ours, self.cancel, self.progress)?;
         let databases = self.databases(ready);
-        // Both engines keep them: the native one itself, the other through a block in the copy of profiledef.sh.
-        let modes = Modes { airootfs_kept: true, injected_kept: true };
         let supplied = [PathBuf::from(pacman::MIRRORLIST)];
-        Ok(lint::lint(&Subject {
-            root: &recipe.root,
-            cartridge: &cartridge,
-            profile: &ready.profile,
-            base: &base,
-            files: &files,
-            injected: Some(Injected { into: &recipe.source.into, entries: &entries }),
-            extra_files: &extra,
-            env: &recipe.image.env,
-            packages: &recipe.image.packages,
-            modes,
+        let surroundings = Surroundings {
+            // Both engines keep them: the native one itself, the other through a block in the copy of profiledef.sh.
+            modes: Modes::KEPT,
             supplied: &supplied,
-            guest_memory_mib: self.request.guest_memory_mib.unwrap_or(recipe.guest.memory_mib),
             image_bytes: None,
             databases: &databases,
             host: &OnDisk,
-        }))
+        };
+        Ok(lint::lint(&gathered.subject(recipe, &cartridge, &ready.profile, &surroundings)))
     }
 
     /// The package databases that are at hand: those of repositories of this host, and those that the last installation with
@@ -130,24 +100,4 @@ impl Stages<'_> {
         }
         databases
     }
-}
-
-fn of_profile(ready: &Ready, path: &Path, piece: &assembly::Piece) -> lint::Entry {
-    let kind = match &piece.kind {
-        Kind::Dir => lint::EntryKind::Dir,
-        Kind::File { size } => lint::EntryKind::File(*size),
-        Kind::Link { target } => lint::EntryKind::Link(target.into()),
-    };
-    let from = piece.from.clone().unwrap_or_else(|| ready.profile.dir.join(path));
-    lint::Entry { path: path.to_path_buf(), kind, mode: piece.mode, from }
-}
-
-fn of_repository(recipe: &crate::Recipe, path: PathBuf, entry: &Entry) -> lint::Entry {
-    let own = recipe.source.path.join(&path);
-    let (kind, mode, from) = match entry {
-        Entry::Dir { mode } => (lint::EntryKind::Dir, *mode, own),
-        Entry::File { mode, size, from, .. } => (lint::EntryKind::File(*size), *mode, from.clone()),
-        Entry::Symlink { target } => (lint::EntryKind::Link(target.into()), 0o777, own),
-    };
-    lint::Entry { path, kind, mode, from }
 }

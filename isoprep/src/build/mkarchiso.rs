@@ -33,7 +33,7 @@ impl Stages<'_> {
             let ready = self.profile(tools, epoch, reporter)?;
             Ok((repository.reused, (ready, repository)))
         })?;
-        self.lint(&ready, &repository)?;
+        self.lint(&ready)?;
         let profile = ready.profile.dir.clone();
         let key = self.timed(engine::PACKAGES, |reporter| {
             self.complete(&ready, &repository, reporter)?;

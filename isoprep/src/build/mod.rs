@@ -5,6 +5,7 @@ mod distribution;
 mod error;
 mod examine;
 mod mkarchiso;
+mod live;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -77,6 +78,8 @@ pub fn build(
         (Host::Micro(parts), EngineKind::Micro) => stages.micro(parts)?,
         (Host::Distribution(tools), EngineKind::Archiso) => stages.archiso(tools)?,
         (Host::Distribution(tools), EngineKind::Mkarchiso) => stages.mkarchiso(tools)?,
+        (Host::Distribution(tools), EngineKind::Debian) => stages.debian(tools)?,
+        (Host::Distribution(tools), EngineKind::Tree) => stages.tree(tools)?,
         _ => {
             return Err(BuildError::missing(
                 first,

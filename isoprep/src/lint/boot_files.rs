@@ -172,7 +172,7 @@ fn default_missing(known: &Known<'_>) -> Vec<LintFinding> {
 
 fn syslinux_missing(known: &Known<'_>) -> Vec<LintFinding> {
     // mkarchiso looks at the list alone, whatever dependencies bring.
-    let listed = known.packages.listed.contains("syslinux");
+    let listed = known.packages.listed.is_empty() || known.packages.listed.contains("syslinux");
     if !has(known, BootModeKind::BiosSyslinux) || listed {
         return Vec::new();
     }

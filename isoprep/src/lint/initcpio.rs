@@ -1,7 +1,7 @@
 //! Rules about the initramfs: hooks without their package, presets that cannot be made, an image that does not find its
 //! medium. mkinitcpio's failures do not stop a build: pacman goes on whatever its hooks end with.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{LintFinding, Place, Severity};
 use super::hook_table::{BUILT_IN, GONE, NEEDS, Needs};
@@ -83,7 +83,7 @@ pub(super) fn replace_word(line: &str, word: &str, instead: &[&str]) -> Option<S
 }
 
 fn without_package(known: &Known<'_>) -> Vec<LintFinding> {
-    let mut found = Vec::new();
+    let mut lacking: BTreeMap<(Place, &str), (Severity, Vec<String>, Needs)> = BTreeMap::new();
     for (place, hook) in hooks(known) {
         for need in NEEDS.iter().filter(|need| need.name == hook) {
             if need.needs == Needs::Itself && is_shipped(known, &hook) {
@@ -91,19 +91,26 @@ fn without_package(known: &Known<'_>) -> Vec<LintFinding> {
             }
             let any_of: Vec<&str> = std::iter::once(need.package).chain(need.brought_by.iter().copied()).collect();
             let Some(severity) = known.packages.lacks(&any_of) else { continue };
-            let has = match need.needs {
-                Needs::Itself => "which brings it".to_owned(),
-                Needs::File(file) => format!("whose {file} it copies"),
-            };
-            let sure = if severity == Severity::Error { "" } else { " No listed package is known to bring it." };
-            let what = format!("HOOKS has {hook}; the package {}, {has}, is not listed.{sure}", need.package);
-            found.push(LintFinding::error(place.clone(), what, GOES_ON).graded(severity).fixed_by(
-                format!("Add {} to image.packages", need.package),
-                known.add_to("image.packages", need.package),
-            ));
+            lacking
+                .entry((place.clone(), need.package))
+                .or_insert((severity, Vec::new(), need.needs))
+                .1
+                .push(hook.clone());
         }
     }
-    found
+    let finding = |((place, package), (severity, hooks, needs)): ((Place, &str), (Severity, Vec<String>, Needs))| {
+        let sure = if severity == Severity::Error { "" } else { " No listed package is known to bring it." };
+        let has = match needs {
+            Needs::Itself if hooks.len() == 1 => "which brings it".to_owned(),
+            Needs::Itself => "which brings them".to_owned(),
+            Needs::File(file) => format!("whose {file} is copied"),
+        };
+        let what = format!("HOOKS has {}; the package {package}, {has}, is not listed.{sure}", hooks.join(", "));
+        LintFinding::error(place, what, GOES_ON)
+            .graded(severity)
+            .fixed_by(format!("Add {package} to image.packages"), known.add_to("image.packages", package))
+    };
+    lacking.into_iter().map(finding).collect()
 }
 
 fn gone(known: &Known<'_>) -> Vec<LintFinding> {
@@ -222,7 +229,7 @@ fn kernel_missing(known: &Known<'_>) -> Vec<LintFinding> {
         for name in &preset.presets {
             let Some(kver) = value(preset, name, "kver").filter(|kver| kver.starts_with("/boot/")) else { continue };
             let kernel = kver.trim_start_matches("/boot/");
-            if kernel.contains('$') || boot.has(kernel) {
+            if kernel.contains('$') || boot.has(kernel) || known.packages.listed.is_empty() {
                 continue;
             }
             let line =

@@ -303,7 +303,6 @@ impl<'a> Known<'a> {
     }
 
     /// The edit that adds to a list of `cartridge.toml`.
-    #[allow(clippy::unused_self, reason = "reads like the other edits")]
     pub(super) fn add_to(&self, key: &str, value: impl Into<String>) -> Option<Edit> {
         Some(Edit::AddToCartridgeList { key: key.to_owned(), value: value.into() })
     }

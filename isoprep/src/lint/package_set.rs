@@ -57,10 +57,11 @@ impl<'a> PackageSet<'a> {
             })
     }
 
-    /// How sure it is that none of `any_of` is installed: `None` when one is. Without databases a repository of
+    /// How sure it is that none of `any_of` is installed: `None` when one is, and when there is no list, which is said once
+    /// and not with every package that is not on it. Without databases a repository of
     /// somebody else's may bring one as a dependency.
     pub(super) fn lacks(&self, any_of: &[&str]) -> Option<Severity> {
-        if any_of.iter().any(|name| self.has(name)) {
+        if self.listed.is_empty() || any_of.iter().any(|name| self.has(name)) {
             return None;
         }
         let sure = self.closure.is_some() || self.all_official();

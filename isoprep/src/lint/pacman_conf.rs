@@ -8,7 +8,7 @@ use super::finding::LintFinding;
 use super::known::Known;
 use super::repositories::{other_conf, with_conf};
 use super::rule::Rule;
-use crate::profile::{Directive, Repository};
+use crate::profile::{Directive, PacmanConf, Repository};
 
 pub(super) const RULES: &[Rule] = &[
     Rule::new("include-missing", "an Include that matches no file", include_missing),
@@ -34,11 +34,19 @@ fn include_missing(known: &Known<'_>) -> Vec<LintFinding> {
             let mirror = "https://geo.mirror.pkgbuild.com/$repo/os/$arch";
             let edit = Edit::SetCartridgeField { key: "image.mirror".to_owned(), value: mirror.to_owned() };
             finding.fixed_by(format!("Take packages from {mirror}"), Some(edit))
+        } else if serves(conf, include) {
+            finding
         } else {
             finding.fixed_by("Remove the line", known.remove_line(&place))
         });
     }
     found
+}
+
+/// Whether a repository has no other servers than those that an `Include` would bring.
+fn serves(conf: &PacmanConf, include: &Directive) -> bool {
+    let before = conf.repositories.iter().filter(|it| it.file == include.file && it.line < include.line);
+    before.max_by_key(|it| it.line).is_some_and(|repository| repository.servers.is_empty())
 }
 
 /// The folder of a `file://` server, if only the host can know it.

@@ -4,13 +4,14 @@
 use std::path::Path;
 
 use super::edit::Edit;
-use super::finding::{LintFinding, Place, Severity};
+use super::finding::{LintFinding, Severity};
 use super::initramfs::listed_at;
 use super::known::{Known, Origin};
 use super::package_set::is_official;
 use super::repository_table::{ARCH_KEYRINGS, FAMILIES, matches};
 use super::rule::Rule;
 use super::shell::{Command, Word};
+use crate::recipe::FILE_NAME;
 
 pub(super) const RULES: &[Rule] = &[
     Rule::new("package-without-repository", "a package whose repository pacman.conf does not have", without_repository),
@@ -25,7 +26,7 @@ fn listed<'a>(known: &Known<'a>) -> Vec<&'a str> {
     known.packages.listed.iter().copied().filter(|name| !name.is_empty()).collect()
 }
 
-/// Whether every repository is one of which it is known what it has.
+/// Whether every repository is one of which it is known what it has, at least of what a project calls its own.
 fn all_known(known: &Known<'_>) -> bool {
     names(known).iter().all(|name| {
         is_official(name) || FAMILIES.iter().any(|family| family.repositories.iter().any(|it| matches(it, name)))
@@ -47,6 +48,11 @@ fn without_repository(known: &Known<'_>) -> Vec<LintFinding> {
             (None, Some(project)) => vec![project],
             (None, None) => continue,
         };
+        // Other people's repositories may have anything but each other's keys and mirrors.
+        let marked = package.ends_with("-keyring") || package.ends_with("-mirrorlist");
+        if !known.packages.all_official() && !marked {
+            continue;
+        }
         if there(&wanted) || (family.is_none() && names(known).iter().any(|name| name.starts_with(wanted[0]))) {
             continue;
         }
@@ -56,7 +62,8 @@ fn without_repository(known: &Known<'_>) -> Vec<LintFinding> {
             shown.join(" or "),
             names(known).join(", ")
         );
-        let severity = if family.is_some() { Severity::Error } else { Severity::Warning };
+        let sure = family.is_some() && known.packages.all_official();
+        let severity = if sure { Severity::Error } else { Severity::Warning };
         let place = listed_at(known, package);
         let finding = LintFinding::error(place.clone(), what, "pacstrap stops the build with \"target not found\".")
             .graded(severity);
@@ -71,18 +78,16 @@ fn without_repository(known: &Known<'_>) -> Vec<LintFinding> {
         });
         found.push(match other {
             Some(file) => with_conf(finding, &file),
-            None if place.line.is_some() => finding.fixed_by("Remove the line", remove(known, &place, package)),
+            None if place.file == Path::new(FILE_NAME) => {
+                let edit =
+                    Edit::RemoveFromCartridgeList { key: "image.packages".to_owned(), value: package.to_owned() };
+                finding.fixed_by(format!("Take {package} out of image.packages"), Some(edit))
+            }
+            None if place.line.is_some() => finding.fixed_by("Remove the line", known.remove_line(&place)),
             None => finding,
         });
     }
     found
-}
-
-fn remove(known: &Known<'_>, place: &Place, package: &str) -> Option<Edit> {
-    if place.file == Path::new(crate::recipe::FILE_NAME) {
-        return Some(Edit::RemoveFromCartridgeList { key: "image.packages".to_owned(), value: package.to_owned() });
-    }
-    known.remove_line(place)
 }
 
 /// A finding that goes away with another `pacman.conf`.

@@ -35,7 +35,7 @@ pub(super) const FAMILIES: &[Family] = &[
     },
     Family {
         packages: &["paru", "paru-bin", "yay", "yay-bin"],
-        repositories: &["archlinuxcn", "cachyos*", "chaotic-aur", "endeavouros", "garuda", "omarchy*"],
+        repositories: &["archlinuxcn", "blackarch", "cachyos*", "chaotic-aur", "endeavouros", "garuda", "omarchy*"],
     },
 ];
 

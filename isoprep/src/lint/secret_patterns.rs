@@ -162,15 +162,16 @@ fn token(line: &str) -> Option<&'static str> {
             }
         }
     }
-    let slack = line.split("hooks.slack.com/services/").nth(1)?;
-    let parts: Vec<&str> = slack.split(|c: char| !is_word(c)).collect();
-    let is_hook = matches!(parts.as_slice(), ["T", ..])
-        || parts.first().is_some_and(|part| part.starts_with('T') && part.len() >= 8);
-    let mut path = slack.split('/');
-    let hook = (path.next()?, path.next()?, path.next().unwrap_or_default());
-    let last: String = hook.2.chars().take_while(char::is_ascii_alphanumeric).collect();
-    (is_hook && hook.1.starts_with('B') && last.len() >= 20 && !is_placeholder(&last) && is_mixed(&last))
-        .then_some("a web hook of Slack")
+    slack_hook(line)
+}
+
+/// `hooks.slack.com/services/T…/B…/…`: whoever has it can write.
+fn slack_hook(line: &str) -> Option<&'static str> {
+    let mut parts = line.split("hooks.slack.com/services/").nth(1)?.split('/');
+    let (team, app) = (parts.next()?, parts.next()?);
+    let last: String = parts.next()?.chars().take_while(char::is_ascii_alphanumeric).collect();
+    let fits = team.starts_with('T') && team.len() >= 8 && app.starts_with('B') && last.len() >= 20;
+    (fits && !is_placeholder(&last) && is_mixed(&last)).then_some("a web hook of Slack")
 }
 
 /// Whether it has several different characters, as what is drawn by lot has.
@@ -235,7 +236,6 @@ fn credentials(name: &str, folder: &str, line: &str) -> Option<&'static str> {
         (_, ".pypirc") => value_of("password").map(|_| "a password of PyPI"),
         (".aws", "credentials") => value_of("aws_secret_access_key").map(|_| "a secret key of AWS"),
         (".docker", "config.json") => value_of("\"auth\":").map(|_| "a login of a container registry"),
-        (_, "pacman-key.gpg") => None,
         _ if name == ".env" || name.starts_with(".env.") || name.ends_with(".env") => env_secret(line),
         _ if name.ends_with(".json")
             && (name.contains("credential") || name.contains("secret") || name.contains("service-account")) =>

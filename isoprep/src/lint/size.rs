@@ -77,26 +77,24 @@ fn copy_to_memory(known: &Known<'_>) -> Vec<LintFinding> {
 }
 
 fn overlay(known: &Known<'_>) -> Vec<LintFinding> {
-    let mut found = Vec::new();
+    let mut larger = Vec::new();
     for entry in entries(known) {
         let options = filled(known, &entry.options);
         let Some(text) = parameter(&options, "cow_spacesize") else { continue };
         let on_disk = parameter(&options, "cow_label").is_some() || parameter(&options, "cow_device").is_some();
-        let Some(size) = mount_size(&text, memory(known)).filter(|size| *size > memory(known) && !on_disk) else {
-            continue;
-        };
-        let what = format!(
-            "{:?} gives changes of the live system {} of memory, and the guest has {}.",
-            entry.title,
-            format_size(size),
-            format_size(memory(known))
-        );
-        let consequence =
-            "The kernel promises more than there is: a live system that fills it ends processes for want of memory.";
-        let place = known.at_file(&entry.file, Some(entry.line));
-        found.push(LintFinding::warning(place, what, consequence).seen_at([known.at_field("guest.memory")]));
+        let size = mount_size(&text, memory(known)).filter(|size| *size > memory(known) && !on_disk);
+        larger.extend(size.map(|size| (size, known.at_file(&entry.file, Some(entry.line)))));
     }
-    found
+    // Entries are usually all alike: once is enough.
+    let Some((size, place)) = larger.first().cloned() else { return Vec::new() };
+    let what = format!(
+        "Changes of the live system are given {} of memory (cow_spacesize), and the guest has {}.",
+        format_size(size),
+        format_size(memory(known))
+    );
+    let consequence = "It starts; once more is written than there is memory for, the kernel ends processes.";
+    let others = larger.into_iter().skip(1).map(|(_, place)| place);
+    vec![LintFinding::note(place, what, consequence).seen_at(others).seen_at([known.at_field("guest.memory")])]
 }
 
 fn small(known: &Known<'_>) -> Vec<LintFinding> {

@@ -7,7 +7,7 @@
 
 use std::path::{Component, Path};
 
-use super::finding::{LintFinding, Place, Severity};
+use super::finding::{LintFinding, Place};
 use super::known::{Known, Presence, plain};
 use super::packages::makes_an_image;
 use super::permissions::permission_of;
@@ -184,9 +184,7 @@ fn shadow(known: &Known<'_>) -> Vec<LintFinding> {
         let finding =
             LintFinding::warning(known.at(entry, None), what, "Every user and service of the live system can read it.");
         let edit = super::permissions::add_permission(known, &path, "0:0:400");
-        found.push(
-            finding.graded(Severity::Warning).fixed_by(format!("Add {path} with 0:0:400 to file_permissions"), edit),
-        );
+        found.push(finding.fixed_by(format!("Add {path} with 0:0:400 to file_permissions"), edit));
     }
     found
 }

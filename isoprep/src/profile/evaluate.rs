@@ -36,7 +36,7 @@ pub struct EvaluationLimits {
     pub memory_bytes: u64,
     /// Processes at once.
     pub processes: u64,
-    /// Size of a file that it writes to its private `/tmp`, bytes.
+    /// Size of its private `/tmp` and of each file in it, bytes.
     pub file_bytes: u64,
     /// What it may print and its variables may hold together, bytes.
     pub output_bytes: usize,
@@ -48,7 +48,7 @@ impl Default for EvaluationLimits {
             time: Duration::from_secs(20),
             cpu_seconds: 10,
             memory_bytes: 512 << 20,
-            processes: 64,
+            processes: 32,
             file_bytes: 16 << 20,
             output_bytes: 8 << 20,
         }
@@ -115,6 +115,7 @@ fn isolation(request: &Request<'_>) -> Isolation {
         cpu_seconds: Some(limits.cpu_seconds),
         processes: Some(limits.processes),
         file_bytes: Some(limits.file_bytes),
+        private_bytes: Some(limits.file_bytes),
     });
     if let Some(home) = request.home.filter(|home| home.is_dir() && home.parent().is_some()) {
         isolation = isolation.hidden(home);

@@ -125,9 +125,13 @@ impl Repository {
     pub fn lint(&self) -> Vec<LintFinding> {
         let text = fs::read_to_string(self.root.join("cartridge.toml")).unwrap();
         let recipe = recipe::parse(&text, &self.root).unwrap_or_else(|e| panic!("{e}\n{text}"));
-        let Base::Folder(base) = &recipe.image.base else { panic!("a case has a folder as its base") };
+        let base = match &recipe.image.base {
+            Base::Folder(base) => base.clone(),
+            Base::Installed(which) => which.folder(),
+            other => panic!("a case has no such base: {other:?}"),
+        };
         let ingredients = Ingredients {
-            base: base.clone(),
+            base,
             overlays: recipe.image.overlays.clone(),
             remove: recipe.image.remove.clone(),
             pacman_conf: recipe.image.pacman_conf.clone(),

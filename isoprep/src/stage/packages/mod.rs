@@ -8,13 +8,12 @@ mod scripts;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, BufRead};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cartridge_supervise::{CommandLine, Isolation, RunError};
-use serde::{Deserialize, Serialize};
 
 use crate::build::{BuildError, room_for};
 use crate::cache::{Cache, Entry, atomic, packages::PackageCache};
@@ -24,19 +23,10 @@ use crate::pacman_log::{FaultKind, LogFinding, PacmanLog, PacmanNews, nearest_na
 use crate::plan::Key;
 use crate::profile::Profile;
 use crate::progress::{Reporter, Unit};
-use crate::rootfs::{Packing, RootTree, Script, pack_command, relay};
+use crate::rootfs::{RootTree, Script, relay};
+use crate::stage::base::{self, InstalledPackage};
 use pacman::Pacman;
 
-/// The packed root in the entry.
-pub(crate) const ROOT: &str = "root.sfs";
-/// What boot loaders are made of, in the entry: a folder with the root's own paths.
-pub(crate) const BOOT: &str = "boot";
-/// Names and versions of the packages.
-pub(crate) const PACKAGE_LIST: &str = "pkglist.txt";
-/// The folders of the root with modes and owners, NUL-terminated.
-pub(crate) const FOLDERS: &str = "folders";
-/// What was installed, as JSON.
-pub(crate) const INSTALLED: &str = "installed.json";
 /// Room to ask for before anything is fetched, bytes: the smallest Arch root is larger.
 const NEEDED: u64 = 128 << 20;
 
@@ -65,17 +55,6 @@ pub(crate) struct Ingredients<'a> {
     pub(crate) databases: &'a Path,
 }
 
-/// A package of the image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InstalledPackage {
-    /// Its name.
-    pub name: String,
-    /// `epoch:version-release`.
-    pub version: String,
-    /// The repository that it came from.
-    pub repository: String,
-}
-
 /// Prints the profile's pacman configuration with everything included and expanded.
 pub(crate) fn expanded_conf(
     conf: &Path,
@@ -94,30 +73,20 @@ pub(crate) fn expanded_conf(
 /// Makes the root and packs it.
 pub(crate) fn packages(
     what: &Ingredients<'_>,
-    (cache, key): (&Cache, Key),
+    at: (&Cache, Key),
     reporter: &Reporter<'_>,
 ) -> Result<Entry, BuildError> {
-    let stage = reporter.stage;
-    room_for(stage, what.work, NEEDED)?;
-    let draft = cache.draft(stage, key).map_err(BuildError::write(stage, Path::new("the cache"), NEEDED))?;
-    let mut tree = RootTree::create(what.work, what.epoch, reporter)?;
-    let made = make(what, &mut tree, &draft.file(""), reporter);
-    // Whatever happened: a tree of lent users is not left for others to remove.
-    let gone = tree.discard();
-    made?;
-    gone?;
-    draft.commit().map_err(BuildError::write(stage, Path::new("the cache"), NEEDED))
+    base::base((what.work, what.epoch, NEEDED), at, reporter, |tree, entry| make(what, tree, entry, reporter))
 }
 
 fn make(
     what: &Ingredients<'_>,
     tree: &mut RootTree<'_>,
-    draft: &Path,
+    entry: &Path,
     reporter: &Reporter<'_>,
-) -> Result<(), BuildError> {
+) -> Result<Vec<InstalledPackage>, BuildError> {
     let profile = what.profile;
     tree.also_shown(&profile.dir);
-    tree.also_writable(draft);
     let root = tree.path().to_path_buf();
     let airootfs = profile.dir.join("airootfs");
     let mut layout = scripts::layout(&root, &airootfs, what.modes, &profile.definition.file_permissions);
@@ -127,15 +96,14 @@ fn make(
     tree.script("layout", &layout)?;
     let installed = install(what, tree, reporter)?;
     let passwd = Some(airootfs.join("etc/passwd")).filter(|it| it.is_file());
-    let finish = scripts::finish(&root, &profile.definition, passwd.as_deref(), what.epoch, &draft.join(PACKAGE_LIST));
+    let list = entry.join(base::PACKAGE_LIST);
+    let finish = scripts::finish(&root, &profile.definition, passwd.as_deref(), what.epoch, &list);
     tree.script("finish", &finish)?;
     customize(tree, &root, reporter)?;
-    tree.script("collect", &scripts::collect(&root, &draft.join(BOOT), &draft.join(FOLDERS)))?;
+    tree.script("collect", &base::collect(&root, entry))?;
     tree.script("cleanup", &scripts::cleanup(&root, what.epoch, &layer_hook::PLACES))?;
-    let listed = serde_json::to_vec(&installed).map_err(io::Error::other);
-    let file = draft.join(INSTALLED);
-    listed.and_then(|bytes| fs::write(&file, bytes)).map_err(BuildError::write(reporter.stage, &file, 0))?;
-    pack(what, tree, &draft.join(ROOT), reporter)
+    base::pack(what.tools, tree, (&root, entry, what.epoch), &[])?;
+    Ok(installed)
 }
 
 /// Puts our mkinitcpio hook into the root, and its name into the configuration that makes the live initramfs.
@@ -384,34 +352,4 @@ fn customize(tree: &mut RootTree<'_>, root: &Path, reporter: &Reporter<'_>) -> R
     let mut gone = Script::new();
     gone.run(["rm".as_ref(), "--".as_ref(), root.join(PLACE).as_os_str()]);
     tree.script("customized", &gone).map(drop)
-}
-
-/// Packs the root. Nothing is mounted in it any more: what was, was in the namespaces of the processes before.
-fn pack(what: &Ingredients<'_>, tree: &RootTree<'_>, target: &Path, reporter: &Reporter<'_>) -> Result<(), BuildError> {
-    let tool = what.tools.program("mksquashfs").map_err(|what| BuildError::missing(reporter.stage, what))?;
-    let line = pack_command(tool, &Packing::Quick, tree.path(), target, what.epoch);
-    tree.run(line, tree.isolation()).map(drop)
-}
-
-/// A folder of the root: permission bits, owner and group by its path.
-pub(crate) type Folders = BTreeMap<PathBuf, (u32, u32, u32)>;
-
-/// Reads [`FOLDERS`] of an entry.
-pub(crate) fn folders(entry: &Entry) -> io::Result<Folders> {
-    use std::os::unix::ffi::OsStringExt;
-    let file = io::BufReader::new(fs::File::open(entry.file(FOLDERS))?);
-    let mut folders = Folders::new();
-    for record in file.split(0) {
-        let record = record?;
-        let mut parts = record.splitn(4, |byte| *byte == b' ');
-        let mut number = |radix| {
-            let text = std::str::from_utf8(parts.next()?).ok()?;
-            u32::from_str_radix(text, radix).ok()
-        };
-        let (Some(mode), Some(uid), Some(gid)) = (number(8), number(10), number(10)) else { continue };
-        let Some(path) = parts.next() else { continue };
-        let path = PathBuf::from(std::ffi::OsString::from_vec(path.to_vec()));
-        folders.insert(Path::new("/").join(path), (mode, uid, gid));
-    }
-    Ok(folders)
 }
