@@ -80,6 +80,8 @@ pub enum Verb {
     Tree(LookArgs),
     /// Show what the cache holds
     Cache(CacheArgs),
+    /// Say in what two images differ: packages, files and their sizes, boot entries
+    Diff(DiffArgs),
     /// Remove what sessions left; caches and images stay unless --everything
     Eject(EjectArgs),
     /// Look whether this host has what Cartridge needs, and how to get it
@@ -130,6 +132,9 @@ pub struct GoalArgs {
     /// with KVM, 10 emulated), says so, and exits with 7.
     #[arg(long)]
     pub until_report: bool,
+    /// How long to wait for the guest to come up (by itself: 3 to 20 minutes, by the engine and the accelerator)
+    #[arg(long, value_name = "SECONDS")]
+    pub wait: Option<u64>,
     /// One JSON object an event, instead of text
     #[arg(long)]
     pub json: bool,
@@ -155,6 +160,18 @@ pub struct CacheArgs {
     #[arg(long)]
     pub clean: bool,
     /// One JSON object an event, instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `diff` takes.
+#[derive(Args, Clone, Debug)]
+pub struct DiffArgs {
+    /// An ISO image, or the record that a build left beside one (NAME.record, NAME.previous.record)
+    pub from: PathBuf,
+    /// Another one
+    pub to: PathBuf,
+    /// JSON instead of text
     #[arg(long)]
     pub json: bool,
 }

@@ -1,7 +1,7 @@
 //! How events look in a terminal: sentences, a progress bar while a build runs, or JSON lines.
 
 use std::cell::Cell;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -43,11 +43,6 @@ impl Printer {
             Event::StateChanged { state } if state.phase == crate::session::state::Phase::Building => {
                 self.bar.reset();
                 self.bar.enable_steady_tick(Duration::from_millis(250));
-            }
-            Event::StoppedByLint { lint } => {
-                self.bar.finish_and_clear();
-                let findings: Vec<_> = lint.iter().map(|it| it.finding.clone()).collect();
-                eprint!("{}", isoprep::lint::render_text(&findings, std::io::stderr().is_terminal()));
             }
             Event::ImageBuilt { .. } | Event::Failed { .. } | Event::Ejected { .. } => {
                 self.bar.disable_steady_tick();

@@ -14,8 +14,6 @@ use rustix::fs::Access;
 use super::look::{find, setup_script, unreadable};
 use super::needs::{self, checks};
 
-/// The podman image that mkarchiso is run in where namespaces do not do.
-const MKARCHISO_IMAGE: &str = "localhost/archiso";
 /// How long a program may take to tell its version.
 const VERSION_LIMIT: Duration = Duration::from_secs(3);
 
@@ -108,7 +106,7 @@ impl Isolated {
 /// Which way mkarchiso would run, in sentences; or why none works.
 pub(super) fn way_of_mkarchiso() -> Result<String, String> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let facts = mkarchiso::look_around(&path, MKARCHISO_IMAGE, &Cancel::new());
+    let facts = mkarchiso::look_around(&path, mkarchiso::CONTAINER, &Cancel::new());
     mkarchiso::choose(&facts).map(|chosen| chosen.sentence()).map_err(|no| no.to_string())
 }
 

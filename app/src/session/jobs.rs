@@ -50,6 +50,8 @@ pub(super) struct NotBuilt {
 /// Everything that the next phases need.
 pub(super) struct Prepared {
     pub(super) recipe: Recipe,
+    /// What it was parsed from.
+    pub(super) text: String,
     pub(super) host: Option<Host>,
     /// What the guest will really get of this host's memory.
     pub(super) memory_mib: u64,
@@ -81,7 +83,7 @@ impl Ejected {
 
 /// Checks the recipe, looks at the host, cleans what dead sessions left, and takes the cartridge's lock.
 pub(super) fn prepare(
-    recipe: Recipe,
+    (recipe, text): (Recipe, String),
     goal: Goal,
     paths: &Paths,
     who: &str,
@@ -141,6 +143,7 @@ pub(super) fn prepare(
     Ok(Box::new(Prepared {
         memory_mib: guest_memory_mib(&recipe),
         recipe,
+        text,
         host,
         machine,
         accelerator,
@@ -260,7 +263,11 @@ pub(super) fn build(
 }
 
 fn not_built(error: &BuildError) -> NotBuilt {
-    NotBuilt { failure: failure::of_build(error), lint: Vec::new() }
+    let lint = match error {
+        BuildError::Lint { findings, .. } => findings.iter().cloned().map(LintView::new).collect(),
+        _ => Vec::new(),
+    };
+    NotBuilt { failure: failure::of_build(error), lint }
 }
 
 /// An empty disk of `bytes` for the guest to install to, at `path`.

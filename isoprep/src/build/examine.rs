@@ -69,9 +69,11 @@ impl Stages<'_> {
     /// What lint says of a cartridge that is ready to be built.
     pub(super) fn findings(&self, ready: &Ready) -> Result<Vec<LintFinding>, BuildError> {
         let recipe = &self.request.recipe;
-        let file = recipe.root.join(FILE_NAME);
-        let small = atomic::size(&file).is_ok_and(|bytes| bytes <= LARGEST_CARTRIDGE);
-        let cartridge = if small { std::fs::read_to_string(&file).unwrap_or_default() } else { String::new() };
+        let cartridge = self.request.cartridge.clone().unwrap_or_else(|| {
+            let file = recipe.root.join(FILE_NAME);
+            let small = atomic::size(&file).is_ok_and(|bytes| bytes <= LARGEST_CARTRIDGE);
+            if small { std::fs::read_to_string(&file).unwrap_or_default() } else { String::new() }
+        });
         let ours = crate::stage::assemble::ours(self.request);
         let gathered = Gathered::new(recipe, &ready.assembly, &ours, self.cancel, self.progress)?;
         let databases = self.databases(ready);

@@ -15,16 +15,13 @@ use crate::cache::atomic;
 use crate::engine;
 use crate::host::Tools;
 use crate::image::Image;
-use crate::mkarchiso::{self, CACHE_INSIDE, MkarchisoError, MkarchisoJob, MkarchisoNews};
+use crate::mkarchiso::{self, CACHE_INSIDE, CONTAINER, MkarchisoError, MkarchisoJob, MkarchisoNews};
 use crate::pacman_log::PacmanNews;
 use crate::plan::KeyHasher;
 use crate::progress::{Reporter, Unit};
 use crate::stage::manifest::Entry;
 use crate::stage::packages::pacman;
 use crate::stage::{hashing, iso, settings};
-
-/// The container image that is used where there is no better way: one with archiso in it, made by the user.
-const CONTAINER: &str = "localhost/archiso:latest";
 
 impl Stages<'_> {
     /// The engine `mkarchiso`.

@@ -51,6 +51,8 @@ pub struct BuildRequest {
     pub epoch: Option<u64>,
     /// Whether to build although lint says that it will fail.
     pub build_anyway: bool,
+    /// The text of `cartridge.toml`, where it has changes that are not in its file: for the lines of findings.
+    pub cartridge: Option<String>,
     /// More directories of ours: should they lie inside the repository, they are never injected.
     pub apart: Vec<PathBuf>,
 }

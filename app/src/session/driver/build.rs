@@ -17,14 +17,15 @@ use crate::session::state::{Goal, Input};
 
 impl Driver {
     pub(super) async fn start_prepare(&mut self, goal: Goal) {
-        let Some(recipe) = self.inserted.as_ref().and_then(|i| i.recipe.clone().ok()) else {
+        let Some(cartridge) = self.inserted.as_ref().and_then(|i| Some((i.recipe.clone().ok()?, i.text.clone())))
+        else {
             return self.fail(internal("Nothing is inserted", &"the cartridge has errors")).await;
         };
         self.cancel = Cancel::new();
         self.leave_examination();
         let (paths, who, cancel) = (self.paths.clone(), self.who.clone(), self.cancel.clone());
         self.job = Some(tokio::task::spawn_blocking(move || {
-            Outcome::Prepared(jobs::prepare(recipe, goal, &paths, &who, &cancel))
+            Outcome::Prepared(jobs::prepare(cartridge, goal, &paths, &who, &cancel))
         }));
     }
 
@@ -45,7 +46,8 @@ impl Driver {
             init: vmtools::INIT,
             apart: self.paths.ours(),
             guest_memory_mib: Some(memory_mib),
-            build_anyway: false,
+            build_anyway: !self.lint || self.anyway,
+            cartridge: self.prepared.as_ref().map(|it| it.text.clone()),
             cache: if self.fresh { work.join("stages") } else { self.paths.stages() },
             work,
         };

@@ -78,8 +78,8 @@ impl Driver {
     pub(super) async fn start_examination(&mut self) {
         self.examining.due = None;
         let Some(inserted) = &self.inserted else { return };
-        let recipe = match &inserted.recipe {
-            Ok(recipe) => recipe.clone(),
+        let cartridge = match &inserted.recipe {
+            Ok(recipe) => (recipe.clone(), inserted.text.clone()),
             Err(findings) => {
                 let look = Look::failed(failure::of_findings(findings));
                 return self.tell_look(look).await;
@@ -92,7 +92,7 @@ impl Driver {
         self.tell(Event::Examining).await;
         let (cancel, paths) = (Cancel::new(), self.paths.clone());
         let token = cancel.clone();
-        let answer = tokio::task::spawn_blocking(move || jobs::look(recipe, work, &paths, &token));
+        let answer = tokio::task::spawn_blocking(move || jobs::look(cartridge, work, &paths, &token));
         self.examining.running = Some(Running { cancel, answer });
     }
 

@@ -2,6 +2,9 @@
 
 use cartridge_supervise::{IsolationError, RunError, SpawnError};
 use isoprep::BuildError;
+use isoprep::lint::{LintFinding, Severity, render_text};
+use isoprep::mkarchiso::MkarchisoError;
+use isoprep::pacman_log::LogFinding;
 use isoprep::profile::ProfileError;
 
 use super::{exit_code, of_isolation, split_command};
@@ -24,14 +27,20 @@ pub(in crate::session) fn of_build(error: &BuildError) -> Failure {
         BuildError::Cancelled { .. } => {
             Failure { title: "The build was cancelled".into(), pane: None, exit_code: exit_code::CANCELLED, ..plain }
         }
-        BuildError::Packages { finding, .. } => {
-            let mut detail =
-                format!("{}\nline {} of what pacman printed: {}", finding.cause, finding.line, finding.text);
-            for line in &finding.details {
-                detail.push_str(&format!("\n  {line}"));
+        BuildError::Packages { finding, .. } => of_finding(finding, "pacman", plain),
+        BuildError::Lint { findings, .. } => {
+            let errors: Vec<LintFinding> =
+                findings.iter().filter(|it| it.severity == Severity::Error).cloned().collect();
+            Failure {
+                title: "The build would fail: the lint has found errors".into(),
+                detail: render_text(&errors, false).trim_end().to_owned(),
+                advice: Some("Correct them, or build anyway (without a window: --no-lint)".into()),
+                command: Some("cartridge lint".into()),
+                pane: None,
+                exit_code: exit_code::CARTRIDGE,
             }
-            Failure { title: finding.title.clone(), detail, advice: advice(&finding.advice), ..plain }
         }
+        BuildError::Mkarchiso { source, .. } => of_mkarchiso(source, plain),
         BuildError::Profile { source, .. } => Failure {
             title: "The archiso profile cannot be read".into(),
             detail: source.to_string(),
@@ -84,10 +93,44 @@ pub(in crate::session) fn of_build(error: &BuildError) -> Failure {
     }
 }
 
+/// The line of a tool's log that matters, with what it means.
+fn of_finding(finding: &LogFinding, tool: &str, plain: Failure) -> Failure {
+    let mut detail = format!("{}\nline {} of what {tool} printed: {}", finding.cause, finding.line, finding.text);
+    for line in &finding.details {
+        detail.push_str(&format!("\n  {line}"));
+    }
+    Failure { title: finding.title.clone(), detail, advice: advice(&finding.advice), ..plain }
+}
+
+fn of_mkarchiso(error: &MkarchisoError, plain: Failure) -> Failure {
+    match error {
+        MkarchisoError::Found { finding, .. } => of_finding(finding, "mkarchiso", plain),
+        MkarchisoError::Start { .. } => {
+            Failure { title: "mkarchiso could not be started".into(), exit_code: exit_code::HOST, ..plain }
+        }
+        MkarchisoError::NotAuthorized { said } => Failure {
+            title: "The helper was not allowed to run mkarchiso".into(),
+            detail: said.clone(),
+            advice: Some("Give an administrator's password when you are asked, or lend ids to this user".into()),
+            command: Some("sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 \"$USER\"".into()),
+            pane: None,
+            exit_code: exit_code::HOST,
+        },
+        MkarchisoError::Unbootable(_) => {
+            Failure { title: "mkarchiso left an image that would not boot".into(), ..plain }
+        }
+        _ => plain,
+    }
+}
+
 /// What kept a step from being shut in, if that was it.
 fn isolation(error: &BuildError) -> Option<&IsolationError> {
     match error {
         BuildError::Tool { source: RunError::Spawn(error), .. } => of_spawn(error),
+        BuildError::Mkarchiso { source, .. } => match &**source {
+            MkarchisoError::Start { source, .. } => of_spawn(source),
+            _ => None,
+        },
         BuildError::Profile { source, .. } => match &**source {
             ProfileError::NoSandbox { source, .. } => Some(source),
             ProfileError::NotStarted { source, .. } => of_spawn(source),
@@ -118,7 +161,7 @@ mod tests {
     use std::io;
 
     use isoprep::engine::{ASSEMBLE, PACKAGES, SQUASH};
-    use isoprep::pacman_log::{FaultKind, LogFinding, Weight};
+    use isoprep::pacman_log::{FaultKind, Weight};
 
     use super::*;
 
