@@ -30,12 +30,37 @@ impl Purpose {
         if self.uefi && name == FIRMWARE {
             return Some("this cartridge's guest, which starts with UEFI".to_owned());
         }
-        let needs: &[&str] = match self.engine? {
-            EngineKind::Micro | EngineKind::Mkarchiso => &[],
-            EngineKind::Archiso => &["squashfs tools", "pacman", "subordinate ids", USER_NAMESPACES, LENT_IDS],
-            EngineKind::Debian => &["squashfs tools", "mmdebstrap", "subordinate ids", USER_NAMESPACES, LENT_IDS],
-            EngineKind::Tree => &["squashfs tools", "subordinate ids", USER_NAMESPACES, LENT_IDS],
-        };
-        needs.contains(&name).then(|| format!("this cartridge's engine, {}", self.engine.map_or("", EngineKind::word)))
+        let engine = self.engine?;
+        of_engine(engine).contains(&name).then(|| format!("this cartridge's engine, {}", engine.word()))
+    }
+}
+
+/// What an engine cannot do without, by the names of needs and checks.
+fn of_engine(engine: EngineKind) -> &'static [&'static str] {
+    match engine {
+        EngineKind::Micro | EngineKind::Mkarchiso => &[],
+        EngineKind::Archiso => &["squashfs tools", "pacman", "subordinate ids", USER_NAMESPACES, LENT_IDS],
+        EngineKind::Debian => {
+            &["squashfs tools", "mmdebstrap", "Debian's keys", "subordinate ids", USER_NAMESPACES, LENT_IDS]
+        }
+        EngineKind::Tree => &["squashfs tools", "subordinate ids", USER_NAMESPACES, LENT_IDS],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::checks;
+
+    #[test]
+    fn what_is_needed_is_a_need_of_the_table_or_a_check_of_the_host() {
+        for engine in [EngineKind::Archiso, EngineKind::Debian, EngineKind::Tree] {
+            for name in of_engine(engine) {
+                let known =
+                    checks().iter().any(|spec| spec.name == *name) || [USER_NAMESPACES, LENT_IDS].contains(name);
+                assert!(known, "{name}");
+            }
+        }
+        assert!(checks().iter().any(|spec| spec.name == FIRMWARE));
     }
 }
