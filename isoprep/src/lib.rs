@@ -6,11 +6,13 @@
 pub mod assembly;
 pub mod build;
 mod cache;
+pub mod contents;
 pub mod discover;
 pub mod eject;
 pub mod engine;
 pub mod host;
 pub mod image;
+pub mod lint;
 pub mod mkarchiso;
 pub mod pacman_log;
 pub mod plan;
