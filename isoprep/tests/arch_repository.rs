@@ -10,38 +10,36 @@ use std::path::Path;
 use arch::{Boot, Fault, Firmware, Medium, Repository, Signatures, TestProfile, mkarchiso};
 use cartridge_supervise::{Cancel, CommandLine, run};
 
-/// Installs packages into `dir/root` as pacstrap would, in namespaces of its own. The log, and whether pacman was content.
-fn install(dir: &Path, conf: &str, packages: &[&str]) -> (bool, String) {
-    let root = dir.join("root");
-    for folder in ["var/lib/pacman", "dev", "proc", "sys", "run", "tmp"] {
-        fs::create_dir_all(root.join(folder)).unwrap();
-    }
-    fs::write(dir.join("pacman.conf"), conf).unwrap();
-    let script = r#"set -e
-        mount -t proc proc root/proc; mount --rbind /dev root/dev
-        exec pacman -r root --config pacman.conf --cachedir cache --hookdir root/etc/pacman.d/hooks --noconfirm -Sy "$@" 2>&1"#;
+/// Runs a script in `dir` as root of namespaces of its own, with the kernel's file systems in `root`. What it printed,
+/// and whether it was content.
+fn inside(dir: &Path, script: &str, arguments: &[&str]) -> (bool, String) {
+    // An ordinary user does not have the administrators' programs in PATH.
+    let script = format!(
+        "PATH=$PATH:/usr/sbin:/sbin\nset -e\nmount -t proc proc root/proc\nmount --rbind /dev root/dev\nexec 2>&1\n{script}"
+    );
     let mut line = CommandLine::new("unshare").args(["-m", "--pid", "--fork", "--kill-child", "--mount-proc"]);
     if !rustix::process::geteuid().is_root() {
         line = line.args(["-U", "--map-root-user", "--map-auto"]);
     }
-    let line = line.args(["bash", "-c", script, "bash"]).args(packages).cwd(dir);
-    match run(&line, &Cancel::new(), |_, _| ()) {
+    match run(&line.args(["bash", "-c", &script, "bash"]).args(arguments).cwd(dir), &Cancel::new(), |_, _| ()) {
         Ok(output) => (true, String::from_utf8_lossy(&output.stdout).into_owned()),
         Err(e) => (false, e.to_string()),
     }
 }
 
-/// What `mkinitcpio -p linux` says in a root, and whether it was content.
+/// Installs packages into `dir/root` as pacstrap would.
+fn install(dir: &Path, conf: &str, packages: &[&str]) -> (bool, String) {
+    for folder in ["var/lib/pacman", "dev", "proc", "sys", "run", "tmp"] {
+        fs::create_dir_all(dir.join("root").join(folder)).unwrap();
+    }
+    fs::write(dir.join("pacman.conf"), conf).unwrap();
+    let places = "--config pacman.conf --cachedir cache --hookdir root/etc/pacman.d/hooks";
+    inside(dir, &format!("exec pacman -r root {places} --noconfirm -Sy \"$@\""), packages)
+}
+
+/// Runs mkinitcpio in `dir/root`.
 fn mkinitcpio(dir: &Path, arguments: &[&str]) -> (bool, String) {
-    let script = r#"mount -t proc proc root/proc; mount --rbind /dev root/dev; exec chroot root mkinitcpio "$@" 2>&1"#;
-    let mut line = CommandLine::new("unshare").args(["-m", "--pid", "--fork", "--kill-child", "--mount-proc"]);
-    if !rustix::process::geteuid().is_root() {
-        line = line.args(["-U", "--map-root-user", "--map-auto"]);
-    }
-    match run(&line.args(["bash", "-c", script, "bash"]).args(arguments).cwd(dir), &Cancel::new(), |_, _| ()) {
-        Ok(output) => (true, String::from_utf8_lossy(&output.stdout).into_owned()),
-        Err(e) => (false, e.to_string()),
-    }
+    inside(dir, "exec chroot root mkinitcpio \"$@\"", arguments)
 }
 
 #[test]
@@ -97,7 +95,8 @@ fn mkinitcpio_keeps_its_contract() {
     let image = root.join("boot/initramfs-linux.img");
     let first = fs::read(&image).unwrap();
     fs::remove_file(&image).unwrap();
-    assert!(mkinitcpio(dir.path(), &["-P"]).0);
+    let (good, log) = mkinitcpio(dir.path(), &["-P"]);
+    assert!(good, "{log}");
     assert_eq!(fs::read(&image).unwrap(), first, "the same files make the same bytes");
 
     // A hook in a drop-in is used; with an unknown one an image is written, and the exit code says that it is not whole.

@@ -1,10 +1,12 @@
 //! Logs that real tools left, good and bad: each bad one gives the finding that is expected, each good one none.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use cartridge_supervise::Channel;
+use isoprep::mkarchiso::{MkarchisoLog, MkarchisoNews};
 use isoprep::pacman_log::PacmanStep::Checking;
 use isoprep::pacman_log::{Findings, LogFinding, PacmanLog, PacmanNews, Weight};
 
@@ -71,6 +73,24 @@ fn every_log_of_pacman_s_gives_what_is_expected() {
         for chunk in [1, 7, usize::MAX] {
             let (found, _) = pacman(&bytes, wanted.succeeded, chunk);
             compare(wanted, &found, &String::from_utf8_lossy(&bytes));
+        }
+    }
+}
+
+#[test]
+fn every_log_of_mkarchiso_s_gives_what_is_expected() {
+    for wanted in expected().iter().filter(|it| it.log.starts_with("mkarchiso/")) {
+        let bytes = fs::read(logs().join(format!("{}.log", wanted.log))).unwrap();
+        for chunk in [1, 7, usize::MAX] {
+            let mut log = MkarchisoLog::new();
+            let mut news = Vec::new();
+            for chunk in bytes.chunks(chunk) {
+                news.extend(log.feed(Channel::Stdout, chunk));
+            }
+            news.extend(log.finish(wanted.succeeded));
+            compare(wanted, log.findings(), &String::from_utf8_lossy(&bytes));
+            let told = news.iter().filter(|it| matches!(it, MkarchisoNews::Found { .. })).count();
+            assert_eq!(told, log.findings().iter().count(), "{}", wanted.log);
         }
     }
 }

@@ -26,7 +26,13 @@ pub fn command() -> clap::Command {
 /// # Errors
 /// [`BeginError`] when no session can begin; every other failure is shown and becomes the exit code.
 pub async fn run(verb: Verb, paths: Paths) -> Result<u8, BeginError> {
-    let config = |who: &str, fresh| SessionConfig { paths: paths.clone(), who: format!("cartridge {who}"), fresh };
+    let config = |who: &str, fresh| SessionConfig {
+        paths: paths.clone(),
+        who: format!("cartridge {who}"),
+        fresh,
+        lint: true,
+        examines: false,
+    };
     Ok(match verb {
         Verb::Build(args) if args.shot.is_some() || args.stay || args.until_report => {
             eprintln!("cartridge: --shot, --stay and --until-report are about a guest: use `cartridge up`");

@@ -1,5 +1,8 @@
 //! From the typed errors of the libraries to what a person is shown, and the exit code of the headless front end.
 
+use std::io;
+use std::path::Path;
+
 use isoprep::{BuildError, Finding, MissingParts};
 use vmtools::GuestError;
 
@@ -88,6 +91,19 @@ pub(super) fn of_lock(error: &LockError) -> Failure {
         command: None,
         pane: None,
         exit_code: exit_code::IN_USE,
+    }
+}
+
+pub(super) fn of_cache(stages: &Path, clean: bool, error: &io::Error) -> Failure {
+    let busy = error.kind() == io::ErrorKind::ResourceBusy;
+    Failure {
+        title: format!("The cache could not be {}", if clean { "emptied" } else { "looked at" }),
+        detail: format!("{}: {error}", stages.display()),
+        advice: busy
+            .then(|| "Wait for the build that uses it, or cancel that; nothing of the cache was removed".into()),
+        command: None,
+        pane: None,
+        exit_code: if busy { exit_code::IN_USE } else { exit_code::INTERNAL },
     }
 }
 

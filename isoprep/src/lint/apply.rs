@@ -70,17 +70,9 @@ pub enum ApplyError {
 /// [`ApplyError`]; nothing is changed then.
 pub fn apply(root: &Path, edit: &Edit) -> Result<(), ApplyError> {
     match edit {
-        Edit::SetCartridgeField { key, value } => in_cartridge(root, |text| Ok(set_field(text, key, value)?)),
-        Edit::AddToCartridgeList { key, value } => in_list(root, key, |items| {
-            if !items.contains(value) {
-                items.push(value.clone());
-            }
-        }),
-        Edit::RemoveFromCartridgeList { key, value } => in_list(root, key, |items| {
-            if let Some(at) = items.iter().position(|item| item == value) {
-                items.remove(at);
-            }
-        }),
+        Edit::SetCartridgeField { .. } | Edit::AddToCartridgeList { .. } | Edit::RemoveFromCartridgeList { .. } => {
+            in_cartridge(root, |text| edited(text, edit))
+        }
         Edit::ReplaceLine { file, line, old, new } => in_file(root, file, |lines| {
             let (at, end) = expect(lines, file, *line, old)?;
             lines[at] = with_end(new, &end);
@@ -111,6 +103,28 @@ pub fn apply(root: &Path, edit: &Edit) -> Result<(), ApplyError> {
             let target = inside(root, file)?;
             fs::set_permissions(&target, fs::Permissions::from_mode(mode & 0o7777)).map_err(failed("write", &target))
         }
+    }
+}
+
+/// The text of a `cartridge.toml` after `edit`: for an editor that has changes which are not in the file. An edit of
+/// another file changes nothing in it. Pure.
+///
+/// # Errors
+/// [`ApplyError::Field`] and [`ApplyError::NotAList`].
+pub fn edited(text: &str, edit: &Edit) -> Result<String, ApplyError> {
+    match edit {
+        Edit::SetCartridgeField { key, value } => Ok(set_field(text, key, value)?),
+        Edit::AddToCartridgeList { key, value } => with_list(text, key, |items| {
+            if !items.contains(value) {
+                items.push(value.clone());
+            }
+        }),
+        Edit::RemoveFromCartridgeList { key, value } => with_list(text, key, |items| {
+            if let Some(at) = items.iter().position(|item| item == value) {
+                items.remove(at);
+            }
+        }),
+        _ => Ok(text.to_owned()),
     }
 }
 
@@ -193,13 +207,11 @@ fn in_cartridge(root: &Path, change: impl FnOnce(&str) -> Result<String, ApplyEr
     if new == text { Ok(()) } else { save_atomically(&file, new).map_err(failed("write", &file)) }
 }
 
-fn in_list(root: &Path, key: &str, change: impl FnOnce(&mut Vec<String>)) -> Result<(), ApplyError> {
-    in_cartridge(root, |text| {
-        let mut items = list(text, key).ok_or_else(|| ApplyError::NotAList { key: key.to_owned() })?;
-        change(&mut items);
-        let value = toml::Value::Array(items.into_iter().map(toml::Value::String).collect()).to_string();
-        Ok(set_field(text, key, if value == "[]" { "" } else { &value })?)
-    })
+fn with_list(text: &str, key: &str, change: impl FnOnce(&mut Vec<String>)) -> Result<String, ApplyError> {
+    let mut items = list(text, key).ok_or_else(|| ApplyError::NotAList { key: key.to_owned() })?;
+    change(&mut items);
+    let value = toml::Value::Array(items.into_iter().map(toml::Value::String).collect()).to_string();
+    Ok(set_field(text, key, if value == "[]" { "" } else { &value })?)
 }
 
 /// The items of a list of `cartridge.toml`; empty when it is not set.

@@ -1,12 +1,16 @@
 //! What is known of the image before it is built: an index over a [`Subject`] that all rules share. It answers where a
 //! file of the profile really lies, whether a path will be in the image, and what one edit would be.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use super::edit::Edit;
 use super::finding::Place;
 use super::package_set::PackageSet;
+use super::script::{Script, read_scripts};
+use super::script_makes::Makes;
+use super::secrets::{FileSecrets, read_secrets};
 use super::subject::{Entry, EntryKind, Subject};
 use crate::profile::Profile;
 use crate::recipe::{FILE_NAME, Finding, locate};
@@ -59,6 +63,12 @@ pub(super) struct Known<'a> {
     folders: BTreeSet<PathBuf>,
     /// Files of this machine that are in the image by way of the profile or of `image.files`.
     placed: BTreeSet<&'a Path>,
+    /// What is read once and asked for often: the scripts of the live system, those of the repository, what they make, and
+    /// the secrets of all files.
+    live: OnceCell<Vec<Script<'a>>>,
+    injected: OnceCell<Vec<Script<'a>>>,
+    makes: OnceCell<Makes>,
+    secrets: OnceCell<Vec<FileSecrets<'a>>>,
 }
 
 impl<'a> Known<'a> {
@@ -83,7 +93,9 @@ impl<'a> Known<'a> {
         let into = subject.injected.map(|injected| injected.into.to_path_buf());
         let above = image.keys().flat_map(|path| path.ancestors().skip(1)).map(Path::to_path_buf);
         let folders = above.chain(into.iter().flat_map(|into| into.ancestors()).map(Path::to_path_buf)).collect();
-        Self { subject, packages: PackageSet::new(subject, repositories), files, image, folders, placed }
+        let packages = PackageSet::new(subject, repositories);
+        let (live, injected, makes, secrets) = Default::default();
+        Self { subject, packages, files, image, folders, placed, live, injected, makes, secrets }
     }
 
     pub(super) fn profile(&self) -> &'a Profile {
@@ -111,6 +123,31 @@ impl<'a> Known<'a> {
     pub(super) fn is_there(&self, file: &Path) -> bool {
         let relative = file.strip_prefix(&self.profile().dir).unwrap_or(file);
         self.has_file(relative) || self.subject.host.exists(&self.host_path(file))
+    }
+
+    /// The scripts of `airootfs` and of `image.files`, and systemd's units there.
+    pub(super) fn live_scripts(&self) -> &[Script<'a>] {
+        self.live.get_or_init(|| read_scripts(self, false))
+    }
+
+    /// The scripts of the injected repository.
+    pub(super) fn injected_scripts(&self) -> &[Script<'a>] {
+        self.injected.get_or_init(|| read_scripts(self, true))
+    }
+
+    /// All of them.
+    pub(super) fn scripts(&self) -> impl Iterator<Item = &Script<'a>> {
+        self.live_scripts().iter().chain(self.injected_scripts())
+    }
+
+    /// What they may make.
+    pub(super) fn makes(&self) -> &Makes {
+        self.makes.get_or_init(|| Makes::new(self))
+    }
+
+    /// The files with secrets.
+    pub(super) fn secrets(&self) -> &[FileSecrets<'a>] {
+        self.secrets.get_or_init(|| read_secrets(self))
     }
 
     /// Whether a file of the repository is in the image a second time, where it is used: the repository often holds the

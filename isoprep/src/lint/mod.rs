@@ -35,7 +35,7 @@ mod sync_db;
 mod systemd;
 mod users;
 
-pub use apply::{ApplyError, apply};
+pub use apply::{ApplyError, apply, edited};
 pub use edit::Edit;
 pub use finding::{Fix, LintFinding, Place, RuleId, Severity};
 pub use render::{Counts, JSON_VERSION, render_json, render_text};

@@ -10,7 +10,6 @@ use super::known::{Known, Origin};
 use super::package_set::is_official;
 use super::repository_table::{ARCH_KEYRINGS, FAMILIES, matches};
 use super::rule::Rule;
-use super::script::scripts;
 use super::shell::{Command, Word};
 
 pub(super) const RULES: &[Rule] = &[
@@ -112,15 +111,14 @@ fn populated(command: &Command) -> Vec<String> {
 }
 
 fn keyring_missing(known: &Known<'_>) -> Vec<LintFinding> {
-    let (live, injected) = (scripts(known, false), scripts(known, true));
     let mut found = Vec::new();
-    for script in live.iter().chain(&injected) {
+    for script in known.scripts() {
         for command in &script.commands {
             for keyring in populated(command) {
                 let package = format!("{keyring}-keyring");
                 let shipped = known.item(Path::new(&format!("/usr/share/pacman/keyrings/{keyring}.gpg"))).is_some();
                 // Arch's own comes with pacman; another may be installed by a script before.
-                let installs = || live.iter().chain(&injected).any(|other| other.commands.iter().any(|it| installs(it, &package)));
+                let installs = || known.scripts().any(|other| other.commands.iter().any(|it| installs(it, &package)));
                 if shipped || keyring == "archlinux" || known.packages.has(&package) || installs() {
                     continue;
                 }

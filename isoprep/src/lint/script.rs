@@ -81,7 +81,7 @@ fn is_unit(path: &Path) -> bool {
 }
 
 /// The scripts of the live system. Those of the repository are read while they are not too much.
-pub(super) fn scripts<'a>(known: &Known<'a>, injected: bool) -> Vec<Script<'a>> {
+pub(super) fn read_scripts<'a>(known: &Known<'a>, injected: bool) -> Vec<Script<'a>> {
     let mut left = MOST_TEXT;
     let mut all = Vec::new();
     for (path, item) in known.image().filter(|(_, item)| item.entry.is_file()) {
@@ -231,7 +231,7 @@ pub(super) fn path_of(script: &Path, word: &Word, value: &dyn Fn(&str) -> Option
 pub(super) fn runs(known: &Known<'_>) -> BTreeMap<PathBuf, Place> {
     let mut all = BTreeMap::new();
     let none = |_: &str| None;
-    for script in scripts(known, false).iter().chain(&scripts(known, true)) {
+    for script in known.scripts() {
         for command in &script.commands {
             for (word, it) in uses(command) {
                 if it == Use::Run && let Some(path) = path_of(&script.path, word, &none) {

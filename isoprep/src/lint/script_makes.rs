@@ -24,21 +24,21 @@ pub(super) struct Makes {
 }
 
 impl Makes {
-    pub(super) fn new(known: &Known<'_>, live: &[Script<'_>], injected: &[Script<'_>]) -> Self {
+    pub(super) fn new(known: &Known<'_>) -> Self {
         let mut makes = Self { mentioned: BTreeSet::new(), asked: BTreeSet::new(), filled: BTreeSet::new(), names: BTreeSet::new(), texts: Vec::new() };
-        for script in live.iter().chain(injected) {
+        for script in known.scripts() {
+            let values: Vec<(String, Word)> = script.commands.iter().flat_map(assignments).collect();
             for command in &script.commands {
-                makes.command(known, script, command);
+                makes.command(known, script, &values, command);
             }
         }
         let texts = known.image().filter(|(_, item)| item.origin != Origin::Injected).filter_map(|(_, item)| known.text(item.entry));
         makes.texts.extend(texts);
-        makes.texts.extend(injected.iter().filter_map(|script| known.text(script.entry)));
+        makes.texts.extend(known.injected_scripts().iter().filter_map(|script| known.text(script.entry)));
         makes
     }
 
-    fn command(&mut self, known: &Known<'_>, script: &Script<'_>, command: &Command) {
-        let values: Vec<(String, Word)> = script.commands.iter().flat_map(assignments).collect();
+    fn command(&mut self, known: &Known<'_>, script: &Script<'_>, values: &[(String, Word)], command: &Command) {
         // For what may be made, any of a variable's values will do.
         let value = |name: &str| {
             let own = values.iter().rev().find(|(own, _)| own == name).and_then(|(_, word)| word.literal());

@@ -10,13 +10,13 @@ use super::finding::{LintFinding, Place, Severity};
 use super::known::{Known, Origin, Presence};
 use super::packages::makes_an_image;
 use super::rule::Rule;
-use super::script::{Script, Use, assignments, path_of, scripts, uses};
-use super::script_makes::Makes;
+use super::script::{Script, Use, assignments, path_of, uses};
 use super::shell::Word;
 
 pub(super) const RULES: &[Rule] = &[
     Rule::new("script-path-missing", "a script that uses a path that the image will not have", path_missing),
     Rule::new("env-path-missing", "an environment variable that points to a path that the image will not have", env_missing),
+    Rule::new("env-overridden", "a script that sets a variable of image.env to something else", overridden),
     Rule::new("script-carriage-returns", "a script with Windows line ends", carriage_returns),
 ];
 
@@ -51,24 +51,24 @@ impl<'a> Variables<'a> {
 }
 
 /// A path that has to be there and will not be.
-struct Missing<'s> {
-    script: &'s Script<'s>,
+struct Missing<'k> {
+    script: &'k Script<'k>,
     line: usize,
     path: PathBuf,
-    word: &'s Word,
+    word: &'k Word,
     does: Use,
 }
 
 /// Everything that scripts need and that will not be there.
-fn missing<'s>(known: &Known<'_>, scripts: &'s [Script<'s>], makes: &Makes) -> Vec<Missing<'s>> {
+fn missing<'k>(known: &'k Known<'_>) -> Vec<Missing<'k>> {
     let mut found = Vec::new();
     let into = known.subject.injected.map(|injected| injected.into);
-    for script in scripts {
+    for script in known.scripts() {
         let variables = Variables::new(known, script);
         for command in &script.commands {
             for (word, does) in uses(command).into_iter().filter(|(_, does)| does.needs()) {
                 let Some(path) = path_of(&script.path, word, &|name| variables.value(name)) else { continue };
-                if known.presence(&path) != Presence::Absent || makes.may_make(known, &path) {
+                if known.presence(&path) != Presence::Absent || known.makes().may_make(known, &path) {
                     continue;
                 }
                 // Scripts of the repository run elsewhere too: only what they expect of themselves is judged.
@@ -100,15 +100,11 @@ fn path_missing(known: &Known<'_>) -> Vec<LintFinding> {
     if !makes_an_image(known) {
         return Vec::new();
     }
-    let (live, injected) = (scripts(known, false), scripts(known, true));
-    let makes = Makes::new(known, &live, &injected);
-    let blamed: BTreeSet<(PathBuf, String)> =
-        assigned(known, &live, &injected, &makes).into_iter().map(|it| (it.script.path.clone(), it.name)).collect();
-    let names: BTreeSet<&str> = blamed.iter().map(|(_, name)| name.as_str()).collect();
+    let blamed: BTreeSet<String> = assigned(known).into_iter().map(|it| it.name).collect();
     let mut found = Vec::new();
-    for it in missing(known, &live, &makes).into_iter().chain(missing(known, &injected, &makes)) {
+    for it in missing(known) {
         // What a wrong variable does is said where it is set.
-        if it.word.variables().any(|name| names.contains(name) || is_wrong(known, name, &makes)) {
+        if it.word.variables().any(|name| blamed.contains(name) || is_wrong(known, name)) {
             continue;
         }
         let (verb, consequence) = match it.does {
@@ -138,23 +134,23 @@ fn path_missing(known: &Known<'_>) -> Vec<LintFinding> {
 }
 
 /// A variable that a script sets to a path that will not be there.
-struct Assigned<'s> {
-    script: &'s Script<'s>,
+struct Assigned<'k> {
+    script: &'k Script<'k>,
     line: usize,
     name: String,
     value: PathBuf,
 }
 
 /// The assignments that matter: the variable is one of `image.env`, or something needs a path below it.
-fn assigned<'s>(known: &Known<'_>, live: &'s [Script<'s>], injected: &[Script<'_>], makes: &Makes) -> Vec<Assigned<'s>> {
+fn assigned<'k>(known: &'k Known<'_>) -> Vec<Assigned<'k>> {
     let mut needed: BTreeSet<String> = known.subject.env.keys().cloned().collect();
-    for command in live.iter().chain(injected).flat_map(|script| &script.commands) {
+    for command in known.scripts().flat_map(|script| &script.commands) {
         for (word, _) in uses(command).into_iter().filter(|(_, does)| does.needs()) {
             needed.extend(word.variables().map(str::to_owned));
         }
     }
     let mut found = Vec::new();
-    for script in live {
+    for script in known.live_scripts() {
         let variables = Variables::new(known, script);
         for command in &script.commands {
             for (name, word) in assignments(command) {
@@ -164,7 +160,7 @@ fn assigned<'s>(known: &Known<'_>, live: &'s [Script<'s>], injected: &[Script<'_
                     continue;
                 }
                 let Some(value) = path_of(&script.path, &word, &|_| None) else { continue };
-                if needed.contains(&name) && known.presence(&value) == Presence::Absent && !makes.may_make(known, &value) {
+                if needed.contains(&name) && known.presence(&value) == Presence::Absent && !known.makes().may_make(known, &value) {
                     found.push(Assigned { script, line: command.line, name, value });
                 }
             }
@@ -174,20 +170,18 @@ fn assigned<'s>(known: &Known<'_>, live: &'s [Script<'s>], injected: &[Script<'_
 }
 
 /// Whether a variable of `image.env` points nowhere.
-fn is_wrong(known: &Known<'_>, name: &str, makes: &Makes) -> bool {
+fn is_wrong(known: &Known<'_>, name: &str) -> bool {
     known.subject.env.get(name).is_some_and(|value| {
-        value.starts_with('/') && known.presence(Path::new(value)) == Presence::Absent && !makes.may_make(known, Path::new(value))
+        value.starts_with('/') && known.presence(Path::new(value)) == Presence::Absent && !known.makes().may_make(known, Path::new(value))
     })
 }
 
 fn env_missing(known: &Known<'_>) -> Vec<LintFinding> {
-    let (live, injected) = (scripts(known, false), scripts(known, true));
-    let makes = Makes::new(known, &live, &injected);
     let into = known.subject.injected.map(|injected| injected.into.display().to_string());
     let has = into.as_ref().map_or(String::new(), |into| format!(" The repository is in {into}."));
     let consequence = "Whatever is started from there in the live system is not found.";
     let mut found = Vec::new();
-    for (name, value) in known.subject.env.iter().filter(|(name, _)| is_wrong(known, name, &makes)) {
+    for (name, value) in known.subject.env.iter().filter(|(name, _)| is_wrong(known, name)) {
         let what = format!("image.env sets {name} to {value}, and nothing puts that into the image.{has}");
         let edit = into.as_ref().map(|into| {
             let mut env: toml::Table = known.subject.env.iter().map(|(key, value)| (key.clone(), toml::Value::from(value.as_str()))).collect();
@@ -198,7 +192,7 @@ fn env_missing(known: &Known<'_>) -> Vec<LintFinding> {
         let place = known.at_field(&format!("image.env.{name}"));
         found.push(LintFinding::error(place, what, consequence).fixed_by(says, edit));
     }
-    for it in assigned(known, &live, &injected, &makes) {
+    for it in assigned(known) {
         let place = it.script.at(known, it.line);
         let value = it.value.display().to_string();
         let what = format!(
@@ -212,6 +206,42 @@ fn env_missing(known: &Known<'_>) -> Vec<LintFinding> {
         found.push(LintFinding::error(place, what, consequence).fixed_by(says, edit).seen_at(also));
     }
     found
+}
+
+fn overridden(known: &Known<'_>) -> Vec<LintFinding> {
+    let wrong: BTreeSet<(PathBuf, usize)> = assigned(known).into_iter().map(|it| (it.script.path.clone(), it.line)).collect();
+    let mut found = Vec::new();
+    for script in known.live_scripts() {
+        for command in &script.commands {
+            for (name, word) in assignments(command) {
+                let (Some(given), Some(value)) = (known.subject.env.get(&name), word.literal()) else { continue };
+                if value == *given || is_wrong(known, &name) || asks(script, &name) || wrong.contains(&(script.path.clone(), command.line)) {
+                    continue;
+                }
+                let place = script.at(known, command.line);
+                let what = format!("{} sets {name} to {value:?}; image.env sets it to {given:?}.", script.path.display());
+                let consequence = "From there on the script's value holds, and not the cartridge's.";
+                let edit = known.replace(&place, |line| {
+                    let quoted = [format!("{name}=\"{value}\""), format!("{name}='{value}'"), format!("{name}={value}")];
+                    let written = quoted.iter().find(|written| line.contains(written.as_str()))?;
+                    Some(line.replacen(written, &format!("{name}=\"${{{name}:-{value}}}\""), 1))
+                });
+                let also = known.at_field(&format!("image.env.{name}"));
+                found.push(
+                    LintFinding::warning(place, what, consequence)
+                        .fixed_by(format!("Set {name} only where nobody else has"), edit)
+                        .seen_at([also]),
+                );
+            }
+        }
+    }
+    found
+}
+
+/// Whether a script asks about a variable: then it may set it only where nobody else has.
+fn asks(script: &Script<'_>, name: &str) -> bool {
+    let mut tests = script.commands.iter().flat_map(uses).filter(|(_, does)| *does == Use::Test);
+    tests.any(|(word, _)| word.variables().any(|it| it == name))
 }
 
 fn carriage_returns(known: &Known<'_>) -> Vec<LintFinding> {

@@ -1,13 +1,13 @@
 //! Rules about secrets that would be on the image. Whoever gets an image reads all of it, whatever modes its files have.
 //! What is found is never repeated: a finding says which kind it is and on which line.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::edit::Edit;
-use super::finding::{LintFinding, Place};
+use super::finding::LintFinding;
 use super::known::{Item, Known, Origin, TEXT};
 use super::rule::Rule;
-use super::secret_patterns::{Kind, find};
+use super::secret_patterns::{Kind, Secret, find};
 
 pub(super) const RULES: &[Rule] = &[
     Rule::new("secret-private-key", "a private key", private_keys),
@@ -18,23 +18,43 @@ pub(super) const RULES: &[Rule] = &[
 /// The most that is read of the repository, bytes.
 const MOST: u64 = 64 << 20;
 
-/// What is found in each file, by kind, once a file.
-fn all(known: &Known<'_>, kind: Kind) -> Vec<LintFinding> {
+/// A file with secrets.
+pub(super) struct FileSecrets<'a> {
+    path: PathBuf,
+    item: Item<'a>,
+    secrets: Vec<Secret>,
+}
+
+/// Looks through all files of the image that we know.
+pub(super) fn read_secrets<'a>(known: &Known<'a>) -> Vec<FileSecrets<'a>> {
     let mut left = MOST;
     let mut found = Vec::new();
     for (path, item) in known.image().filter(|(_, item)| item.entry.is_file() && item.entry.size() <= TEXT) {
         let Some(rest) = left.checked_sub(item.entry.size()) else { break };
         left = rest;
-        let Some(text) = known.text(item.entry) else { continue };
-        let secrets: Vec<_> = find(path, &text).into_iter().filter(|secret| secret.kind == kind).collect();
-        let Some(first) = secrets.first() else { continue };
-        let places = secrets.iter().skip(1).map(|secret| known.at(item.entry, Some(secret.line)));
-        let places: Vec<Place> = places.take(20).collect();
-        let place = known.at(item.entry, Some(first.line));
+        let secrets = known.text(item.entry).map(|text| find(path, &text)).unwrap_or_default();
+        if !secrets.is_empty() {
+            found.push(FileSecrets { path: path.to_path_buf(), item, secrets });
+        }
+    }
+    found
+}
+
+/// What is found of a kind, once a file.
+fn all(known: &Known<'_>, kind: Kind) -> Vec<LintFinding> {
+    let mut found = Vec::new();
+    for file in known.secrets() {
+        let mut secrets = file.secrets.iter().filter(|secret| secret.kind == kind);
+        let Some(first) = secrets.next() else { continue };
+        let (path, entry) = (&file.path, file.item.entry);
         let what = format!("{} has {}.", path.display(), first.what);
         let consequence = "It will be on the image: whoever gets the image can read it and use it.";
-        let (says, edit) = leave_out(known, path, item);
-        found.push(LintFinding::warning(place, what, consequence).fixed_by(says, edit).seen_at(places));
+        let (says, edit) = leave_out(known, path, file.item);
+        found.push(
+            LintFinding::warning(known.at(entry, Some(first.line)), what, consequence)
+                .fixed_by(says, edit)
+                .seen_at(secrets.take(20).map(|secret| known.at(entry, Some(secret.line)))),
+        );
     }
     found
 }

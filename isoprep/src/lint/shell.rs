@@ -31,6 +31,8 @@ pub(super) enum Part {
     Text(String),
     /// `$NAME`, `${NAME}`, `${NAME:-default}`.
     Variable(String, Option<String>),
+    /// `${NAME…}` with anything else behind the name: its value is not known.
+    Derived(String),
     /// Anything that only a shell can know.
     Opaque,
 }
@@ -38,7 +40,7 @@ pub(super) enum Part {
 impl Word {
     /// The word if it has no variables.
     pub(super) fn literal(&self) -> Option<String> {
-        self.expand(&|_| None)
+        self.parts.iter().map(|part| if let Part::Text(text) = part { Some(text.as_str()) } else { None }).collect()
     }
 
     /// The word with its variables replaced; `None` if one is not known or a part is opaque.
@@ -48,7 +50,7 @@ impl Word {
             match part {
                 Part::Text(part) => text.push_str(part),
                 Part::Variable(name, default) => text.push_str(&value(name).or_else(|| default.clone())?),
-                Part::Opaque => return None,
+                Part::Derived(_) | Part::Opaque => return None,
             }
         }
         Some(text)
@@ -56,7 +58,10 @@ impl Word {
 
     /// The variables that it names.
     pub(super) fn variables(&self) -> impl Iterator<Item = &str> {
-        self.parts.iter().filter_map(|part| if let Part::Variable(name, _) = part { Some(name.as_str()) } else { None })
+        self.parts.iter().filter_map(|part| match part {
+            Part::Variable(name, _) | Part::Derived(name) => Some(name.as_str()),
+            Part::Text(_) | Part::Opaque => None,
+        })
     }
 
     fn push(&mut self, c: char) {
@@ -277,7 +282,7 @@ impl Reader {
             let word = self.word();
             let delimiter = word.parts.iter().map(|part| match part {
                 Part::Text(text) => text.clone(),
-                Part::Variable(name, _) => format!("${name}"),
+                Part::Variable(name, _) | Part::Derived(name) => format!("${name}"),
                 Part::Opaque => String::new(),
             });
             self.documents.push((delimiter.collect(), tabs));
@@ -535,7 +540,7 @@ fn parameter(inner: &str) -> Part {
         (_, _, Some(default)) if !default.contains(['$', '`', '*', '?']) => {
             Part::Variable(name.to_owned(), Some(default.trim_matches(['"', '\'']).to_owned()))
         }
-        _ => Part::Opaque,
+        _ => Part::Derived(name.to_owned()),
     }
 }
 
@@ -549,7 +554,7 @@ mod tests {
                 Part::Text(text) => text.clone(),
                 Part::Variable(name, None) => format!("${name}"),
                 Part::Variable(name, Some(default)) => format!("${{{name}:-{default}}}"),
-                Part::Opaque => "…".to_owned(),
+                Part::Derived(_) | Part::Opaque => "…".to_owned(),
             };
             word.parts.iter().map(part).collect::<String>()
         };

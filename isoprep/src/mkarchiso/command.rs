@@ -7,13 +7,22 @@ use cartridge_supervise::{CommandLine, Isolation};
 use serde::Serialize;
 
 use super::ways::Way;
+use crate::rootfs::KEPT;
 
 /// Where the packages put the helper. polkit's policy names this path.
 pub const HELPER: &str = "/usr/lib/cartridge/mkarchiso-helper";
-/// Where our `mount` and `umount` are seen in a namespace or container.
+/// Where the package cache is seen while mkarchiso runs, whichever way: what `CacheDir` of the assembled profile's `pacman.conf`
+/// must say. mkarchiso and pacman take lists apart at blanks, so that a cache or a work directory whose path has one would be
+/// lost; inside, every path is ours.
+pub const CACHE_INSIDE: &str = "/run/cartridge/cache";
+/// Where our `mount` and `umount` are seen.
 const SHIMS_INSIDE: &str = "/run/cartridge/bin";
 /// Where the lock is seen in a container.
 const LOCK_INSIDE: &str = "/run/cartridge/lock";
+/// Where the scratch directory is seen.
+const BUILD_INSIDE: &str = "/run/cartridge/build";
+/// Where the profile is seen.
+const PROFILE_INSIDE: &str = "/run/cartridge/profile";
 /// The `PATH` of a container: Arch Linux' own.
 const CONTAINER_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/bin";
 
@@ -44,9 +53,7 @@ pub(super) struct Plan<'a> {
     /// The container's name, for podman.
     pub container: &'a str,
     pub profile: &'a Path,
-    /// The marked work directory that `scratch` lies in.
-    pub marked: &'a Path,
-    /// Ours alone: holds `work`, `out`, `bin` and `lock`.
+    /// A work directory with our marker, ours alone: holds `work`, `out`, `bin` and `lock`.
     pub scratch: &'a Path,
     /// The package cache.
     pub cache: &'a Path,
@@ -58,10 +65,6 @@ pub(super) struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    pub fn work(&self) -> PathBuf {
-        self.scratch.join("work")
-    }
-
     pub fn out(&self) -> PathBuf {
         self.scratch.join("out")
     }
@@ -75,24 +78,25 @@ impl Plan<'_> {
     }
 
     pub fn command(&self) -> CommandLine {
-        match self.way {
+        let line = match self.way {
             Way::Namespace | Way::NamespaceOfOne => self.namespace(),
             Way::Podman => self.podman(),
             Way::Helper => self.helper(),
-        }
+        };
+        line.one_pipe()
     }
 
-    fn arguments(&self) -> Vec<OsString> {
-        let (work, out) = (self.work().into_os_string(), self.out().into_os_string());
-        vec!["-v".into(), "-w".into(), work, "-o".into(), out, self.profile.as_os_str().to_owned()]
+    fn arguments() -> Vec<OsString> {
+        let inside = |name: &str| OsString::from(format!("{BUILD_INSIDE}/{name}"));
+        vec!["-v".into(), "-w".into(), inside("work"), "-o".into(), inside("out"), PROFILE_INSIDE.into()]
     }
 
     fn namespace(&self) -> CommandLine {
         let mut isolation = Isolation::new()
             .network()
-            .writable(self.scratch)
-            .writable(self.cache)
-            .shown(self.profile, self.profile)
+            .writable_at(self.scratch, BUILD_INSIDE)
+            .writable_at(self.cache, CACHE_INSIDE)
+            .shown(self.profile, PROFILE_INSIDE)
             .shown(self.shims(), SHIMS_INSIDE);
         for dir in self.readable {
             isolation = isolation.shown(dir, dir);
@@ -101,12 +105,12 @@ impl Plan<'_> {
         path.push(":");
         path.push(self.path);
         CommandLine::new(self.tool)
-            .args(self.arguments())
+            .args(Self::arguments())
+            .only_env(KEPT)
             .env("PATH", path)
             .env("LC_ALL", "C.UTF-8")
             .env("SOURCE_DATE_EPOCH", self.source_date_epoch.to_string())
             .env("HOME", "/tmp")
-            .env("TMPDIR", "/tmp")
             .isolated(isolation)
     }
 
@@ -124,11 +128,11 @@ impl Plan<'_> {
             .args(["--cap-add=SYS_ADMIN", "--security-opt=label=disable"])
             .arg(format!("--name={}", self.container))
             .arg(format!("--env=PATH={SHIMS_INSIDE}:{CONTAINER_PATH}"))
-            .args(["--env=LC_ALL=C.UTF-8", "--env=HOME=/tmp", "--env=TMPDIR=/tmp"])
+            .args(["--env=LC_ALL=C.UTF-8", "--env=HOME=/tmp"])
             .arg(format!("--env=SOURCE_DATE_EPOCH={}", self.source_date_epoch))
-            .arg(volume(self.scratch, self.scratch, ""))
-            .arg(volume(self.cache, self.cache, ""))
-            .arg(volume(self.profile, self.profile, ",readonly"))
+            .arg(volume(self.scratch, Path::new(BUILD_INSIDE), ""))
+            .arg(volume(self.cache, Path::new(CACHE_INSIDE), ""))
+            .arg(volume(self.profile, Path::new(PROFILE_INSIDE), ",readonly"))
             .arg(volume(&self.shims(), Path::new(SHIMS_INSIDE), ",readonly"))
             .arg(volume(&self.lock(), Path::new(LOCK_INSIDE), ",readonly"));
         for dir in self.readable {
@@ -136,13 +140,13 @@ impl Plan<'_> {
         }
         line.arg(format!("--entrypoint={SHIMS_INSIDE}/inside"))
             .args([self.image, LOCK_INSIDE, "mkarchiso"])
-            .args(self.arguments())
+            .args(Self::arguments())
     }
 
     fn helper(&self) -> CommandLine {
         let request = HelperRequest {
             profile: self.profile.to_path_buf(),
-            work: self.marked.to_path_buf(),
+            work: self.scratch.to_path_buf(),
             out: self.out(),
             source_date_epoch: self.source_date_epoch,
         };
@@ -170,7 +174,6 @@ mod tests {
             image: "archiso",
             container: "c1",
             profile: Path::new("/c/profile"),
-            marked: Path::new("/c"),
             scratch: Path::new("/c/s"),
             cache: Path::new("/c/pkg"),
             readable: &[],
@@ -181,7 +184,7 @@ mod tests {
 
     #[test]
     fn every_way_runs_the_same_arguments() {
-        let wanted = "-v -w /c/s/work -o /c/s/out /c/profile";
+        let wanted = "-v -w /run/cartridge/build/work -o /run/cartridge/build/out /run/cartridge/profile";
         assert!(plan(Way::Namespace).command().to_string().ends_with(wanted));
         let podman = plan(Way::Podman).command().to_string();
         assert!(podman.ends_with(&format!("archiso /run/cartridge/lock mkarchiso {wanted}")), "{podman}");
@@ -194,11 +197,11 @@ mod tests {
         assert_eq!(line.to_string(), format!("pkexec --disable-internal-agent {HELPER}"));
         let request = HelperRequest {
             profile: "/c/profile".into(),
-            work: "/c".into(),
+            work: "/c/s".into(),
             out: "/c/s/out".into(),
             source_date_epoch: 7,
         };
-        let text = r#"{"profile":"/c/profile","work":"/c","out":"/c/s/out","source_date_epoch":7}"#;
+        let text = r#"{"profile":"/c/profile","work":"/c/s","out":"/c/s/out","source_date_epoch":7}"#;
         assert_eq!(serde_json::to_string(&request).unwrap(), text);
     }
 

@@ -6,6 +6,8 @@
 # Cartridge holds LOCK for as long as it lives and wants the command to run. Whoever gets the lock knows that it does not.
 lock=$1
 shift
+# Lines keep their order.
+exec 2>&1
 flock --shared "$lock" kill -KILL -1 &
 "$@" &
 wait $!

@@ -38,6 +38,8 @@ pub enum MkarchisoNews {
         /// Without its end, colours and control characters.
         text: String,
     },
+    /// Another build fetches packages into the same cache; this one begins after it.
+    Waiting,
     /// Another stage begins.
     Stage {
         /// Which.

@@ -86,8 +86,28 @@ pub(super) fn recognise(line: &str, stage: Option<MkarchisoStage>) -> Option<Rec
     if line.contains("No space left on device") || line.contains("Disk quota exceeded") {
         return is(K::DiskFull, Cause, None);
     }
+    // xorriso asks before it writes.
+    if line.contains("exceeds free space on media") {
+        return is(K::DiskFull, Cause, Some("the file system of the output directory"));
+    }
+    if let Some(rest) = line.strip_prefix("env: ") {
+        let program = rest.strip_suffix(": No such file or directory").map(|it| it.trim_matches(['\'', '‘', '’']));
+        return program.and_then(|it| is(K::MissingTool, Cause, Some(it)));
+    }
+    // util-linux' words for a child that was killed.
+    if line.starts_with("unshare: sigprocmask unblock failed") {
+        return is(K::Interrupted, Doubt, None);
+    }
     if let Some(found) = burner(line).or_else(|| packer(line)).or_else(|| fat(line)) {
         return Some(found);
+    }
+    if line.starts_with("grub-mkstandalone: error: ") || line.starts_with("grub-install: error: ") {
+        return is(K::BootLoader, Cause, None);
+    }
+    // mcopy names the file alone.
+    if stage == Some(MkarchisoStage::BootLoaders) && line.starts_with('/') {
+        let file = line.strip_suffix(": No such file or directory").filter(|it| !it.contains(": "));
+        return file.and_then(|it| is(K::MissingFile, Cause, Some(it)));
     }
     shell(line, stage).or_else(|| plain_tool(line, stage))
 }
@@ -112,7 +132,7 @@ fn burner(line: &str) -> Option<Recognised> {
 /// mksquashfs, mkfs.erofs, mkfs.ext4.
 fn packer(line: &str) -> Option<Recognised> {
     let fatal = line.starts_with("FATAL ERROR:") || line.starts_with("FATAL ERROR ");
-    let erofs = line.starts_with("<E> erofs:") || line.starts_with("mkfs.erofs: ");
+    let erofs = line.starts_with("<E> erofs") || line.starts_with("mkfs.erofs: ");
     let refused = line.starts_with("mksquashfs: ") || line.starts_with("mkfs.ext4: ");
     (fatal || erofs || refused).then(|| Recognised::new(FaultKind::RootImage, Weight::Cause, None))
 }
@@ -137,10 +157,10 @@ fn shell(line: &str, stage: Option<MkarchisoStage>) -> Option<Recognised> {
     let weight = if own && !inside(stage) || name == "profiledef.sh" { Weight::Cause } else { Weight::Doubt };
     let place = format!("{name}, line {number}");
     if let Some(program) = text.strip_suffix(": command not found") {
-        return if name == "profiledef.sh" {
-            Some(Recognised::new(K::Script, weight, Some(&place)))
-        } else {
+        return if own && name != "profiledef.sh" {
             Some(Recognised::new(K::MissingTool, weight, Some(program)))
+        } else {
+            Some(Recognised::new(K::Script, weight, Some(&place)))
         };
     }
     // `mkarchiso: line 512: 4711 Killed   mksquashfs …`

@@ -15,7 +15,7 @@ mod product;
 mod run;
 mod ways;
 
-pub use command::{HELPER, HelperRequest};
+pub use command::{CACHE_INSIDE, HELPER, HelperRequest};
 pub use facts::{find, look_around};
 pub use log::{MkarchisoLog, MkarchisoNews, MkarchisoStage};
 pub use product::{BootFile, Shortfall, boot_files, shortfalls};

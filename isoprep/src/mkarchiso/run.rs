@@ -15,9 +15,10 @@ use cartridge_supervise::{
 use rustix::fs::FlockOperation;
 
 use super::command::{Plan, SHIMS, podman_can_name};
-use super::log::{MkarchisoLog, MkarchisoNews};
+use super::log::{MkarchisoLog, MkarchisoNews, MkarchisoStage};
 use super::product::{BootFile, Shortfall, not_whole, parse_list, shortfalls};
 use super::ways::Way;
+use crate::eject::{EjectError, WorkDir, eject};
 use crate::pacman_log::{LogFinding, Weight};
 
 /// How often we look whether somebody cancelled.
@@ -27,7 +28,7 @@ const BEAT: Duration = Duration::from_millis(20);
 const GRACE: Duration = Duration::from_millis(1200);
 /// How much output waits to be read.
 const QUEUE: usize = 256;
-/// The file in the work directory that tells the helper to stop.
+/// The file in the output directory that tells the helper to stop.
 const STOP: &str = "stop";
 
 /// One build.
@@ -43,7 +44,7 @@ pub struct MkarchisoJob {
     pub profile: PathBuf,
     /// A work directory with our marker, absolute. The build takes place in a new directory inside it.
     pub work: PathBuf,
-    /// The package cache that the profile's `pacman.conf` names, absolute.
+    /// The package cache, absolute. The profile's `pacman.conf` names it by [`CACHE_INSIDE`](super::CACHE_INSIDE).
     pub cache: PathBuf,
     /// More directories that pacman must see: those of `file://` repositories.
     pub readable: Vec<PathBuf>,
@@ -145,6 +146,9 @@ pub enum MkarchisoError {
         /// The path.
         PathBuf,
     ),
+    /// The scratch directory could not be made.
+    #[error(transparent)]
+    Scratch(#[from] EjectError),
     /// A file operation failed.
     #[error("could not {doing} {}: {source}", path.display())]
     Io {
@@ -211,24 +215,16 @@ pub fn run(
 struct Scratch {
     dir: PathBuf,
     /// Held for as long as the build is wanted; a container ends itself when it is free.
-    lock: Option<File>,
+    lock: File,
 }
 
 impl Scratch {
     fn create(job: &MkarchisoJob) -> Result<Self, MkarchisoError> {
-        let make = |dir: &Path| DirBuilder::new().mode(0o755).create(dir);
-        let mut number = 0_u32;
-        let dir = loop {
-            let dir = job.work.join(format!("mkarchiso-{number}"));
-            match make(&dir) {
-                Ok(()) => break dir,
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 9999 => number += 1,
-                Err(error) => return Err(MkarchisoError::io("make", &dir)(error)),
-            }
-        };
+        let dir = WorkDir::create(&job.work, "mkarchiso")?.path().to_path_buf();
         let filled = || -> io::Result<File> {
-            make(&dir.join("out"))?;
-            make(&dir.join("bin"))?;
+            for name in ["out", "bin"] {
+                DirBuilder::new().mode(0o755).create(dir.join(name))?;
+            }
             for (name, text) in SHIMS {
                 let path = dir.join("bin").join(name);
                 fs::write(&path, text)?;
@@ -239,9 +235,10 @@ impl Scratch {
             Ok(lock)
         };
         match filled() {
-            Ok(lock) => Ok(Self { dir, lock: Some(lock) }),
+            Ok(lock) => Ok(Self { dir, lock }),
             Err(error) => {
-                let _ = fs::remove_dir_all(&dir);
+                // Why it could not be filled is what matters.
+                let _ = eject(&dir, &Cancel::new(), &|_| ());
                 Err(MkarchisoError::io("fill", &dir)(error))
             }
         }
@@ -261,17 +258,23 @@ fn build(
         image: &job.image,
         container: &container,
         profile: &job.profile,
-        marked: &job.work,
         scratch: &scratch.dir,
         cache: &job.cache,
         readable: &job.readable,
         source_date_epoch: job.source_date_epoch,
         path: &job.path,
     };
+    let mut fetching = Some(fetch_alone(job, cancel, tell)?);
     let mut log = MkarchisoLog::new();
     let started = Instant::now();
-    let exit =
-        watch(&plan, scratch, cancel, &mut |channel, bytes| log.feed(channel, bytes).into_iter().for_each(&mut *tell));
+    let exit = watch(&plan, scratch, cancel, &mut |channel, bytes| {
+        for news in log.feed(channel, bytes) {
+            if matches!(&news, MkarchisoNews::Stage { stage } if *stage > MkarchisoStage::Packages) {
+                fetching = None;
+            }
+            tell(news);
+        }
+    });
     if job.way == Way::Podman {
         remove_container(&container);
     }
@@ -294,6 +297,28 @@ fn build(
     let bytes = fs::metadata(&target).map_err(MkarchisoError::io("look at", &target))?.len();
     let doubts = log.findings().iter().filter(|it| it.weight == Weight::Doubt).cloned().collect();
     Ok(Product { iso: target, bytes, doubts, shortfalls, took })
+}
+
+/// Waits until no other build fetches into the cache: two would write into the same unfinished files. The lock lies beside the
+/// cache; nobody else begins for as long as the answer lives.
+fn fetch_alone(
+    job: &MkarchisoJob,
+    cancel: &Cancel,
+    tell: &mut dyn FnMut(MkarchisoNews),
+) -> Result<File, MkarchisoError> {
+    let place = job.cache.with_extension("lock");
+    let lock = File::options().create(true).truncate(false).write(true).open(&place);
+    let lock = lock.map_err(MkarchisoError::io("open", &place))?;
+    let mut told = false;
+    while rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if !std::mem::replace(&mut told, true) {
+            tell(MkarchisoNews::Waiting);
+        }
+        if cancel.wait(BEAT) {
+            return Err(MkarchisoError::Cancelled);
+        }
+    }
+    Ok(lock)
 }
 
 /// What the exit and the log say together.
@@ -366,10 +391,8 @@ fn stop(plan: &Plan<'_>, scratch: &Scratch, child: &ProcessHandle, events: Recei
     match plan.way {
         Way::Namespace | Way::NamespaceOfOne => {}
         Way::Podman => {
-            if let Some(lock) = &scratch.lock {
-                // It was locked by us; that cannot fail.
-                let _ = rustix::fs::flock(lock, FlockOperation::Unlock);
-            }
+            // It was locked by us; that cannot fail.
+            let _ = rustix::fs::flock(&scratch.lock, FlockOperation::Unlock);
             let _ = child.wait(GRACE);
         }
         Way::Helper => {
@@ -441,18 +464,16 @@ fn place(iso: &Path, out: &Path) -> Result<PathBuf, MkarchisoError> {
     Ok(target)
 }
 
-/// Removes a scratch directory that a build left, also one of a build that was killed: what `way` made may belong to ids
-/// that only a namespace may touch.
+/// Removes the scratch directory of a build, also of one that was killed. What was made in it may belong to ids that only a
+/// namespace may touch; the rest is an ordinary work directory.
 ///
 /// # Errors
 /// [`MkarchisoError::Leftover`] with the reason.
 pub fn remove_scratch(way: Way, dir: &Path) -> Result<(), MkarchisoError> {
-    let words = [OsString::from("-rf"), "--one-file-system".into(), "--".into(), dir.as_os_str().to_owned()];
     let inner = dir.join("work");
     let mut why = String::new();
     if inner.exists() {
-        // The inner directory only: the outer one is a mount in the namespace, and cannot be removed there.
-        let words = words.iter().take(3).cloned().chain([inner.clone().into_os_string()]);
+        let words = [OsString::from("-rf"), "--one-file-system".into(), "--".into(), inner.into_os_string()];
         let line = match way {
             Way::Podman => CommandLine::new("podman").args(["unshare", "rm"]).args(words),
             _ => CommandLine::new("rm").args(words).isolated(Isolation::new().writable(dir)),
@@ -461,10 +482,10 @@ pub fn remove_scratch(way: Way, dir: &Path) -> Result<(), MkarchisoError> {
             why = format!("{error}\n  ");
         }
     }
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(MkarchisoError::Leftover { dir: dir.to_path_buf(), why: format!("{why}{error}") })
-        }
-        _ => Ok(()),
+    let leftover = |said: String| MkarchisoError::Leftover { dir: dir.to_path_buf(), why: format!("{why}{said}") };
+    let report = eject(dir, &Cancel::new(), &|_| ()).map_err(|error| leftover(error.to_string()))?;
+    match report.untouched.first() {
+        Some(left) => Err(leftover(format!("{}: {}", left.path.display(), left.reason))),
+        None => Ok(()),
     }
 }

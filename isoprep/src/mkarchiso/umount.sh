@@ -6,4 +6,15 @@ here=$(dirname "$0")
 PATH=${PATH#"$here:"}
 export PATH
 
-exec umount --lazy "$@"
+case ${1-} in -*) exec umount "$@" ;; esac
+for target; do
+    umount --lazy "$target" 2>/dev/null
+done
+# What came along with another is gone with it. Nothing may be left: it would be packed into the image.
+for target; do
+    if mountpoint -q -- "$target"; then
+        echo "umount: $target: still mounted" >&2
+        exit 1
+    fi
+done
+exit 0

@@ -160,6 +160,11 @@ pub(super) fn explain(kind: FaultKind, subject: Option<&str>) -> (String, String
              disk is full.",
             "Look at the room in the work directory.",
         ),
+        FaultKind::BootLoader => (
+            "A boot loader could not be made".to_owned(),
+            "The boot loader's own program failed: most often one of its files is not installed.",
+            "Install the package that has the file that the line names, or leave that boot mode out.",
+        ),
         FaultKind::Interrupted => (
             "The build was interrupted".to_owned(),
             "A tool was stopped by a signal, or killed for lack of memory. mkarchiso may go on after that as if \

@@ -75,12 +75,22 @@ pub enum FaultKind {
     IsoImage,
     /// The EFI partition's image could not be made.
     EfiImage,
+    /// A boot loader could not be made.
+    BootLoader,
     /// Somebody interrupted a tool, or the kernel killed it.
     Interrupted,
     /// pacman gave up a transaction.
     Transaction,
     /// Any other line that a tool calls an error.
     Other,
+}
+
+impl FaultKind {
+    /// Whether a full disk may show itself as this.
+    fn is_of_writing(self) -> bool {
+        use FaultKind::{EfiImage, Extract, IsoImage, MissingFile, Other, RootImage};
+        matches!(self, Extract | RootImage | IsoImage | EfiImage | MissingFile | Other)
+    }
 }
 
 /// How much a line says about the end of the run.
@@ -217,8 +227,15 @@ impl Findings {
             let found = self.list.iter().filter(|(step, finding)| wanted(*step, finding));
             found.min_by_key(|(_, finding)| finding.line)
         };
-        if let Some((_, cause)) = first(&|_, finding| finding.weight == Weight::Cause) {
-            return Some(cause);
+        if let Some((at, cause)) = first(&|_, finding| finding.weight == Weight::Cause) {
+            // What a tool could not write it complains about in words of its own before the system's are told.
+            let full = first(&|step, it| {
+                step == *at
+                    && it.weight == Weight::Cause
+                    && it.kind == FaultKind::DiskFull
+                    && cause.kind.is_of_writing()
+            });
+            return Some(full.map_or(cause, |(_, full)| full));
         }
         if succeeded {
             return None;

@@ -17,7 +17,7 @@ use serde::Serialize;
 pub use finding::{FaultKind, Findings, LogFinding, Weight};
 pub use lines::{LINE_LIMIT, LineCutter, Piece};
 pub use nearest::nearest_names;
-pub(crate) use patterns::{Recognised, base_name, quoted};
+pub(crate) use patterns::{Recognised, quoted};
 pub use progress::PacmanStep;
 use progress::Told;
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::assignments::scan;
 use super::error::{Bound, Place, ProfileError};
 use super::evaluate::EvaluationLimits;
 use super::quoting::text;
@@ -11,6 +12,8 @@ use super::quoting::text;
 const SHOWN: usize = 1500;
 /// What the script calls itself: see `evaluate.rs`.
 pub(super) const OWN_NAME: &str = "/usr/bin/mkarchiso";
+/// What bash calls the file of a function that came with `-c`, as ours did.
+const OWN_FUNCTION: &str = "environment";
 
 /// What a profile's evaluation left besides its answer.
 #[derive(Clone, Debug)]
@@ -32,6 +35,13 @@ pub(super) struct Complaint {
     pub(super) file: PathBuf,
     pub(super) line: usize,
     pub(super) words: String,
+}
+
+impl Complaint {
+    /// Whether it is about our script and not about the profile.
+    pub(super) fn is_ours(&self) -> bool {
+        self.file == Path::new(OWN_NAME) || self.file == Path::new(OWN_FUNCTION)
+    }
 }
 
 /// Standard error, taken apart.
@@ -61,6 +71,8 @@ pub(super) fn take_apart(errors: &[u8], file: &Path) -> Said {
     let own = file.to_string_lossy();
     for line in plain.lines() {
         match complaint(line, &own) {
+            // Bash 5.2 says this of itself when it ends in a function.
+            Some(it) if it.words.starts_with("pop_var_context") => {}
             Some(it) => match said.complaints.last_mut() {
                 // Bash shows the line that it does not understand as a second complaint.
                 Some(last) if it.words.starts_with('`') && (&last.file, last.line) == (&it.file, it.line) => {
@@ -90,11 +102,11 @@ fn complaint(line: &str, own: &str) -> Option<Complaint> {
     parts(file, rest)
 }
 
-/// The error that ended the evaluation of `file`, which is shown to people as `shown`.
-pub(super) fn explain(remains: &Remains, file: &Path, shown: &Path, limits: &EvaluationLimits) -> ProfileError {
+/// The error that ended the evaluation of `file`, whose text is `source`.
+pub(super) fn explain(remains: &Remains, file: &Path, source: &str, limits: &EvaluationLimits) -> ProfileError {
     let said = take_apart(&remains.errors, file);
     let output = tail(&said.output);
-    let shown_file = shown.to_path_buf();
+    let shown_file = file.to_path_buf();
     // Bash waits and tries again when it may not fork, so that bound comes before the time is over.
     if let Some(bound) = bound(remains, limits) {
         return ProfileError::OutOfBounds { file: shown_file, bound, output };
@@ -106,22 +118,36 @@ pub(super) fn explain(remains: &Remains, file: &Path, shown: &Path, limits: &Eva
         Ok(code) => code,
         Err(signal) => return ProfileError::Killed { file: shown_file, signal, output },
     };
-    let place = |it: &Complaint| Place { file: to_show(&it.file, file, shown), line: Some(it.line) };
+    let dir = file.parent().unwrap_or(file);
+    let place = |it: &Complaint| Place { file: dir.join(&it.file).components().collect(), line: Some(it.line) };
     if let Some(it) = said.complaints.iter().rev().find(|it| is_syntax(&it.words)) {
         return ProfileError::Syntax { place: place(it), words: it.words.clone() };
     }
-    let failed = said.failed.as_ref().filter(|it| it.line > 0 && it.file != Path::new("environment"));
+    let (failed, whole) = (said.failed.as_ref().filter(|it| it.line > 0 && !it.is_ours()), said.failed.is_some());
     // The last complaint is the cause if it is about the command that failed, or if none is known to have failed.
-    let words = said.complaints.iter().rev().find(|it| it.file != Path::new(OWN_NAME));
-    let words = words.filter(|it| failed.is_none_or(|failed| failed.file == it.file && failed.line == it.line));
-    let anywhere = || said.complaints.last().map(|it| it.words.clone()).unwrap_or_default();
+    let is_cause =
+        |it: &&Complaint| failed.map_or(!it.is_ours(), |failed| failed.file == it.file && failed.line == it.line);
+    let words = said.complaints.iter().rev().find(is_cause);
+    let otherwise = || match (failed, said.complaints.last()) {
+        (None, Some(ours)) => ours.words.clone(),
+        (None, None) if whole && code != 0 => "the file's last command, or its return, gave this code".to_owned(),
+        _ => String::new(),
+    };
+    let nowhere = || Place { file: shown_file.clone(), line: leaving_line(source) };
     ProfileError::Ended {
-        place: failed.or(words).map_or(Place { file: shown_file, line: None }, place),
+        place: failed.or(words).map_or_else(nowhere, place),
         code,
         command: failed.map(|it| it.words.clone()),
-        words: words.map_or_else(anywhere, |it| it.words.clone()),
+        words: words.map_or_else(otherwise, |it| it.words.clone()),
         output,
     }
+}
+
+/// The line of the only `exit` or `exec` in the file. Bash does not tell where it was when these ended it.
+fn leaving_line(source: &str) -> Option<usize> {
+    let commands = scan(source).commands;
+    let mut lines = commands.iter().filter(|(_, word)| word == "exit" || word == "exec").map(|(line, _)| *line);
+    lines.next().filter(|_| lines.next().is_none())
 }
 
 fn bound(remains: &Remains, limits: &EvaluationLimits) -> Option<Bound> {
@@ -144,6 +170,10 @@ fn bound(remains: &Remains, limits: &EvaluationLimits) -> Option<Bound> {
     if errors.contains("fork: ") && errors.contains("resource temporarily unavailable") {
         return Some(Bound::Processes(limits.processes));
     }
+    // The first process of a namespace ignores the signal and is told by an error instead.
+    if errors.contains("file too large") {
+        return Some(Bound::FileSize(limits.file_bytes));
+    }
     // glibc's and bash's words when the address space is used up.
     (errors.contains("cannot allocate")).then_some(Bound::Memory(limits.memory_bytes))
 }
@@ -157,14 +187,6 @@ mod libc_signal {
 
 fn is_syntax(words: &str) -> bool {
     words.starts_with("syntax error") || words.starts_with("unexpected EOF") || words.contains(": syntax error")
-}
-
-/// The name under which people know a file that bash named.
-fn to_show(named: &Path, file: &Path, shown: &Path) -> PathBuf {
-    if named == file {
-        return shown.to_path_buf();
-    }
-    shown.parent().map_or_else(|| named.to_path_buf(), |dir| dir.join(named))
 }
 
 fn tail(output: &str) -> String {
@@ -186,12 +208,7 @@ mod tests {
     }
 
     fn explained(status: Result<i32, i32>, errors: &str) -> String {
-        let error = explain(
-            &remains(status, errors),
-            Path::new(FILE),
-            Path::new("/shown/profiledef.sh"),
-            &EvaluationLimits::default(),
-        );
+        let error = explain(&remains(status, errors), Path::new(FILE), "a=1\nexit\n", &EvaluationLimits::default());
         format!("{error:?}")
     }
 
@@ -206,18 +223,21 @@ mod tests {
         let said = "hello\nFILE: line 2: nosuch: command not found\n\0at\0FILE\x002\0x=$(nosuch)\0";
         assert_eq!(
             explained(Ok(127), said),
-            ended("/shown/profiledef.sh", Some(2), 127, Some("x=$(nosuch)"), "nosuch: command not found", "hello")
+            ended(FILE, Some(2), 127, Some("x=$(nosuch)"), "nosuch: command not found", "hello")
         );
         let said = "FILE: line 2: a: command not found\n\0at\0FILE\x005\0false\0";
+        assert_eq!(explained(Ok(1), said), ended(FILE, Some(5), 1, Some("false"), "", ""));
+        let said = "./lib.sh: line 3: foo: unbound variable\n";
         assert_eq!(
             explained(Ok(1), said),
-            ended("/shown/profiledef.sh", Some(5), 1, Some("false"), "a: command not found", "")
+            ended("/p: line 9: x/lib.sh", Some(3), 1, None, "foo: unbound variable", "")
         );
-        let said = "./lib.sh: line 3: foo: unbound variable\n";
-        assert_eq!(explained(Ok(1), said), ended("/shown/./lib.sh", Some(3), 1, None, "foo: unbound variable", ""));
-        assert_eq!(explained(Ok(0), ""), ended("/shown/profiledef.sh", None, 0, None, "", ""));
+        assert_eq!(explained(Ok(0), ""), ended(FILE, Some(2), 0, None, "", ""));
         let said = "\0at\0environment\x0017\0. \"$profile/profiledef.sh\"\0";
-        assert_eq!(explained(Ok(3), said), ended("/shown/profiledef.sh", None, 3, None, "", ""));
+        assert_eq!(
+            explained(Ok(3), said),
+            ended(FILE, Some(2), 3, None, "the file's last command, or its return, gave this code", "")
+        );
     }
 
     #[test]
@@ -225,7 +245,7 @@ mod tests {
         let said =
             "FILE: line 7: syntax error near unexpected token `)'\nFILE: line 7: `x=)'\n\0at\0environment\x0017\0.\0";
         let wanted = ProfileError::Syntax {
-            place: Place { file: "/shown/profiledef.sh".into(), line: Some(7) },
+            place: Place { file: FILE.into(), line: Some(7) },
             words: "syntax error near unexpected token `)'\n`x=)'".to_owned(),
         };
         assert_eq!(explained(Ok(2), said), format!("{wanted:?}"));
@@ -238,14 +258,15 @@ mod tests {
     fn every_bound_is_known_by_its_sign() {
         assert!(explained(Err(25), "").contains("FileSize"));
         assert!(explained(Ok(153), "").contains("FileSize"));
+        assert!(explained(Ok(1), "FILE: line 1: printf: write error: File too large").contains("FileSize"));
         assert!(explained(Err(24), "").contains("Processor"));
-        assert!(explained(Err(9), "").contains("Killed { file: \"/shown/profiledef.sh\", signal: 9"));
+        assert!(explained(Err(9), "").starts_with("Killed"));
         assert!(explained(Ok(254), "FILE: fork: retry: Resource temporarily unavailable").contains("Processes"));
         assert!(explained(Ok(2), "/usr/bin/mkarchiso: xmalloc: cannot allocate 99 bytes").contains("Memory"));
         let after = |errors: &str, change: fn(&mut Remains)| {
             let mut it = remains(Err(9), errors);
             change(&mut it);
-            format!("{:?}", explain(&it, Path::new(FILE), Path::new("/s"), &EvaluationLimits::default()))
+            format!("{:?}", explain(&it, Path::new(FILE), "", &EvaluationLimits::default()))
         };
         assert!(after("", |it| it.took = Duration::from_secs(60)).contains("Processor"));
         assert!(after("x", |it| it.timed_out = true).starts_with("TimedOut"));
@@ -259,7 +280,7 @@ mod tests {
             let built: Vec<u8> = pieces.iter().flat_map(|index| parts[*index].to_vec()).collect();
             for errors in [built, errors] {
                 let remains = Remains { errors, ..remains(Ok(code), "") };
-                let _ = explain(&remains, Path::new("FILE"), Path::new("/s"), &EvaluationLimits::default()).to_string();
+                let _ = explain(&remains, Path::new("FILE"), "", &EvaluationLimits::default()).to_string();
             }
         }
     }

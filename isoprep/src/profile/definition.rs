@@ -337,7 +337,7 @@ pub(super) fn complaints(said: &super::complaint::Said, dir: &Path) -> Vec<Profi
         line: Some(it.line),
         text: format!("bash says: {}", it.words.replace('\n', " ")),
     };
-    said.complaints.iter().filter(|it| it.file != Path::new(super::complaint::OWN_NAME)).map(of).collect()
+    said.complaints.iter().filter(|it| !it.is_ours()).map(of).collect()
 }
 
 #[cfg(test)]

@@ -161,14 +161,10 @@ pub enum ProfileError {
     },
     /// There is no bash here.
     #[error(
-        "there is no {program} in {}; profiledef.sh is a bash script and only bash can read it. Install the package {package}",
+        "there is no bash in {}; profiledef.sh is a bash script and only bash can read it. Install the package bash",
         list(looked)
     )]
     NoBash {
-        /// `bash`, or `env`.
-        program: &'static str,
-        /// The package that has it.
-        package: &'static str,
         /// The folders of `PATH`.
         looked: Vec<PathBuf>,
     },

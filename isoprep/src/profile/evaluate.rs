@@ -4,7 +4,6 @@
 //! What cannot be promised: a profile that looks for it can tell that it is evaluated here and not by mkarchiso, and say
 //! something else. It can do no more than that.
 
-use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -62,6 +61,8 @@ pub(super) struct Request<'a> {
     pub(super) dir: &'a Path,
     /// Where `profiledef.sh` really is, canonical.
     pub(super) target: &'a Path,
+    /// Its text, which says where it leaves.
+    pub(super) source: &'a str,
     /// Seconds since 1970.
     pub(super) source_date_epoch: u64,
     /// Folders that it sees although they are in the home folder or in `/tmp`.
@@ -76,10 +77,9 @@ pub(super) struct Request<'a> {
 /// Evaluates a profile. Gives its variables, and what bash complained about on the way.
 pub(super) fn evaluate(request: &Request<'_>, cancel: &Cancel) -> Result<(Answer, Said), ProfileError> {
     let file = request.dir.join("profiledef.sh");
-    let bash = program("bash", "bash", request.search)?;
-    let env = program("env", "coreutils", request.search)?;
+    let bash = find_bash(request.search)?;
     let marker = marker();
-    let line = command(request, &bash, &env, &marker);
+    let line = command(request, &bash, &marker);
     let (remains, output) =
         run(&line, request, cancel).map_err(|error| error.into_profile_error(request.dir, &file))?;
     if remains.status == Ok(0) && !remains.timed_out && !remains.overflowed && answer::is_complete(&output, &marker) {
@@ -87,35 +87,26 @@ pub(super) fn evaluate(request: &Request<'_>, cancel: &Cancel) -> Result<(Answer
             answer::parse(&output, &marker).map_err(|why| ProfileError::Garbled { file: file.clone(), why })?;
         return Ok((answer, take_apart(&remains.errors, &file)));
     }
-    Err(explain(&remains, &file, &file, request.limits))
+    Err(explain(&remains, &file, request.source, request.limits))
 }
 
 /// The command with everything that it sees.
-fn command(request: &Request<'_>, bash: &Path, env: &Path, marker: &str) -> CommandLine {
-    let home = request.home.unwrap_or(Path::new("/root"));
-    let set = |name: &str, value: OsString| {
-        let mut word = OsString::from(format!("{name}="));
-        word.push(value);
-        word
-    };
-    CommandLine::new(env)
-        .arg("-i")
-        .args([
-            set("LC_ALL", "C.UTF-8".into()),
-            set("SOURCE_DATE_EPOCH", request.source_date_epoch.to_string().into()),
-            set("PATH", PATH.into()),
-            set("HOME", home.into()),
-            set("USER", "root".into()),
-            set("LOGNAME", "root".into()),
-            set("SHELL", "/bin/bash".into()),
-            set("TERM", "dumb".into()),
-            // The repository belongs to whoever wrote it, which git would refuse to the user that this runs as.
-            set("GIT_CONFIG_COUNT", "1".into()),
-            set("GIT_CONFIG_KEY_0", "safe.directory".into()),
-            set("GIT_CONFIG_VALUE_0", "*".into()),
-        ])
-        .arg(bash)
+fn command(request: &Request<'_>, bash: &Path, marker: &str) -> CommandLine {
+    CommandLine::new(bash)
         .args(["--norc", "--noprofile", "-O", "extglob", "-c", SCRIPT, OWN_NAME])
+        .only_env::<[&str; 0], &str>([])
+        .env("LC_ALL", "C.UTF-8")
+        .env("SOURCE_DATE_EPOCH", request.source_date_epoch.to_string())
+        .env("PATH", PATH)
+        .env("HOME", request.home.unwrap_or(Path::new("/root")))
+        .env("USER", "root")
+        .env("LOGNAME", "root")
+        .env("SHELL", "/bin/bash")
+        .env("TERM", "dumb")
+        // The repository belongs to whoever wrote it, which git would refuse to the user that this runs as.
+        .env("GIT_CONFIG_COUNT", "1")
+        .env("GIT_CONFIG_KEY_0", "safe.directory")
+        .env("GIT_CONFIG_VALUE_0", "*")
         .cwd(request.dir)
         .stdin(format!("{marker}\n"))
         .isolated(isolation(request))
@@ -154,14 +145,14 @@ fn repository_of(dir: &Path, home: Option<&Path>) -> PathBuf {
     checkouts.last().unwrap_or(dir).to_path_buf()
 }
 
-fn program(name: &'static str, package: &'static str, search: &[PathBuf]) -> Result<PathBuf, ProfileError> {
+fn find_bash(search: &[PathBuf]) -> Result<PathBuf, ProfileError> {
     use std::os::unix::fs::PermissionsExt;
     let is_program = |path: &PathBuf| {
         std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
     };
     // Resolved, because the folder of PATH may be one that is hidden.
-    let found = search.iter().map(|dir| dir.join(name)).find(is_program).and_then(|path| path.canonicalize().ok());
-    found.ok_or_else(|| ProfileError::NoBash { program: name, package, looked: search.to_vec() })
+    let found = search.iter().map(|dir| dir.join("bash")).find(is_program).and_then(|path| path.canonicalize().ok());
+    found.ok_or_else(|| ProfileError::NoBash { looked: search.to_vec() })
 }
 
 /// A word that a profile cannot guess.
@@ -280,11 +271,10 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_program_is_told_with_its_package() {
+    fn a_bash_that_is_no_program_is_none() {
         let top = tempfile::tempdir().unwrap();
         std::fs::write(top.path().join("bash"), "no program").unwrap();
-        let error = program("bash", "bash", &[top.path().to_path_buf()]).unwrap_err();
-        assert!(matches!(&error, ProfileError::NoBash { program: "bash", .. }));
-        assert!(error.to_string().contains(top.path().to_str().unwrap()));
+        let error = find_bash(&[top.path().to_path_buf()]).unwrap_err();
+        assert!(error.to_string().contains(top.path().to_str().unwrap()), "{error}");
     }
 }

@@ -26,7 +26,8 @@
         POSIXLY_CORRECT=1
         trap - DEBUG ERR RETURN EXIT CHLD
         set +e +u +v +x +E +T
-        unset -f builtin declare echo enable exit local printf read readonly return shopt typeset unalias
+        # What stays because it is read-only would answer in our place.
+        unset -f builtin declare echo enable exit local printf read readonly return shopt typeset unalias || exit 1
         unset POSIXLY_CORRECT
         enable declare printf read
         read -r <&0

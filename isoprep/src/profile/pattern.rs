@@ -5,13 +5,25 @@ use std::path::{Component, Path, PathBuf};
 
 use glob::{MatchOptions, Pattern};
 
+use super::pacman_conf::Included;
+use super::text_file;
+
 /// How many directory entries may be looked at for one pattern. `/*/*/*/*` would walk the whole disk.
 const MOST_LOOKS: usize = 20_000;
 /// How many files one pattern may match.
 const MOST_FOUND: usize = 200;
 
+/// What an `Include` of a `pacman.conf` leads to on this machine.
+pub(super) fn included(pattern: &str) -> Included {
+    let read = |path: PathBuf| {
+        let text = text_file::read(&path).map(|found| found.text).map_err(|e| e.to_string());
+        (path, text)
+    };
+    matching(pattern).into_iter().map(read).collect()
+}
+
 /// The files that match an absolute pattern, sorted. Files whose name begins with a dot are matched by a dot alone.
-pub(super) fn matching(pattern: &str) -> Vec<PathBuf> {
+fn matching(pattern: &str) -> Vec<PathBuf> {
     let path = Path::new(pattern);
     if !path.is_absolute() {
         return Vec::new();

@@ -16,7 +16,7 @@ use super::initcpio::{parse_initcpio_config, parse_initcpio_preset};
 use super::model::{BootEntry, BootModeKind, PackageList, PacmanConf, Profile, ProfileWarning};
 use super::packages::parse_package_list;
 use super::pacman_conf::parse_pacman_conf;
-use super::pattern::matching;
+use super::pattern::included;
 use super::text_file::{self, LARGEST, files_in};
 
 /// Warnings beyond this many are counted and not kept.
@@ -73,6 +73,7 @@ pub fn read(dir: &Path, options: &ReadOptions, cancel: &Cancel) -> Result<Profil
     let request = Request {
         dir: &dir,
         target: &target,
+        source: &source.text,
         source_date_epoch: options.source_date_epoch,
         seen: &options.seen,
         home: options.home.as_deref(),
@@ -204,14 +205,7 @@ impl Files<'_> {
             return PacmanConf { file: path, ..PacmanConf::default() };
         }
         let text = self.text(&path, text_file::read);
-        let mut include = |pattern: &str| {
-            let read = |path: PathBuf| {
-                let text = text_file::read(&path).map(|found| found.text).map_err(|e| e.to_string());
-                (path, text)
-            };
-            matching(pattern).into_iter().map(read).collect()
-        };
-        let (conf, warnings) = parse_pacman_conf(&path, &text, &mut include);
+        let (conf, warnings) = parse_pacman_conf(&path, &text, &mut included);
         for it in warnings {
             self.warn(&it.file, it.line, it.text);
         }

@@ -22,7 +22,7 @@ use crate::progress::Reporter;
 /// What processes inside find as their search path: wherever a distribution keeps programs.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What they keep of our environment: how to reach the network.
-const KEPT: [&str; 8] =
+pub(crate) const KEPT: [&str; 8] =
     ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"];
 /// Folders that are mounted over while processes run inside, and that are empty afterwards.
 const MOUNTED: [(&str, u32); 5] = [("proc", 0o555), ("sys", 0o555), ("dev", 0o755), ("run", 0o755), ("tmp", 0o1777)];

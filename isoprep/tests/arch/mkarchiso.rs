@@ -46,11 +46,19 @@ pub fn skipped(test: &str) {
     eprintln!("{test}: skipped, as mkarchiso is not installed");
 }
 
-/// Builds the profile's ISO image below `dir`.
+/// Builds the profile's ISO image below `dir`, dated now.
 ///
 /// # Errors
 /// The end of what it printed.
 pub fn build(mkarchiso: &Path, profile: &Path, dir: &Path) -> Result<PathBuf, String> {
+    build_at(mkarchiso, profile, dir, None)
+}
+
+/// Builds the profile's ISO image below `dir`, dated `epoch` (seconds since 1970) where that is given.
+///
+/// # Errors
+/// The end of what it printed.
+pub fn build_at(mkarchiso: &Path, profile: &Path, dir: &Path, epoch: Option<u64>) -> Result<PathBuf, String> {
     let shims = dir.join("bin");
     fs::create_dir_all(&shims).unwrap();
     let user = !rustix::process::geteuid().is_root();
@@ -61,7 +69,11 @@ pub fn build(mkarchiso: &Path, profile: &Path, dir: &Path) -> Result<PathBuf, St
         }
     }
     let path = std::env::join_paths(
-        [shims].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
+        // The last ones are not in an ordinary user's PATH.
+        [shims]
+            .into_iter()
+            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()))
+            .chain(["/usr/sbin".into(), "/sbin".into()]),
     )
     .unwrap();
     let mut line = CommandLine::new("unshare").args(["-m", "--pid", "--fork", "--kill-child", "--mount-proc"]);
@@ -77,6 +89,9 @@ pub fn build(mkarchiso: &Path, profile: &Path, dir: &Path) -> Result<PathBuf, St
     let (work, out) = (dir.join("work"), dir.join("out"));
     line = line.arg(mkarchiso).arg("-v").arg("-C").arg(&own).arg("-w").arg(&work).arg("-o").arg(&out);
     line = line.arg(profile).env("PATH", path);
+    if let Some(epoch) = epoch {
+        line = line.env("SOURCE_DATE_EPOCH", epoch.to_string());
+    }
     run(&line, &Cancel::new(), |_, _| ()).map_err(|e| e.to_string())?;
     let made = fs::read_dir(&out).map_err(|e| format!("{}: {e}", out.display()))?;
     made.filter_map(|it| Some(it.ok()?.path()))

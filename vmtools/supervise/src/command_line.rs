@@ -17,6 +17,7 @@ pub struct CommandLine {
     pub(crate) cwd: Option<PathBuf>,
     pub(crate) stdin: Vec<u8>,
     pub(crate) isolation: Option<Isolation>,
+    pub(crate) one_pipe: bool,
     pub(crate) kept: Option<Vec<OsString>>,
 }
 
@@ -30,6 +31,7 @@ impl CommandLine {
             cwd: None,
             stdin: Vec::new(),
             isolation: None,
+            one_pipe: false,
             kept: None,
         }
     }
@@ -88,6 +90,14 @@ impl CommandLine {
     #[must_use]
     pub fn isolated(mut self, isolation: Isolation) -> Self {
         self.isolation = Some(isolation);
+        self
+    }
+
+    /// Sends standard error to where standard output goes: lines keep the order in which they were printed, and all of them
+    /// come as [`Channel::Stdout`](crate::Channel::Stdout).
+    #[must_use]
+    pub fn one_pipe(mut self) -> Self {
+        self.one_pipe = true;
         self
     }
 

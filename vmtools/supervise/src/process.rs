@@ -135,7 +135,14 @@ pub fn spawn(line: &CommandLine, observer: impl Observer) -> Result<ProcessHandl
         command.current_dir(dir);
     }
     command.stdin(if line.stdin.is_empty() { Stdio::null() } else { Stdio::piped() });
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let both = if line.one_pipe {
+        let (reader, writer) = io::pipe().map_err(&failed)?;
+        command.stdout(writer.try_clone().map_err(&failed)?).stderr(writer);
+        Some(reader)
+    } else {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        None
+    };
     let started = Instant::now();
     let steps =
         line.isolation.as_ref().map(|plan| Steps::of(plan, line.cwd.as_deref())).transpose().map_err(&failed)?;
@@ -145,7 +152,7 @@ pub fn spawn(line: &CommandLine, observer: impl Observer) -> Result<ProcessHandl
     });
     let handle = handle.map_err(&failed)?;
     feed(&mut child, line.stdin.clone()).map_err(&failed)?;
-    watch(child, observer, started, &handle).map_err(&failed)?;
+    watch(child, both, observer, started, &handle).map_err(&failed)?;
     Ok(handle)
 }
 
@@ -165,14 +172,20 @@ fn feed(child: &mut Child, bytes: Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-fn watch(mut child: Child, observer: impl Observer, started: Instant, handle: &ProcessHandle) -> io::Result<()> {
+fn watch(
+    mut child: Child,
+    both: Option<io::PipeReader>,
+    observer: impl Observer,
+    started: Instant,
+    handle: &ProcessHandle,
+) -> io::Result<()> {
     let pidfd = handle.pidfd.try_clone()?;
     let (pid, shared) = (handle.pid, Arc::clone(&handle.shared));
     let sink = Arc::new(Mutex::new((observer, Tail::new(EVIDENCE))));
     let open = Arc::new((Mutex::new(0_usize), Condvar::new()));
     let pipes: [(Channel, Option<Box<dyn Read + Send>>); 2] = [
-        (Channel::Stdout, child.stdout.take().map(|p| Box::new(p) as Box<dyn Read + Send>)),
-        (Channel::Stderr, child.stderr.take().map(|p| Box::new(p) as Box<dyn Read + Send>)),
+        (Channel::Stdout, child.stdout.take().map(boxed).or_else(|| both.map(boxed))),
+        (Channel::Stderr, child.stderr.take().map(boxed)),
     ];
     for (channel, pipe) in pipes {
         let Some(mut pipe) = pipe else { continue };
@@ -301,6 +314,10 @@ impl Drop for ProcessHandle {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+fn boxed(pipe: impl Read + Send + 'static) -> Box<dyn Read + Send> {
+    Box::new(pipe)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -82,6 +82,18 @@ fn what_is_hidden_is_empty_and_what_is_shown_is_read_only() {
 }
 
 #[test]
+fn a_folder_can_be_written_at_another_place() {
+    let top = dir();
+    let with_blanks = top.path().join("with blanks");
+    fs::create_dir(&with_blanks).unwrap();
+    let isolation = Isolation::new().writable_at(&with_blanks, "/run/inner/place");
+    assert_eq!(out("echo x >/run/inner/place/y; ls /run/inner/place; ls /run/inner", isolation), "y\nplace");
+    assert_eq!(fs::read_to_string(with_blanks.join("y")).unwrap(), "x\n");
+    let elsewhere = format!("(echo x >'{}/z') 2>/dev/null || echo refused", with_blanks.display());
+    assert_eq!(out(&elsewhere, Isolation::new().writable_at(&with_blanks, "/run/x")), "refused");
+}
+
+#[test]
 fn without_capabilities_nothing_can_be_undone() {
     let top = dir();
     let secret = top.path().join("private");

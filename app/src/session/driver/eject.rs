@@ -23,12 +23,26 @@ impl Driver {
         self.hands_off();
         self.scope = scope;
         self.boot_deadline = None;
+        self.watching.quiet = None;
         self.progress = None;
         let (job, guest, side) = (self.job.take(), self.guest.take(), self.side.0.clone());
+        let look = self.examining.running.take();
+        let images_go = scope == EjectScope::Everything;
+        let comparing = if images_go { self.stop_comparing() } else { None };
         let dirs = self.record.works();
         let runtime = self.record.made().runtime.clone();
         let what = What { dirs, runtime, everything: scope == EjectScope::Everything, paths: self.paths.clone() };
-        self.job = Some(tokio::spawn(eject(job, guest, what, side)));
+        self.job = Some(tokio::spawn(async move {
+            // What it works in is removed like the rest.
+            if let Some(look) = look {
+                look.cancel.cancel();
+                let _ = look.answer.await;
+            }
+            if let Some(comparing) = comparing {
+                let _ = comparing.answer.await;
+            }
+            eject(job, guest, what, side).await
+        }));
     }
 
     pub(super) async fn ejected(&mut self, ejected: Ejected) {

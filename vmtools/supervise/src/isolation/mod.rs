@@ -43,7 +43,7 @@ pub struct Limits {
 pub struct Isolation {
     pub(crate) network: bool,
     pub(crate) unprivileged: bool,
-    pub(crate) writable: Vec<PathBuf>,
+    pub(crate) writable: Vec<(PathBuf, PathBuf)>,
     pub(crate) hidden: Vec<PathBuf>,
     pub(crate) shown: Vec<(PathBuf, PathBuf)>,
     pub(crate) prepared: Vec<PathBuf>,
@@ -75,7 +75,16 @@ impl Isolation {
     /// An existing directory, absolute, that the child may write. Mounts inside it are not seen.
     #[must_use]
     pub fn writable(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.writable.push(dir.into());
+        let dir = dir.into();
+        self.writable.push((dir.clone(), dir));
+        self
+    }
+
+    /// An existing directory, absolute, that the child may write, and sees at `to`; inside a private or hidden directory the
+    /// place is made.
+    #[must_use]
+    pub fn writable_at(mut self, dir: impl Into<PathBuf>, to: impl Into<PathBuf>) -> Self {
+        self.writable.push((dir.into(), to.into()));
         self
     }
 

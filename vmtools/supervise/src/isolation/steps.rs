@@ -88,7 +88,7 @@ impl Steps {
             flags |= libc::CLONE_NEWNET;
         }
         let held: Vec<Held> = (shown.iter().map(|(from, to)| hold(from, to, false)))
-            .chain(plan.writable.iter().map(|dir| hold(dir, dir, true)))
+            .chain(plan.writable.iter().map(|(from, to)| hold(from, to, true)))
             .collect::<io::Result<_>>()?;
         let mut tmpfs = PRIVATE.map(|(at, data)| (PathBuf::from(at), data)).to_vec();
         let mut empty = Vec::new();
