@@ -248,6 +248,23 @@ pub fn segments(ui: &mut Ui, group: &str, options: &[&str], chosen: Option<usize
     clicked
 }
 
+/// What a pane says that has nothing to show: an icon, a title and a sentence, in the middle of its upper half.
+pub fn empty(ui: &mut Ui, glyph: Icon, colour: Color32, title: &str, words: &str) {
+    let palette = Palette::of(ui);
+    ui.add_space(((ui.available_height() - 120.0) / 3.0).max(6.0));
+    ui.vertical_centered(|ui| {
+        ui.spacing_mut().item_spacing.y = 4.0;
+        badge(ui, glyph, colour);
+        ui.add_space(2.0);
+        ui.label(RichText::new(title).text_style(theme::title()).color(palette.strong));
+        ui.scope(|ui| {
+            ui.set_max_width(460.0);
+            ui.add(egui::Label::new(RichText::new(words).color(palette.dim)).wrap());
+        });
+        ui.add_space(6.0);
+    });
+}
+
 /// A card in the middle of a surface.
 pub fn card<R>(ui: &mut Ui, width: f32, add: impl FnOnce(&mut Ui) -> R) -> R {
     let palette = Palette::of(ui);

@@ -124,7 +124,7 @@ impl LogView {
     /// What the lines begin with that are shown; nothing if those of all stages are.
     #[must_use]
     pub fn stage_mark(&self) -> String {
-        self.stage.as_ref().map_or_else(String::new, |stage| format!("[{stage}]"))
+        self.stage.as_deref().map_or_else(String::new, crate::session::logs::stage_tag)
     }
 
     /// Goes to the next or the previous found line at the next frame.
