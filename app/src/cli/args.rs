@@ -18,6 +18,14 @@ Exit codes:
     7  the guest did not report, or found another tree than the one injected
     8  another session works on this cartridge
     9  something could not be removed
+  130  cancelled, by you or by a signal
+
+`cartridge diff` has those of diff(1): 0 the images hold the same, 1 they differ, 2 there was trouble; and 130.";
+const DIFF_EXIT_CODES: &str = "\
+Exit codes, as of diff(1):
+    0  the images hold the same; how large they are and when they were made does not count
+    1  they differ
+    2  one of them could not be read, or the command line was wrong
   130  cancelled, by you or by a signal";
 
 /// Build a repository into a bootable image, boot it, see it, eject it.
@@ -83,6 +91,9 @@ pub enum Verb {
     Shot(ShotArgs),
     /// Show the logs of a session
     Logs(LogsArgs),
+    /// Compare two images: packages, files, boot entries
+    #[command(after_help = DIFF_EXIT_CODES)]
+    Diff(DiffArgs),
 }
 
 impl Verb {
@@ -173,6 +184,35 @@ pub struct LogsArgs {
     pub json: bool,
 }
 
+/// What `diff` takes.
+#[derive(Args, Clone, Debug)]
+pub struct DiffArgs {
+    /// An ISO, a build's record, or a cartridge: then its last build is meant
+    pub from: PathBuf,
+    /// What to compare it with; without it the build before the last one is compared with that
+    pub to: Option<PathBuf>,
+    /// One JSON object with everything, instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Show all that is listed, not only the first 50 lines of each kind
+    #[arg(long)]
+    pub all: bool,
+    /// When the text has colours
+    #[arg(long = "color", value_enum, value_name = "WHEN", default_value_t = Colour::Auto)]
+    pub colour: Colour,
+}
+
+/// When text has colours.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colour {
+    /// At a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
 /// The logs by their names on the command line.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogName {
@@ -219,5 +259,6 @@ mod tests {
         assert!(matches!(verb(&["-bf"]), Some(Verb::Build(a)) if a.fresh));
         assert!(matches!(verb(&["-l"]), Some(Verb::Boot(_))));
         assert!(matches!(verb(&["-e"]), Some(Verb::Eject(_))));
+        assert!(matches!(verb(&["diff", "a", "b"]), Some(Verb::Diff(a)) if a.to == Some("b".into())));
     }
 }

@@ -2,13 +2,14 @@
 
 mod args;
 mod attach;
+mod diff;
 mod drive;
 mod eject;
 mod logs;
 mod print;
 mod shot;
 
-pub use args::{Cli, EjectArgs, GoalArgs, LogsArgs, ShotArgs, Verb};
+pub use args::{Cli, Colour, DiffArgs, EjectArgs, GoalArgs, LogsArgs, ShotArgs, Verb};
 
 use crate::paths::Paths;
 use crate::session::failure::exit_code;
@@ -54,5 +55,6 @@ pub async fn run(verb: Verb, paths: Paths) -> Result<u8, BeginError> {
         }
         Verb::Shot(args) => shot::run(&args, &paths).await,
         Verb::Logs(args) => logs::run(&args, &paths).await,
+        Verb::Diff(args) => diff::run(args, &paths).await,
     })
 }
