@@ -7,7 +7,13 @@ use crate::recipe::EngineKind;
 pub const ASSEMBLE: StageName = StageName("assemble");
 /// Makes the base initramfs: init, busybox, modules.
 pub const INITRAMFS: StageName = StageName("initramfs");
-/// Packs the repository as a second initramfs.
+/// Says what would fail late or silently.
+pub const LINT: StageName = StageName("lint");
+/// Installs the distribution's packages.
+pub const PACKAGES: StageName = StageName("packages");
+/// Packs the root file system.
+pub const SQUASH: StageName = StageName("squash");
+/// Packs the repository: as a second initramfs, or as a layer over the root.
 pub const INJECT: StageName = StageName("inject");
 /// Makes the EFI system partition and the BIOS loader's configuration.
 pub const BOOTLOADER: StageName = StageName("bootloader");
@@ -15,12 +21,15 @@ pub const BOOTLOADER: StageName = StageName("bootloader");
 pub const ISO: StageName = StageName("iso");
 
 /// Every stage of every engine.
-pub(crate) const ALL: [StageName; 5] = [ASSEMBLE, INITRAMFS, INJECT, BOOTLOADER, ISO];
+pub(crate) const ALL: [StageName; 8] = [ASSEMBLE, LINT, INITRAMFS, PACKAGES, INJECT, SQUASH, BOOTLOADER, ISO];
 
 /// The stages of an engine, in order.
 #[must_use]
 pub fn stages(engine: EngineKind) -> &'static [StageName] {
     match engine {
         EngineKind::Micro => &[ASSEMBLE, INITRAMFS, INJECT, BOOTLOADER, ISO],
+        EngineKind::Archiso => &[ASSEMBLE, LINT, PACKAGES, INJECT, SQUASH, BOOTLOADER, ISO],
+        EngineKind::Mkarchiso => &[ASSEMBLE, LINT, PACKAGES, ISO],
+        EngineKind::Debian | EngineKind::Tree => &[ASSEMBLE, PACKAGES, INJECT, SQUASH, BOOTLOADER, ISO],
     }
 }

@@ -3,29 +3,40 @@
 //! The repository is only ever read. Everything is decided in pure functions and done by the stages; processes are
 //! started through `cartridge-supervise` alone.
 
+pub mod assembly;
 pub mod build;
 mod cache;
 pub mod contents;
+pub mod discover;
 pub mod eject;
 pub mod engine;
 pub mod host;
 pub mod image;
+pub mod lint;
+pub mod mkarchiso;
+pub mod pacman_log;
 pub mod plan;
 pub mod profile;
 pub mod progress;
 pub mod recipe;
+mod rootfs;
 pub mod stage;
 
-pub use build::{BuildError, BuildRequest, build};
+pub use build::{BuildError, BuildRequest, Examination, build, examine};
 pub use cache::cache_in_use;
 pub use cache::drafts::sweep_drafts;
+pub use cache::view::{CacheRow, CacheView, clean_cache, view_cache};
 pub use cartridge_supervise::Cancel;
-pub use eject::{EjectError, EjectReport, Survey, Untouched, WorkDir, eject, ensure_marked, remove_unmarked, survey};
-pub use host::{HostParts, HostSearch, Kernel, MissingParts, discover, kernels};
+pub use eject::{
+    EjectError, EjectReport, Survey, Untouched, WorkDir, eject, ensure_marked, is_marked, remove_unmarked, survey,
+};
+pub use host::{Host, HostParts, HostSearch, Kernel, LoaderParts, MissingParts, Tools, discover, host, kernels};
 pub use image::Image;
 pub use progress::{Progress, StageName, Unit};
 pub use recipe::{
-    AcceleratorWish, CartridgeFile, EditError, EngineKind, FIELDS, FieldDoc, FieldKind, Finding, Firmware, Forward,
-    Gpu, GuestSettings, ImageSettings, Medium, OpenError, Recipe, RecipeError, Source, check, check_places, get_field,
-    open, parse, propose, save_atomically, set_field,
+    AcceleratorWish, Base, BuildKind, CartridgeFile, EditError, EngineKind, FIELDS, FieldDoc, FieldKind, Finding,
+    Firmware, Forward, Gpu, GuestSettings, ImageSettings, InstalledProfile, Medium, OpenError, Proposal, Proposed,
+    ProposedKind, Recipe, RecipeError, Source, check, check_places, get_field, open, parse, proposal_lines, propose,
+    save_atomically, set_field,
 };
+pub use rootfs::reclaim;

@@ -19,8 +19,14 @@ use crate::stage::{bootloader, skeleton};
 const CMDLINE: &str = "console=tty0 console=ttyS0,115200 no_timer_check panic=0";
 
 /// To be raised when a stage writes something else for the same inputs.
-const FORMATS: [(StageName, u32); 4] =
-    [(engine::INITRAMFS, 1), (engine::INJECT, 1), (engine::BOOTLOADER, 1), (engine::ISO, 1)];
+const FORMATS: [(StageName, u32); 6] = [
+    (engine::INITRAMFS, 1),
+    (engine::PACKAGES, 1),
+    (engine::INJECT, 1),
+    (engine::SQUASH, 1),
+    (engine::BOOTLOADER, 1),
+    (engine::ISO, 1),
+];
 
 /// The hash of everything that a stage's result depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,34 +105,34 @@ pub fn plan(recipe: &Recipe, from: &Fingerprints, tree: &TreeHash, extras: &[Ext
 }
 
 /// Hashes fields so that no two lists of fields look alike: each has its length before it.
-struct KeyHasher(blake3::Hasher);
+pub(crate) struct KeyHasher(blake3::Hasher);
 
 impl KeyHasher {
-    fn new(stage: StageName) -> Self {
+    pub(crate) fn new(stage: StageName) -> Self {
         let format = FORMATS.iter().find(|(name, _)| *name == stage).map_or(0, |(_, format)| *format);
         let version = env!("CARGO_PKG_VERSION").as_bytes();
         Self(blake3::Hasher::new()).bytes(version).bytes(stage.0.as_bytes()).number(u64::from(format))
     }
 
-    fn bytes(mut self, bytes: &[u8]) -> Self {
+    pub(crate) fn bytes(mut self, bytes: &[u8]) -> Self {
         self.0.update(&(bytes.len() as u64).to_le_bytes());
         self.0.update(bytes);
         self
     }
 
-    fn number(self, number: u64) -> Self {
+    pub(crate) fn number(self, number: u64) -> Self {
         self.bytes(&number.to_le_bytes())
     }
 
-    fn hash(self, hash: &TreeHash) -> Self {
+    pub(crate) fn hash(self, hash: &TreeHash) -> Self {
         self.bytes(&hash.0)
     }
 
-    fn path(self, path: &Path) -> Self {
+    pub(crate) fn path(self, path: &Path) -> Self {
         self.bytes(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()))
     }
 
-    fn finish(self) -> Key {
+    pub(crate) fn finish(self) -> Key {
         Key(TreeHash(*self.0.finalize().as_bytes()))
     }
 }

@@ -33,6 +33,8 @@ pub enum Unit {
     Bytes,
     /// Percent, 0 to 100.
     Percent,
+    /// Packages, or steps of their installation.
+    Packages,
 }
 
 /// One thing that a build tells.
@@ -59,6 +61,8 @@ pub enum Progress {
         total: Option<u64>,
         /// What is counted.
         unit: Unit,
+        /// What is being done right now, where that has a name: "installing linux".
+        what: Option<String>,
     },
     /// A stage is done.
     Finished {
@@ -101,12 +105,17 @@ impl<'a> Reporter<'a> {
     }
 
     pub(crate) fn advanced(&self, done: u64, total: Option<u64>, unit: Unit) {
+        self.advanced_on(done, total, unit, None);
+    }
+
+    pub(crate) fn advanced_on(&self, done: u64, total: Option<u64>, unit: Unit, what: Option<&str>) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let whole = total == Some(done);
         if whole || last.is_none_or(|last| last.elapsed() >= BEAT) {
             *last = Some(Instant::now());
             drop(last);
-            (self.tell)(Progress::Advanced { stage: self.stage, done, total, unit });
+            let what = what.map(str::to_owned);
+            (self.tell)(Progress::Advanced { stage: self.stage, done, total, unit, what });
         }
     }
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
+use isoprep::discover::Discovered;
 use isoprep::recipe::{EditError, FIELDS, FieldKind, get_field, parse, propose, save_atomically, set_field};
 use proptest::prelude::*;
 
@@ -37,6 +38,11 @@ web = 8080
 env = { A = \"1\", B = \"x,}y\" }
 # the end
 ";
+
+/// What is proposed for a folder in which nothing was found.
+fn proposal(name: &str, has_git: bool) -> String {
+    propose(name, &Discovered { has_git, ..Discovered::default() }).text
+}
 
 fn set(text: &str, key: &str, value: &str) -> String {
     set_field(text, key, value).unwrap_or_else(|error| panic!("{key} = {value:?}: {error}\n{text}"))
@@ -105,7 +111,7 @@ fn one_line_changes_and_no_other() {
     // Where it was put, not only that it was.
     let text = set(&set(OURS, "guest.memory", "6G"), "guest.disk", "40G");
     assert!(text.contains("# memory = \"8G\"\nmemory = \"6G\"\ndisk = \"40G\"\n\n# ports\n[guest.forward]"), "{text}");
-    let proposal = set(&propose("x", true), "source.into", "/srv/x");
+    let proposal = set(&proposal("x", true), "source.into", "/srv/x");
     assert!(proposal.contains("# into = \"/root/x\"\ninto = \"/srv/x\"\n"), "{proposal}");
     assert!(set(OURS, "image.cmdline", "quiet").contains("B = \"x,}y\" }\ncmdline = \"quiet\"\n# the end\n"));
 }
@@ -238,7 +244,7 @@ proptest! {
 
     #[test]
     fn what_is_set_comes_back_and_comments_survive(edits in edits(), start in 0..4_usize) {
-        let proposed = propose("x", true);
+        let proposed = proposal("x", true);
         let windows = OURS.replace('\n', "\r\n");
         let mut text = [OURS, &proposed, "", &windows][start].to_owned();
         let before = comments(&text);

@@ -79,9 +79,11 @@ fn show(args: &DiffArgs, compared: &Compared) -> u8 {
         }
     };
     if args.json {
-        let whole = show::json(difference, &names).unwrap_or_default();
-        let event = serde_json::json!({ "v": EVENT_VERSION, "event": "compared", "difference": whole });
-        out(&event.to_string());
+        if let Ok(mut event) = show::json(difference, &names) {
+            event["v"] = EVENT_VERSION.into();
+            event["event"] = "compared".into();
+            out(&event.to_string());
+        }
     } else if code == DIFFERENT {
         let terminal = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
         let colour = match args.colour {

@@ -6,7 +6,12 @@ use std::path::{Path, PathBuf};
 
 use cartridge_supervise::RunError;
 
+use crate::assembly::AssemblyError;
 use crate::cache::atomic;
+use crate::lint::{self, LintFinding, Severity};
+use crate::mkarchiso::MkarchisoError;
+use crate::pacman_log::LogFinding;
+use crate::profile::ProfileError;
 use crate::progress::StageName;
 
 /// How many paths an error names before it only counts.
@@ -84,6 +89,60 @@ pub enum BuildError {
         /// What the system said.
         source: io::Error,
     },
+    /// The build would fail late or silently: said before it begins.
+    #[error(
+        "{stage}: {} would make this build fail; correct it, or build anyway\n{}",
+        errors(findings),
+        lint::render_text(findings, false)
+    )]
+    Lint {
+        /// Always `lint`.
+        stage: StageName,
+        /// Everything that was found, the worst first.
+        findings: Vec<LintFinding>,
+    },
+    /// Packages could not be fetched or installed.
+    #[error("{stage}: {finding}\n  command: {command}")]
+    Packages {
+        /// Always `packages`.
+        stage: StageName,
+        /// The first thing that went wrong, in pacman's own words, and what to do.
+        finding: Box<LogFinding>,
+        /// The command, to be copied.
+        command: String,
+    },
+    /// mkarchiso made no image.
+    #[error("{stage}: {source}")]
+    Mkarchiso {
+        /// The stage that ran it.
+        stage: StageName,
+        /// Why.
+        source: Box<MkarchisoError>,
+    },
+    /// The archiso profile cannot be read.
+    #[error("{stage}: {source}")]
+    Profile {
+        /// The stage that reads it.
+        stage: StageName,
+        /// What is wrong with it, with file and line.
+        source: Box<ProfileError>,
+    },
+    /// A program that this image needs is not on this host.
+    #[error("{stage}: {what}")]
+    Missing {
+        /// The stage that needs it.
+        stage: StageName,
+        /// Which, and what brings it.
+        what: String,
+    },
+    /// An archiso profile cannot be assembled.
+    #[error("{stage}: {source}")]
+    Assembly {
+        /// Always `assemble`.
+        stage: StageName,
+        /// Why, and what to change.
+        source: AssemblyError,
+    },
     /// A tool failed.
     #[error("{stage}: {source}")]
     Tool {
@@ -106,6 +165,12 @@ impl BuildError {
             | Self::Changed { stage, .. }
             | Self::DiskFull { stage, .. }
             | Self::Io { stage, .. }
+            | Self::Lint { stage, .. }
+            | Self::Packages { stage, .. }
+            | Self::Mkarchiso { stage, .. }
+            | Self::Profile { stage, .. }
+            | Self::Missing { stage, .. }
+            | Self::Assembly { stage, .. }
             | Self::Tool { stage, .. } => Some(*stage),
         }
     }
@@ -130,6 +195,21 @@ impl BuildError {
             }
             Self::Io { stage, doing: "write", path: path.to_path_buf(), source }
         }
+    }
+
+    pub(crate) fn profile(stage: StageName, source: ProfileError) -> Self {
+        match source {
+            ProfileError::Cancelled { .. } => Self::Cancelled { stage },
+            source => Self::Profile { stage, source: Box::new(source) },
+        }
+    }
+
+    pub(crate) fn missing(stage: StageName, what: String) -> Self {
+        Self::Missing { stage, what }
+    }
+
+    pub(crate) fn assembly(stage: StageName) -> impl FnOnce(AssemblyError) -> Self {
+        move |source| Self::Assembly { stage, source }
     }
 
     pub(crate) fn tool(stage: StageName) -> impl FnOnce(RunError) -> Self {
@@ -168,4 +248,11 @@ fn listed(entries: &[(PathBuf, String)], total: usize) -> String {
         let _ = write!(text, "\n  … and {} more", total - entries.len());
     }
     text
+}
+
+fn errors(findings: &[LintFinding]) -> String {
+    match findings.iter().filter(|finding| finding.severity == Severity::Error).count() {
+        1 => "one finding".to_owned(),
+        many => format!("{many} findings"),
+    }
 }

@@ -1,6 +1,11 @@
 //! Builds an image: runs the engine's stages in order, each only if its result is not there already.
 
+mod archiso;
+mod distribution;
 mod error;
+mod examine;
+mod live;
+mod mkarchiso;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -9,15 +14,16 @@ use cartridge_treehash::hash_content;
 
 pub use error::BuildError;
 pub(crate) use error::{NAMED, mebibytes, room_for};
+pub use examine::{Examination, examine};
 
 use crate::Cancel;
 use crate::cache::{Cache, Entry, atomic};
 use crate::engine;
-use crate::host::HostParts;
+use crate::host::{Host, HostParts};
 use crate::image::Image;
 use crate::plan::{self, Fingerprints, Key, Planned};
 use crate::progress::{Meter, Progress, Reporter, StageName};
-use crate::recipe::Recipe;
+use crate::recipe::{EngineKind, Recipe};
 use crate::stage::assemble::{Assembled, assemble};
 use crate::stage::bootloader::{self, Payload};
 use crate::stage::hashing::Fingerprinter;
@@ -30,7 +36,7 @@ pub struct BuildRequest {
     /// What to build.
     pub recipe: Recipe,
     /// What the host contributes.
-    pub parts: HostParts,
+    pub host: Host,
     /// The static init for the initramfs: an ELF program.
     pub init: &'static [u8],
     /// Where results are kept between builds; created when missing.
@@ -41,6 +47,12 @@ pub struct BuildRequest {
     pub images: PathBuf,
     /// The memory that the guest will really get, MiB, where it is known: less than the recipe's on a small machine.
     pub guest_memory_mib: Option<u64>,
+    /// The time of everything in the image, seconds since 1970, if it was asked for (`SOURCE_DATE_EPOCH`).
+    pub epoch: Option<u64>,
+    /// Whether to build although lint says that it will fail.
+    pub build_anyway: bool,
+    /// The text of `cartridge.toml`, where it has changes that are not in its file: for the lines of findings.
+    pub cartridge: Option<String>,
     /// More directories of ours: should they lie inside the repository, they are never injected.
     pub apart: Vec<PathBuf>,
 }
@@ -62,9 +74,20 @@ pub fn build(
     }
     let cache = Cache::open(&request.cache).map_err(BuildError::write(first, &request.cache, 0))?;
     let stages = Stages { request, cancel, progress, cache };
-    let image = stages.micro()?;
-    let cached = [engine::INITRAMFS, engine::INJECT, engine::BOOTLOADER];
-    stages.cache.prune(&cached);
+    let image = match (&request.host, request.recipe.image.engine) {
+        (Host::Micro(parts), EngineKind::Micro) => stages.micro(parts)?,
+        (Host::Distribution(tools), EngineKind::Archiso) => stages.archiso(tools)?,
+        (Host::Distribution(tools), EngineKind::Mkarchiso) => stages.mkarchiso(tools)?,
+        (Host::Distribution(tools), EngineKind::Debian) => stages.debian(tools)?,
+        (Host::Distribution(tools), EngineKind::Tree) => stages.tree(tools)?,
+        _ => {
+            return Err(BuildError::missing(
+                first,
+                "what was looked for on this host is for another engine".to_owned(),
+            ));
+        }
+    };
+    stages.cache.prune(&engine::ALL);
     Ok(image)
 }
 
@@ -77,16 +100,17 @@ struct Stages<'a> {
 
 impl Stages<'_> {
     /// Kernel, busybox and the repository in an initramfs.
-    fn micro(&self) -> Result<Image, BuildError> {
-        let (recipe, parts) = (&self.request.recipe, &self.request.parts);
+    fn micro(&self, parts: &HostParts) -> Result<Image, BuildError> {
+        let recipe = &self.request.recipe;
         let target = self.target()?;
-        let read = self.timed(engine::ASSEMBLE, |reporter| self.read(reporter).map(|read| (read.reused, read)))?;
+        let read =
+            self.timed(engine::ASSEMBLE, |reporter| self.read(parts, reporter).map(|read| (read.reused, read)))?;
         let (files, tree) = read.manifest.summary();
         let planned = plan::plan(recipe, &read.fingerprints, &tree, &read.extras);
         let key = |stage: StageName| planned.iter().find(|it| it.stage == stage).map_or(NO_KEY, |it| it.key);
 
         let base = self.cached(engine::INITRAMFS, &planned, |key, reporter| {
-            initramfs::initramfs(self.request, (&read.modules, &read.prints), (&self.cache, key), reporter)
+            initramfs::initramfs((self.request, parts), (&read.modules, &read.prints), (&self.cache, key), reporter)
         })?;
         let base = base.file(initramfs::ARCHIVE);
         let repository = self.cached(engine::INJECT, &planned, |key, reporter| {
@@ -121,13 +145,13 @@ impl Stages<'_> {
     }
 
     /// Looks at everything that goes into the image.
-    fn read(&self, reporter: &Reporter<'_>) -> Result<Read, BuildError> {
+    fn read(&self, parts: &HostParts, reporter: &Reporter<'_>) -> Result<Read, BuildError> {
         let Assembled { mut manifest, wanted, reused } = assemble(self.request, &self.cache, reporter)?;
         let in_cache = BuildError::io(reporter.stage, "open the index in", &self.request.cache);
         let mut prints = Fingerprinter::open(&self.cache, "parts").map_err(in_cache)?;
         let extras = inject::extras(&self.request.recipe.source.into, wanted, &mut manifest, &mut prints, reporter)?;
-        let modules = initramfs::modules(&self.request.parts.kernel, &mut prints, reporter)?;
-        let fingerprints = self.fingerprints(&modules, &mut prints, reporter)?;
+        let modules = initramfs::modules(&parts.kernel, &mut prints, reporter)?;
+        let fingerprints = self.fingerprints(parts, (&modules, &mut prints), reporter)?;
         // Losing it costs a second next time, no more.
         if let Err(e) = prints.save() {
             reporter.line(format!("warning: the cache cannot remember what was read: {e}"));
@@ -137,11 +161,10 @@ impl Stages<'_> {
 
     fn fingerprints(
         &self,
-        modules: &Modules,
-        prints: &mut Fingerprinter,
+        parts: &HostParts,
+        (modules, prints): (&Modules, &mut Fingerprinter),
         reporter: &Reporter<'_>,
     ) -> Result<Fingerprints, BuildError> {
-        let parts = &self.request.parts;
         let total = |path: &PathBuf| atomic::size(path).unwrap_or(0);
         let meter = Meter::new(reporter, total(&parts.kernel.image) + total(&parts.busybox));
         let mut of = |path: &PathBuf| {
@@ -181,9 +204,19 @@ impl Stages<'_> {
         make: impl FnOnce(Key, &Reporter<'_>) -> Result<Entry, BuildError>,
     ) -> Result<Entry, BuildError> {
         let key = planned.iter().find(|it| it.stage == stage).map_or(NO_KEY, |it| it.key);
+        self.keyed(stage, key, |reporter| make(key, reporter))
+    }
+
+    /// As [`cached`](Self::cached), for a stage whose key is known.
+    fn keyed(
+        &self,
+        stage: StageName,
+        key: Key,
+        make: impl FnOnce(&Reporter<'_>) -> Result<Entry, BuildError>,
+    ) -> Result<Entry, BuildError> {
         self.timed(stage, |reporter| match self.cache.find(stage, key) {
             Some(entry) => Ok((true, entry)),
-            None => make(key, reporter).map(|entry| (false, entry)),
+            None => make(reporter).map(|entry| (false, entry)),
         })
     }
 

@@ -138,7 +138,7 @@ fn sweep(dir: &Path, is_ours: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     swept
 }
 
-/// Removes a draft, unless somebody holds it. A directory is removed with the plain files in it and no deeper.
+/// Removes a draft, unless somebody holds it. No link in it is followed.
 fn remove(path: &Path) -> io::Result<bool> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let draft = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
@@ -147,19 +147,12 @@ fn remove(path: &Path) -> io::Result<bool> {
     if !ours || flock(&draft, FlockOperation::NonBlockingLockExclusive).is_err() || !same(&draft, path) {
         return Ok(false);
     }
-    remove_flat(path, meta.is_dir())?;
+    if meta.is_dir() {
+        fs::remove_dir_all(path)?
+    } else {
+        fs::remove_file(path)?
+    }
     Ok(true)
-}
-
-/// Deletes a file, or a directory of files.
-pub(crate) fn remove_flat(path: &Path, is_dir: bool) -> io::Result<()> {
-    if !is_dir {
-        return fs::remove_file(path);
-    }
-    for entry in fs::read_dir(path)? {
-        fs::remove_file(entry?.path())?;
-    }
-    fs::remove_dir(path)
 }
 
 #[cfg(test)]

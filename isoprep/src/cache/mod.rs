@@ -1,12 +1,14 @@
 //! Stage results, found by the hash of what they were made of.
 //!
-//! A result is a directory `<stage>/<key>/`, made under `drafts/` and renamed when complete, so that a killed build or a
+//! A result is a directory `<stage>/<key>/` of files and folders, made under `drafts/` and renamed when complete, so that a killed build or a
 //! second builder never leaves half a result. Builders hold a shared lock; whoever gets it alone may remove old results.
 
 pub(crate) mod atomic;
 pub(crate) mod drafts;
+pub(crate) mod packages;
 pub(crate) mod stat_index;
 pub(crate) mod steady;
+pub(crate) mod view;
 
 use std::fs::{self, File};
 use std::io;
@@ -25,8 +27,6 @@ const RECORD: &str = "entry.json";
 const ROOMS: [&str; 2] = ["index", "images"];
 /// How often a result is put in place against others who do the same.
 const TRIES: usize = 8;
-/// How many results of a stage are kept: enough to go back and forth between a few cartridges.
-const KEPT: usize = 4;
 
 /// An open cache directory.
 pub(crate) struct Cache {
@@ -81,29 +81,23 @@ impl Cache {
         Some(Entry(dir))
     }
 
+    /// Where fetched packages are kept.
+    pub(crate) fn packages(&self) -> io::Result<packages::PackageCache> {
+        packages::PackageCache::open(&self.root)
+    }
+
     /// Begins a result.
     pub(crate) fn draft(&self, stage: StageName, key: Key) -> io::Result<Draft> {
         let (dir, lock) = drafts::dir(&self.root.join(drafts::ROOM), &format!("{stage}-"))?;
         Ok(Draft { dir, _lock: lock, target: self.place(stage, key), replacing: self.root.join("replacing") })
     }
 
-    /// Removes the least recently used results of each stage, unless somebody else is building.
+    /// Removes the least recently used results beyond the limits, unless somebody else is building.
     pub(crate) fn prune(&self, stages: &[StageName]) {
         if flock(&self.lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             return;
         }
-        for stage in stages {
-            let Ok(entries) = fs::read_dir(self.root.join(stage.0)) else { continue };
-            let mut dirs: Vec<(SystemTime, PathBuf)> = entries
-                .flatten()
-                .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
-                .collect();
-            dirs.sort();
-            let over = dirs.len().saturating_sub(KEPT);
-            for (_, dir) in dirs.into_iter().take(over) {
-                let _ = fs::remove_dir_all(dir);
-            }
-        }
+        view::prune(&self.root, stages);
         let _ = flock(&self.lock, FlockOperation::LockShared);
     }
 
@@ -128,11 +122,7 @@ impl Draft {
     /// Makes it a result. If another builder was faster, theirs is taken: it is the same, bit by bit.
     pub(crate) fn commit(self) -> io::Result<Entry> {
         let mut files = Vec::new();
-        for entry in fs::read_dir(self.dir.path())? {
-            let entry = entry?;
-            File::open(entry.path())?.sync_all()?;
-            files.push((entry.file_name().to_string_lossy().into_owned(), entry.metadata()?.len()));
-        }
+        list(self.dir.path(), Path::new(""), &mut files)?;
         let record = serde_json::to_vec(&Record { files }).map_err(io::Error::other)?;
         fs::write(self.dir.path().join(RECORD), record)?;
         if let Some(parent) = self.target.parent() {
@@ -155,13 +145,29 @@ impl Draft {
             let damaged = PathBuf::from(damaged);
             if fs::rename(&self.target, &damaged).is_ok() {
                 // What stays of it, the next sweep takes.
-                let _ = drafts::remove_flat(&damaged, true);
+                let _ = fs::remove_dir_all(&damaged);
             }
         }
         fs::rename(self.dir.path(), &self.target)?;
         let _ = self.dir.keep();
         Ok(Entry(self.target))
     }
+}
+
+/// Every file of a result by its path in it, with its size, written to the disk for good.
+fn list(root: &Path, below: &Path, files: &mut Vec<(String, u64)>) -> io::Result<()> {
+    for entry in fs::read_dir(root.join(below))? {
+        let entry = entry?;
+        let path = below.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            list(root, &path, files)?;
+        } else {
+            let name = path.to_str().ok_or_else(|| io::Error::other("a result has a name that is not text"))?;
+            File::open(entry.path())?.sync_all()?;
+            files.push((name.to_owned(), entry.metadata()?.len()));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a result is there with all its files in full size.

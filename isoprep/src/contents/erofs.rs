@@ -9,8 +9,8 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use cartridge_treehash::TreeHash;
-use erofs_rs::backend::AsyncImage;
 use erofs_rs::r#async::{EroFS, File};
+use erofs_rs::backend::AsyncImage;
 use erofs_rs::types::{Inode, MAGIC_NUMBER, SUPER_BLOCK_OFFSET};
 
 use super::error::Fault;
@@ -160,8 +160,6 @@ impl Volume for Erofs {
     }
 
     fn hash(&self, files: &[Wanted], counter: &Counter<'_>) -> Result<Vec<TreeHash>, Fault> {
-        in_parallel(files.len(), |at| {
-            guarded(|| hash_reader(self.file(files[at].node)?, files[at].size, counter))
-        })
+        in_parallel(files.len(), |at| guarded(|| hash_reader(self.file(files[at].node)?, files[at].size, counter)))
     }
 }

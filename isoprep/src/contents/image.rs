@@ -185,11 +185,7 @@ impl Volume for Nothing {
         Err(Fault::damaged("no such file"))
     }
 
-    fn hash(
-        &self,
-        _: &[Wanted],
-        _: &super::watch::Counter<'_>,
-    ) -> Result<Vec<cartridge_treehash::TreeHash>, Fault> {
+    fn hash(&self, _: &[Wanted], _: &super::watch::Counter<'_>) -> Result<Vec<cartridge_treehash::TreeHash>, Fault> {
         Ok(Vec::new())
     }
 }
@@ -247,9 +243,9 @@ impl ImageReader {
             let files: Vec<Wanted> = wanted.iter().map(|(_, file)| *file).collect();
             let found: Result<Vec<Content>, Fault> = match depth {
                 Depth::Packed => volume.fingerprint(&files, &counter),
-                Depth::Whole => volume.hash(&files, &counter).map(|hashes| {
-                    hashes.into_iter().map(|hash| Content { hash: Some(hash), packed: None }).collect()
-                }),
+                Depth::Whole => volume
+                    .hash(&files, &counter)
+                    .map(|hashes| hashes.into_iter().map(|hash| Content { hash: Some(hash), packed: None }).collect()),
             };
             let found = found.map_err(ContentsError::of(&self.path, name.as_deref()))?;
             for ((path, _), found) in wanted.into_iter().zip(found) {

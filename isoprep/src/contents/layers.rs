@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::ext4::Ext4InSquashfs;
 use super::erofs::Erofs;
 use super::error::Fault;
+use super::ext4::Ext4InSquashfs;
 use super::initramfs::Initramfs;
 use super::iso::Iso;
 use super::model::{BootEntry, Entry, Kind, RootFormat};
@@ -56,11 +56,7 @@ pub(super) fn images(iso: &Iso, listing: &Listing) -> Result<Vec<(TreePath, Node
 }
 
 /// Opens one root image and lists it.
-pub(super) fn open(
-    iso: &Iso,
-    (path, node, bytes): (TreePath, Node, u64),
-    watch: &Watch<'_>,
-) -> Result<Layer, Unread> {
+pub(super) fn open(iso: &Iso, (path, node, bytes): (TreePath, Node, u64), watch: &Watch<'_>) -> Result<Layer, Unread> {
     let opened = || -> Result<_, Fault> {
         let region = iso.file(node)?;
         if Erofs::is_one(&region.head(HEAD)?) {
@@ -177,10 +173,7 @@ mod tests {
     fn an_upper_layer_hides_replaces_and_adds() {
         let file = Entry::new(Kind::file(1), 0o644);
         let dir = Entry::new(Kind::Directory, 0o755);
-        let opaque = Entry {
-            attributes: Some([(OPAQUE.0.to_owned(), OPAQUE.1.to_owned())].into()),
-            ..dir.clone()
-        };
+        let opaque = Entry { attributes: Some([(OPAQUE.0.to_owned(), OPAQUE.1.to_owned())].into()), ..dir.clone() };
         let lower = [
             ("a", dir.clone()),
             ("a-b", file.clone()),

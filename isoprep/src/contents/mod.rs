@@ -28,8 +28,8 @@ mod volume;
 mod watch;
 
 pub use difference::{
-    AttributeChange, BootChange, BootDifference, Change, Difference, Direction, FileChange, FileLine, Listed, MOST_LISTED,
-    PackageDifference, PackageLine, Sum, TreeDifference, VersionChange, difference,
+    AttributeChange, BootChange, BootDifference, Change, Difference, Direction, FileChange, FileLine, Listed,
+    MOST_LISTED, PackageDifference, PackageLine, Sum, TreeDifference, VersionChange, difference,
 };
 pub use error::{ContentsError, Fault};
 pub use image::{Depth, ImageReader, TreeName, open_image};

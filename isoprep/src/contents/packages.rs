@@ -125,7 +125,9 @@ fn pacman_files(text: &str) -> Vec<TreePath> {
 fn dpkg_status(text: &str) -> BTreeMap<String, PackageEntry> {
     let stanza = |stanza: &str| {
         let field = |wanted: &str| {
-            stanza.lines().find_map(|line| line.split_once(':').filter(|(key, _)| *key == wanted).map(|(_, v)| v.trim()))
+            stanza
+                .lines()
+                .find_map(|line| line.split_once(':').filter(|(key, _)| *key == wanted).map(|(_, v)| v.trim()))
         };
         let is_installed = field("Status").is_some_and(|status| status.ends_with(" installed"));
         let size = field("Installed-Size").and_then(|kib| kib.parse::<u64>().ok()?.checked_mul(1024));
@@ -171,7 +173,9 @@ mod tests {
                 "var/lib/pacman/local/bash-5.2-1/desc" => {
                     "%NAME%\nbash\n\n%VERSION%\n5.2-1\n\n%SIZE%\n900\n\n%INSTALLED_DB%\ncore\n\n%DEPENDS%\na\nb\n"
                 }
-                "var/lib/pacman/local/bash-5.2-1/files" => "%FILES%\nusr/\nusr/bin/bash\nusr/bin/sh\n\n%BACKUP%\netc/x\tabc\n",
+                "var/lib/pacman/local/bash-5.2-1/files" => {
+                    "%FILES%\nusr/\nusr/bin/bash\nusr/bin/sh\n\n%BACKUP%\netc/x\tabc\n"
+                }
                 "var/lib/pacman/local/zlib-1:1.3-2/desc" => "%NAME%\nzlib\n\n%VERSION%\n1:1.3-2\n",
                 other => panic!("{other} is not wanted"),
             };
@@ -193,7 +197,9 @@ mod tests {
         files.insert("usr".into(), Entry::new(Kind::Directory, 0o755));
         let found = installed(&files, |path| {
             let text = match path.name() {
-                b"status" => "Package: dash\nStatus: install ok installed\nInstalled-Size: 191\nVersion: 0.5.12-2\nDescription: x\n Version: no\n\nPackage: gone\nStatus: deinstall ok config-files\nVersion: 1\n",
+                b"status" => {
+                    "Package: dash\nStatus: install ok installed\nInstalled-Size: 191\nVersion: 0.5.12-2\nDescription: x\n Version: no\n\nPackage: gone\nStatus: deinstall ok config-files\nVersion: 1\n"
+                }
                 b"dash.list" => "/.\n/usr\n/bin/dash\n/usr/share/doc/dash\n",
                 other => panic!("{other:?} is not wanted"),
             };
@@ -202,7 +208,10 @@ mod tests {
         let found = found.unwrap();
         assert_eq!(found.manager, Some(PackageManager::Dpkg));
         assert_eq!(found.packages.len(), 1);
-        assert_eq!((found.packages["dash"].version.as_str(), found.packages["dash"].size), ("0.5.12-2", Some(191 << 10)));
+        assert_eq!(
+            (found.packages["dash"].version.as_str(), found.packages["dash"].size),
+            ("0.5.12-2", Some(191 << 10))
+        );
         assert!(found.owners.contains(&("usr/bin/dash".into(), "dash".into())), "{:?}", found.owners);
         assert!(!found.owners.iter().any(|(path, _)| *path == TreePath::from("usr")));
     }
@@ -213,7 +222,10 @@ mod tests {
         assert_eq!(list_beside(&"live/filesystem.packages".into()), Some(PackageManager::Dpkg));
         assert_eq!(list_beside(&"arch/x86_64/airootfs.sfs".into()), None);
         let list = names_and_versions("linux 6.11-1\nlibc6:amd64\t2.36-9\nbroken\n\n");
-        assert_eq!((list["linux"].version.as_str(), list["libc6"].version.as_str(), list.len()), ("6.11-1", "2.36-9", 2));
+        assert_eq!(
+            (list["linux"].version.as_str(), list["libc6"].version.as_str(), list.len()),
+            ("6.11-1", "2.36-9", 2)
+        );
     }
 
     proptest::proptest! {

@@ -4,9 +4,7 @@ use std::fmt::{self, Display, Write};
 
 use serde::Serialize;
 
-use super::difference::{
-    BootChange, Change, Difference, Direction, FileChange, Listed, Sum, TreeDifference,
-};
+use super::difference::{BootChange, Change, Difference, Direction, FileChange, Listed, Sum, TreeDifference};
 use super::image::TreeName;
 use super::model::{BootEntry, RootImage};
 use super::tree_path::OneLine;
@@ -206,9 +204,7 @@ impl Page {
             let names = (OneLine(&it.name), OneLine(from), OneLine(to));
             page.line(Paint::Changed, format_args!("  M {} {} → {}  {word}", names.0, names.1, names.2));
         });
-        for (list, mark, paint) in
-            [(&packages.added, 'A', Paint::Added), (&packages.removed, 'D', Paint::Removed)]
-        {
+        for (list, mark, paint) in [(&packages.added, 'A', Paint::Added), (&packages.removed, 'D', Paint::Removed)] {
             self.list(list, |page, it| {
                 let bytes = it.size.map(|bytes| format!("  {}", size(bytes))).unwrap_or_default();
                 page.line(paint, format_args!("  {mark} {} {}{bytes}", OneLine(&it.name), OneLine(&it.version)));
@@ -278,7 +274,10 @@ impl Page {
         self.list(&tree.undecided, |page, it| page.line(Paint::Faint, format_args!("  ? {it}  not compared")));
         if name == TreeName::Root {
             self.sums("by folder", tree.folders.iter().map(|(folder, sum)| (format!("/{folder}"), *sum)).collect());
-            self.sums("by package", tree.packages.iter().map(|(name, sum)| (OneLine(name).to_string(), *sum)).collect());
+            self.sums(
+                "by package",
+                tree.packages.iter().map(|(name, sum)| (OneLine(name).to_string(), *sum)).collect(),
+            );
         }
     }
 
@@ -289,7 +288,10 @@ impl Page {
         sums.sort_by_key(|(_, sum)| std::cmp::Reverse((sum.growth.unsigned_abs(), sum.changed + sum.added)));
         self.line(Paint::Plain, format_args!("  {title}:"));
         for (name, Sum { added, removed, changed, growth }) in sums.iter().take(MOST_SUMS) {
-            self.line(Paint::Plain, format_args!("    {name}  M {changed}  A {added}  D {removed}  {}", signed(*growth)));
+            self.line(
+                Paint::Plain,
+                format_args!("    {name}  M {changed}  A {added}  D {removed}  {}", signed(*growth)),
+            );
         }
         if sums.len() > MOST_SUMS {
             self.line(Paint::Faint, format_args!("    … and {} more", sums.len() - MOST_SUMS));

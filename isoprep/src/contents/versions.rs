@@ -23,7 +23,8 @@ fn pacman(one: &str, two: &str) -> Ordering {
             Some(rest) => (&full[..digits], rest),
             None => ("0", full),
         };
-        let (version, release) = rest.rsplit_once('-').map_or((rest, None), |(version, release)| (version, Some(release)));
+        let (version, release) =
+            rest.rsplit_once('-').map_or((rest, None), |(version, release)| (version, Some(release)));
         (if epoch.is_empty() { "0" } else { epoch }, version, release)
     }
     if one == two {
@@ -201,7 +202,12 @@ mod tests {
     }
 
     /// Where the real programs are there, they must say the same.
-    fn agrees(program: &str, arguments: impl Fn(&str, &str) -> Vec<String>, answer: impl Fn(&std::process::Output) -> Ordering, ours: fn(&str, &str) -> Ordering) {
+    fn agrees(
+        program: &str,
+        arguments: impl Fn(&str, &str) -> Vec<String>,
+        answer: impl Fn(&std::process::Output) -> Ordering,
+        ours: fn(&str, &str) -> Ordering,
+    ) {
         if Command::new(program).arg("--version").output().is_err() {
             return;
         }
@@ -228,7 +234,12 @@ mod tests {
     #[test]
     fn dpkg_agrees() {
         let less = |one: &str, two: &str| {
-            vec!["-c".into(), format!("dpkg --compare-versions {one} lt {two} && exit 1; dpkg --compare-versions {one} gt {two} && exit 2; exit 0")]
+            vec![
+                "-c".into(),
+                format!(
+                    "dpkg --compare-versions {one} lt {two} && exit 1; dpkg --compare-versions {one} gt {two} && exit 2; exit 0"
+                ),
+            ]
         };
         let answer = |output: &std::process::Output| match output.status.code() {
             Some(1) => Ordering::Less,

@@ -95,6 +95,12 @@ fn merit(kernel: &Kernel, running: &str) -> (bool, bool, bool, Vec<u64>) {
     (kernel.modules.is_some(), kernel.version == running, !special, numbers)
 }
 
+/// The release of a bzImage, as `uname -r` will say it, if it is one.
+#[must_use]
+pub(crate) fn release_of(image: &Path) -> Option<String> {
+    version_of(image).ok()
+}
+
 /// Reads the release from a bzImage.
 fn version_of(image: &Path) -> Result<String, String> {
     // The version string lies in the setup sectors: at most 64 of them and the boot sector, 512 bytes each.

@@ -4,11 +4,16 @@
 mod kernel;
 mod places;
 mod program;
+mod tools;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::recipe::EngineKind;
+
+pub(crate) use kernel::release_of;
 pub use kernel::{Kernel, kernels};
+pub use tools::{LoaderParts, Tools};
 
 /// The parts of the host that a build uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +32,26 @@ pub struct HostParts {
     pub systemd_boot: PathBuf,
     /// The program that masters the ISO.
     pub xorriso: PathBuf,
+}
+
+/// What the host contributes to an image, by the engine that makes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// Engine micro: the parts themselves.
+    Micro(HostParts),
+    /// Engines of distributions: programs, and for some boot loaders.
+    Distribution(Tools),
+}
+
+/// Finds what the engine of a recipe needs.
+///
+/// # Errors
+/// [`MissingParts`] with all that are missing, not only the first.
+pub fn host(search: &HostSearch, engine: EngineKind) -> Result<Host, MissingParts> {
+    match engine {
+        EngineKind::Micro => discover(search).map(Host::Micro),
+        engine => Tools::find(search, engine).map(Host::Distribution),
+    }
 }
 
 /// Where to look.

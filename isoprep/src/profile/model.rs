@@ -32,7 +32,7 @@ pub struct Profile {
 }
 
 /// The variables of `profiledef.sh`, with mkarchiso's defaults where it sets none.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Definition {
     /// The first part of the image's file name.
     pub iso_name: String,
@@ -50,21 +50,29 @@ pub struct Definition {
     pub build_modes: Vec<String>,
     /// How the image starts.
     pub boot_modes: Vec<BootMode>,
-    /// `x86_64` unless set.
+    /// This machine's (`uname -m`) unless set.
     pub arch: String,
-    /// `pacman.conf` by path relative to the profile, or absolute.
+    /// `pacman.conf` by path relative to the profile, or absolute; `/etc/pacman.conf` unless set.
     pub pacman_conf: PathBuf,
     /// How the root image is packed.
     pub image_type: ImageType,
     /// Options of the packing tool.
     pub image_tool_options: Vec<String>,
-    /// The command that packs a bootstrap tarball.
+    /// The command that packs a bootstrap tarball; `cat` unless set.
     pub bootstrap_compression: Vec<String>,
     /// Owner and mode by path in the image; a path that ends with `/` means everything below it.
     pub file_permissions: BTreeMap<String, FilePermission>,
-    /// Variables that archiso does not know, with their values as bash prints them.
+    /// Packages that `profiledef.sh` itself adds to the list (`pkg_list`; undocumented, and mkarchiso obeys it).
+    pub pkg_list: Vec<String>,
+    /// Packages that `profiledef.sh` itself adds to the bootstrap list (`bootstrap_pkg_list`; as above).
+    pub bootstrap_pkg_list: Vec<String>,
+    /// Variables that are not the profile's to set, and it does: mkarchiso's own (`work_dir`, `gpg_key`) and bash's (`PATH`).
+    pub internal: BTreeMap<String, String>,
+    /// Variables that archiso does not know; arrays are shown as `(a b)` and `([key]=value)`. Entries of `file_permissions`
+    /// that cannot be understood are here too, as `file_permissions[/path]`.
     pub unknown: BTreeMap<String, String>,
-    /// The line of `profiledef.sh` that sets a variable, from 1, by the variable's name, where one plain line does.
+    /// The line of `profiledef.sh` that sets a variable, from 1, by the variable's name, where one plain assignment does. The
+    /// elements of its array have lines too: `bootmodes[0]`, `file_permissions[/etc/shadow]`.
     pub lines: BTreeMap<String, usize>,
 }
 
@@ -92,9 +100,10 @@ pub enum BootModeKind {
 }
 
 /// How the root file system is packed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum ImageType {
     /// `squashfs`.
+    #[default]
     Squashfs,
     /// `erofs`.
     Erofs,
@@ -118,7 +127,7 @@ pub struct FilePermission {
 /// A list of packages with everything that its file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PackageList {
-    /// The file.
+    /// The file, absolute.
     pub file: PathBuf,
     /// Its packages in order, each with its line.
     pub packages: Vec<ListedPackage>,
@@ -142,13 +151,15 @@ pub struct ListedPackage {
 /// A `pacman.conf`, with what it includes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PacmanConf {
-    /// The file.
+    /// The file, absolute.
     pub file: PathBuf,
-    /// `[options]`: every directive in order; a directive without a value has an empty one.
+    /// `[options]`: every directive in order but `Include`; a directive without a value has an empty one.
     pub options: Vec<Directive>,
     /// The repositories in order, servers of included files among theirs.
     pub repositories: Vec<Repository>,
-    /// `Include` lines whose pattern matches no file.
+    /// Every `Include` line in order, of included files too.
+    pub includes: Vec<Directive>,
+    /// Those of them whose pattern matches no file: pacman ends at the first of these.
     pub missing_includes: Vec<Directive>,
 }
 
@@ -159,7 +170,7 @@ pub struct Directive {
     pub key: String,
     /// What follows the equal sign.
     pub value: String,
-    /// The file that the line is in.
+    /// The file that the line is in, absolute.
     pub file: PathBuf,
     /// From 1.
     pub line: usize,
@@ -170,14 +181,16 @@ pub struct Directive {
 pub struct Repository {
     /// `core`, `extra`, ….
     pub name: String,
-    /// Where the section begins.
+    /// The file in which the section begins, absolute.
     pub file: PathBuf,
     /// From 1.
     pub line: usize,
     /// The servers, as written.
     pub servers: Vec<Directive>,
-    /// Its own `SigLevel`, if it has one.
+    /// Its own `SigLevel`, if it has one; the last line counts.
     pub sig_level: Option<String>,
+    /// Everything else in it: `Usage`, `CacheServer`, and what pacman does not know.
+    pub others: Vec<Directive>,
 }
 
 /// A boot loader's entry.
@@ -228,10 +241,10 @@ pub struct InitcpioPreset {
 /// Something in a profile that was not understood.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ProfileWarning {
-    /// The file, relative to the profile.
+    /// The file, relative to the profile; absolute if it is not in it.
     pub file: PathBuf,
     /// From 1, where there is one.
     pub line: Option<usize>,
-    /// A sentence.
+    /// A sentence without its full stop: it follows `file:line: `.
     pub text: String,
 }

@@ -6,15 +6,24 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD};
 
+use super::base::{PROFILE_FILE, nearest_word};
 use super::finding::Finding;
-use super::model::Recipe;
+use super::model::{Base, Recipe};
 use super::walker::{excluded, leaves_out, source_walker};
 
 /// Looks at the disk: the source (missing, not a folder, unreadable, empty, reached through a link that leaves the
-/// cartridge), the single files and the kernel. Quick whatever the size of the source: it is not walked.
+/// cartridge), what the image is made from, the single files and the kernel. Quick whatever the size of the source: it is
+/// not walked.
 #[must_use]
 pub fn check(recipe: &Recipe) -> Vec<Finding> {
     let mut findings = source(recipe);
+    findings.extend(base(recipe));
+    for overlay in &recipe.image.overlays {
+        findings.extend(folder("image.overlays", overlay, Some(&recipe.root)).or_else(|| empty(recipe, overlay)));
+    }
+    if let Some(conf) = &recipe.image.pacman_conf {
+        findings.extend(file("image.pacman_conf", conf, Some(&recipe.root)));
+    }
     for (guest, host) in &recipe.image.files {
         let key = format!("image.files.{:?}", guest.display().to_string());
         findings.extend(file(&key, host, Some(&recipe.root)));
@@ -54,26 +63,75 @@ fn finding(key: &str, message: impl Into<String>, advice: impl Into<String>) -> 
 }
 
 fn source(recipe: &Recipe) -> Vec<Finding> {
-    let path = &recipe.source.path;
-    let say = |message: String, advice: &str| vec![finding("source.path", message, advice)];
+    match folder("source.path", &recipe.source.path, Some(&recipe.root)) {
+        Some(finding) => vec![finding],
+        None => contents(recipe),
+    }
+}
+
+fn folder(key: &str, path: &Path, inside: Option<&Path>) -> Option<Finding> {
+    let shown = path.display();
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return say(format!("{} does not exist", path.display()), "make the folder or correct the path");
+            return Some(finding(key, format!("{shown} does not exist"), "make the folder or correct the path"));
         }
-        Err(error) => return say(format!("{}: {error}", path.display()), "correct the path or its permissions"),
+        Err(error) => return Some(finding(key, format!("{shown}: {error}"), "correct the path or its permissions")),
         Ok(found) if !found.is_dir() => {
-            return say(format!("{} is not a folder", path.display()), "name the folder that holds it");
+            return Some(finding(key, format!("{shown} is not a folder"), "name the folder that holds it"));
         }
         Ok(_) => {}
     }
-    if let Some(outside) = leads_outside(path, &recipe.root) {
-        let message = format!("{} is a link to {}, outside the cartridge's folder", path.display(), outside.display());
-        return say(message, "name a folder inside it, or move cartridge.toml up");
+    if let Some(outside) = inside.and_then(|root| leads_outside(path, root)) {
+        let message = format!("{shown} is a link to {}, outside the cartridge's folder", outside.display());
+        return Some(finding(key, message, "name a folder inside it, or move cartridge.toml up"));
     }
-    if !readable(path, true) {
-        return say(format!("{} cannot be read", path.display()), "change its permissions (it needs r and x)");
+    let advice = "change its permissions (it needs r and x)";
+    (!readable(path, true)).then(|| finding(key, format!("{shown} cannot be read"), advice))
+}
+
+/// What the image is made from, as far as it is on the disk.
+fn base(recipe: &Recipe) -> Option<Finding> {
+    const KEY: &str = "image.base";
+    let profiled = recipe.image.engine.takes_a_profile();
+    match &recipe.image.base {
+        Base::Host | Base::Minimal | Base::Suite(_) => None,
+        Base::Installed(profile) => {
+            let definition = profile.folder().join(PROFILE_FILE);
+            let message = || format!("{} is not there", definition.display());
+            let advice = "install the package archiso, or use base = \"minimal\"";
+            (!definition.is_file()).then(|| finding(KEY, message(), advice))
+        }
+        Base::Folder(path) if profiled => {
+            let mut found = folder(KEY, path, Some(&recipe.root)).or_else(|| empty(recipe, path));
+            if let Some(word) = nearest_word(path).filter(|_| !path.exists())
+                && let Some(found) = &mut found
+            {
+                found.advice = format!("{}; or did you mean {word:?}?", found.advice);
+            }
+            found.or_else(|| {
+                let message = format!("{} has no {PROFILE_FILE}: it is not a whole profile", path.display());
+                let advice = "name it in image.overlays, and a profile here, like \"releng\" or \"minimal\"";
+                (!path.join(PROFILE_FILE).is_file()).then(|| finding(KEY, message, advice))
+            })
+        }
+        Base::Folder(path) if path.is_file() => {
+            let message = format!("{} is a file that is not called like a tarball", path.display());
+            Some(finding(KEY, message, "name a folder, or a tarball: .tar, .tar.gz, .tar.xz, .tar.zst …"))
+        }
+        Base::Folder(path) => folder(KEY, path, None).or_else(|| empty(recipe, path)),
+        Base::Tarball(path) => file(KEY, path, None),
     }
-    contents(recipe)
+}
+
+/// A folder with nothing in it is seldom meant; one that a submodule belongs to even less.
+fn empty(recipe: &Recipe, path: &Path) -> Option<Finding> {
+    if fs::read_dir(path).ok()?.next().is_some() {
+        return None;
+    }
+    let key = if recipe.image.overlays.iter().any(|overlay| overlay == path) { "image.overlays" } else { "image.base" };
+    let advice =
+        "put something into it, or name another folder; if it is a submodule of git: git submodule update --init";
+    Some(finding(key, format!("{} is empty", path.display()), advice))
 }
 
 /// Whether anything is injected at all: the first entry settles it. What cannot be read further down is for the build to

@@ -255,7 +255,7 @@ fn map(value: &str) -> Option<InlineTable> {
 }
 
 /// The value as it is written into the file.
-fn layout(field: &FieldDoc, value: &Value) -> String {
+pub(super) fn layout(field: &FieldDoc, value: &Value) -> String {
     let line = value.to_string().trim().to_owned();
     match value {
         Value::Array(items) if line.len() + field.key.len() > WIDTH => {

@@ -1,6 +1,9 @@
-//! The table of everything a `cartridge.toml` may say. Parsing, forms, proposals and completions all read it.
+//! What a field of `cartridge.toml` is, and how one is found. The table itself is in `field_table`.
 
 use serde::Serialize;
+
+pub use super::field_table::FIELDS;
+use super::model::EngineKind;
 
 /// What one field is for, for people and for forms.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -19,6 +22,8 @@ pub struct FieldDoc {
     pub range: &'static str,
     /// What it does: one sentence.
     pub doc: &'static str,
+    /// The engines that it means something to. Setting it with another one is a finding.
+    pub engines: &'static [EngineKind],
 }
 
 /// What kind of value a field takes.
@@ -47,170 +52,6 @@ pub enum FieldKind {
     /// A table of names and values.
     Map,
 }
-
-/// Fewest and most virtual processors: QEMU's q35 takes 255 without more settings.
-pub(super) const CPUS: (i64, i64) = (1, 255);
-/// Smallest and largest memory, MiB: below 128 the kernel cannot unpack its initramfs.
-pub(super) const MEMORY_MIB: (u64, u64) = (128, 1024 * 1024);
-/// Smallest and largest disk, bytes.
-pub(super) const DISK: (u64, u64) = (1 << 20, 64 << 40);
-
-/// Everything that a `cartridge.toml` may say, in the order in which it is shown.
-pub const FIELDS: &[FieldDoc] = &[
-    FieldDoc {
-        key: "name",
-        label: "Name",
-        kind: FieldKind::Text,
-        default: "",
-        unit: "",
-        range: "1 to 63 letters, digits, . _ -; starts with a letter or digit",
-        doc: "What the cartridge is called; the folder's name when not set.",
-    },
-    FieldDoc {
-        key: "source.path",
-        label: "Folder",
-        kind: FieldKind::Folder,
-        default: ".",
-        unit: "",
-        range: "a folder inside the cartridge's folder",
-        doc: "The folder that is injected into the image. It is only ever read.",
-    },
-    FieldDoc {
-        key: "source.into",
-        label: "Into",
-        kind: FieldKind::Text,
-        default: "/root/<name>",
-        unit: "",
-        range: "an absolute path in the guest, not where its base system is (/etc, /usr/bin, /tmp …)",
-        doc: "Where the guest finds the folder.",
-    },
-    FieldDoc {
-        key: "source.exclude",
-        label: "Exclude",
-        kind: FieldKind::List,
-        default: "",
-        unit: "",
-        range: "patterns as in .gitignore",
-        doc: "What is left out, besides .git and what git ignores.",
-    },
-    FieldDoc {
-        key: "image.engine",
-        label: "Engine",
-        kind: FieldKind::Choice(&["micro"]),
-        default: "micro",
-        unit: "",
-        range: "micro",
-        doc: "What makes the image: micro is a kernel of this machine, busybox and a small init.",
-    },
-    FieldDoc {
-        key: "image.kernel",
-        label: "Kernel",
-        kind: FieldKind::File,
-        default: "",
-        unit: "",
-        range: "a kernel image, like vmlinuz",
-        doc: "The kernel to boot; the best one found on this machine when not set.",
-    },
-    FieldDoc {
-        key: "image.cmdline",
-        label: "Kernel command line",
-        kind: FieldKind::Text,
-        default: "",
-        unit: "",
-        range: "printable ASCII, at most 1024 characters",
-        doc: "Words to append to the kernel's command line.",
-    },
-    FieldDoc {
-        key: "image.files",
-        label: "Files",
-        kind: FieldKind::Map,
-        default: "",
-        unit: "",
-        range: "\"/path/in/the/guest\" = \"file in the cartridge's folder\"",
-        doc: "Single files to add to the image.",
-    },
-    FieldDoc {
-        key: "image.env",
-        label: "Environment",
-        kind: FieldKind::Map,
-        default: "",
-        unit: "",
-        range: "NAME = \"value\"",
-        doc: "Environment variables for the guest's shell.",
-    },
-    FieldDoc {
-        key: "guest.cpus",
-        label: "Processors",
-        kind: FieldKind::Integer { min: CPUS.0, max: CPUS.1 },
-        default: "4",
-        unit: "processors",
-        range: "1 to 255",
-        doc: "How many virtual processors the guest has.",
-    },
-    FieldDoc {
-        key: "guest.memory",
-        label: "Memory",
-        kind: FieldKind::Size,
-        default: "4G",
-        unit: "M, G or T (powers of 1024)",
-        range: "128M to 1T",
-        doc: "How much memory the guest has.",
-    },
-    FieldDoc {
-        key: "guest.firmware",
-        label: "Firmware",
-        kind: FieldKind::Choice(&["bios", "uefi"]),
-        default: "bios",
-        unit: "",
-        range: "bios or uefi",
-        doc: "Which firmware boots the guest.",
-    },
-    FieldDoc {
-        key: "guest.gpu",
-        label: "Graphics",
-        kind: FieldKind::Choice(&["std", "virtio"]),
-        default: "std",
-        unit: "",
-        range: "std or virtio",
-        doc: "Which graphics card the guest has; virtio needs a driver in the guest.",
-    },
-    FieldDoc {
-        key: "guest.medium",
-        label: "Medium",
-        kind: FieldKind::Choice(&["cd", "usb"]),
-        default: "cd",
-        unit: "",
-        range: "cd or usb",
-        doc: "What the image is presented to the guest as.",
-    },
-    FieldDoc {
-        key: "guest.disk",
-        label: "Disk",
-        kind: FieldKind::Size,
-        default: "",
-        unit: "M, G or T (powers of 1024)",
-        range: "1M to 64T",
-        doc: "The size of an empty disk to install to; no disk when not set.",
-    },
-    FieldDoc {
-        key: "guest.accelerator",
-        label: "Accelerator",
-        kind: FieldKind::Choice(&["auto", "kvm", "tcg"]),
-        default: "auto",
-        unit: "",
-        range: "auto, kvm or tcg",
-        doc: "How the guest's processors are run: auto takes kvm where it was measured to work well, else tcg.",
-    },
-    FieldDoc {
-        key: "guest.forward",
-        label: "Forward",
-        kind: FieldKind::Map,
-        default: "",
-        unit: "",
-        range: "ssh = \"auto\", or a name and the guest's port: web = 8080",
-        doc: "Guest ports to be reached from this machine; the port on this machine is chosen when the guest starts.",
-    },
-];
 
 /// The field called `key`, if there is one.
 #[must_use]

@@ -1,9 +1,12 @@
 //! Which places in the guest a recipe may fill: the base system has its own things there, and the kernel mounts over some.
-//! Pure; used when a recipe is read and once more before a build.
+//! Here is what engine micro's small base has; whole distributions are in `distribution_places`. Pure; used when a recipe
+//! is read and once more before a build.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::distribution_places;
+use super::model::EngineKind;
 use super::values::Problem;
 use crate::stage::skeleton;
 
@@ -27,7 +30,10 @@ fn files() -> impl Iterator<Item = &'static str> {
 }
 
 /// Judges where the repository is put.
-pub(crate) fn judge_into(into: &Path) -> Result<(), Problem> {
+pub(crate) fn judge_into(into: &Path, engine: EngineKind) -> Result<(), Problem> {
+    if engine != EngineKind::Micro {
+        return distribution_places::judge_into(into);
+    }
     let advice = "use a folder of its own, like \"/root/work\"";
     judge_hidden(into)?;
     if let Some(filled) = FILLED.iter().chain(&["/var/run"]).find(|filled| into.starts_with(filled)) {
@@ -44,7 +50,10 @@ pub(crate) fn judge_into(into: &Path) -> Result<(), Problem> {
 }
 
 /// Judges where a single file is put, besides the other files.
-pub(crate) fn judge_file(to: &Path, into: &Path) -> Result<(), Problem> {
+pub(crate) fn judge_file(to: &Path, into: &Path, engine: EngineKind) -> Result<(), Problem> {
+    if engine != EngineKind::Micro {
+        return distribution_places::judge_file(to, into);
+    }
     let advice = || "name the file itself, below that folder".to_owned();
     judge_hidden(to)?;
     if into.starts_with(to) {
@@ -108,11 +117,11 @@ mod tests {
             "/init",
             "/init/x",
         ] {
-            assert!(judge_into(Path::new(into)).is_err(), "{into}");
+            assert!(judge_into(Path::new(into), EngineKind::Micro).is_err(), "{into}");
         }
         for into in ["/root", "/root/x", "/home", "/opt/x", "/srv/x", "/usr/local/bin", "/usr/src/x", "/etc/x", "/binx"]
         {
-            assert_eq!(judge_into(Path::new(into)), Ok(()), "{into}");
+            assert_eq!(judge_into(Path::new(into), EngineKind::Micro), Ok(()), "{into}");
         }
     }
 
@@ -120,10 +129,10 @@ mod tests {
     fn a_single_file_is_no_folder_of_anybody() {
         let into = Path::new("/root/demo");
         for to in ["/root", "/root/demo", "/usr", "/etc", "/opt", "/etc/passwd/x", "/run/x"] {
-            assert!(judge_file(Path::new(to), into).is_err(), "{to}");
+            assert!(judge_file(Path::new(to), into, EngineKind::Micro).is_err(), "{to}");
         }
         for to in ["/root/demo/x", "/root/x", "/etc/hosts", "/usr/local/bin/tool", "/opt/x", "/tmp/x", "/root/dem"] {
-            assert_eq!(judge_file(Path::new(to), into), Ok(()), "{to}");
+            assert_eq!(judge_file(Path::new(to), into, EngineKind::Micro), Ok(()), "{to}");
         }
         let files = ["/a", "/a b", "/a/c", "/d/e"].map(|path| (PathBuf::from(path), PathBuf::new())).into();
         let found: Vec<_> = conflicts(&files).into_iter().map(|(path, _)| path.to_owned()).collect();

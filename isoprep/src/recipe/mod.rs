@@ -3,15 +3,24 @@
 //!
 //! Only [`check()`], [`open()`] and [`save_atomically`] touch the disk. All findings are reported, never just the first.
 
+mod base;
 mod check;
+mod distribution_places;
 mod document;
+mod field_table;
 mod fields;
 mod finding;
 pub(crate) mod guest_places;
+mod judge;
 mod model;
 mod open;
+mod package_values;
 mod parse;
+mod parse_image;
+mod proposal;
 mod propose;
+mod propose_image;
+mod propose_source;
 mod reader;
 mod save;
 mod splice;
@@ -23,10 +32,12 @@ pub use document::{EditError, get_field, set_field};
 pub use fields::{FIELDS, FieldDoc, FieldKind, field};
 pub use finding::{Finding, RecipeError, locate};
 pub use model::{
-    AcceleratorWish, EngineKind, Firmware, Forward, Gpu, GuestSettings, ImageSettings, Medium, Recipe, Source,
+    AcceleratorWish, Base, BuildKind, EngineKind, Firmware, Forward, Gpu, GuestSettings, INSTALLED_PROFILES,
+    ImageSettings, InstalledProfile, Medium, Recipe, Source,
 };
 pub use open::{CartridgeFile, FILE_NAME, OpenError, open};
 pub use parse::parse;
+pub use proposal::{Proposal, Proposed, ProposedKind, proposal_lines};
 pub use propose::propose;
 pub use save::save_atomically;
 pub use values::{format_size, parse_size, safe_name};

@@ -5,7 +5,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::finding::{Finding, RecipeError, position};
+use super::proposal::{Proposal, Proposed};
 use super::propose::propose;
+use crate::discover;
 
 /// What the file is called.
 pub const FILE_NAME: &str = "cartridge.toml";
@@ -22,6 +24,8 @@ pub struct CartridgeFile {
     pub text: String,
     /// Whether it is on the disk; false for a proposal.
     pub exists: bool,
+    /// What was found for a proposal, with the reasons; empty for a file that is there.
+    pub proposed: Vec<Proposed>,
 }
 
 /// A path could not be inserted.
@@ -100,8 +104,8 @@ fn in_folder(folder: &Path) -> Result<CartridgeFile, OpenError> {
         Ok(_) => read(&file),
         // A dangling link is somebody's mistake; writing a proposal through it would be ours.
         Err(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(&file).is_err() => {
-            let text = propose(&name.to_string_lossy(), folder.join(".git").exists());
-            Ok(CartridgeFile { file, text, exists: false })
+            let Proposal { text, settings } = propose(&name.to_string_lossy(), &discover::look(folder));
+            Ok(CartridgeFile { file, text, exists: false, proposed: settings })
         }
         Err(source) => Err(OpenError::Unreadable { path: file, source }),
     }
@@ -122,7 +126,7 @@ fn read(file: &Path) -> Result<CartridgeFile, OpenError> {
         return Err(OpenError::TooLarge { path: file.to_owned(), bytes: length });
     }
     let text = String::from_utf8(bytes).map_err(|error| not_text(file, &error))?;
-    Ok(CartridgeFile { file: file.to_owned(), text, exists: true })
+    Ok(CartridgeFile { file: file.to_owned(), text, exists: true, proposed: Vec::new() })
 }
 
 fn not_text(file: &Path, error: &std::string::FromUtf8Error) -> RecipeError {

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// Writes `text` to `file` in one step: a new file beside it, synced, renamed over it, the folder synced. Keeps the
+/// Writes `content` to `file` in one step: a new file beside it, synced, renamed over it, the folder synced. Keeps the
 /// permission bits of the file, and a link stays a link. A full disk leaves the old file as it was.
 ///
 /// # Errors
 /// Whatever making, writing, syncing or renaming fails with; the old file is untouched then and nothing is left behind.
-pub fn save_atomically(file: &Path, text: &str) -> io::Result<()> {
+pub fn save_atomically(file: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
     let target = match fs::canonicalize(file) {
         Ok(real) => real,
         Err(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(file).is_err() => file.to_owned(),
@@ -25,7 +25,7 @@ pub fn save_atomically(file: &Path, text: &str) -> io::Result<()> {
         if let Ok(old) = fs::metadata(&target) {
             new.set_permissions(old.permissions())?;
         }
-        new.write_all(text.as_bytes())?;
+        new.write_all(content.as_ref())?;
         new.sync_all()?;
         fs::rename(&temporary, &target)
     })();

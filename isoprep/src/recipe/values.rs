@@ -3,6 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::guest_places;
+use super::model::EngineKind;
 
 /// What is wrong with a value and what to do about it.
 pub(crate) type Problem = (String, String);
@@ -116,16 +117,16 @@ pub(super) fn guest_path(text: &str) -> Result<PathBuf, Problem> {
 }
 
 /// Where the repository is put in the guest.
-pub(super) fn guest_folder(text: &str) -> Result<PathBuf, Problem> {
+pub(super) fn guest_folder(text: &str, engine: EngineKind) -> Result<PathBuf, Problem> {
     let path = guest_path(text)?;
-    guest_places::judge_into(&path)?;
+    guest_places::judge_into(&path, engine)?;
     Ok(path)
 }
 
 /// Where a single file is put in the guest.
-pub(super) fn guest_file(text: &str, into: &Path) -> Result<PathBuf, Problem> {
+pub(super) fn guest_file(text: &str, into: &Path, engine: EngineKind) -> Result<PathBuf, Problem> {
     let path = guest_path(text)?;
-    guest_places::judge_file(&path, into)?;
+    guest_places::judge_file(&path, into, engine)?;
     Ok(path)
 }
 

@@ -47,15 +47,15 @@ pub(crate) fn bootloader(
     let failed = |e: io::Error| BuildError::write(stage, &target, size)(e);
     let entry = entry_conf(payload.title, payload.cmdline);
     let files = [
-        ("EFI/BOOT/BOOTX64.EFI", Content::Bytes(&loader)),
-        ("loader/loader.conf", Content::Bytes(LOADER_CONF.as_bytes())),
-        ("loader/entries/cartridge.conf", Content::Bytes(entry.as_bytes())),
-        ("cartridge/vmlinuz", Content::Copy(&parts.kernel.image)),
-        ("cartridge/base.img", Content::Copy(payload.base)),
-        ("cartridge/inject.img", Content::Copy(payload.inject)),
+        ("EFI/BOOT/BOOTX64.EFI", Content::Bytes(loader)),
+        ("loader/loader.conf", Content::Bytes(LOADER_CONF.into())),
+        ("loader/entries/cartridge.conf", Content::Bytes(entry.into_bytes())),
+        ("cartridge/vmlinuz", Content::Copy(parts.kernel.image.clone())),
+        ("cartridge/base.img", Content::Copy(payload.base.into())),
+        ("cartridge/inject.img", Content::Copy(payload.inject.into())),
     ];
     let meter = Meter::new(reporter, copied);
-    let written = esp::write(&target, size, &files, &mut |bytes| {
+    let written = esp::write(&target, (size, esp::LABEL), &files, &mut |bytes| {
         meter.add(bytes);
         if reporter.cancel.is_cancelled() { Err(io::Error::other("cancelled")) } else { Ok(()) }
     });

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fatfs::{Date, DateTime, FileSystem, FormatVolumeOptions, FsOptions, Time, TimeProvider};
 
@@ -12,7 +12,8 @@ use crate::stage::hashing::open_part;
 
 /// Makes the volume's identity; fixed, so that equal inputs give equal images.
 const VOLUME_ID: u32 = 0xCA27_21D6;
-const LABEL: [u8; 11] = *b"CARTRIDGE  ";
+/// The volume label of our own images.
+pub(crate) const LABEL: [u8; 11] = *b"CARTRIDGE  ";
 
 /// The time of every entry: 2020-01-01, as in the archives.
 #[derive(Debug)]
@@ -31,11 +32,11 @@ impl TimeProvider for NewYear {
 }
 
 /// What is put into a file of the partition.
-pub(crate) enum Content<'a> {
+pub(crate) enum Content {
     /// Text or a small file.
-    Bytes(&'a [u8]),
+    Bytes(Vec<u8>),
     /// A file of the host.
-    Copy(&'a Path),
+    Copy(PathBuf),
 }
 
 /// The size of the image for `bytes` of content: with room for the tables, in whole MiB.
@@ -48,14 +49,14 @@ pub(crate) fn image_size(bytes: u64) -> u64 {
 /// Writes the image. `step` is called with the bytes just written, and stops everything by failing.
 pub(crate) fn write(
     target: &Path,
-    size: u64,
-    files: &[(&str, Content<'_>)],
+    (size, label): (u64, [u8; 11]),
+    files: &[(&str, Content)],
     step: &mut dyn FnMut(u64) -> io::Result<()>,
 ) -> io::Result<()> {
     let image = File::options().read(true).write(true).create_new(true).open(target)?;
     image.set_len(size)?;
     let mut image = SteadyFile::new(image);
-    let format = FormatVolumeOptions::new().volume_id(VOLUME_ID).volume_label(LABEL);
+    let format = FormatVolumeOptions::new().volume_id(VOLUME_ID).volume_label(label);
     fatfs::format_volume(&mut image, format)?;
     let options = FsOptions::new().time_provider(&NEW_YEAR).update_accessed_date(false);
     let volume = FileSystem::new(&mut image, options)?;

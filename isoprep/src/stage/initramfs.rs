@@ -9,7 +9,7 @@ use cartridge_treehash::TreeHash;
 
 use crate::build::{BuildError, BuildRequest, room_for};
 use crate::cache::{Cache, Entry};
-use crate::host::Kernel;
+use crate::host::{HostParts, Kernel};
 use crate::plan::Key;
 use crate::progress::{Meter, Reporter, Unit};
 use crate::stage::cpio::Cpio;
@@ -75,24 +75,24 @@ pub(crate) fn modules(
 
 /// Writes the archive.
 pub(crate) fn initramfs(
-    request: &BuildRequest,
+    (request, parts): (&BuildRequest, &HostParts),
     (modules, prints): (&Modules, &Fingerprinter),
     (cache, key): (&Cache, Key),
     reporter: &Reporter<'_>,
 ) -> Result<Entry, BuildError> {
     let stage = reporter.stage;
-    let applets = applets(&request.parts.busybox, reporter)?;
+    let applets = applets(&parts.busybox, reporter)?;
     let draft = cache.draft(stage, key).map_err(BuildError::write(stage, &request.cache, NEEDED))?;
     let target = draft.file(ARCHIVE);
     room_for(stage, target.parent().unwrap_or(&target), NEEDED)?;
     let failed = |e: io::Error| BuildError::write(stage, &target, NEEDED)(e);
-    let busybox = std::fs::read(&request.parts.busybox);
-    let busybox = busybox.map_err(BuildError::io(stage, "read", &request.parts.busybox))?;
+    let busybox = std::fs::read(&parts.busybox);
+    let busybox = busybox.map_err(BuildError::io(stage, "read", &parts.busybox))?;
     let file = std::fs::File::create(&target).map_err(failed)?;
     let mut cpio = Cpio::new(BufWriter::new(file));
     system(&mut cpio, request.init, &busybox, &applets).map_err(failed)?;
-    if let Some(root) = &request.parts.kernel.modules {
-        let version = Path::new("/lib/modules").join(&request.parts.kernel.version);
+    if let Some(root) = &parts.kernel.modules {
+        let version = Path::new("/lib/modules").join(&parts.kernel.version);
         lists(&mut cpio, &version, modules).map_err(failed)?;
         let mut made = std::collections::BTreeSet::new();
         for (done, path) in modules.all.iter().enumerate() {
@@ -114,9 +114,9 @@ pub(crate) fn initramfs(
         reporter.line("warning: this kernel comes without modules: the guest has only the drivers built into it");
     }
     cpio.finish().map_err(failed)?;
-    let root = request.parts.kernel.modules.as_deref().unwrap_or(Path::new("/"));
+    let root = parts.kernel.modules.as_deref().unwrap_or(Path::new("/"));
     let read: Vec<PathBuf> = modules.all.iter().map(|path| root.join(path)).collect();
-    prints.still(read.iter().chain([&request.parts.busybox]).map(PathBuf::as_path), reporter)?;
+    prints.still(read.iter().chain([&parts.busybox]).map(PathBuf::as_path), reporter)?;
     draft.commit().map_err(failed)
 }
 

@@ -17,6 +17,7 @@ use crate::recipe::{Recipe, guest_places};
 use crate::stage::cpio::{self, Cpio};
 use crate::stage::hashing::{self, Fingerprinter};
 use crate::stage::manifest::{Entry, Manifest};
+use crate::stage::settings;
 
 /// The archive's name in the cache entry.
 pub(crate) const ARCHIVE: &str = "inject.cpio";
@@ -147,19 +148,11 @@ impl<W: Write> Packer<'_, W> {
     }
 
     fn settings(&mut self, recipe: &Recipe) -> Result<(), BuildError> {
-        let guest = serde_json::json!({
-            "name": recipe.name,
-            "into": recipe.source.into.to_string_lossy(),
-            "env": recipe.image.env,
-        });
-        let env: String =
-            recipe.image.env.iter().map(|(key, value)| format!("export {key}={}\n", quoted(value))).collect();
         self.put(|cpio| {
-            cpio.dir(Path::new("/etc"), 0o755)?;
-            cpio.dir(Path::new("/etc/cartridge"), 0o755)?;
-            cpio.bytes(Path::new("/etc/cartridge/guest.json"), 0o644, guest.to_string().as_bytes())?;
-            cpio.dir(Path::new("/etc/profile.d"), 0o755)?;
-            cpio.bytes(Path::new("/etc/profile.d/cartridge.sh"), 0o644, env.as_bytes())
+            for dir in ["/etc", "/etc/cartridge", "/etc/profile.d"] {
+                cpio.dir(Path::new(dir), 0o755)?;
+            }
+            settings::files(recipe).iter().try_for_each(|(path, mode, bytes)| cpio.bytes(path, *mode, bytes))
         })
     }
 
@@ -235,18 +228,14 @@ fn parent_mode(path: &Path) -> u32 {
     }
 }
 
-/// A word that a shell takes as it is.
-fn quoted(value: &str) -> String {
-    format!("'{}'", value.replace('\'', r"'\''"))
-}
-
 fn check_place(recipe: &Recipe, reporter: &Reporter<'_>) -> Result<(), BuildError> {
-    let (into, files) = (&recipe.source.into, &recipe.image.files);
+    let (into, files, engine) = (&recipe.source.into, &recipe.image.files, recipe.image.engine);
     check_path(into, "source.into", reporter)?;
-    guest_places::judge_into(into).map_err(|problem| refuse_place("source.into", into, problem, reporter))?;
+    guest_places::judge_into(into, engine).map_err(|problem| refuse_place("source.into", into, problem, reporter))?;
     for to in files.keys() {
         check_path(to, "image.files", reporter)?;
-        guest_places::judge_file(to, into).map_err(|problem| refuse_place("image.files", to, problem, reporter))?;
+        guest_places::judge_file(to, into, engine)
+            .map_err(|problem| refuse_place("image.files", to, problem, reporter))?;
     }
     if let Some((to, problem)) = guest_places::conflicts(files).into_iter().next() {
         return Err(refuse_place("image.files", to, problem, reporter));

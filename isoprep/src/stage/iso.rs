@@ -47,26 +47,43 @@ pub(crate) fn is_current(cache: &Cache, target: &Path, key: Key) -> bool {
     known.is_some() && known == seen
 }
 
-/// Masters the ISO beside `target` and renames it.
+/// Masters the ISO of engine micro.
 pub(crate) fn iso(
     (contents, prints): (&Contents<'_>, &Fingerprinter),
+    target: &Path,
+    cache: (&Cache, Key),
+    reporter: &Reporter<'_>,
+) -> Result<(), BuildError> {
+    let parts = contents.parts;
+    let mut needed = 0;
+    for path in [&parts.kernel.image, contents.base, contents.inject, contents.esp] as [&Path; 4] {
+        needed += atomic::size(path).map_err(BuildError::io(reporter.stage, "read", path))?;
+    }
+    let read = [&parts.kernel.image, &parts.isolinux, &parts.ldlinux, &parts.isohdpfx];
+    let still = || prints.still(read.map(PathBuf::as_path), reporter);
+    put(&|out| command(contents, out), needed, &still, target, cache, reporter)
+}
+
+/// Masters an ISO of about `needed` bytes beside `target`, with the command that `line` makes for its name, and renames it.
+/// `still` says whether what was read is still what was meant.
+pub(crate) fn put(
+    line: &dyn Fn(&Path) -> CommandLine,
+    needed: u64,
+    still: &dyn Fn() -> Result<(), BuildError>,
     target: &Path,
     (cache, key): (&Cache, Key),
     reporter: &Reporter<'_>,
 ) -> Result<(), BuildError> {
     let stage = reporter.stage;
     let dir = target.parent().unwrap_or(Path::new("/"));
-    let mut needed = OVERHEAD;
-    for path in [&contents.parts.kernel.image, contents.base, contents.inject, contents.esp] as [&Path; 4] {
-        needed += atomic::size(path).map_err(BuildError::io(stage, "read", path))?;
-    }
+    let needed = needed + OVERHEAD;
     let stem = target.file_stem().unwrap_or_default().to_string_lossy();
     drafts::sweep_image(dir, &stem);
     room_for(stage, dir, needed)?;
     let draft = drafts::image(dir, &stem).map_err(BuildError::write(stage, target, needed))?;
     // Open until the image has its name: the lock on it tells other builds that it is being written.
     let (_lock, draft) = draft.into_parts();
-    let line = command(contents, &draft);
+    let line = line(&draft);
     let percent = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
     master(&line, &percent, reporter).map_err(|e| match e {
         // xorriso has its own words for a full disk; ours say how much was missing.
@@ -77,9 +94,7 @@ pub(crate) fn iso(
         },
         e => e,
     })?;
-    let parts = contents.parts;
-    let read = [&parts.kernel.image, &parts.isolinux, &parts.ldlinux, &parts.isohdpfx];
-    prints.still(read.map(PathBuf::as_path), reporter)?;
+    still()?;
     reporter.advanced(100, Some(100), Unit::Percent);
     let put = || -> std::io::Result<()> {
         let made = File::open(&draft)?;
@@ -89,16 +104,50 @@ pub(crate) fn iso(
     put().map_err(BuildError::write(stage, target, needed))?;
     reporter.go_on()?;
     draft.persist(target).map_err(|e| BuildError::write(stage, target, needed)(e.error))?;
-    let remember = || -> std::io::Result<()> {
-        atomic::sync_dir(dir)?;
+    remember(cache, target, key, reporter);
+    Ok(())
+}
+
+/// Takes an image that a tool has made: moved to `target` in one step, and remembered.
+pub(crate) fn adopt(
+    made: &Path,
+    target: &Path,
+    (cache, key): (&Cache, Key),
+    reporter: &Reporter<'_>,
+) -> Result<(), BuildError> {
+    let stage = reporter.stage;
+    let dir = target.parent().unwrap_or(Path::new("/"));
+    let bytes = atomic::size(made).map_err(BuildError::io(stage, "read", made))?;
+    let stem = target.file_stem().unwrap_or_default().to_string_lossy();
+    drafts::sweep_image(dir, &stem);
+    let draft = drafts::image(dir, &stem).map_err(BuildError::write(stage, target, bytes))?;
+    // The same file system lets it be renamed; another one needs room and time.
+    if fs::rename(made, draft.path()).is_err() {
+        room_for(stage, dir, bytes)?;
+        fs::copy(made, draft.path()).map_err(BuildError::write(stage, target, bytes))?;
+    }
+    let (_lock, draft) = draft.into_parts();
+    let finish = || -> std::io::Result<()> {
+        let file = File::open(&draft)?;
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+        file.sync_all()
+    };
+    finish().map_err(BuildError::write(stage, target, bytes))?;
+    draft.persist(target).map_err(|e| BuildError::write(stage, target, bytes)(e.error))?;
+    remember(cache, target, key, reporter);
+    Ok(())
+}
+
+/// Notes which image lies at `target`. Without that the next build makes the same one again: slower, not wrong.
+fn remember(cache: &Cache, target: &Path, key: Key, reporter: &Reporter<'_>) {
+    let note = || -> std::io::Result<()> {
+        atomic::sync_dir(target.parent().unwrap_or(Path::new("/")))?;
         let record = serde_json::to_vec(&record(target, key)?).map_err(std::io::Error::other)?;
         atomic::write(&record_file(cache, target)?, &record)
     };
-    // Without a record the next build makes the same ISO again: slower, not wrong.
-    if let Err(e) = remember() {
+    if let Err(e) = note() {
         reporter.line(format!("warning: the image was written, but the cache did not note it: {e}"));
     }
-    Ok(())
 }
 
 fn master(
@@ -170,7 +219,7 @@ fn command(contents: &Contents<'_>, out: &Path) -> CommandLine {
 }
 
 /// `target=source`, with the source's backslashes and equal signs escaped (xorrisofs(1), -graft-points).
-fn graft(target: &str, source: &Path) -> OsString {
+pub(crate) fn graft(target: &str, source: &Path) -> OsString {
     let mut word = target.as_bytes().to_vec();
     word.push(b'=');
     for byte in source.as_os_str().as_bytes() {

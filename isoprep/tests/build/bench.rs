@@ -57,15 +57,24 @@ impl Bench {
         }
         let request = BuildRequest {
             recipe: recipe(&at("repo")),
-            parts,
+            host: isoprep::Host::Micro(parts),
+            epoch: None,
             init: INIT,
             cache: at("cache"),
             work: at("work"),
             images: at("images"),
             guest_memory_mib: None,
+            build_anyway: false,
+            cartridge: None,
             apart: Vec::new(),
         };
         Self { dir, request }
+    }
+
+    /// What the host contributes.
+    pub fn parts_mut(&mut self) -> &mut HostParts {
+        let isoprep::Host::Micro(parts) = &mut self.request.host else { panic!("the engine is micro") };
+        parts
     }
 
     pub fn repo(&self) -> PathBuf {

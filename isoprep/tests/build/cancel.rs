@@ -67,7 +67,7 @@ fn a_stubborn_xorriso_is_killed() {
     let mut bench = Bench::new();
     let pid = bench.dir.path().join("pid");
     let text = format!("trap '' TERM\necho $$ >{}\nwhile :; do sleep 1; done", pid.display());
-    bench.request.parts.xorriso = bench.script("xorriso", &text);
+    bench.parts_mut().xorriso = bench.script("xorriso", &text);
     let running = || fs::read_to_string(&pid).is_ok_and(|text| text.ends_with('\n'));
     let error = cancelled(&bench, |it| matches!(it, Progress::Advanced { stage, .. } if stage.0 == "iso") && running());
     assert_eq!(error.stage(), Some(StageName("iso")));
@@ -81,7 +81,7 @@ fn a_failing_xorriso_is_quoted_with_the_command() {
     bench.build().unwrap();
     let old = fs::read(bench.iso()).unwrap();
     bench.write("README", "changed");
-    bench.request.parts.xorriso = bench.script("xorriso", "echo 'libburn : SORRY : broken' >&2; exit 5");
+    bench.parts_mut().xorriso = bench.script("xorriso", "echo 'libburn : SORRY : broken' >&2; exit 5");
     let text = bench.build().unwrap_err().to_string();
     assert!(text.contains("SORRY : broken") && text.contains("-as mkisofs") && text.contains("exit code 5"), "{text}");
     assert!(fs::read(bench.iso()).unwrap() == old);

@@ -184,7 +184,7 @@ fn the_base_has_init_busybox_and_modules_in_load_order() {
 #[test]
 fn a_kernel_without_modules_still_makes_an_image_and_says_so() {
     let mut bench = Bench::new();
-    bench.request.parts.kernel.modules = None;
+    bench.parts_mut().kernel.modules = None;
     let (_, _, lines) = bench.build_telling();
     assert!(lines.iter().any(|line| line.contains("without modules")), "{lines:?}");
 }

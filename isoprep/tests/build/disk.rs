@@ -56,13 +56,13 @@ fn images_inside() {
     let filler = bench.request.images.join("filler");
     let fill = format!("head -c 300M /dev/zero >{}; echo full >&2; exit 5", filler.display());
     let failing = bench.script("xorriso", &fill);
-    let xorriso = std::mem::replace(&mut bench.request.parts.xorriso, failing);
+    let xorriso = std::mem::replace(&mut bench.parts_mut().xorriso, failing);
     let error = bench.build().unwrap_err();
     assert!(matches!(error, BuildError::DiskFull { .. }), "{error}");
     fs::remove_file(filler).unwrap();
     assert!(fs::read(bench.iso()).unwrap() == old);
     bench.assert_no_litter();
-    bench.request.parts.xorriso = xorriso;
+    bench.parts_mut().xorriso = xorriso;
     bench.build().unwrap();
 }
 

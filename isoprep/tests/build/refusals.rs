@@ -92,9 +92,9 @@ fn a_part_of_the_host_that_changes_under_the_build_is_noticed_and_not_kept() {
     for (stage, part) in parts {
         let mut bench = Bench::new();
         let copy = bench.dir.path().join("busybox");
-        fs::copy(&*part(&mut bench.request.parts), &copy).unwrap();
+        fs::copy(&*part(bench.parts_mut()), &copy).unwrap();
         fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
-        copy.clone_into(part(&mut bench.request.parts));
+        copy.clone_into(part(bench.parts_mut()));
         let time = fs::metadata(&copy).unwrap().modified().unwrap();
         let listen = |progress| {
             if progress == (Progress::Started { stage: StageName(stage) }) {
@@ -180,15 +180,15 @@ fn a_file_that_changes_under_the_build_is_noticed() {
 #[test]
 fn a_busybox_without_places_will_do_and_one_without_a_shell_will_not() {
     let mut bench = Bench::new();
-    bench.request.parts.busybox = bench.script("busybox", "printf '%s\\n' '[' cat modprobe mount sh");
+    bench.parts_mut().busybox = bench.script("busybox", "printf '%s\\n' '[' cat modprobe mount sh");
     let image = bench.build().unwrap();
     let archive = fs::read(&image.initrds[0]).unwrap();
     assert!(archive.windows(7).any(|bytes| bytes == b"bin/sh\0"));
-    bench.request.parts.busybox = bench.script("busybox", "printf '%s\\n' bin/cat bin/ls sbin/modprobe");
+    bench.parts_mut().busybox = bench.script("busybox", "printf '%s\\n' bin/cat bin/ls sbin/modprobe");
     let error = bench.build().unwrap_err();
     let text = error.to_string();
     assert!(matches!(error, BuildError::Refused { .. }) && text.contains("has no sh, mount"), "{text}");
-    assert!(text.contains(bench.request.parts.busybox.to_str().unwrap()), "{text}");
+    assert!(text.contains(bench.parts_mut().busybox.to_str().unwrap()), "{text}");
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn settings_change_only_what_depends_on_them() {
     assert_eq!(bench.redone(), ["inject", "bootloader", "iso"]);
     bench.request.init = b"\x7fELF another";
     assert_eq!(bench.redone(), ["initramfs", "bootloader", "iso"]);
-    bench.request.parts.kernel.modules = None;
+    bench.parts_mut().kernel.modules = None;
     assert_eq!(bench.redone(), ["initramfs", "bootloader", "iso"]);
 }
 

@@ -45,7 +45,13 @@ fn owners_devices_and_attributes_are_read() {
     rustix::fs::setxattr(&ping, "user.test", value, rustix::fs::XattrFlags::empty()).unwrap();
     rustix::fs::setxattr(&ping, "user.long", &[7; 300], rustix::fs::XattrFlags::empty()).unwrap();
     let pseudo = [
-        "-p", "plain m 640 1234 70000", "-p", "null c 666 0 0 1 3", "-p", "sda b 660 0 6 259 1048575", "-p",
+        "-p",
+        "plain m 640 1234 70000",
+        "-p",
+        "null c 666 0 0 1 3",
+        "-p",
+        "sda b 660 0 6 259 1048575",
+        "-p",
         "dir d 2775 5 5",
     ];
     studio.squash(&[&["-comp", "zstd"], &pseudo[..]].concat());
@@ -204,7 +210,8 @@ fn the_packages_of_pacman_and_of_dpkg_are_found_with_what_they_own() {
         studio.write("root/var/lib/dpkg/status", fs::read("/var/lib/dpkg/status").unwrap());
         studio.squash(&[]);
         let found = read(&studio.master("demo.iso"));
-        let told = tool(CommandLine::new("dpkg-query").args(["-W", "-f", "${db:Status-Status} ${Package} ${Version}\n"]));
+        let told =
+            tool(CommandLine::new("dpkg-query").args(["-W", "-f", "${db:Status-Status} ${Package} ${Version}\n"]));
         let told = String::from_utf8(told).unwrap();
         let installed: std::collections::BTreeMap<_, _> = told
             .lines()

@@ -49,7 +49,9 @@ fn images_cut_anywhere_are_told_to_be_cut() {
     for iso in specimens(&studio) {
         let bytes = fs::read(&iso).unwrap();
         let cut = studio.at("cut.iso");
-        for at in [0, 1, 32_767, 32_768, 34_815, 34_816, 40_000, bytes.len() / 3, bytes.len() / 2, bytes.len() - 400_000] {
+        for at in
+            [0, 1, 32_767, 32_768, 34_815, 34_816, 40_000, bytes.len() / 3, bytes.len() / 2, bytes.len() - 400_000]
+        {
             fs::write(&cut, &bytes[..at]).unwrap();
             let Err(error) = whole(&cut) else { panic!("{} of {} bytes are read as a whole", at, bytes.len()) };
             let text = error.to_string();
@@ -95,7 +97,8 @@ fn damage_anywhere_ends_in_an_error_or_in_sound_contents() {
         let bytes = fs::read(&iso).unwrap();
         let mut dice = Dice(number as u64 + 1);
         // Where metadata is: the beginning of the ISO, the end of a squashfs, all of the rest now and then.
-        let busy: Vec<usize> = (0..bytes.len()).step_by(512).filter(|at| bytes[*at..].iter().take(512).any(|b| *b != 0)).collect();
+        let busy: Vec<usize> =
+            (0..bytes.len()).step_by(512).filter(|at| bytes[*at..].iter().take(512).any(|b| *b != 0)).collect();
         let target = studio.at("damaged.iso");
         fs::write(&target, &bytes).unwrap();
         let mut file = fs::File::options().write(true).open(&target).unwrap();

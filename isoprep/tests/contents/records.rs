@@ -14,7 +14,8 @@ use crate::studio::{Studio, compare, fill, read};
 fn leave(iso: &Path) -> BuildRecord {
     let cancel = Cancel::new();
     let repositories = BTreeMap::from([("tool".to_owned(), "extra".to_owned())]);
-    let facts = BuildFacts { name: "demo".to_owned(), engine: "archiso".to_owned(), repositories, ..Default::default() };
+    let facts =
+        BuildFacts { name: "demo".to_owned(), engine: "archiso".to_owned(), repositories, ..Default::default() };
     leave_record(iso, facts, &Watch { cancel: &cancel, tell: &|_| () }).unwrap_or_else(|e| panic!("{e}"))
 }
 

@@ -19,6 +19,11 @@ pub(crate) struct Guest {
     pub(crate) env: Vec<(String, String)>,
 }
 
+/// Whether the host has put it there.
+pub(crate) fn is_there() -> bool {
+    std::path::Path::new(FILE).exists()
+}
+
 /// Reads the file, or says in `notes` why the defaults stand in for it.
 pub(crate) fn read(notes: &mut Vec<String>) -> Guest {
     match std::fs::read_to_string(FILE) {

@@ -1,4 +1,5 @@
-//! The init of a Cartridge image: process 1 of the initramfs, linked statically, with nothing else needed but busybox.
+//! The init of a Cartridge image: process 1 of the initramfs, linked statically, with nothing else needed but busybox. In the
+//! image of a distribution, which has an init of its own, it is a service that reports and ends.
 //!
 //! In order: mount the kernel's file systems, load the listed modules while another thread hashes the repository, greet
 //! on the screen and on the serial line, report on the serial line, keep a shell on both, reap, and power off cleanly
@@ -16,7 +17,9 @@ mod power_button;
 mod repository;
 mod shell;
 mod signals;
+mod system;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
@@ -35,11 +38,29 @@ pub(crate) enum Event {
 /// How many events may wait; signals of one kind merge, so few are ever in flight.
 const EVENTS: usize = 64;
 
+/// In an image with an init of its own, a service of it starts us once it is up: we say what has booted and end. With a
+/// folder we print how many files it has and its hash.
+fn report_only() -> ExitCode {
+    if let Some(folder) = std::env::args_os().nth(1) {
+        return repository::print(Path::new(&folder));
+    }
+    if !guest_file::is_there() {
+        Console::standard_error().write("This is the init of a Cartridge image; it does nothing elsewhere.\n");
+        return ExitCode::from(2);
+    }
+    let mut notes = Vec::new();
+    let guest = guest_file::read(&mut notes);
+    let hashing = repository::start(&guest.into);
+    let system = system::settled();
+    let found = hashing.wait(|| ());
+    let report = banner::Report::gather(&guest, found, &mut notes).of(system);
+    banner::tell(&report);
+    ExitCode::SUCCESS
+}
+
 fn main() -> ExitCode {
     if !rustix::process::getpid().is_init() {
-        Console::standard_error()
-            .write("cartridge-init is process 1 of a Cartridge image and does nothing elsewhere.\n");
-        return ExitCode::from(2);
+        return report_only();
     }
     let mut notes = mounts::mount_all();
     mounts::quiet_kernel();

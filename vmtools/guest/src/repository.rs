@@ -1,6 +1,8 @@
 //! The repository as it arrived: hashed in a thread while the modules load.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
@@ -29,6 +31,17 @@ pub(crate) fn start(path: &Path) -> Hashing {
     // Without a thread the sender is dropped, and the wait does the work itself.
     let _ = std::thread::Builder::new().name("hash".into()).spawn(work);
     Hashing { answer, path }
+}
+
+/// Prints what a folder holds: the number of its files, and the hash of its tree.
+pub(crate) fn print(folder: &Path) -> ExitCode {
+    let (text, code) = match hash_tree(folder) {
+        Ok(summary) => (format!("{} {}\n", summary.files, summary.hash), ExitCode::SUCCESS),
+        Err(e) => (format!("{e}\n"), ExitCode::FAILURE),
+    };
+    // Nobody is there to be told that nobody listens.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    code
 }
 
 impl Hashing {

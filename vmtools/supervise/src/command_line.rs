@@ -4,6 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::Isolation;
+
 /// A command line to be run by [`spawn`](crate::spawn) or [`run`](crate::run).
 ///
 /// Its `Display` is a shell command with every word quoted as needed, to be copied and run again.
@@ -14,12 +16,24 @@ pub struct CommandLine {
     pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) cwd: Option<PathBuf>,
     pub(crate) stdin: Vec<u8>,
+    pub(crate) isolation: Option<Isolation>,
+    pub(crate) one_pipe: bool,
+    pub(crate) kept: Option<Vec<OsString>>,
 }
 
 impl CommandLine {
     /// A command line that runs `program`, looked up in `PATH` unless it has a slash.
     pub fn new(program: impl Into<OsString>) -> Self {
-        Self { program: program.into(), args: Vec::new(), env: Vec::new(), cwd: None, stdin: Vec::new() }
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            cwd: None,
+            stdin: Vec::new(),
+            isolation: None,
+            one_pipe: false,
+            kept: None,
+        }
     }
 
     /// Adds one argument.
@@ -47,6 +61,17 @@ impl CommandLine {
         self
     }
 
+    /// Gives the child no more of our environment than these variables, besides those that are set here.
+    #[must_use]
+    pub fn only_env<I, S>(mut self, kept: I) -> Self
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<OsString>,
+    {
+        self.kept = Some(kept.into_iter().map(Into::into).collect());
+        self
+    }
+
     /// Runs the child in `dir`.
     #[must_use]
     pub fn cwd(mut self, dir: impl Into<PathBuf>) -> Self {
@@ -58,6 +83,21 @@ impl CommandLine {
     #[must_use]
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = bytes.into();
+        self
+    }
+
+    /// Runs the child in namespaces of its own, where it sees no more than `isolation` says.
+    #[must_use]
+    pub fn isolated(mut self, isolation: Isolation) -> Self {
+        self.isolation = Some(isolation);
+        self
+    }
+
+    /// Sends standard error to where standard output goes: lines keep the order in which they were printed, and all of them
+    /// come as [`Channel::Stdout`](crate::Channel::Stdout).
+    #[must_use]
+    pub fn one_pipe(mut self) -> Self {
+        self.one_pipe = true;
         self
     }
 

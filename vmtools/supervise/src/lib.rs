@@ -6,10 +6,12 @@
 //!
 //! - [`CommandLine`] says what to run, and prints itself so that it can be copied and run again.
 //! - [`spawn`] starts a long-lived child and reports to an [`Observer`].
+//! - [`Isolation`] says what a child sees of the host: namespaces, so that nothing needs root and nothing is left.
 //! - [`run`] runs a short tool to its end, obeys a [`Cancel`], and returns what it printed.
 
 mod cancel;
 mod command_line;
+mod isolation;
 mod process;
 mod run;
 mod spawner;
@@ -17,5 +19,6 @@ mod tail;
 
 pub use cancel::Cancel;
 pub use command_line::CommandLine;
+pub use isolation::{IdMap, IdRange, Isolation, IsolationError, Limits, Step, isolation_support};
 pub use process::{Channel, End, EndStep, Exit, Observer, ProcessHandle, SpawnError, spawn};
 pub use run::{Output, RunError, run};

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 
 use crate::CommandLine;
+use crate::isolation::Steps;
 use crate::tail::Tail;
 
 /// How much of a child's output is kept as evidence, bytes.
@@ -126,20 +127,32 @@ pub fn spawn(line: &CommandLine, observer: impl Observer) -> Result<ProcessHandl
         source,
     };
     let mut command = Command::new(&line.program);
+    if let Some(kept) = &line.kept {
+        command.env_clear().envs(kept.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    }
     command.args(&line.args).envs(line.env.iter().map(|(k, v)| (k, v)));
     if let Some(dir) = &line.cwd {
         command.current_dir(dir);
     }
     command.stdin(if line.stdin.is_empty() { Stdio::null() } else { Stdio::piped() });
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let both = if line.one_pipe {
+        let (reader, writer) = io::pipe().map_err(&failed)?;
+        command.stdout(writer.try_clone().map_err(&failed)?).stderr(writer);
+        Some(reader)
+    } else {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        None
+    };
     let started = Instant::now();
-    let mut child = crate::spawner::spawn(command).map_err(&failed)?;
+    let steps =
+        line.isolation.as_ref().map(|plan| Steps::of(plan, line.cwd.as_deref())).transpose().map_err(&failed)?;
+    let mut child = crate::spawner::spawn(command, steps).map_err(&failed)?;
     let handle = adopt(&mut child, &shown).inspect_err(|_| {
         let _ = child.kill();
     });
     let handle = handle.map_err(&failed)?;
     feed(&mut child, line.stdin.clone()).map_err(&failed)?;
-    watch(child, observer, started, &handle).map_err(&failed)?;
+    watch(child, both, observer, started, &handle).map_err(&failed)?;
     Ok(handle)
 }
 
@@ -159,14 +172,20 @@ fn feed(child: &mut Child, bytes: Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-fn watch(mut child: Child, observer: impl Observer, started: Instant, handle: &ProcessHandle) -> io::Result<()> {
+fn watch(
+    mut child: Child,
+    both: Option<io::PipeReader>,
+    observer: impl Observer,
+    started: Instant,
+    handle: &ProcessHandle,
+) -> io::Result<()> {
     let pidfd = handle.pidfd.try_clone()?;
     let (pid, shared) = (handle.pid, Arc::clone(&handle.shared));
     let sink = Arc::new(Mutex::new((observer, Tail::new(EVIDENCE))));
     let open = Arc::new((Mutex::new(0_usize), Condvar::new()));
     let pipes: [(Channel, Option<Box<dyn Read + Send>>); 2] = [
-        (Channel::Stdout, child.stdout.take().map(|p| Box::new(p) as Box<dyn Read + Send>)),
-        (Channel::Stderr, child.stderr.take().map(|p| Box::new(p) as Box<dyn Read + Send>)),
+        (Channel::Stdout, child.stdout.take().map(boxed).or_else(|| both.map(boxed))),
+        (Channel::Stderr, child.stderr.take().map(boxed)),
     ];
     for (channel, pipe) in pipes {
         let Some(mut pipe) = pipe else { continue };
@@ -295,6 +314,10 @@ impl Drop for ProcessHandle {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+fn boxed(pipe: impl Read + Send + 'static) -> Box<dyn Read + Send> {
+    Box::new(pipe)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

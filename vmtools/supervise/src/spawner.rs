@@ -7,33 +7,46 @@ use std::process::{Child, Command};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
 
-type Request = (Command, SyncSender<io::Result<Child>>);
+use crate::isolation::{Conversation, Steps, enter};
+
+type Request = (Command, Option<Steps>, SyncSender<io::Result<Child>>);
 
 static SPAWNER: OnceLock<Option<Sender<Request>>> = OnceLock::new();
 
-/// Spawns `command` as leader of its own process group, to be killed with SIGKILL when this process dies.
-pub(crate) fn spawn(command: Command) -> io::Result<Child> {
+/// Spawns `command` as leader of its own process group, to be killed with SIGKILL when this process dies; in namespaces of
+/// its own if `steps` say so.
+pub(crate) fn spawn(command: Command, steps: Option<Steps>) -> io::Result<Child> {
     let gone = || io::Error::other("the thread that spawns processes could not be started");
     let spawner = SPAWNER.get_or_init(|| {
         let (sender, requests) = channel::<Request>();
         let thread = std::thread::Builder::new().name("spawner".into()).spawn(move || {
-            for (mut command, answer) in requests {
+            for (mut command, steps, answer) in requests {
                 // Whoever asked may have gone; then nobody will own the child, and dropping the answer is right.
-                let _ = answer.send(spawn_here(&mut command));
+                let _ = answer.send(spawn_here(&mut command, steps));
             }
         });
         thread.is_ok().then_some(sender)
     });
     let spawner = spawner.as_ref().ok_or_else(gone)?;
     let (answer, child) = sync_channel(1);
-    spawner.send((command, answer)).map_err(|_| gone())?;
+    spawner.send((command, steps, answer)).map_err(|_| gone())?;
     child.recv().map_err(|_| gone())?
 }
 
-fn spawn_here(command: &mut Command) -> io::Result<Child> {
+fn spawn_here(command: &mut Command, steps: Option<Steps>) -> io::Result<Child> {
     let parent = rustix::process::getpid();
     command.process_group(0);
-    // SAFETY: between fork and exec only async-signal-safe calls are made: prctl and getppid, no allocation, no lock.
+    let (conversation, ends) = match &steps {
+        Some(steps) => {
+            let (conversation, ends) = Conversation::begin(steps)?;
+            (Some(conversation), Some(ends))
+        }
+        None => (None, None),
+    };
+    let raw_ends = ends.as_ref().map(|ends| ends.raw());
+    let mut isolate = steps.zip(raw_ends);
+    // SAFETY: between fork and exec only async-signal-safe calls are made: prctl, getppid and what `enter` does, no
+    // allocation, no lock.
     #[allow(unsafe_code)]
     unsafe {
         command.pre_exec(move || {
@@ -42,8 +55,16 @@ fn spawn_here(command: &mut Command) -> io::Result<Child> {
             if rustix::process::getppid() != Some(parent) {
                 return Err(io::Error::from_raw_os_error(rustix::io::Errno::SRCH.raw_os_error()));
             }
-            Ok(())
+            match &mut isolate {
+                Some((steps, (up, down))) => enter(steps, parent.as_raw_nonzero().get().unsigned_abs(), *up, *down),
+                None => Ok(()),
+            }
         });
     }
-    command.spawn()
+    let child = command.spawn();
+    drop(ends);
+    match (child, conversation.and_then(Conversation::end)) {
+        (Err(_), Some(why)) => Err(io::Error::other(why)),
+        (child, _) => child,
+    }
 }

@@ -56,6 +56,15 @@ fn output_of_both_pipes_is_drained_and_the_end_is_kept() {
 }
 
 #[test]
+fn in_one_pipe_lines_keep_their_order() {
+    let line = sh("for i in 1 2 3 4 5 6 7 8 9; do echo o$i; echo e$i >&2; done").one_pipe();
+    let wanted: String = (1..10).map(|i| format!("o{i}\ne{i}\n")).collect();
+    let output = run(&line, &Cancel::new(), |channel, _| assert_eq!(channel, Channel::Stdout)).unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), wanted);
+    assert_eq!(output.exit.evidence_text(), wanted);
+}
+
+#[test]
 fn standard_input_is_fed_and_output_returned() {
     let out = run(&CommandLine::new("cat").stdin("hello"), &Cancel::new(), |_, _| {}).unwrap();
     assert_eq!(out.stdout, b"hello");

@@ -99,7 +99,10 @@ kernel vesamenu.c32
         assert_eq!(found[0].kernel.as_deref(), Some("/arch/boot/x86_64/vmlinuz-linux"));
         assert_eq!(found[0].initrds, ["/arch/boot/amd-ucode.img", "/arch/boot/x86_64/initramfs-linux.img"]);
         assert_eq!(found[0].options, "archisobasedir=arch  archisolabel=ARCH");
-        assert_eq!((found[1].initrds.as_slice(), found[1].kernel.as_deref()), (&["/live/initrd.img".to_owned()][..], Some("/live/vmlinuz")));
+        assert_eq!(
+            (found[1].initrds.as_slice(), found[1].kernel.as_deref()),
+            (&["/live/initrd.img".to_owned()][..], Some("/live/vmlinuz"))
+        );
         assert_eq!((found[2].options.as_str(), found[3].options.as_str()), ("quiet", ""));
         assert!(found[4].kernel.is_none() && found[5].kernel.is_none() && found[5].options.is_empty());
     }

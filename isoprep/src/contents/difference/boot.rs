@@ -55,11 +55,7 @@ impl BootDifference {
             words: it.words.reversed(),
             ..it
         };
-        Self {
-            added: self.removed,
-            removed: self.added,
-            changed: self.changed.into_iter().map(turn).collect(),
-        }
+        Self { added: self.removed, removed: self.added, changed: self.changed.into_iter().map(turn).collect() }
     }
 }
 

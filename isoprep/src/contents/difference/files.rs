@@ -189,7 +189,8 @@ pub(super) fn compare(from: &Tree, to: &Tree, pass: impl Fn(&TreePath) -> bool) 
     for step in merged(from, to) {
         match step {
             Step::Removed(path, entry) => {
-                found.count(path, entry.package.as_ref(), signed(entry.size()).saturating_neg(), |sum| &mut sum.removed);
+                found
+                    .count(path, entry.package.as_ref(), signed(entry.size()).saturating_neg(), |sum| &mut sum.removed);
                 found.removed.push(|| line(path, entry));
             }
             Step::Added(path, entry) => {

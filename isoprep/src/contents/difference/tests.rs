@@ -4,9 +4,7 @@ use cartridge_treehash::TreeHash;
 use proptest::prelude::*;
 
 use super::*;
-use crate::contents::model::{
-    BootEntry, Content, Entry, Kind, Loader, PackageEntry, PackageManager, RootFormat, Tree,
-};
+use crate::contents::model::{BootEntry, Content, Entry, Kind, Loader, PackageEntry, PackageManager, RootFormat, Tree};
 use crate::contents::tree_path::TreePath;
 
 fn file(size: u64, hash: Option<u8>) -> Kind {
@@ -39,7 +37,8 @@ fn tree() -> impl Strategy<Value = Tree> {
 
 fn boot_entry() -> impl Strategy<Value = BootEntry> {
     let loader = prop_oneof![Just(Loader::Syslinux), Just(Loader::SystemdBoot)];
-    let options = proptest::collection::vec(prop_oneof![Just("quiet"), Just("x=1"), Just("l=ONE"), Just("l=TWO")], 0..4);
+    let options =
+        proptest::collection::vec(prop_oneof![Just("quiet"), Just("x=1"), Just("l=ONE"), Just("l=TWO")], 0..4);
     (loader, "[ab]", "[AB]", proptest::option::of("/[kv]".boxed()), options).prop_map(
         |(loader, file, title, kernel, options)| BootEntry {
             loader,
@@ -170,9 +169,8 @@ fn everything_that_can_change_in_a_file_is_told() {
 #[test]
 fn lists_end_and_the_rest_is_counted() {
     let many = MOST_LISTED + 7;
-    let files = (0..many).map(|number| {
-        (TreePath::from(format!("d/{number:06}").as_str()), Entry::new(file(1, Some(1)), 0o644))
-    });
+    let files = (0..many)
+        .map(|number| (TreePath::from(format!("d/{number:06}").as_str()), Entry::new(file(1, Some(1)), 0o644)));
     let two = ImageContents { files: files.collect(), ..ImageContents::default() };
     let found = difference(&ImageContents::default(), &two).root;
     assert_eq!((found.added.items.len(), found.added.unlisted()), (MOST_LISTED, 7));

@@ -107,7 +107,9 @@ pub(super) fn list(
             // A large file has several records of one name, all but the last with the flag.
             let mut pieces = match open.take() {
                 Some((name, pieces)) if name == child => pieces,
-                Some(_) => return Err(Fault::damaged(format!("\"{child}\" stands between the pieces of another file"))),
+                Some(_) => {
+                    return Err(Fault::damaged(format!("\"{child}\" stands between the pieces of another file")));
+                }
                 None => Vec::new(),
             };
             pieces.push((record.extent.at, record.extent.len));

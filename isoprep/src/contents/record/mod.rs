@@ -273,7 +273,8 @@ fn remember(
         Some(Kind::File { size, content }) if content.packed.is_some() => Some((*size, *content)),
         _ => None,
     };
-    let paths: Vec<_> = before.files.iter().map(|(path, _)| path).filter(|path| known(path).is_some()).cloned().collect();
+    let paths: Vec<_> =
+        before.files.iter().map(|(path, _)| path).filter(|path| known(path).is_some()).cloned().collect();
     reader.know(contents, TreeName::Root, &paths, Depth::Packed, watch)?;
     for path in &paths {
         let now = contents.files.get_mut(path).map(|entry| &mut entry.kind);

@@ -3,9 +3,7 @@
 use cartridge_treehash::TreeHash;
 
 use super::*;
-use crate::contents::model::{
-    BootEntry, Content, Entry, Loader, PackageEntry, PackageManager, RootFormat, RootImage,
-};
+use crate::contents::model::{BootEntry, Content, Entry, Loader, PackageEntry, PackageManager, RootFormat, RootImage};
 use crate::contents::tree_path::TreePath;
 
 fn record() -> BuildRecord {

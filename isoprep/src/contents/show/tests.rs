@@ -9,7 +9,8 @@ use crate::contents::tree_path::TreePath;
 
 fn image(newer: bool) -> ImageContents {
     let pick = |old: &'static str, new: &'static str| if newer { new } else { old };
-    let packages = [("linux", pick("6.11-1", "6.12-1")), ("vim", pick("9.1-2", "9.1-1")), (pick("nano", "htop"), "1-1")];
+    let packages =
+        [("linux", pick("6.11-1", "6.12-1")), ("vim", pick("9.1-2", "9.1-1")), (pick("nano", "htop"), "1-1")];
     let package = |version: &str| PackageEntry { version: version.to_owned(), size: Some(5 << 20), repository: None };
     let options = pick("quiet label=OLD", "label=NEW copytoram");
     let mut contents = ImageContents {
@@ -40,7 +41,10 @@ fn image(newer: bool) -> ImageContents {
     };
     add(b"etc/motd", Entry::new(file(9, u8::from(newer)), if newer { 0o600 } else { 0o644 }));
     add(b"etc/link", Entry::new(Kind::Symlink { target: pick("a", "b\nc").into() }, 0o777));
-    add(b"usr/bin/tool", Entry { package: Some("linux".into()), ..Entry::new(file(if newer { 5000 } else { 12 }, 1), 0o755) });
+    add(
+        b"usr/bin/tool",
+        Entry { package: Some("linux".into()), ..Entry::new(file(if newer { 5000 } else { 12 }, 1), 0o755) },
+    );
     add(b"usr/share/unknown", Entry::new(Kind::file(7), 0o644));
     if newer {
         add(b"root/evil\n  D /etc/shadow\xff\x1b[2J", Entry::new(file(3, 3), 0o644));
@@ -59,9 +63,14 @@ fn text_is_like_this() {
     insta::assert_snapshot!("text", shown);
     assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
     let coloured = text(&found, &NAMES, Style { colour: true, most: 20 });
-    let plain = coloured.split("\x1b[").map(|part| part.split_once('m').map_or(part, |(code, rest)| {
-        if code.bytes().all(|b| b.is_ascii_digit()) { rest } else { part }
-    }));
+    let plain = coloured.split("\x1b[").map(|part| {
+        part.split_once('m').map_or(
+            part,
+            |(code, rest)| {
+                if code.bytes().all(|b| b.is_ascii_digit()) { rest } else { part }
+            },
+        )
+    });
     assert_eq!(plain.collect::<String>(), shown);
 }
 

@@ -147,8 +147,7 @@ impl Data {
             counter.add(tail.len() as u64)?;
             let hash = Some(TreeHash(*hasher.finalize().as_bytes()));
             let whole = layout.blocks.is_empty();
-            let content =
-                if whole { Content { hash, packed: None } } else { Content { hash: None, packed: hash } };
+            let content = if whole { Content { hash, packed: None } } else { Content { hash: None, packed: hash } };
             found.push((*at, content));
         }
         Ok(found)

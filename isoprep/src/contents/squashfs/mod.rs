@@ -60,7 +60,8 @@ impl Squashfs {
         }
         let metadata = Metadata::new(region.clone(), superblock.compressor);
         let table = |what, start, entry_size, count| Table { what, start, entry_size, count };
-        let ids = metadata.table(&table("the table of owners", superblock.id_table, 4, u32::from(superblock.id_count)))?;
+        let ids =
+            metadata.table(&table("the table of owners", superblock.id_table, 4, u32::from(superblock.id_count)))?;
         let ids = ids.chunks_exact(4).map(|id| u32::from_le_bytes([id[0], id[1], id[2], id[3]])).collect();
         if superblock.fragment_count > MOST_FRAGMENTS {
             return Err(Fault::TooMuch { what: "fragments", limit: MOST_FRAGMENTS.into() });

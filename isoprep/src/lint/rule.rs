@@ -1,0 +1,91 @@
+//! What a rule is, and the run of all of them.
+
+use std::collections::BTreeSet;
+
+use super::finding::{LintFinding, RuleId};
+use super::known::Known;
+use super::subject::Subject;
+use super::{
+    boot, boot_files, boot_modes, boot_options, definition, executable, initcpio, packages, pacman_conf, permissions,
+    repositories, scripts, secrets, size, systemd, users,
+};
+
+/// A rule: its name, what it is about, and the pure function that looks.
+#[derive(Clone, Copy)]
+pub struct Rule {
+    /// Its name.
+    pub id: RuleId,
+    /// What it finds: half a sentence.
+    pub says: &'static str,
+    pub(super) check: for<'a> fn(&Known<'a>) -> Vec<LintFinding>,
+}
+
+impl Rule {
+    pub(super) const fn new(
+        id: &'static str,
+        says: &'static str,
+        check: for<'a> fn(&Known<'a>) -> Vec<LintFinding>,
+    ) -> Self {
+        Self { id: RuleId(id), says, check }
+    }
+}
+
+/// The rule that passes on what the profile's reader says.
+const NOT_UNDERSTOOD: RuleId = RuleId("profile-not-understood");
+/// The most findings of one rule: a broken repository must not drown the others.
+const MOST: usize = 50;
+
+/// All rules, by family.
+pub fn rules() -> impl Iterator<Item = &'static Rule> {
+    [
+        definition::RULES,
+        boot_modes::RULES,
+        packages::RULES,
+        repositories::RULES,
+        pacman_conf::RULES,
+        initcpio::RULES,
+        boot::RULES,
+        boot_options::RULES,
+        boot_files::RULES,
+        permissions::RULES,
+        executable::RULES,
+        users::RULES,
+        scripts::RULES,
+        systemd::RULES,
+        secrets::RULES,
+        size::RULES,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// Everything that is wrong with a subject, the worst first, then by file and line.
+#[must_use]
+pub fn lint(subject: &Subject<'_>) -> Vec<LintFinding> {
+    let repositories: BTreeSet<&str> =
+        subject.profile.pacman_conf.repositories.iter().map(|repository| repository.name.as_str()).collect();
+    let known = Known::new(subject, &repositories);
+    let mut findings = Vec::new();
+    for rule in rules() {
+        let mut found = (rule.check)(&known);
+        found.sort_by(|a, b| (a.severity, &a.file, a.line).cmp(&(b.severity, &b.file, b.line)));
+        found.dedup();
+        if found.len() > MOST {
+            let rest = found.split_off(MOST - 1);
+            if let [first, others @ ..] = rest.as_slice() {
+                let mut last = first.clone();
+                last.what.push_str(&format!(" There are {} more of these.", others.len()));
+                last.also.extend(others.iter().map(LintFinding::place));
+                found.push(last);
+            }
+        }
+        findings.extend(found.into_iter().map(|finding| LintFinding { rule: rule.id, ..finding }));
+    }
+    // What the reader only wondered about is dropped where a rule has said what comes of it.
+    let said: BTreeSet<_> = findings.iter().filter(|it| it.rule != NOT_UNDERSTOOD).map(LintFinding::place).collect();
+    findings.retain(|finding| finding.rule != NOT_UNDERSTOOD || !said.contains(&finding.place()));
+    findings.sort_by(|a, b| {
+        (a.severity, &a.file, a.line, a.rule, &a.what).cmp(&(b.severity, &b.file, b.line, b.rule, &b.what))
+    });
+    findings
+}

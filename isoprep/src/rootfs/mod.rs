@@ -1,0 +1,206 @@
+//! A root file system that is being made: a folder in the work directory, filled by processes that are its root in a user
+//! namespace, and packed from there. Nothing outside the work directory can be written by them.
+
+mod pack;
+mod reclaim;
+mod script;
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cartridge_supervise::{Channel, CommandLine, Isolation, Output, RunError, run};
+
+pub(crate) use pack::{Packing, ext4_command, pack_command, packed_name};
+pub use reclaim::reclaim;
+pub(crate) use script::Script;
+
+use crate::build::{BuildError, room_for};
+use crate::pacman_log::{LineCutter, Piece};
+use crate::progress::{Reporter, StageName};
+
+/// What processes inside find as their search path: wherever a distribution keeps programs.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// What they keep of our environment: how to reach the network.
+pub(crate) const KEPT: [&str; 8] =
+    ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"];
+/// Folders that are mounted over while processes run inside, and that are empty afterwards.
+const MOUNTED: [(&str, u32); 5] = [("proc", 0o555), ("sys", 0o555), ("dev", 0o755), ("run", 0o755), ("tmp", 0o1777)];
+
+/// A file system with less room than this counts as full, bytes.
+const LEAST: u64 = 1 << 20;
+
+/// A root file system in the making.
+pub(crate) struct RootTree<'a> {
+    /// The work directory: all that may be written.
+    work: PathBuf,
+    /// The root itself, inside `work`.
+    root: PathBuf,
+    /// More folders that may be written.
+    writable: Vec<PathBuf>,
+    /// What must be seen although it lies where everything is private.
+    shown: Vec<PathBuf>,
+    epoch: u64,
+    reporter: &'a Reporter<'a>,
+    scripts: usize,
+}
+
+impl<'a> RootTree<'a> {
+    /// An empty root below `work`, a directory of ours; what an earlier try left there is removed first.
+    pub(crate) fn create(work: &Path, epoch: u64, reporter: &'a Reporter<'a>) -> Result<Self, BuildError> {
+        let root = work.join("root");
+        let mut tree = Self {
+            work: work.to_path_buf(),
+            root,
+            writable: Vec::new(),
+            shown: Vec::new(),
+            epoch,
+            reporter,
+            scripts: 0,
+        };
+        if tree.root.symlink_metadata().is_ok() {
+            tree.discard()?;
+        }
+        fs::create_dir(&tree.root).map_err(BuildError::write(reporter.stage, &tree.root, 0))?;
+        Ok(tree)
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// Which stage makes it.
+    pub(crate) fn stage(&self) -> StageName {
+        self.reporter.stage
+    }
+
+    /// Lets processes write this folder of ours too.
+    pub(crate) fn also_writable(&mut self, dir: &Path) {
+        self.writable.push(dir.to_path_buf());
+    }
+
+    /// Lets processes read this folder, wherever it lies.
+    pub(crate) fn also_shown(&mut self, dir: &Path) {
+        self.shown.push(dir.to_path_buf());
+    }
+
+    /// The sandbox: the host's programs, the work directory to write.
+    pub(crate) fn isolation(&self) -> Isolation {
+        let mut isolation = Isolation::new().writable(&self.work);
+        for dir in &self.writable {
+            isolation = isolation.writable(dir);
+        }
+        for dir in &self.shown {
+            isolation = isolation.shown(dir, dir);
+        }
+        isolation
+    }
+
+    /// Makes the folders that are mounted over when programs of the root itself run.
+    pub(crate) fn mount_points(script: &mut Script, root: &Path) {
+        for (name, mode) in MOUNTED {
+            let mode = format!("{mode:o}");
+            script.run([OsString::from("install"), "-d".into(), "-m".into(), mode.into(), root.join(name).into()]);
+        }
+    }
+
+    /// Runs a script of ours with the host's programs, as root of the tree.
+    pub(crate) fn script(&mut self, what: &str, script: &Script) -> Result<Output, BuildError> {
+        let isolation = self.isolation();
+        self.script_in(what, script, isolation)
+    }
+
+    /// Runs a script of ours in a sandbox of its own making.
+    pub(crate) fn script_in(
+        &mut self,
+        what: &str,
+        script: &Script,
+        isolation: Isolation,
+    ) -> Result<Output, BuildError> {
+        let line = self.scripted(what, script)?;
+        self.run(line, isolation)
+    }
+
+    /// Writes a script of ours into the work directory; the command runs it.
+    pub(crate) fn scripted(&mut self, what: &str, script: &Script) -> Result<CommandLine, BuildError> {
+        self.scripts += 1;
+        let file = self.work.join(format!("{}-{:02}-{what}.sh", self.reporter.stage, self.scripts));
+        fs::write(&file, script.bytes()).map_err(BuildError::write(self.reporter.stage, &file, 0))?;
+        Ok(CommandLine::new("bash").arg(&file))
+    }
+
+    /// Runs a program; what it prints goes to the log, line by line.
+    pub(crate) fn run(&self, line: CommandLine, isolation: Isolation) -> Result<Output, BuildError> {
+        let line = self.prepared(line, isolation);
+        run_in_lines(&line, self.reporter).map_err(|e| self.failed(e))
+    }
+
+    /// A tool's own words for a full disk are many; ours say where and how much.
+    pub(crate) fn failed(&self, error: RunError) -> BuildError {
+        let stage = self.reporter.stage;
+        if matches!(error, RunError::Failed { .. }) {
+            for dir in [&self.work].into_iter().chain(&self.writable) {
+                if let Err(full) = room_for(stage, dir, LEAST) {
+                    return full;
+                }
+            }
+        }
+        BuildError::tool(stage)(error)
+    }
+
+    /// `line` in the sandbox, with an environment of its own.
+    pub(crate) fn prepared(&self, line: CommandLine, isolation: Isolation) -> CommandLine {
+        line.only_env(KEPT)
+            .env("PATH", PATH)
+            .env("HOME", "/tmp")
+            .env("LC_ALL", "C.UTF-8")
+            .env("SOURCE_DATE_EPOCH", self.epoch.to_string())
+            .isolated(isolation)
+    }
+
+    /// Removes it, as the root that made it: its files may belong to users that only exist inside.
+    pub(crate) fn discard(&mut self) -> Result<(), BuildError> {
+        let line = CommandLine::new("rm").args(["-rf", "--one-file-system", "--"]).arg(&self.root);
+        let isolation = Isolation::new().writable(&self.work);
+        // Asked for on the way out of a cancelled build too.
+        let removed = run(&line.isolated(isolation), &crate::Cancel::new(), |_, _| ());
+        removed.map(drop).map_err(BuildError::tool(self.reporter.stage))
+    }
+}
+
+/// Runs `line`; what it prints is handed over on a thread of ours, so that borrowed things may be told.
+pub(crate) fn relay(
+    line: &CommandLine,
+    reporter: &Reporter<'_>,
+    mut take: impl FnMut(Channel, &[u8]) + Send,
+) -> Result<Output, RunError> {
+    let (sender, pieces) = std::sync::mpsc::sync_channel::<(Channel, Vec<u8>)>(256);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for (channel, bytes) in pieces {
+                take(channel, &bytes);
+            }
+        });
+        run(line, reporter.cancel, move |channel: Channel, bytes: &[u8]| {
+            // The receiver lives as long as the scope.
+            let _ = sender.send((channel, bytes.to_vec()));
+        })
+    })
+}
+
+/// Runs `line` and tells every line that it prints.
+pub(crate) fn run_in_lines(line: &CommandLine, reporter: &Reporter<'_>) -> Result<Output, RunError> {
+    let mut cutters = [LineCutter::new(), LineCutter::new()];
+    let tell = |piece| {
+        if let Piece::Line(text) = piece {
+            reporter.line(text);
+        }
+    };
+    let output =
+        relay(line, reporter, |channel, bytes| cutters[usize::from(channel == Channel::Stderr)].feed(bytes, tell));
+    for cutter in &mut cutters {
+        cutter.finish(tell);
+    }
+    output
+}

@@ -1,0 +1,32 @@
+//! What is built again, and what is not; and that it comes out the same, bit by bit.
+
+use std::fs;
+
+use crate::bench::{Bench, profile};
+
+#[test]
+fn only_what_depends_on_a_change_is_made_again() {
+    let bench = Bench::new(&profile(), "");
+    assert_eq!(bench.redone(), ["packages", "inject", "squash", "bootloader", "iso"]);
+    assert_eq!(bench.redone(), [] as [&str; 0]);
+    fs::write(bench.repo().join("README"), "other\n").unwrap();
+    assert_eq!(bench.redone(), ["inject", "iso"]);
+    fs::write(bench.repo().join("extra"), "other\n").unwrap();
+    assert_eq!(bench.redone(), ["inject", "iso"]);
+    let entry = bench.repo().join("iso/efiboot/loader/loader.conf");
+    fs::write(&entry, fs::read_to_string(&entry).unwrap() + "\n# changed\n").unwrap();
+    assert_eq!(bench.redone(), ["bootloader", "iso"]);
+    fs::write(bench.repo().join("iso/airootfs/etc/motd"), "changed\n").unwrap();
+    assert_eq!(bench.redone(), ["packages", "inject", "squash", "bootloader", "iso"]);
+}
+
+#[test]
+fn two_builds_are_identical_bit_by_bit() {
+    let sum = |settings: &str| {
+        let bench = Bench::new(&profile(), settings);
+        let image = bench.build();
+        blake3::hash(&fs::read(&image.iso).unwrap())
+    };
+    assert_eq!(sum(""), sum(""));
+    assert_eq!(sum("build = \"release\""), sum("build = \"release\""));
+}

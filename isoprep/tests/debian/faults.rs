@@ -1,0 +1,87 @@
+//! What goes wrong is told in words that say what to do, and nothing is left.
+
+use std::io::Read;
+use std::net::TcpListener;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use isoprep::pacman_log::FaultKind;
+use isoprep::{BuildError, Cancel, Progress};
+
+use crate::bench::{Bench, lines};
+
+/// The kind of failure, and its words.
+fn fault(settings: &str) -> (FaultKind, String) {
+    let bench = Bench::without_base("debian", settings);
+    let (result, _, told) = bench.build_telling();
+    match result {
+        Err(BuildError::Packages { finding, .. }) => (finding.kind, finding.to_string()),
+        other => panic!("{other:?}\n{}", lines(&told)),
+    }
+}
+
+#[test]
+fn what_cannot_be_had_is_told_before_anything_is_installed() {
+    for (settings, kind, words) in [
+        ("packages = [\"htopp\"]", FaultKind::PackageNotFound, "Did you mean \"htop\""),
+        ("packages = [\"postfix\", \"exim4-daemon-light\"]", FaultKind::Dependency, "Conflicts"),
+        ("base = \"nosuchsuite\"", FaultKind::BadDatabase, "nosuchsuite"),
+        ("mirror = \"http://127.0.0.1:9/debian\"", FaultKind::Download, "127.0.0.1"),
+    ] {
+        let (found, text) = fault(settings);
+        assert_eq!(found, kind, "{settings}: {text}");
+        assert!(text.contains(words) && text.contains("image."), "{settings}: {text}");
+    }
+}
+
+/// What was told of a build that is cancelled `when` asked to, and how long its end took.
+fn cancelled(bench: &Bench, when: impl Fn(&Progress) -> bool + Sync) -> Duration {
+    let (cancel, asked) = (Cancel::new(), Mutex::new(None));
+    let result = bench.build_with(&cancel, &|progress| {
+        if when(&progress) && asked.lock().unwrap().replace(Instant::now()).is_none() {
+            cancel.cancel();
+        }
+    });
+    assert!(matches!(result, Err(BuildError::Cancelled { .. })), "{result:?}");
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(bench.dir.path().to_str().unwrap()));
+    asked.into_inner().unwrap().unwrap().elapsed()
+}
+
+#[test]
+fn a_build_can_be_cancelled_while_packages_are_installed() {
+    // Other packages than the base's, so that they are installed here.
+    let bench = Bench::new("debian", "packages = [\"hello\"]");
+    let took = cancelled(
+        &bench,
+        |progress| matches!(progress, Progress::Advanced { what: Some(what), .. } if what.starts_with("setting up ")),
+    );
+    // The root is removed in this time as well; the machine may be busy.
+    assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
+#[test]
+fn a_mirror_that_never_answers_can_be_cancelled() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let bench = Bench::without_base("debian", &format!("mirror = \"http://{}/debian\"", silent.local_addr().unwrap()));
+    let asked = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let seen = std::sync::Arc::clone(&asked);
+    std::thread::spawn(move || {
+        let (mut stream, _) = silent.accept().unwrap();
+        let _ = stream.read(&mut [0; 64]);
+        seen.store(true, std::sync::atomic::Ordering::SeqCst);
+        std::thread::sleep(Duration::from_secs(30));
+    });
+    let cancel = Cancel::new();
+    let token = cancel.clone();
+    let waiter = std::thread::spawn(move || {
+        while !asked.load(std::sync::atomic::Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        token.cancel();
+        Instant::now()
+    });
+    let result = bench.build_with(&cancel, &|_| ());
+    assert!(matches!(result, Err(BuildError::Cancelled { .. })), "{result:?}");
+    assert!(waiter.join().unwrap().elapsed() < Duration::from_secs(5));
+}
