@@ -19,6 +19,14 @@ Exit codes:
        (a release build, engine mkarchiso) has shown no login prompt or shell on its serial line
     8  another session works on this cartridge
     9  something could not be removed
+  130  cancelled, by you or by a signal
+
+`cartridge diff` has those of diff(1): 0 the images hold the same, 1 they differ, 2 there was trouble; and 130.";
+const DIFF_EXIT_CODES: &str = "\
+Exit codes, as of diff(1):
+    0  the images hold the same; how large they are and when they were made does not count
+    1  they differ
+    2  one of them could not be read, or the command line was wrong
   130  cancelled, by you or by a signal";
 
 /// Build a repository into a bootable image, boot it, see it, eject it.
@@ -81,6 +89,7 @@ pub enum Verb {
     /// Show what the cache holds
     Cache(CacheArgs),
     /// Say in what two images differ: packages, files and their sizes, boot entries
+    #[command(after_help = DIFF_EXIT_CODES)]
     Diff(DiffArgs),
     /// Remove what sessions left; caches and images stay unless --everything
     Eject(EjectArgs),
@@ -164,18 +173,6 @@ pub struct CacheArgs {
     pub json: bool,
 }
 
-/// What `diff` takes.
-#[derive(Args, Clone, Debug)]
-pub struct DiffArgs {
-    /// An ISO image, or the record that a build left beside one (NAME.record, NAME.previous.record)
-    pub from: PathBuf,
-    /// Another one
-    pub to: PathBuf,
-    /// JSON instead of text
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// What `doctor` takes.
 #[derive(Args, Clone, Debug, Default)]
 pub struct DoctorArgs {
@@ -239,6 +236,36 @@ pub struct LogsArgs {
     pub json: bool,
 }
 
+/// What `diff` takes.
+#[derive(Args, Clone, Debug)]
+pub struct DiffArgs {
+    /// An ISO image, the record that a build left beside one (NAME.record, NAME.previous.record), or a cartridge: then its
+    /// last build is meant
+    pub from: PathBuf,
+    /// Another one; without it the build before the one at FROM is compared with that
+    pub to: Option<PathBuf>,
+    /// One JSON object with everything, instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Show all that is listed, not only the first 50 lines of each kind
+    #[arg(long)]
+    pub all: bool,
+    /// When the text has colours
+    #[arg(long = "color", value_enum, value_name = "WHEN", default_value_t = Colour::Auto)]
+    pub colour: Colour,
+}
+
+/// When text has colours.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colour {
+    /// At a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
 /// The logs by their names on the command line.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogName {
@@ -285,5 +312,6 @@ mod tests {
         assert!(matches!(verb(&["-bf"]), Some(Verb::Build(a)) if a.fresh));
         assert!(matches!(verb(&["-l"]), Some(Verb::Boot(_))));
         assert!(matches!(verb(&["-e"]), Some(Verb::Eject(_))));
+        assert!(matches!(verb(&["diff", "a", "b"]), Some(Verb::Diff(a)) if a.to == Some("b".into())));
     }
 }

@@ -12,7 +12,9 @@ mod look;
 mod print;
 mod shot;
 
-pub use args::{CacheArgs, Cli, DiffArgs, DoctorArgs, EjectArgs, GoalArgs, LogsArgs, LookArgs, ShotArgs, Verb};
+pub use args::{
+    CacheArgs, Cli, Colour, DiffArgs, DoctorArgs, EjectArgs, GoalArgs, LogsArgs, LookArgs, ShotArgs, Verb,
+};
 
 use std::time::Duration;
 
@@ -66,7 +68,7 @@ pub async fn run(verb: Verb, paths: Paths) -> Result<u8, BeginError> {
         Verb::Lint(args) => look::lint(args, crate::session::begin(plain("lint"))?).await,
         Verb::Tree(args) => look::tree(args, crate::session::begin(plain("tree"))?).await,
         Verb::Cache(args) => cache::run(&args, crate::session::begin(plain("cache"))?).await,
-        Verb::Diff(args) => diff::run(args).await,
+        Verb::Diff(args) => diff::run(args, &paths).await,
         Verb::Eject(args) => eject::run(&args, crate::session::begin(plain("eject"))?).await,
         Verb::Doctor(DoctorArgs { path, json }) => {
             let purpose = match path.as_deref().map(look::purpose).transpose() {

@@ -35,7 +35,7 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(50);
 /// What a job leaves. Its failure, if it has one, is ready to be shown.
 pub(super) enum Outcome {
     Prepared(Result<Box<Prepared>, Failure>),
-    Built(Result<Box<Image>, NotBuilt>),
+    Built(Result<Box<Image>, Box<NotBuilt>>),
     Started(Result<Box<GuestHandle>, Failure>),
     Ejected(Box<Ejected>),
 }
@@ -237,7 +237,7 @@ pub(super) fn build(
     cancel: &Cancel,
     logs: &Arc<LogHub>,
     told: &Sender<Progress>,
-) -> Result<Box<Image>, NotBuilt> {
+) -> Result<Box<Image>, Box<NotBuilt>> {
     let last = std::sync::Mutex::new(Instant::now());
     let progress = |progress: Progress| match progress {
         Progress::Line { stage, text } => {
@@ -262,12 +262,12 @@ pub(super) fn build(
     isoprep::build(request, cancel, &progress).map(Box::new).map_err(|error| not_built(&error))
 }
 
-fn not_built(error: &BuildError) -> NotBuilt {
+fn not_built(error: &BuildError) -> Box<NotBuilt> {
     let lint = match error {
         BuildError::Lint { findings, .. } => findings.iter().cloned().map(LintView::new).collect(),
         _ => Vec::new(),
     };
-    NotBuilt { failure: failure::of_build(error), lint }
+    Box::new(NotBuilt { failure: failure::of_build(error), lint })
 }
 
 /// An empty disk of `bytes` for the guest to install to, at `path`.

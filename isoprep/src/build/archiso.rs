@@ -18,8 +18,8 @@ use crate::profile::{self, BootModeKind, Profile};
 use crate::progress::Reporter;
 use crate::recipe::{Base, BuildKind};
 use crate::rootfs::Packing;
-use crate::stage::loaders::{self, DiscNames, archiso, boot_files, carries_microcode, grub};
 use crate::stage::base;
+use crate::stage::loaders::{self, DiscNames, archiso, boot_files, carries_microcode, grub};
 use crate::stage::packages::{self, Ingredients, pacman};
 
 /// Configurations of boot loaders are small; a larger file is none.

@@ -4,8 +4,8 @@ mod archiso;
 mod distribution;
 mod error;
 mod examine;
-mod mkarchiso;
 mod live;
+mod mkarchiso;
 
 use std::path::PathBuf;
 use std::time::Instant;

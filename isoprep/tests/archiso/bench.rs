@@ -13,6 +13,9 @@ use crate::arch::{Repository, TestProfile};
 /// Stands in for the reporter: prints what the guest's own hash says.
 const REPORTER: &[u8] = b"#!/usr/bin/bash\nexec /usr/lib/guest-report/tree-hash \"$1\"\n";
 
+/// Names the folder to work in, instead of one of the build's.
+pub const PLACE: &str = "CARTRIDGE_TEST_PLACE";
+
 /// When everything was made.
 pub const EPOCH: u64 = 1_700_000_000;
 
@@ -51,7 +54,7 @@ impl Bench {
 
     /// As [`new`](Self::new), below a folder whose name begins with `prefix`.
     pub fn named(prefix: &str, profile: &TestProfile, settings: &str) -> Self {
-        let top = std::env::var_os("CARTRIDGE_TEST_PLACE").unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into());
+        let top = std::env::var_os(PLACE).unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into());
         let dir = tempfile::Builder::new().prefix(prefix).tempdir_in(top).unwrap();
         let at = |name: &str| dir.path().join(name);
         for name in ["repo/bin", "work", "images"] {

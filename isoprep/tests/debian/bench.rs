@@ -98,6 +98,7 @@ impl Bench {
             images: at("images"),
             guest_memory_mib: None,
             build_anyway: false,
+            cartridge: None,
             apart: Vec::new(),
         };
         Self { dir, request }

@@ -52,9 +52,10 @@ fn cancelled(bench: &Bench, when: impl Fn(&Progress) -> bool + Sync) -> Duration
 fn a_build_can_be_cancelled_while_packages_are_installed() {
     // Other packages than the base's, so that they are installed here.
     let bench = Bench::new("debian", "packages = [\"hello\"]");
-    let took = cancelled(&bench, |progress| {
-        matches!(progress, Progress::Advanced { what: Some(what), .. } if what.starts_with("setting up "))
-    });
+    let took = cancelled(
+        &bench,
+        |progress| matches!(progress, Progress::Advanced { what: Some(what), .. } if what.starts_with("setting up ")),
+    );
     // The root is removed in this time as well; the machine may be busy.
     assert!(took < Duration::from_secs(10), "{took:?}");
 }

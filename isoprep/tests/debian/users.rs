@@ -50,8 +50,8 @@ fn an_ordinary_user_builds_the_same_image_bit_by_bit() {
         fs::write(bench::place().join("sum"), blake3::hash(&image).to_hex().as_str()).unwrap();
         return;
     }
-    let mine = Bench::new("debian", "").build();
-    let mine = blake3::hash(&fs::read(&mine.iso).unwrap()).to_hex();
+    let bench = Bench::new("debian", "");
+    let mine = blake3::hash(&fs::read(bench.build().iso).unwrap()).to_hex();
     // Somebody else may not be able to get at the build directory.
     let place = tempfile::Builder::new().prefix("some one").tempdir().unwrap();
     let at = |name: &str| place.path().join(name);

@@ -67,7 +67,7 @@ impl Driver {
     }
 
     /// The build has answered.
-    pub(super) async fn built(&mut self, answer: Result<Box<Image>, NotBuilt>) {
+    pub(super) async fn built(&mut self, answer: Result<Box<Image>, Box<NotBuilt>>) {
         let took_ms = self.build_began.take().map_or(0, |began| millis(began.elapsed()));
         let Some(recipe) = self.prepared.as_ref().map(|it| it.recipe.clone()) else {
             return self.fail(internal("There is nothing that was built", &"nothing was prepared")).await;
@@ -85,7 +85,8 @@ impl Driver {
                 self.start_comparing(&built.image, &recipe).await;
                 self.input(Input::Built).await;
             }
-            Err(NotBuilt { failure, lint }) => {
+            Err(error) => {
+                let NotBuilt { failure, lint } = *error;
                 if !lint.is_empty() {
                     self.stopped_by_lint(lint).await;
                 }
