@@ -103,7 +103,7 @@ pub fn idle(outcome: Outcome, image: bool) -> Event {
 }
 
 fn progress(progress: Progress) -> Event {
-    Event::BuildProgressed { progress }
+    Event::BuildProgressed { progress, pace: None }
 }
 
 /// The third of five stages is under way.
@@ -185,6 +185,7 @@ pub fn running(stage: &mut Stage) -> Display {
         Event::GuestStarted {
             pid: 4712,
             command: "qemu-system-x86_64 -name homerchy -machine q35 -accel tcg,thread=multi".to_owned(),
+            mute: None,
         },
     );
     stage.tell(10_900, Event::GuestChanged { status: GuestStatus::Running });

@@ -60,7 +60,8 @@ impl PackageCache {
             // pacman's way, and apt's.
             let part = self.dir.join(format!("{}.part", it.file));
             let partial = self.dir.join("partial").join(&it.file);
-            let bytes = [whole, part, partial].iter().find_map(|path| fs::metadata(path).ok()).map_or(0, |meta| meta.len());
+            let bytes =
+                [whole, part, partial].iter().find_map(|path| fs::metadata(path).ok()).map_or(0, |meta| meta.len());
             bytes.min(it.bytes)
         };
         wanted.iter().map(size).sum()

@@ -63,7 +63,7 @@ impl Tools {
         let needed: &[&Tool] = match engine {
             EngineKind::Micro => &[],
             EngineKind::Archiso => &[&BASH, &PACMAN, &PACMAN_CONF, &SQUASH, &UNSQUASH, &XORRISO],
-            EngineKind::Mkarchiso => &[&BASH, &XORRISO],
+            EngineKind::Mkarchiso => &[&BASH, &PACMAN_CONF, &XORRISO],
             EngineKind::Debian => &[&BASH, &APT, &MMDEBSTRAP, &SQUASH, &UNSQUASH, &XORRISO],
             EngineKind::Tree => &[&BASH, &TAR, &SQUASH, &UNSQUASH, &XORRISO],
         };

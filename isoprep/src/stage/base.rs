@@ -166,7 +166,8 @@ mod tests {
 
     fn bash(script: &Script) -> String {
         let line = cartridge_supervise::CommandLine::new("bash").stdin(script.bytes());
-        let output = cartridge_supervise::run(&line, &crate::Cancel::new(), |_, _| ()).unwrap_or_else(|e| panic!("{e}"));
+        let output =
+            cartridge_supervise::run(&line, &crate::Cancel::new(), |_, _| ()).unwrap_or_else(|e| panic!("{e}"));
         String::from_utf8(output.stdout).unwrap()
     }
 

@@ -177,7 +177,14 @@ mod tests {
         let mut bytes = Vec::new();
         for name in names.iter().chain(&["TRAILER!!!"]) {
             let content = if *name == "TRAILER!!!" { "" } else { "hello" };
-            let header = format!("070701{}{:08x}{}{:08x}{:08x}", "0".repeat(48), content.len(), "0".repeat(32), name.len() + 1, 0);
+            let header = format!(
+                "070701{}{:08x}{}{:08x}{:08x}",
+                "0".repeat(48),
+                content.len(),
+                "0".repeat(32),
+                name.len() + 1,
+                0
+            );
             assert_eq!(header.len(), HEADER);
             for part in [format!("{header}{name}\0"), content.to_owned()] {
                 bytes.extend(part.bytes());

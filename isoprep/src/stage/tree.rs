@@ -49,11 +49,7 @@ pub(crate) struct Ingredients<'a> {
 }
 
 /// Packs the root.
-pub(crate) fn tree(
-    what: &Ingredients<'_>,
-    at: (&Cache, Key),
-    reporter: &Reporter<'_>,
-) -> Result<Entry, BuildError> {
+pub(crate) fn tree(what: &Ingredients<'_>, at: (&Cache, Key), reporter: &Reporter<'_>) -> Result<Entry, BuildError> {
     base::base((what.work, what.epoch, NEEDED), at, reporter, |tree, entry| make(what, tree, entry, reporter))
 }
 
@@ -63,7 +59,8 @@ fn make(
     entry: &Path,
     reporter: &Reporter<'_>,
 ) -> Result<Vec<InstalledPackage>, BuildError> {
-    let origin = what.origin.path().canonicalize().map_err(BuildError::io(reporter.stage, "find", what.origin.path()))?;
+    let origin =
+        what.origin.path().canonicalize().map_err(BuildError::io(reporter.stage, "find", what.origin.path()))?;
     tree.also_shown(&origin);
     let root = match what.origin {
         Origin::Folder(_) => origin,
@@ -127,7 +124,12 @@ fn unpack(what: &Ingredients<'_>, tree: &RootTree<'_>, file: &Path, reporter: &R
 }
 
 /// Refuses what is no root, and a folder whose files belong to users that do not exist in here.
-fn look(what: &Ingredients<'_>, tree: &mut RootTree<'_>, root: &Path, reporter: &Reporter<'_>) -> Result<(), BuildError> {
+fn look(
+    what: &Ingredients<'_>,
+    tree: &mut RootTree<'_>,
+    root: &Path,
+    reporter: &Reporter<'_>,
+) -> Result<(), BuildError> {
     let mut script = Script::new();
     script.set("root", root).text(LOOK);
     let foreign = matches!(what.origin, Origin::Folder(_)) && IdMap::of_this_user() != IdMap::Same;
@@ -136,7 +138,8 @@ fn look(what: &Ingredients<'_>, tree: &mut RootTree<'_>, root: &Path, reporter: 
     }
     let output = tree.script("look", &script)?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let refused = |what, advice: &str| Err(BuildError::Refused { stage: reporter.stage, what, advice: advice.to_owned() });
+    let refused =
+        |what, advice: &str| Err(BuildError::Refused { stage: reporter.stage, what, advice: advice.to_owned() });
     let shown = what.origin.path().display();
     if let Some(has) = said.lines().find_map(|line| line.strip_prefix("no root: ")) {
         return refused(

@@ -91,6 +91,9 @@ impl Observer for Ear {
     }
 }
 
+/// Looks at what came on the serial line so far: nothing yet, what was waited for, or why that will never come.
+type Look<'a, R> = &'a dyn Fn(&[u8]) -> Result<Option<R>, String>;
+
 impl Boot {
     pub fn new(iso: &Path, firmware: Firmware, medium: Medium) -> Self {
         Self { iso: iso.into(), firmware, medium, memory_mib: 1024, deadline: DEADLINE, automated: false }
@@ -160,7 +163,7 @@ impl Boot {
         &self,
         heard: &(Mutex<Heard>, Condvar),
         started: Instant,
-        look: &dyn Fn(&[u8]) -> Result<Option<R>, String>,
+        look: Look<'_, R>,
     ) -> Result<Booted<R>, String> {
         let mut state = heard.0.lock().unwrap();
         loop {

@@ -14,7 +14,7 @@ use crate::arch::{Fault, Repository, Signatures, TestProfile, mkarchiso};
 use crate::place::{Place, processes};
 
 /// A place with a profile, whose boot entries are read from it.
-fn place(tool: &Path, profile: &TestProfile) -> Place {
+pub fn place(tool: &Path, profile: &TestProfile) -> Place {
     let mut place = Place::new(tool);
     profile.write(&place.job.profile);
     // As the assembly does: the packages come into a cache of ours.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::serial::escapes::EscapeFilter;
 use crate::serial::printk::{self, Printed};
 
 /// What our init prints before its report, once, on the first serial line.
@@ -77,23 +78,11 @@ pub enum Finding {
     Alive,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Escape {
-    #[default]
-    None,
-    /// After ESC.
-    Start,
-    /// Inside a control sequence, which a byte from `@` to `~` ends (ECMA-48, 5.4).
-    Control,
-    /// Inside an operating system command, which BEL or ESC ends.
-    Command,
-}
-
 /// Takes a serial line's bytes as they come and says what it found.
 #[derive(Debug, Default)]
 pub struct ReportScanner {
     line: Vec<u8>,
-    escape: Escape,
+    escapes: EscapeFilter,
     /// The start of the line is no longer there.
     cut: bool,
     /// When the kernel panicked, by its own clock, unless it has shown since that it lives.
@@ -111,11 +100,11 @@ impl ReportScanner {
     pub fn push(&mut self, bytes: &[u8], mut found: impl FnMut(Finding)) {
         for &byte in bytes {
             if byte == b'\n' || byte == b'\r' {
-                self.escape = Escape::None;
+                self.escapes.line_ended();
                 self.finish(&mut found);
                 self.line.clear();
                 self.cut = false;
-            } else if self.is_text(byte) {
+            } else if self.escapes.is_text(byte) {
                 self.line.push(byte);
                 if self.line.len() > LINE_LIMIT {
                     self.shorten();
@@ -150,22 +139,6 @@ impl ReportScanner {
             self.panicked = Some(at);
             found(Finding::Panic { words, at });
         }
-    }
-
-    /// Follows escape sequences; says whether `byte` belongs to the text.
-    fn is_text(&mut self, byte: u8) -> bool {
-        let (next, text) = match (self.escape, byte) {
-            (_, 0x1b) => (Escape::Start, false),
-            (Escape::None, _) => (Escape::None, true),
-            (Escape::Start, b'[') => (Escape::Control, false),
-            (Escape::Start, b']') => (Escape::Command, false),
-            // Two-byte sequences may have intermediates, as in ESC ( B.
-            (Escape::Start, 0x20..=0x2f) => (Escape::Start, false),
-            (Escape::Start, _) | (Escape::Control, 0x40..=0x7e) | (Escape::Command, 0x07) => (Escape::None, false),
-            (inside, _) => (inside, false),
-        };
-        self.escape = next;
-        text
     }
 
     /// Makes room in a line that is too long: what lies before a report goes, and so does a report that is too long.

@@ -63,7 +63,9 @@ pub(super) fn configuration(host: &str) -> String {
 fn placed(work: &Path, fetched: &Path) -> Script {
     let mut script = Script::new();
     script.set("work", work).set("fetched", fetched);
-    script.text(&format!("mkdir -- {WORK} {FETCHED}; mount --bind -- \"$work\" {WORK}; mount --bind -- \"$fetched\" {FETCHED}"));
+    script.text(&format!(
+        "mkdir -- {WORK} {FETCHED}; mount --bind -- \"$work\" {WORK}; mount --bind -- \"$fetched\" {FETCHED}"
+    ));
     script.text(&format!("cd {WORK}/{DIR}; mkdir -p lists/partial preferences.d {FETCHED}/partial; : >>status"));
     script.text(&format!("export APT_CONFIG={WORK}/{DIR}/apt.conf"));
     script
@@ -80,7 +82,8 @@ pub(super) fn refresh(work: &Path, fetched: &Path) -> Script {
 pub(super) fn list(work: &Path, fetched: &Path, packages: &[String]) -> Script {
     let mut script = placed(work, fetched);
     // A file that is there already would not be named.
-    let words = ["apt-get", "-q", "--yes", "-o", "Dir::Cache::Archives=lists", "--print-uris", "--download-only", "install"];
+    let words =
+        ["apt-get", "-q", "--yes", "-o", "Dir::Cache::Archives=lists", "--print-uris", "--download-only", "install"];
     script.run(words.into_iter().chain(REQUIRED).chain(packages.iter().map(String::as_str)));
     script
 }

@@ -123,22 +123,22 @@ impl AptLog {
         if let Some(name) = said.strip_prefix("Unable to locate package ") {
             return cause(FaultKind::PackageNotFound, Some(name.trim().to_owned()));
         }
-        if said.contains("has no installation candidate") || (said.contains("for '") && said.ends_with("was not found")) {
-            let name = if said.starts_with("Package") { quoted(said) } else { said.split('\'').nth(3).map(str::to_owned) };
+        if said.contains("has no installation candidate") || (said.contains("for '") && said.ends_with("was not found"))
+        {
+            let name =
+                if said.starts_with("Package") { quoted(said) } else { said.split('\'').nth(3).map(str::to_owned) };
             return cause(FaultKind::PackageNotFound, name);
         }
         if let Some(rest) = said.strip_prefix("Failed to fetch ") {
             let (address, why) = rest.split_once(' ').unwrap_or((rest, ""));
             let damaged = ["Hash Sum mismatch", "unexpected size", "Clearsigned file isn't valid"];
-            let kind = if damaged.iter().any(|it| why.contains(it)) {
-                FaultKind::CorruptPackage
-            } else {
-                FaultKind::Download
-            };
+            let kind =
+                if damaged.iter().any(|it| why.contains(it)) { FaultKind::CorruptPackage } else { FaultKind::Download };
             return cause(kind, Some(address.to_owned()));
         }
         if said.contains("does not have a Release file") || said.contains("no longer has a Release file") {
-            let subject = quoted(said).map(|it| it.trim_end_matches(" Release").trim_end_matches(" InRelease").to_owned());
+            let subject =
+                quoted(said).map(|it| it.trim_end_matches(" Release").trim_end_matches(" InRelease").to_owned());
             return cause(FaultKind::BadDatabase, subject);
         }
         if said.starts_with("Release file for ") {
@@ -274,9 +274,24 @@ mod tests {
             (broken, FaultKind::Scriptlet, "foo", "exit status 1"),
             (clash, FaultKind::FileConflict, "/etc/x", "also in package a"),
             (unmet, FaultKind::Dependency, "", "Conflicts: b"),
-            ("E: Failed to fetch http://d/a.deb  Hash Sum mismatch\n", FaultKind::CorruptPackage, "http://d/a.deb", "damaged"),
-            ("E: Release file for http://d/InRelease is expired (invalid since 1d).\n", FaultKind::Other, "http://d/InRelease", "clock"),
-            ("dpkg: error processing archive /x/b.deb (--unpack):\n cannot copy: No space left on device\n", FaultKind::DiskFull, "b.deb", ""),
+            (
+                "E: Failed to fetch http://d/a.deb  Hash Sum mismatch\n",
+                FaultKind::CorruptPackage,
+                "http://d/a.deb",
+                "damaged",
+            ),
+            (
+                "E: Release file for http://d/InRelease is expired (invalid since 1d).\n",
+                FaultKind::Other,
+                "http://d/InRelease",
+                "clock",
+            ),
+            (
+                "dpkg: error processing archive /x/b.deb (--unpack):\n cannot copy: No space left on device\n",
+                FaultKind::DiskFull,
+                "b.deb",
+                "",
+            ),
             ("E: mmdebstrap failed to run\n", FaultKind::Other, "", "mmdebstrap failed"),
         ] {
             let found = error(text);

@@ -46,11 +46,7 @@ pub(crate) struct Ingredients<'a> {
 }
 
 /// Makes the root and packs it.
-pub(crate) fn debian(
-    what: &Ingredients<'_>,
-    at: (&Cache, Key),
-    reporter: &Reporter<'_>,
-) -> Result<Entry, BuildError> {
+pub(crate) fn debian(what: &Ingredients<'_>, at: (&Cache, Key), reporter: &Reporter<'_>) -> Result<Entry, BuildError> {
     if let IdMap::Single { why } = IdMap::of_this_user() {
         return Err(BuildError::Refused {
             stage: reporter.stage,

@@ -42,7 +42,8 @@ impl Source {
 
     /// For the image, which has Debian's own keys only.
     fn line_inside(&self) -> String {
-        let keys = if self.keys == [PathBuf::from(KEYRING)] { format!("[signed-by={KEYRING}] ") } else { String::new() };
+        let keys =
+            if self.keys == [PathBuf::from(KEYRING)] { format!("[signed-by={KEYRING}] ") } else { String::new() };
         format!("deb {keys}{} {} {}", self.uri, self.suite, self.components.join(" "))
     }
 
@@ -172,12 +173,7 @@ fn paragraph(text: &str) -> Vec<Source> {
 }
 
 /// Keys that stand in the file itself have no place in a line: such a source is passed over.
-fn source<'a>(
-    uri: &str,
-    suite: &str,
-    components: impl Iterator<Item = &'a str>,
-    keys: Option<&str>,
-) -> Option<Source> {
+fn source<'a>(uri: &str, suite: &str, components: impl Iterator<Item = &'a str>, keys: Option<&str>) -> Option<Source> {
     let keys: Vec<PathBuf> = match keys {
         Some(files) => files.split([',', ' ']).filter(|it| !it.is_empty()).map(PathBuf::from).collect(),
         None => vec![KEYRING.into()],

@@ -8,6 +8,7 @@ mod scripts;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,9 +16,10 @@ use std::time::Duration;
 use cartridge_supervise::{CommandLine, Isolation, RunError};
 
 use crate::build::{BuildError, room_for};
-use crate::cache::{Cache, Entry, packages::PackageCache};
+use crate::cache::{Cache, Entry, atomic, packages::PackageCache};
 use crate::host::Tools;
-use crate::pacman_log::{FaultKind, PacmanLog, PacmanNews};
+use crate::lint::SyncDatabases;
+use crate::pacman_log::{FaultKind, LogFinding, PacmanLog, PacmanNews, nearest_names};
 use crate::plan::Key;
 use crate::profile::Profile;
 use crate::progress::{Reporter, Unit};
@@ -47,6 +49,10 @@ pub(crate) struct Ingredients<'a> {
     pub(crate) work: &'a Path,
     /// Where fetched packages are kept.
     pub(crate) fetched: &'a PackageCache,
+    /// Whether to go on after a hook or a scriptlet that failed, as pacman does.
+    pub(crate) lenient: bool,
+    /// Where fetched databases are remembered.
+    pub(crate) databases: &'a Path,
 }
 
 /// Prints the profile's pacman configuration with everything included and expanded.
@@ -169,9 +175,13 @@ fn install(
         });
     }
     let online = || tree.isolation().network();
-    let run = |line: CommandLine, isolation: Isolation| run_pacman(tree, line, isolation, reporter);
+    let run = |line: CommandLine, isolation: Isolation| run_pacman(tree, line, isolation, what.lenient, reporter);
     run(pacman.refresh(), online())?;
-    let listed = run(pacman.list(&packages), online())?;
+    let databases = root.join("var/lib/pacman/sync");
+    if let Err(e) = remember(&databases, what.databases) {
+        reporter.line(format!("warning: the package databases are not remembered for the next look: {e}"));
+    }
+    let listed = run(pacman.list(&packages), online()).map_err(|error| with_nearest(error, &databases))?;
     let wanted = pacman::wanted(&listed);
     let bytes: u64 = wanted.iter().map(|it| it.bytes).sum();
     room_for(stage, what.fetched.path(), bytes)?;
@@ -208,20 +218,52 @@ fn install(
     Ok(installed)
 }
 
+/// Where the databases of a configuration are remembered.
+pub(crate) fn databases_room(cache: &Cache, expanded: &str) -> io::Result<PathBuf> {
+    cache.room(&format!("index/databases-{}", blake3::hash(expanded.as_bytes()).to_hex()))
+}
+
+fn remember(databases: &Path, room: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(databases)? {
+        let from = entry?.path();
+        if from.extension().is_some_and(|end| end == "db")
+            && let Some(name) = from.file_name()
+        {
+            atomic::write(&room.join(name), &fs::read(&from)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Says which names come nearest to that of a package that there is not.
+fn with_nearest(mut error: BuildError, databases: &Path) -> BuildError {
+    if let BuildError::Packages { finding, .. } = &mut error
+        && finding.kind == FaultKind::PackageNotFound
+        && let Some(name) = finding.subject.clone()
+    {
+        let (known, _) = SyncDatabases::load(databases);
+        finding.suggest(&nearest_names(&name, known.names()));
+    }
+    error
+}
+
 /// What is installed: the packages that `profiledef.sh` names itself, then those of the list.
 pub(crate) fn listed(profile: &Profile) -> Vec<String> {
     let own = profile.definition.pkg_list.iter().cloned();
     own.chain(profile.packages.packages.iter().map(|it| it.name.clone())).collect()
 }
 
-/// Runs pacman; tells how far it is. Its exit code is not trusted alone: it is 0 after a hook that failed.
+/// Runs pacman; tells how far it is. Its exit code is not trusted alone: it is 0 after a hook that failed, and what that was
+/// for will be missed later.
 fn run_pacman(
     tree: &RootTree<'_>,
     line: CommandLine,
     isolation: Isolation,
+    lenient: bool,
     reporter: &Reporter<'_>,
 ) -> Result<String, BuildError> {
-    let line = tree.prepared(line, isolation);
+    // What it says is understood by the order of its lines.
+    let line = tree.prepared(line, isolation).one_pipe();
     let mut log = PacmanLog::new();
     let tell = |news: Vec<PacmanNews>| {
         for news in news {
@@ -237,7 +279,9 @@ fn run_pacman(
     let result = relay(&line, reporter, |channel, bytes| tell(log.feed(channel, bytes)));
     tell(log.finish(result.is_ok()));
     let stage = reporter.stage;
-    match (log.findings().first_error(result.is_ok()), result) {
+    let failed = |it: &&LogFinding| matches!(it.kind, FaultKind::PacmanHook | FaultKind::Scriptlet) && !lenient;
+    let first = log.findings().first_error(result.is_ok()).or_else(|| log.findings().iter().find(failed));
+    match (first, result) {
         (_, Err(error @ RunError::Cancelled { .. })) => Err(BuildError::tool(stage)(error)),
         (Some(finding), Err(error)) if finding.kind == FaultKind::DiskFull => Err(tree.failed(error)),
         (Some(finding), _) => {

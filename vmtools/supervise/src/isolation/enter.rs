@@ -245,7 +245,7 @@ fn devices(steps: &Steps) -> Done {
     }
     at(Step::Devices, make_dir(c"/dev/shm").and_then(|()| make_dir(c"/dev/pts")))?;
     let shm = unsafe {
-        libc::mount(c"tmpfs".as_ptr(), c"/dev/shm".as_ptr(), c"tmpfs".as_ptr(), 0, c"mode=1777".as_ptr().cast())
+        libc::mount(c"tmpfs".as_ptr(), c"/dev/shm".as_ptr(), c"tmpfs".as_ptr(), 0, steps.shm.as_ptr().cast())
     };
     at(Step::Devices, check(shm))?;
     let flags = libc::MS_NOSUID | libc::MS_NOEXEC;
