@@ -36,7 +36,8 @@ fn what_cannot_be_had_is_told_before_anything_is_installed() {
 
 /// Processes whose command line has `mark` in it, without those that remove files.
 fn running(mark: &str) -> Vec<String> {
-    let lines = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|it| std::fs::read(it.path().join("cmdline")).ok());
+    let lines =
+        std::fs::read_dir("/proc").unwrap().flatten().filter_map(|it| std::fs::read(it.path().join("cmdline")).ok());
     let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
     lines.filter(|line| line.contains(mark) && !line.starts_with("rm ")).collect()
 }
@@ -47,9 +48,7 @@ fn a_build_can_be_cancelled_while_packages_are_installed() {
     let bench = Bench::new("debian", "packages = [\"hello\"]");
     let mark = bench.dir.path().join("work").to_str().unwrap().to_owned();
     let cancel = Cancel::new();
-    let installing = |progress: &Progress| {
-        matches!(progress, Progress::Advanced { what: Some(what), .. } if what.starts_with("setting up "))
-    };
+    let installing = |progress: &Progress| matches!(progress, Progress::Advanced { what: Some(what), .. } if what.starts_with("setting up "));
     let (begun, seen) = std::sync::mpsc::channel();
     let gone = std::thread::scope(|scope| {
         let (mark, cancel) = (&mark, &cancel);
