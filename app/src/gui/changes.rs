@@ -82,7 +82,13 @@ impl ChangesPanel {
                 let words = "The new image holds the very same packages, files and boot entries.";
                 controls::empty(ui, Icon::Equal, palette.success, "Nothing changed", words);
             } else {
-                controls::empty(ui, Icon::ListFilter, palette.dim, "Nothing fits", "No name of a change holds this text.");
+                controls::empty(
+                    ui,
+                    Icon::ListFilter,
+                    palette.dim,
+                    "Nothing fits",
+                    "No name of a change holds this text.",
+                );
             };
         }
         ui.spacing_mut().item_spacing.y = 0.0;
@@ -124,11 +130,9 @@ fn draw(ui: &Ui, rect: Rect, difference: &Difference, row: Row) {
     let from = (right - detail.size().x).max(rect.left() + rect.width() * 0.45);
     let tone = if line.odd { palette.warning } else { palette.dim };
     let place = pos2(from, y - detail.size().y / 2.0);
-    painter.with_clip_rect(painter.clip_rect().intersect(Rect::everything_left_of(right))).galley_with_override_text_color(
-        place,
-        detail,
-        tone,
-    );
+    painter
+        .with_clip_rect(painter.clip_rect().intersect(Rect::everything_left_of(right)))
+        .galley_with_override_text_color(place, detail, tone);
     let clip = painter.clip_rect().intersect(Rect::everything_left_of(from - 10.0));
     let text = if matches!(row, Row::More(..)) { palette.dim } else { palette.text };
     painter.with_clip_rect(clip).text(pos2(left + 18.0, y), Align2::LEFT_CENTER, line.name, mono, text);

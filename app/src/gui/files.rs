@@ -81,7 +81,13 @@ impl FilesPanel {
             self.cursor = self.cursor.min(self.rows.len().saturating_sub(1));
         }
         if self.rows.is_empty() {
-            controls::empty(ui, Icon::ListFilter, palette.dim, "Nothing fits", "No path and no origin holds this text.");
+            controls::empty(
+                ui,
+                Icon::ListFilter,
+                palette.dim,
+                "Nothing fits",
+                "No path and no origin holds this text.",
+            );
             return;
         }
         let tree = ui.interact(area, ui.scope_id().with("tree"), Sense::click());

@@ -145,7 +145,12 @@ impl LogsPanel {
         if pane == Pane::Build {
             log_tools::stage_menu(ui, view, &model.stages);
         }
-        controls::filter_field(ui, &mut view.filter_text, ("filter", index(pane)), "Shows only lines that hold this text.");
+        controls::filter_field(
+            ui,
+            &mut view.filter_text,
+            ("filter", index(pane)),
+            "Shows only lines that hold this text.",
+        );
         if view.facts.dropped > 0 && ui.available_width() > 170.0 {
             let text = format!("{} older lines dropped", words::count(view.facts.dropped));
             let hint = "Only the newest lines are kept in memory. The log's file has them all, up to its limit.";

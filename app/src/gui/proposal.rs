@@ -53,7 +53,8 @@ fn head(ui: &mut Ui, cartridge: &CartridgeView, wishes: &mut Wishes) {
         controls::badge(ui, Icon::FilePlus2, palette.accent);
         ui.add_space(4.0);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            let hint = format!("Writes {}. Nothing else of the repository is touched. Ctrl+S", cartridge.file.display());
+            let hint =
+                format!("Writes {}. Nothing else of the repository is touched. Ctrl+S", cartridge.file.display());
             if controls::accent_button(ui, true, Icon::Save, "Save cartridge.toml", &hint).clicked() {
                 wishes.send(Command::Save);
             }

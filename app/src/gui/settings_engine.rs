@@ -68,9 +68,11 @@ pub(super) fn base_words(engine: Option<EngineKind>) -> &'static [(&'static str,
             ("releng", "The profile of Arch's own image, of an installed archiso"),
             ("baseline", "The smallest profile of an installed archiso"),
         ],
-        Some(EngineKind::Debian) => {
-            &[("stable", "Debian's stable release"), ("testing", "What becomes the next one"), ("sid", "Debian unstable")]
-        }
+        Some(EngineKind::Debian) => &[
+            ("stable", "Debian's stable release"),
+            ("testing", "What becomes the next one"),
+            ("sid", "Debian unstable"),
+        ],
         _ => &[],
     }
 }
