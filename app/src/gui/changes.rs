@@ -131,17 +131,9 @@ fn draw(ui: &Ui, rect: Rect, difference: &Difference, row: Row) {
     // Beside the names, not at the far end: the eye would lose the row.
     let from = rect.left() + rect.width() * COLUMN;
     let tone = if line.odd { palette.warning } else { palette.dim };
-<<<<<<< HEAD
     let cut = |right: f32| painter.with_clip_rect(painter.clip_rect().intersect(Rect::everything_left_of(right)));
     let small = FontId::proportional(12.0);
     cut(rect.right() - 18.0).text(pos2(from, y), Align2::LEFT_CENTER, line.detail, small, tone);
-=======
-    let place = pos2(from, y - detail.size().y / 2.0);
-    painter
-        .with_clip_rect(painter.clip_rect().intersect(Rect::everything_left_of(right)))
-        .galley_with_override_text_color(place, detail, tone);
-    let clip = painter.clip_rect().intersect(Rect::everything_left_of(from - 10.0));
->>>>>>> record
     let text = if matches!(row, Row::More(..)) { palette.dim } else { palette.text };
     cut(from - 10.0).text(pos2(left + 18.0, y), Align2::LEFT_CENTER, line.name, mono, text);
     if response.hovered() {

@@ -145,24 +145,15 @@ impl LogsPanel {
         if pane == Pane::Build {
             log_tools::stage_menu(ui, view, &model.stages);
         }
-<<<<<<< HEAD
         if view.facts.dropped > 0 {
             dropped(ui, view.facts.dropped);
-=======
+        }
         controls::filter_field(
             ui,
             &mut view.filter_text,
             ("filter", index(pane)),
             "Shows only lines that hold this text.",
         );
-        if view.facts.dropped > 0 && ui.available_width() > 170.0 {
-            let text = format!("{} older lines dropped", words::count(view.facts.dropped));
-            let hint = "Only the newest lines are kept in memory. The log's file has them all, up to its limit.";
-            ui.add_space(4.0);
-            ui.label(RichText::new(text).small().color(Palette::of(ui).dim)).on_hover_text(hint);
->>>>>>> record
-        }
-        controls::filter_field(ui, &mut view.filter_text, ("filter", index(pane)), "Shows only lines that hold this text.");
         copy
     }
 }

@@ -77,7 +77,10 @@ fn same(a: &Proposed, b: &Proposed) -> bool {
 /// What should be known, and the command that helps.
 fn known(ui: &mut Ui, it: &Proposed, wishes: &mut Wishes) {
     let palette = Palette::of(ui);
-    let why = it.command.as_ref().map_or(it.why.clone(), |command| it.why.replace(&format!(": {command}"), " the command below"));
+    let why = it
+        .command
+        .as_ref()
+        .map_or(it.why.clone(), |command| it.why.replace(&format!(": {command}"), " the command below"));
     boxed(ui, Icon::TriangleAlert, palette.warning, &why, "");
     let Some(command) = &it.command else { return };
     ui.horizontal(|ui| {

@@ -18,20 +18,8 @@ struct Section {
 const SECTIONS: [Section; 6] = [
     Section { title: "Cartridge", keys: &[ENGINE, "name", "image.build"], rest: Some("") },
     Section {
-<<<<<<< HEAD
         title: "Image",
-        keys: &[
-            "image.base",
-            "image.overlays",
-            "image.remove",
-            "image.packages",
-            "image.pacman_conf",
-            "image.mirror",
-        ],
-=======
-        title: "Base",
         keys: &["image.base", "image.overlays", "image.remove", "image.packages", "image.pacman_conf", "image.mirror"],
->>>>>>> record
         rest: None,
     },
     Section { title: "Repository", keys: &["source.path", "source.into", "source.exclude"], rest: Some("source") },
