@@ -65,7 +65,14 @@ fn window(cli: &Cli, runtime: &tokio::runtime::Runtime, paths: Paths) -> Result<
     {
         let _guard = runtime.enter();
         let who = "the window".to_owned();
-        let session = crate::session::begin(crate::session::SessionConfig { paths, who, fresh: cli.fresh })?;
+        let session = crate::session::begin(crate::session::SessionConfig {
+            paths,
+            who,
+            fresh: cli.fresh,
+            lint: true,
+            examines: true,
+            patience: None,
+        })?;
         runtime.spawn(quit_on_signal(session.commands.clone()));
         crate::gui::run(session, cli.path.clone().filter(|p| p.as_path() != std::path::Path::new("")), cli.builtin)?;
     }

@@ -21,7 +21,15 @@ struct Session {
 
 impl Session {
     fn begin(console: &Console) -> Self {
-        let handle = begin(SessionConfig { paths: paths(console), who: "a test".into(), fresh: false }).unwrap();
+        let handle = begin(SessionConfig {
+            paths: paths(console),
+            who: "a test".into(),
+            fresh: false,
+            lint: true,
+            examines: false,
+            patience: None,
+        })
+        .unwrap();
         Self { handle, model: Model::default() }
     }
 
@@ -182,7 +190,14 @@ async fn full_disk() {
     paths.cache = small.join("cache/cartridge");
     let fill = small.join("cache/fill");
     let build = async |fails: bool| {
-        let config = SessionConfig { paths: paths.clone(), who: "a test".into(), fresh: false };
+        let config = SessionConfig {
+            paths: paths.clone(),
+            who: "a test".into(),
+            fresh: false,
+            lint: true,
+            examines: false,
+            patience: None,
+        };
         let mut session = Session { handle: begin(config).unwrap(), model: Model::default() };
         session.insert(&repo).await;
         session.send(Command::Ask(Goal::Build)).await;

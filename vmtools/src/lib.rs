@@ -34,4 +34,4 @@ pub use machine::{
     MissingFirmware, RuntimeDir, RuntimeError, RuntimePaths, clamp, create_disk, find_firmware, host_capacity,
     qemu_arguments,
 };
-pub use serial::{GuestReport, ReportScanner};
+pub use serial::{EscapeFilter, GuestReport, ReportScanner};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use egui::{Context, Frame, Margin, Panel, Ui, ViewportCommand};
+use egui::{Context, Frame, Margin, Ui, ViewportCommand};
 use tokio::sync::mpsc::error::TryRecvError;
 use vmtools::display::InputEvent;
 
@@ -15,7 +15,8 @@ use super::dialogs;
 use super::headline::ticking;
 use super::keyboard::KeyTap;
 use super::logs::LogsPanel;
-use super::picker::Picker;
+use super::panels::{Panel, Panels, Shown};
+use super::picker::{self, Picker};
 use super::preferences::{Preferences, ThemeChoice};
 use super::screen::{Around, ScreenPanel};
 use super::settings::SettingsPanel;
@@ -24,7 +25,7 @@ use super::theme_portal::Desktop;
 use super::toasts::Toasts;
 use super::topbar::{self, WindowState};
 use super::wish::{Dialog, PickFor, Wish, Wishes};
-use super::{Insert, Options, status};
+use super::{Insert, Options, settings_items, status};
 use crate::session::event::Level;
 use crate::session::logs::Pane;
 use crate::session::state::Phase;
@@ -53,6 +54,8 @@ pub struct App {
     pub(super) screen: ScreenPanel,
     /// The logs at the bottom.
     pub logs: LogsPanel,
+    /// The panels beside them.
+    pub panels: Panels,
     pub(super) toasts: Toasts,
     pub(super) picker: Picker,
     pub(super) dialog: Option<Dialog>,
@@ -88,6 +91,7 @@ impl App {
             keys,
             settings: SettingsPanel::default(),
             logs: LogsPanel::default(),
+            panels: Panels::default(),
             toasts: Toasts::default(),
             dialog: None,
             copies: mpsc::channel(),
@@ -158,6 +162,7 @@ impl App {
                     self.clock.hear(told.at_ms);
                     self.model.fold(&told);
                     self.front_log(before, &told.event);
+                    self.refresh(&told.event);
                     if matches!(told.event, Event::RecentChanged { .. }) {
                         self.first_insert();
                     }
@@ -189,15 +194,45 @@ impl App {
         self.send(Command::Diagnose);
     }
 
-    /// The log that tells most about what begins now comes to the front.
+    /// The log that tells most about what begins now comes to the front; where the lint stopped a build, its findings.
     fn front_log(&mut self, before: Phase, event: &Event) {
         let after = self.model.state.phase;
-        self.logs.pane = match (event, after) {
-            (Event::Failed { failure }, _) => failure.pane.unwrap_or(self.logs.pane),
-            (_, Phase::Building) if before != after => Pane::Build,
-            (_, Phase::Booting) if before != after => Pane::Serial,
-            _ => return,
-        };
+        match (event, after) {
+            (Event::StoppedByLint { .. }, _) => self.panels.front = Some(Panel::Lint),
+            (Event::Failed { failure }, _) => {
+                let Some(pane) = failure.pane else { return };
+                self.logs.pane = pane;
+                if !self.model.stopped_by_lint {
+                    self.panels.front = None;
+                }
+            }
+            (_, Phase::Building | Phase::Booting) if before != after => {
+                self.logs.pane = if after == Phase::Building { Pane::Build } else { Pane::Serial };
+                self.panels.front = None;
+            }
+            _ => {}
+        }
+    }
+
+    /// What panels made of what is another now is made anew.
+    fn refresh(&mut self, event: &Event) {
+        let model = &self.model;
+        if let Some(goal) = model.state.goal {
+            self.panels.lint.asked = Some(goal);
+        }
+        match event {
+            Event::CartridgeChanged { .. } | Event::Examined { .. } | Event::StoppedByLint { .. } => {
+                self.settings.refresh();
+                self.panels.lint.refresh(model.examination.as_ref());
+                self.panels.files.refresh();
+            }
+            Event::Failed { failure } if model.state.phase == Phase::Idle => self.toasts.failed(model, failure),
+            _ => {}
+        }
+        if matches!(event, Event::BuildCompared { .. } | Event::CartridgeChanged { .. } | Event::StateChanged { .. }) {
+            let difference = model.comparison.as_ref().and_then(|it| it.difference.as_deref());
+            self.panels.changes.refresh(difference);
+        }
     }
 
     /// Closing the window ejects first; the window goes when the session is over.
@@ -243,17 +278,14 @@ impl App {
         } else {
             self.panels(ui, now_ms, &mut wishes);
         }
-        dialogs::show(&ctx, self.dialog, &self.model, self.picker.available(), &mut wishes);
+        dialogs::show(&ctx, self.dialog.as_ref(), &self.model, self.picker.available(), &mut wishes);
         if self.closing.is_some() {
             dialogs::closing(&ctx, &self.model);
         }
         self.toasts.show(&ctx, 44.0);
         self.had_focus = ctx.memory(|memory| memory.focused().is_some());
         for (what, path) in self.picker.take() {
-            wishes.send(match what {
-                PickFor::Repository => Command::Insert(path),
-                PickFor::Field { key, .. } => Command::SetField { key, value: path.display().to_string() },
-            });
+            wishes.0.extend(self.picked(what, path).map(Wish::Session));
         }
         for text in self.copies.1.try_iter().collect::<Vec<_>>() {
             wishes.add(Wish::Copy(text));
@@ -272,6 +304,24 @@ impl App {
         }
     }
 
+    /// What is asked for once something was picked.
+    fn picked(&self, what: PickFor, path: PathBuf) -> Option<Command> {
+        let cartridge = self.model.cartridge.as_ref();
+        match what {
+            PickFor::Repository => Some(Command::Insert(path)),
+            PickFor::Field { key, .. } => {
+                let value = picker::value(cartridge?, &key, &path);
+                Some(Command::SetField { key, value })
+            }
+            PickFor::Item { key, .. } => {
+                let view = cartridge?.fields.iter().find(|field| field.key == key)?;
+                let doc = isoprep::FIELDS.iter().find(|doc| doc.key == key)?;
+                let value = settings_items::with(doc, view, picker::value(cartridge?, &key, &path))?;
+                Some(Command::SetField { key, value })
+            }
+        }
+    }
+
     fn panels(&mut self, ui: &mut Ui, now_ms: u64, wishes: &mut Wishes) {
         let palette = Palette::of(ui);
         let plain = |fill| Frame::new().fill(fill);
@@ -279,30 +329,33 @@ impl App {
             theme: self.preferences.theme,
             settings_open: self.preferences.settings_open,
             logs_open: self.preferences.logs_open,
+            lint: self.panels.lint.counts(),
         };
-        Panel::top("top")
+        egui::Panel::top("top")
             .exact_size(56.0)
             .frame(plain(palette.panel).inner_margin(Margin::symmetric(12, 0)))
             .show(ui, |ui| topbar::show(ui, &self.model, now_ms, window, wishes));
-        Panel::bottom("status")
+        egui::Panel::bottom("status")
             .exact_size(28.0)
             .frame(plain(palette.panel).inner_margin(Margin::symmetric(14, 0)))
             .show(ui, |ui| status::show(ui, &self.model, window.logs_open, wishes));
         if window.settings_open {
-            Panel::left("settings")
+            egui::Panel::left("settings")
                 .default_size(296.0)
                 .size_range(250.0..=460.0)
                 .frame(plain(palette.panel).inner_margin(Margin { left: 16, right: 10, top: 8, bottom: 8 }))
                 .show(ui, |ui| self.settings.show(ui, &self.model, self.picker.available(), wishes));
         }
         if window.logs_open {
-            let most = (ui.available_height() - 180.0).max(140.0);
-            let shown = Panel::bottom("logs")
-                .resizable(true)
-                .default_size(212.0)
-                .size_range(110.0..=most)
-                .frame(plain(palette.window))
-                .show(ui, |ui| self.logs.show(ui, &self.session.logs, self.model.guest_runs(), wishes));
+            let most = (ui.available_height() - 150.0).max(140.0);
+            let tall = self.preferences.tall;
+            let bottom = match tall {
+                true => egui::Panel::bottom("tall panes").resizable(false).exact_size(most),
+                false => egui::Panel::bottom("logs").resizable(true).default_size(212.0).size_range(110.0..=most),
+            };
+            let (panels, logs) = (&mut self.panels, &mut self.logs);
+            let shown = Shown { hub: &self.session.logs, model: &self.model, tall };
+            let shown = bottom.frame(plain(palette.window)).show(ui, |ui| panels.show(ui, logs, &shown, wishes));
             if let Some(copy) = shown.inner {
                 self.copy_lines(ui.ctx(), self.logs.pane, copy);
             }
@@ -314,6 +367,7 @@ impl App {
         let around = Around {
             covered: self.dialog.is_some() || self.closing.is_some() || egui::Popup::is_any_open(ui.ctx()),
             full_screen: self.full_screen,
+            goal: self.panels.lint.asked,
         };
         egui::CentralPanel::no_frame().show(ui, |ui| {
             self.screen.show(ui, &self.model, &self.session.screen, now_ms, around, wishes);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use egui::{Context, ViewportCommand};
+use isoprep::contents::{Change, MOST_LISTED, show};
 use tokio::sync::mpsc::error::TrySendError;
 use vmtools::display::InputEvent;
 
@@ -37,9 +38,11 @@ impl App {
                 Shortcut::Open => wishes.add(Wish::Open(Dialog::OpenRepository)),
                 Shortcut::Save => wishes.send(Command::Save),
                 Shortcut::Log(pane) => wishes.add(Wish::ShowLog(pane)),
+                Shortcut::Panel(panel) => wishes.add(Wish::ShowPanel(panel)),
+                Shortcut::Tall => wishes.add(Wish::ToggleTall),
                 Shortcut::Search => {
                     self.preferences.logs_open = true;
-                    self.logs.search();
+                    self.panels.search(&mut self.logs);
                 }
                 Shortcut::Settings => wishes.add(Wish::ToggleSettings),
                 Shortcut::Logs => wishes.add(Wish::ToggleLogs),
@@ -64,6 +67,11 @@ impl App {
             Wish::Session(command) => self.send(command),
             Wish::ShowLog(pane) => {
                 self.logs.pane = pane;
+                self.panels.front = None;
+                self.preferences.logs_open = true;
+            }
+            Wish::ShowPanel(panel) => {
+                self.panels.front = Some(panel);
                 self.preferences.logs_open = true;
             }
             Wish::Open(dialog) => self.dialog = Some(dialog),
@@ -85,6 +93,7 @@ impl App {
                 self.toasts.add(Level::Success, what);
             }
             Wish::CopyLog(pane) => self.copy_lines(ctx, pane, CopyRequest::all()),
+            Wish::CopyChanges => self.copy_changes(ctx),
             Wish::FullScreen(on) => {
                 self.full_screen = on;
                 ctx.send_viewport_cmd(ViewportCommand::Fullscreen(on));
@@ -95,6 +104,10 @@ impl App {
             }
             Wish::ToggleSettings => self.preferences.settings_open ^= true,
             Wish::ToggleLogs => self.preferences.logs_open ^= true,
+            Wish::ToggleTall => {
+                self.preferences.tall ^= true;
+                self.preferences.logs_open = true;
+            }
             Wish::CloseWindow => ctx.send_viewport_cmd(ViewportCommand::Close),
         }
         // What was wished is seen in the next frame, which nothing else might ask for.
@@ -126,6 +139,20 @@ impl App {
         });
         if let Err(error) = started {
             self.toasts.add(Level::Warning, format!("The log could not be copied: {error}"));
+        }
+    }
+
+    /// Ten thousands of lines: they are written on a thread too.
+    fn copy_changes(&mut self, ctx: &Context) {
+        let Some(difference) = self.model.comparison.as_ref().and_then(|it| it.difference.clone()) else { return };
+        let (done, ctx) = (self.copies.0.clone(), ctx.clone());
+        let started = std::thread::Builder::new().name("copy".to_owned()).spawn(move || {
+            let style = show::Style { colour: false, most: MOST_LISTED };
+            let _ = done.send(show::text(&difference, &Change { from: "before", to: "now" }, style));
+            ctx.request_repaint();
+        });
+        if let Err(error) = started {
+            self.toasts.add(Level::Warning, format!("The changes could not be copied: {error}"));
         }
     }
 

@@ -121,6 +121,73 @@ pub fn pill(ui: &mut Ui, colour: Color32, word: &str, name: &str) -> Response {
     response
 }
 
+/// The colour of a tab's words.
+#[must_use]
+pub fn tab_colour(on: bool, palette: &Palette) -> Color32 {
+    if on { palette.strong } else { palette.dim }
+}
+
+/// A tab: words, and a count beside them where that is not 0. The one in front is underlined.
+pub fn tab(ui: &mut Ui, on: bool, words: RichText, count: u64, colour: Color32, name: &str) -> Response {
+    let palette = Palette::of(ui);
+    let shown = match count {
+        0..=99 => count.to_string(),
+        _ => "99+".to_owned(),
+    };
+    let response = ui
+        .scope(|ui| {
+            ui.spacing_mut().button_padding = vec2(8.0, 4.0);
+            ui.spacing_mut().icon_spacing = 5.0;
+            let button = match count {
+                0 => Button::new(words),
+                _ => Button::new((words, RichText::new(shown).size(11.0).color(colour))),
+            };
+            ui.add(button.fill(Color32::TRANSPARENT).stroke(Stroke::NONE))
+        })
+        .inner;
+    if on {
+        let line = egui::Rect::from_min_max(
+            egui::pos2(response.rect.min.x + 8.0, response.rect.max.y + 1.0),
+            egui::pos2(response.rect.max.x - 8.0, response.rect.max.y + 3.0),
+        );
+        ui.painter().rect_filled(line, 1.0, palette.accent);
+    }
+    response.widget_info(|| WidgetInfo::selected(Role::Tab, true, on, name));
+    response
+}
+
+/// A field whose text leaves only what holds it, as wide as there is room for; none where there is hardly any.
+pub fn filter_field(
+    ui: &mut Ui,
+    text: &mut String,
+    id: impl std::hash::Hash + std::fmt::Debug,
+    hint: &str,
+) -> Option<Response> {
+    let palette = Palette::of(ui);
+    let room = ui.available_width() - 12.0;
+    if room < 56.0 {
+        return None;
+    }
+    ui.add_space(4.0);
+    let response = ui
+        .scope(|ui| {
+            ui.spacing_mut().button_padding = vec2(8.0, 4.0);
+            ui.spacing_mut().interact_size.y = 28.0;
+            let mut edit = egui::TextEdit::singleline(text)
+                .id_salt(id)
+                .hint_text(RichText::new("Filter").size(13.0).color(palette.dim))
+                .font(egui::FontId::proportional(13.0))
+                .align(Align2::LEFT_CENTER)
+                .desired_width(room.min(130.0));
+            if room > 100.0 {
+                edit = edit.prefix(icon(Icon::ListFilter, 13.0).color(palette.dim));
+            }
+            ui.add(edit)
+        })
+        .inner;
+    Some(response.accessible_name("Filter").on_hover_text(hint))
+}
+
 /// Small keys, drawn: `["Ctrl", "Enter"]`.
 pub fn keycaps(ui: &mut Ui, keys: &[&str]) {
     let palette = Palette::of(ui);
@@ -184,6 +251,23 @@ pub fn segments(ui: &mut Ui, group: &str, options: &[&str], chosen: Option<usize
         });
     });
     clicked
+}
+
+/// What a pane says that has nothing to show: an icon, a title and a sentence, in the middle of its upper half.
+pub fn empty(ui: &mut Ui, glyph: Icon, colour: Color32, title: &str, words: &str) {
+    let palette = Palette::of(ui);
+    ui.add_space(((ui.available_height() - 120.0) / 3.0).max(6.0));
+    ui.vertical_centered(|ui| {
+        ui.spacing_mut().item_spacing.y = 4.0;
+        badge(ui, glyph, colour);
+        ui.add_space(2.0);
+        ui.label(RichText::new(title).text_style(theme::title()).color(palette.strong));
+        ui.scope(|ui| {
+            ui.set_max_width(460.0);
+            ui.add(egui::Label::new(RichText::new(words).color(palette.dim)).wrap());
+        });
+        ui.add_space(6.0);
+    });
 }
 
 /// A card in the middle of a surface.

@@ -3,8 +3,10 @@
 use egui::{Align, Context, Id, Label, Layout, Modal, RichText, Ui};
 use lucide_icons::Icon;
 
+use super::cache;
 use super::controls;
 use super::doctor;
+use super::lint_mend;
 use super::shortcuts;
 use super::theme::Palette;
 use super::wish::{Dialog, PickFor, Wish, Wishes};
@@ -13,17 +15,23 @@ use crate::session::state::EjectScope;
 use crate::session::{Command, Model};
 
 /// Draws the open dialog, if there is one.
-pub fn show(ctx: &Context, open: Option<Dialog>, model: &Model, picker: bool, wishes: &mut Wishes) {
+pub fn show(ctx: &Context, open: Option<&Dialog>, model: &Model, picker: bool, wishes: &mut Wishes) {
     let Some(dialog) = open else { return };
     let (width, title) = match dialog {
         Dialog::OpenRepository => (520.0, "Open a repository"),
         Dialog::EjectEverything => (560.0, "Eject everything"),
+        Dialog::Cache => (480.0, "Cache"),
+        Dialog::CleanCache => (440.0, "Empty the cache?"),
+        Dialog::Mend { .. } => (620.0, "Change your repository?"),
         Dialog::Doctor => (620.0, "This host"),
         Dialog::Shortcuts => (520.0, "Keyboard shortcuts"),
     };
     modal(ctx, title, width, wishes, |ui, wishes| match dialog {
         Dialog::OpenRepository => open_repository(ui, picker, wishes),
         Dialog::EjectEverything => eject_everything(ui, model, wishes),
+        Dialog::Cache => cache::show(ui, model, wishes),
+        Dialog::CleanCache => cache::ask(ui, model, wishes),
+        Dialog::Mend { id } => lint_mend::show(ui, model, id, wishes),
         Dialog::Doctor => doctor::show(ui, model, wishes),
         Dialog::Shortcuts => shortcut_list(ui),
     });
@@ -161,7 +169,8 @@ fn eject_everything(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
     });
 }
 
-fn danger_button(ui: &mut Ui, glyph: Icon, name: &str) -> egui::Response {
+/// A button for what cannot be undone.
+pub(super) fn danger_button(ui: &mut Ui, glyph: Icon, name: &str) -> egui::Response {
     let palette = Palette::of(ui);
     ui.scope(|ui| {
         let widgets = &mut ui.visuals_mut().widgets;

@@ -9,6 +9,9 @@ use super::wish::{Wish, Wishes};
 use crate::doctor::{Check, Status};
 use crate::session::{Command, Model};
 
+/// The longest finding that stands beside its name, characters.
+const BESIDE: usize = 48;
+
 /// Draws the dialog's contents.
 pub fn show(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
     let palette = Palette::of(ui);
@@ -66,13 +69,20 @@ fn one(ui: &mut Ui, check: &Check, wishes: &mut Wishes) {
         ui.vertical(|ui| {
             ui.set_width(ui.available_width());
             ui.spacing_mut().interact_size.y = 24.0;
+            // What was found stands beside the name, or below it where it is long: none of it is cut.
+            let long = check.found.chars().count() > BESIDE || check.found.contains('\n');
             ui.horizontal(|ui| {
                 ui.label(RichText::new(&check.name).color(palette.strong));
-                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                    let found = RichText::new(&check.found).small().color(palette.dim);
-                    ui.add(Label::new(found).truncate()).on_hover_text(&check.found);
-                });
+                if !long {
+                    ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                        ui.label(RichText::new(&check.found).small().color(palette.dim));
+                    });
+                }
             });
+            if long {
+                let found = RichText::new(&check.found).small().color(palette.dim);
+                ui.add(Label::new(found).wrap().selectable(true));
+            }
             if check.status != Status::Good {
                 ui.add(Label::new(RichText::new(&check.why).small().color(palette.dim)).wrap());
             }
@@ -91,7 +101,7 @@ fn one(ui: &mut Ui, check: &Check, wishes: &mut Wishes) {
                                 .show(ui, |ui| {
                                     ui.set_width(ui.available_width());
                                     let text = RichText::new(fix).monospace().size(12.0).color(palette.text);
-                                    ui.add(Label::new(text).truncate().selectable(true)).on_hover_text(fix);
+                                    ui.add(Label::new(text).wrap().selectable(true));
                                 });
                         });
                     });

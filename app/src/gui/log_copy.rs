@@ -11,19 +11,23 @@ pub struct CopyRequest {
     from: Place,
     to: Place,
     filter: String,
+    /// What the lines begin with.
+    stage: String,
 }
 
 impl CopyRequest {
     /// All of a log.
     #[must_use]
     pub fn all() -> Self {
-        Self { from: Place { line: 0, byte: 0 }, to: Place { line: u64::MAX, byte: 0 }, filter: String::new() }
+        let (from, to) = (Place { line: 0, byte: 0 }, Place { line: u64::MAX, byte: 0 });
+        Self { from, to, filter: String::new(), stage: String::new() }
     }
 
     /// The current selection of a view, if there is one.
     #[must_use]
     pub fn selection(view: &LogView) -> Option<Self> {
-        view.selected().map(|(from, to)| Self { from, to, filter: view.filter_text.clone() })
+        let (filter, stage) = (view.filter_text.clone(), view.stage_mark());
+        view.selected().map(|(from, to)| Self { from, to, filter, stage })
     }
 
     /// Collects the text, at most `limit` bytes. To be called from a thread: it reads the log in pieces, and waits.
@@ -31,7 +35,7 @@ impl CopyRequest {
     pub fn collect(&self, pane: &LogPane, limit: usize) -> String {
         const PIECE: u64 = 4096;
         let mut finder = Finder::default();
-        finder.set(&[&self.filter]);
+        finder.set(&[&self.filter], &self.stage);
         let mut out = String::new();
         let mut next = self.from.line;
         loop {
@@ -73,8 +77,8 @@ mod tests {
         let pane = hub.pane(Pane::Build);
         pane.append(b"\x1b[31mred\x1b[0m one\ntwo\nred three\n");
         assert_eq!(CopyRequest::all().collect(pane, 1 << 20), "red one\ntwo\nred three\n");
-        let part =
-            CopyRequest { from: Place { line: 0, byte: 4 }, to: Place { line: 2, byte: 3 }, filter: "RED".to_owned() };
+        let (from, to) = (Place { line: 0, byte: 4 }, Place { line: 2, byte: 3 });
+        let part = CopyRequest { from, to, filter: "RED".to_owned(), stage: String::new() };
         assert_eq!(part.collect(pane, 1 << 20), "one\nred");
         assert!(CopyRequest::all().collect(pane, 5).len() < 12);
     }

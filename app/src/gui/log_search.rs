@@ -9,10 +9,11 @@ pub const LINES_A_FRAME: u64 = 40_000;
 /// Line numbers kept at most: 8 bytes each.
 const MATCHES: usize = crate::session::logs::RING_LINES;
 
-/// The lines that hold all of some texts, in any case (ASCII).
+/// The lines that hold all of some texts, in any case (ASCII), and begin with a mark.
 #[derive(Debug, Default)]
 pub struct Finder {
     needles: Vec<Vec<u8>>,
+    mark: Vec<u8>,
     /// The next line to look at.
     next: u64,
     found: Vec<u64>,
@@ -25,19 +26,20 @@ pub struct Finder {
 }
 
 impl Finder {
-    /// Sets what is searched; the same again changes nothing. Empty texts are ignored.
-    pub fn set(&mut self, texts: &[&str]) {
+    /// Sets what is searched, and what the lines must begin with as it stands; the same again changes nothing. Empty
+    /// texts are ignored.
+    pub fn set(&mut self, texts: &[&str], mark: &str) {
         let needles: Vec<Vec<u8>> =
             texts.iter().filter(|t| !t.is_empty()).map(|t| t.to_ascii_lowercase().into_bytes()).collect();
-        if needles != self.needles {
-            *self = Self { needles, ..Self::default() };
+        if needles != self.needles || mark.as_bytes() != self.mark {
+            *self = Self { needles, mark: mark.as_bytes().to_vec(), ..Self::default() };
         }
     }
 
     /// Whether anything is searched.
     #[must_use]
     pub fn active(&self) -> bool {
-        !self.needles.is_empty()
+        !self.needles.is_empty() || !self.mark.is_empty()
     }
 
     /// Looks at more lines. Returns whether there is more to look at.
@@ -92,7 +94,7 @@ impl Finder {
     /// Whether a line holds all the texts.
     #[must_use]
     pub fn matches(&self, line: &[u8]) -> bool {
-        self.needles.iter().all(|needle| position(line, needle).is_some())
+        line.starts_with(&self.mark) && self.needles.iter().all(|needle| position(line, needle).is_some())
     }
 }
 
@@ -142,7 +144,7 @@ mod tests {
         }
         ring.append(&text);
         let mut finder = Finder::default();
-        finder.set(&["LINE 99999"]);
+        finder.set(&["LINE 99999"], "");
         let before = finder.next;
         assert!(finder.advance(&ring));
         assert!(finder.next - before <= LINES_A_FRAME);
@@ -156,7 +158,7 @@ mod tests {
     fn dropped_lines_are_forgotten() {
         let mut ring = LogRing::new(8192, 1 << 30);
         let mut finder = Finder::default();
-        finder.set(&["x"]);
+        finder.set(&["x"], "");
         for _ in 0..100_000 {
             ring.append(b"x\n");
             if ring.end().is_multiple_of(1000) {
@@ -172,7 +174,7 @@ mod tests {
     fn the_growing_line_is_looked_at_again() {
         let mut ring = LogRing::new(100, 1 << 20);
         let mut finder = Finder::default();
-        finder.set(&["hello"]);
+        finder.set(&["hello"], "");
         ring.append(b"hel");
         all(&mut finder, &ring);
         assert!(finder.found().is_empty());
@@ -189,11 +191,24 @@ mod tests {
         let mut ring = LogRing::new(100, 1 << 20);
         ring.append(b"warn a\nwarn b\ninfo a\nend\n");
         let mut finder = Finder::default();
-        finder.set(&["warn", "A", ""]);
+        finder.set(&["warn", "A", ""], "");
         // "warn" holds an a too.
         all(&mut finder, &ring);
         assert_eq!(finder.found(), [0, 1]);
-        finder.set(&["warn", " b"]);
+        finder.set(&["warn", " b"], "");
+        all(&mut finder, &ring);
+        assert_eq!(finder.found(), [1]);
+    }
+
+    #[test]
+    fn a_mark_is_at_the_beginning_and_changing_it_searches_anew() {
+        let mut ring = LogRing::new(100, 1 << 20);
+        ring.append(b"[iso] begins\n[packages] curl\n[iso] after [packages]\n");
+        let mut finder = Finder::default();
+        finder.set(&[], "[iso]");
+        all(&mut finder, &ring);
+        assert_eq!(finder.found(), [0, 2]);
+        finder.set(&["CURL"], "[packages]");
         all(&mut finder, &ring);
         assert_eq!(finder.found(), [1]);
     }

@@ -1,4 +1,4 @@
-//! The search field over a log, and the menu that copies from it.
+//! The search field over a log, the menu that copies from it, and the menu that chooses a stage of the build.
 
 use egui::{Align, Layout, RichText, TextEdit, Ui, vec2};
 use lucide_icons::Icon;
@@ -11,6 +11,7 @@ use super::theme::Palette;
 use super::wish::{Wish, Wishes};
 use super::words;
 use crate::session::logs::{LogHub, Pane};
+use crate::session::model::StageView;
 
 /// The button that copies, and its menu.
 pub(super) fn copy_menu(
@@ -40,6 +41,29 @@ pub(super) fn copy_menu(
             && controls::menu_item(ui, true, None, "Copy file's path", "").clicked()
         {
             wishes.add(Wish::Copy(dir.join(pane.file_name()).display().to_string()));
+        }
+    });
+}
+
+/// The button that shows the lines of one stage only, and its menu.
+pub(super) fn stage_menu(ui: &mut Ui, view: &mut LogView, stages: &[StageView]) {
+    let (on, hint) = match &view.stage {
+        Some(stage) => (true, format!("Only lines of the stage {stage} are shown.")),
+        None => (false, "Shows only the lines of one stage.".to_owned()),
+    };
+    let response = controls::toggle_icon(ui, on || !stages.is_empty(), on, Icon::Layers, "Stage", &hint);
+    egui::Popup::menu(&response).show(|ui| {
+        ui.set_min_width(170.0);
+        let check = |on: bool| on.then_some(Icon::Check);
+        if controls::menu_item(ui, true, check(!on), "All stages", "").clicked() {
+            view.stage = None;
+        }
+        ui.separator();
+        for stage in stages {
+            let chosen = view.stage.as_ref() == Some(&stage.name);
+            if controls::menu_item(ui, true, check(chosen), &stage.name, "").clicked() {
+                view.stage = Some(stage.name.clone());
+            }
         }
     });
 }

@@ -37,6 +37,8 @@ pub struct LogView {
     pub follow: bool,
     /// Only lines that hold this are shown.
     pub filter_text: String,
+    /// Only lines of this stage of a build are shown.
+    pub stage: Option<String>,
     /// Lines that hold this are marked and counted.
     pub search_text: String,
     /// Whether the search field is shown.
@@ -86,6 +88,7 @@ impl Default for LogView {
         Self {
             follow: true,
             filter_text: String::new(),
+            stage: None,
             search_text: String::new(),
             search_open: false,
             current: None,
@@ -116,6 +119,12 @@ impl LogView {
     pub fn found(&self) -> (usize, Option<usize>) {
         let found = self.search.found();
         (found.len(), self.current.and_then(|line| found.binary_search(&line).ok()).map(|at| at + 1))
+    }
+
+    /// What the lines begin with that are shown; nothing if those of all stages are.
+    #[must_use]
+    pub fn stage_mark(&self) -> String {
+        self.stage.as_deref().map_or_else(String::new, crate::session::logs::stage_tag)
     }
 
     /// Goes to the next or the previous found line at the next frame.
@@ -157,10 +166,14 @@ impl LogView {
     /// Reads what this frame shows: at most `rows` rows, and a bounded piece of the search. Does not wait for a
     /// writer; returns false if the log was being written and the rows are those of the last frame.
     fn read(&mut self, pane: &LogPane, rows: f64, again: &mut bool) -> bool {
-        self.filter.set(&[&self.filter_text]);
+        let stage = self.stage_mark();
+        self.filter.set(&[&self.filter_text], &stage);
         let search = if self.search_open { self.search_text.as_str() } else { "" };
-        let both = if search.is_empty() { [""; 2] } else { [search, self.filter_text.as_str()] };
-        self.search.set(&both);
+        if search.is_empty() {
+            self.search.set(&[], "");
+        } else {
+            self.search.set(&[search, &self.filter_text], &stage);
+        }
         let fresh = pane.try_read(|ring| {
             *again |= self.filter.advance(ring);
             *again |= self.search.advance(ring);
@@ -283,7 +296,11 @@ impl LogView {
         self.paint(ui, &response, text);
         self.bar(ui, Rect::from_min_max(pos2(area.max.x - BAR, area.min.y), area.max));
         if self.len == 0 {
-            let words = if self.filter.active() { "No line holds this text" } else { "Nothing yet" };
+            let words = match (&self.stage, self.filter_text.is_empty(), self.filter.active()) {
+                (Some(_), true, _) => "This stage has said nothing",
+                (_, _, true) => "No line holds this text",
+                _ => "Nothing yet",
+            };
             let font = egui::FontId::proportional(13.0);
             ui.painter().text(area.center(), egui::Align2::CENTER_CENTER, words, font, palette.dim);
         }

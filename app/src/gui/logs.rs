@@ -1,6 +1,6 @@
-//! The logs at the bottom: one tab a log, its tools beside the tabs, its lines or the terminal below.
+//! The logs at the bottom: a log's tab, its tools beside the tabs, its lines or the terminal below.
 
-use egui::{Align, Layout, RichText, TextEdit, Ui, vec2};
+use egui::{RichText, Ui};
 use lucide_icons::Icon;
 
 use super::controls;
@@ -9,12 +9,10 @@ use super::log_tools;
 use super::log_view::LogView;
 use super::terminal::TerminalView;
 use super::theme::Palette;
-use super::wish::{Wish, Wishes};
+use super::wish::Wishes;
 use super::words;
+use crate::session::Model;
 use crate::session::logs::{LogHub, Pane};
-
-/// Height of the bar with the tabs, points.
-pub const BAR: f32 = 38.0;
 
 /// What the logs remember between frames.
 #[derive(Debug)]
@@ -77,91 +75,42 @@ impl LogsPanel {
         self.pane == Pane::Serial && !self.raw
     }
 
-    /// Draws the panel. `alive`: a guest listens to the serial line. Returns what was asked to be copied.
+    /// Draws the log in front. `alive`: a guest listens to the serial line. Returns what was asked to be copied.
     pub fn show(&mut self, ui: &mut Ui, logs: &LogHub, alive: bool, wishes: &mut Wishes) -> Option<CopyRequest> {
-        ui.spacing_mut().item_spacing.y = 0.0;
-        // A panel is as large as its contents: without this it would shrink to its smallest.
-        ui.set_min_size(ui.available_size());
-        let mut copy = None;
-        let bar = vec2(ui.available_width(), BAR);
-        ui.allocate_ui_with_layout(bar, Layout::left_to_right(Align::Center), |ui| {
-            ui.set_height(BAR);
-            ui.spacing_mut().item_spacing.x = 2.0;
-            ui.add_space(8.0);
-            self.tabs(ui, logs);
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                ui.add_space(8.0);
-                copy = self.tools(ui, logs, wishes);
-            });
-        });
         let pane = self.pane;
         if self.is_terminal() {
             self.terminal.show(ui, &logs.terminal, alive, wishes);
-        } else {
-            let area = ui.available_rect_before_wrap();
-            let view = &mut self.views[index(pane)];
-            copy = view.show(ui, logs.pane(pane), &format!("{} lines", pane.title())).or(copy);
-            if view.search_open {
-                log_tools::search_field(ui, view, area, std::mem::take(&mut self.focus_search));
-            }
+            return None;
+        }
+        let area = ui.available_rect_before_wrap();
+        let view = &mut self.views[index(pane)];
+        let copy = view.show(ui, logs.pane(pane), &format!("{} lines", pane.title()));
+        if view.search_open {
+            log_tools::search_field(ui, view, area, std::mem::take(&mut self.focus_search));
         }
         copy
     }
 
-    fn tabs(&mut self, ui: &mut Ui, logs: &LogHub) {
+    /// Draws the tab of a log.
+    pub fn tab(&mut self, ui: &mut Ui, logs: &LogHub, pane: Pane, on: bool) -> egui::Response {
         let palette = Palette::of(ui);
-        for pane in Pane::ALL {
-            let on = self.pane == pane;
-            let errors = logs.pane(pane).try_read(crate::session::logs::LogRing::errors);
-            let errors = errors.unwrap_or(self.views[index(pane)].facts.errors);
-            self.views[index(pane)].facts.errors = errors;
-            let text = RichText::new(pane.title()).size(13.0).color(if on { palette.strong } else { palette.dim });
-            let count = match errors {
-                0 => RichText::new(""),
-                1..=99 => RichText::new(errors.to_string()),
-                _ => RichText::new("99+"),
-            };
-            let response = ui
-                .scope(|ui| {
-                    ui.spacing_mut().button_padding = vec2(10.0, 4.0);
-                    let mut button = if errors > 0 {
-                        egui::Button::new((text, count.size(11.0).color(palette.error)))
-                    } else {
-                        egui::Button::new(text)
-                    };
-                    button = button.fill(egui::Color32::TRANSPARENT).stroke(egui::Stroke::NONE);
-                    ui.add(button)
-                })
-                .inner;
-            if on {
-                let line = egui::Rect::from_min_max(
-                    egui::pos2(response.rect.min.x + 8.0, response.rect.max.y + 1.0),
-                    egui::pos2(response.rect.max.x - 8.0, response.rect.max.y + 3.0),
-                );
-                ui.painter().rect_filled(line, 1.0, palette.accent);
-            }
-            response
-                .widget_info(|| egui::WidgetInfo::selected(egui::Role::Tab, true, on, format!("{} log", pane.title())));
-            let hint = match errors {
-                0 => format!("Ctrl+{}", index(pane) + 1),
-                1 => format!("One line looks like an error.\nCtrl+{}", index(pane) + 1),
-                n => format!("{} lines look like errors.\nCtrl+{}", words::count(n), index(pane) + 1),
-            };
-            if response.on_hover_text(hint).clicked() {
-                self.pane = pane;
-            }
-        }
+        let errors = logs.pane(pane).try_read(crate::session::logs::LogRing::errors);
+        let errors = errors.unwrap_or(self.views[index(pane)].facts.errors);
+        self.views[index(pane)].facts.errors = errors;
+        let text = RichText::new(pane.title()).size(13.0).color(controls::tab_colour(on, palette));
+        let response = controls::tab(ui, on, text, errors, palette.error, &format!("{} log", pane.title()));
+        response.on_hover_text(match errors {
+            0 => format!("Ctrl+{}", index(pane) + 1),
+            1 => format!("One line looks like an error.\nCtrl+{}", index(pane) + 1),
+            n => format!("{} lines look like errors.\nCtrl+{}", words::count(n), index(pane) + 1),
+        })
     }
 
-    /// Right to left.
-    fn tools(&mut self, ui: &mut Ui, logs: &LogHub, wishes: &mut Wishes) -> Option<CopyRequest> {
-        let palette = Palette::of(ui);
+    /// The tools of the log in front, right to left. Returns what was asked to be copied.
+    pub fn tools(&mut self, ui: &mut Ui, logs: &LogHub, model: &Model, wishes: &mut Wishes) -> Option<CopyRequest> {
         let terminal = self.is_terminal();
         let pane = self.pane;
         let mut copy = None;
-        if controls::icon_button(ui, true, Icon::PanelBottomClose, "Hide logs", "Ctrl+Shift+L").clicked() {
-            wishes.add(Wish::ToggleLogs);
-        }
         log_tools::copy_menu(ui, self.view(pane), terminal.then_some(&self.terminal), logs, pane, &mut copy, wishes);
         let at_end = self.terminal.at_end();
         let view = &mut self.views[index(pane)];
@@ -189,36 +138,24 @@ impl LogsPanel {
             self.focus_search = view.search_open;
         }
         let first = view.facts.first_error.is_some();
-        if controls::icon_button(
-            ui,
-            first,
-            Icon::CircleAlert,
-            "First error",
-            "Jumps to the first line that looks like an error.",
-        )
-        .clicked()
-        {
+        let hint = "Jumps to the first line that looks like an error.";
+        if controls::icon_button(ui, first, Icon::CircleAlert, "First error", hint).clicked() {
             view.go_to_first_error();
         }
-        ui.add_space(4.0);
-        ui.scope(|ui| {
-            ui.spacing_mut().button_padding = vec2(8.0, 4.0);
-            ui.spacing_mut().interact_size.y = 28.0;
-            let glyph = controls::icon(Icon::ListFilter, 13.0).color(palette.dim);
-            let edit = TextEdit::singleline(&mut view.filter_text)
-                .id_salt(("filter", index(pane)))
-                .hint_text(RichText::new("Filter").size(13.0).color(palette.dim))
-                .font(egui::FontId::proportional(13.0))
-                .prefix(glyph)
-                .align(egui::Align2::LEFT_CENTER)
-                .desired_width(130.0);
-            ui.add(edit).accessible_name("Filter").on_hover_text("Shows only lines that hold this text.");
-        });
-        if view.facts.dropped > 0 {
+        if pane == Pane::Build {
+            log_tools::stage_menu(ui, view, &model.stages);
+        }
+        controls::filter_field(
+            ui,
+            &mut view.filter_text,
+            ("filter", index(pane)),
+            "Shows only lines that hold this text.",
+        );
+        if view.facts.dropped > 0 && ui.available_width() > 170.0 {
             let text = format!("{} older lines dropped", words::count(view.facts.dropped));
             let hint = "Only the newest lines are kept in memory. The log's file has them all, up to its limit.";
             ui.add_space(4.0);
-            ui.label(RichText::new(text).small().color(palette.dim)).on_hover_text(hint);
+            ui.label(RichText::new(text).small().color(Palette::of(ui).dim)).on_hover_text(hint);
         }
         copy
     }

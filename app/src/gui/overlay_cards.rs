@@ -4,13 +4,18 @@ use egui::{Label, RichText, Ui};
 use lucide_icons::Icon;
 use vmtools::GuestStatus;
 
+use super::changes_rows;
 use super::controls;
+use super::lint;
 use super::overlays::middle;
+use super::panels::Panel;
 use super::theme::{self, Palette};
 use super::wish::{Wish, Wishes};
 use super::words;
 use crate::session::Model;
 use crate::session::logs::Pane;
+use crate::session::model::Comparison;
+use crate::session::state::Goal;
 
 const WIDTH: f32 = 520.0;
 
@@ -38,7 +43,7 @@ fn card(ui: &mut Ui, glyph: Icon, colour: egui::Color32, title: &str, subtitle: 
 }
 
 /// What failed, why, what to do, and the command to try it again by hand.
-pub fn failed(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
+pub fn failed(ui: &mut Ui, model: &Model, goal: Option<Goal>, wishes: &mut Wishes) {
     let palette = Palette::of(ui);
     let Some(failure) = &model.failure else {
         card(ui, Icon::CircleX, palette.error, "Something failed", "The Session log says more.", |ui| {
@@ -58,7 +63,15 @@ pub fn failed(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
         }
         ui.add_space(2.0);
         ui.horizontal(|ui| {
-            if let Some(pane) = failure.pane {
+            if model.stopped_by_lint {
+                let hint = "What is wrong, where, and the edits that mend it. Ctrl+5";
+                if controls::button(ui, true, Icon::ListChecks, "Show findings", hint).clicked() {
+                    wishes.add(Wish::ShowPanel(Panel::Lint));
+                }
+                if let Some(goal) = goal {
+                    lint::build_anyway(ui, goal, wishes);
+                }
+            } else if let Some(pane) = failure.pane {
                 log_button(ui, pane, wishes);
             }
             if let Some(command) = &failure.command
@@ -170,9 +183,58 @@ pub fn built(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
                 ui.end_row();
             }
         });
+        if let Some(comparison) = model.comparison.as_ref().filter(|_| !image.reused) {
+            since(ui, comparison);
+        } else if model.comparing {
+            ui.label(RichText::new("Comparing it with the image before…").small().color(palette.dim));
+        }
         ui.add_space(2.0);
-        if controls::button(ui, true, Icon::Copy, "Copy path", "").clicked() {
-            wishes.add(Wish::Copy(image.iso.display().to_string()));
+        ui.horizontal(|ui| {
+            let changed = model.comparison.as_ref().is_some_and(|it| it.difference.is_some());
+            if changed
+                && controls::button(ui, true, Icon::FileDiff, "Show changes", "All of them, in a panel. Ctrl+7")
+                    .clicked()
+            {
+                wishes.add(Wish::ShowPanel(Panel::Changes));
+            }
+            if controls::button(ui, true, Icon::Copy, "Copy path", "").clicked() {
+                wishes.add(Wish::Copy(image.iso.display().to_string()));
+            }
+        });
+    });
+}
+
+/// In what the image differs from the one before it: packages, files, size.
+fn since(ui: &mut Ui, comparison: &Comparison) {
+    let palette = Palette::of(ui);
+    let Some(it) = comparison.difference.as_deref() else {
+        ui.add(Label::new(RichText::new(&comparison.summary).small().color(palette.dim)).wrap());
+        return;
+    };
+    ui.add_space(2.0);
+    ui.label(RichText::new("Since the image before").text_style(theme::section()).color(palette.accent));
+    if it.is_empty() {
+        let words = format!("The same packages, files and boot entries ({}).", words::growth_of(it.bytes));
+        ui.label(RichText::new(words).small().color(palette.dim));
+        return;
+    }
+    let facts = [
+        ("Packages", changes_rows::packages(it)),
+        ("Files", changes_rows::files(it)),
+        ("Size", words::growth_of(it.bytes)),
+    ];
+    ui.columns_const(|columns: &mut [Ui; 3]| {
+        for (ui, (what, value)) in columns.iter_mut().zip(facts) {
+            egui::Frame::new().fill(palette.sunken).corner_radius(6).inner_margin(egui::Margin::symmetric(10, 7)).show(
+                ui,
+                |ui| {
+                    ui.set_width(ui.available_width());
+                    ui.set_min_height(34.0);
+                    ui.spacing_mut().item_spacing.y = 2.0;
+                    ui.label(RichText::new(what).small().color(palette.dim));
+                    ui.add(Label::new(RichText::new(value).size(13.0).color(palette.strong)).wrap());
+                },
+            );
         }
     });
 }

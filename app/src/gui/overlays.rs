@@ -1,34 +1,48 @@
 //! What is said over the guest's screen, or instead of it: what to do next, what is being done, what happened.
 
-use egui::{Align, Align2, Layout, Rect, RichText, Ui, vec2};
+use egui::{Align2, Rect, RichText, Ui, vec2};
 use lucide_icons::Icon;
 use vmtools::GuestStatus;
 
 use super::controls;
 use super::headline::Tone;
 use super::overlay_cards;
+use super::progress;
+use super::proposal;
 use super::theme::{self, Palette};
 use super::wish::Wishes;
-use super::words;
 use crate::session::Model;
-use crate::session::model::{StageStatus, StageView};
-use crate::session::state::{Outcome, Phase};
+use crate::session::state::{Goal, Outcome, Phase};
 
-/// Draws what belongs over the screen now. `picture`: a picture is under it; `live`: and it is of this moment.
-pub fn show(ui: &mut Ui, model: &Model, now_ms: u64, live: bool, picture: bool, wishes: &mut Wishes) {
+/// What is known besides the model.
+#[derive(Clone, Copy, Debug)]
+pub struct Over {
+    /// Milliseconds since the session began.
+    pub now_ms: u64,
+    /// The picture is of this moment.
+    pub live: bool,
+    /// A picture is under it.
+    pub picture: bool,
+    /// What was asked for last.
+    pub goal: Option<Goal>,
+}
+
+/// Draws what belongs over the screen now.
+pub fn show(ui: &mut Ui, model: &Model, over: Over, wishes: &mut Wishes) {
+    let now_ms = over.now_ms;
     match model.state.phase {
-        Phase::Preparing => working(ui, "Preparing", "Looking at the cartridge and this host", model, now_ms),
+        Phase::Preparing => progress::card(ui, "Preparing", "Looking at the cartridge and this host", model, now_ms),
         Phase::Building => {
             let name = model.cartridge.as_ref().map_or("the image", |cartridge| cartridge.name.as_str());
-            working(ui, "Building", name, model, now_ms);
+            progress::card(ui, "Building", name, model, now_ms);
         }
-        Phase::Booting | Phase::Running => guest(ui, model, live, picture),
+        Phase::Booting | Phase::Running => guest(ui, model, over.live, over.picture),
         Phase::Ejecting => {
             let step = model.eject_step.as_deref().unwrap_or("Ending the guest and removing this session's work");
             notice(ui, Icon::CircleArrowOutUpRight, Tone::Busy, "Ejecting", step);
         }
         Phase::Idle => match model.state.outcome {
-            Some(Outcome::Failed) => overlay_cards::failed(ui, model, wishes),
+            Some(Outcome::Failed) => overlay_cards::failed(ui, model, over.goal, wishes),
             Some(Outcome::GuestEnded) => overlay_cards::ended(ui, model, wishes),
             Some(Outcome::Ejected) => overlay_cards::ejected(ui, model),
             Some(Outcome::Built) => overlay_cards::built(ui, model, wishes),
@@ -36,7 +50,7 @@ pub fn show(ui: &mut Ui, model: &Model, now_ms: u64, live: bool, picture: bool, 
                 let words = "What was under way was stopped and cleaned up.";
                 invite(ui, Icon::CircleSlash, "Cancelled", words, &[(&["Ctrl", "Enter"], "build and boot")]);
             }
-            None => waiting(ui, model),
+            None => waiting(ui, model, wishes),
         },
     }
 }
@@ -65,7 +79,7 @@ fn guest(ui: &mut Ui, model: &Model, live: bool, picture: bool) {
     }
 }
 
-fn waiting(ui: &mut Ui, model: &Model) {
+fn waiting(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
     match &model.cartridge {
         None => invite(
             ui,
@@ -74,6 +88,7 @@ fn waiting(ui: &mut Ui, model: &Model) {
             "A cartridge is a repository that becomes a bootable image. Open one, or begin with the built-in one on the left.",
             &[(&["Ctrl", "O"], "open a repository")],
         ),
+        Some(cartridge) if proposal::waits(cartridge) => proposal::show(ui, cartridge, wishes),
         Some(cartridge) if !model.state.inserted => {
             let n = cartridge.findings.len();
             let words = cartridge.findings.first().map_or_else(String::new, |finding| {
@@ -147,71 +162,6 @@ fn notice(ui: &mut Ui, glyph: Icon, tone: Tone, title: &str, words: &str) {
             });
         });
     });
-}
-
-fn working(ui: &mut Ui, title: &str, words: &str, model: &Model, now_ms: u64) {
-    let palette = Palette::of(ui);
-    #[allow(clippy::cast_precision_loss, reason = "a handful of stages")]
-    let height = 92.0 + 28.0 * model.stages.len() as f32;
-    middle(ui, 440.0, height, |ui| {
-        controls::card(ui, 440.0, |ui| {
-            ui.horizontal(|ui| {
-                ui.label(RichText::new(title).text_style(theme::title()).color(palette.strong));
-                ui.add(egui::Label::new(RichText::new(words).color(palette.dim)).truncate());
-            });
-            ui.add_space(2.0);
-            let fraction = (!model.stages.is_empty()).then(|| model.build_fraction());
-            let width = ui.available_width();
-            controls::thin_bar(ui, width, fraction, "Build progress");
-            ui.add_space(4.0);
-            ui.spacing_mut().item_spacing.y = 4.0;
-            for stage in &model.stages {
-                stage_line(ui, stage, now_ms);
-            }
-        });
-    });
-}
-
-fn stage_line(ui: &mut Ui, stage: &StageView, now_ms: u64) {
-    let palette = Palette::of(ui);
-    let (glyph, colour, right) = match &stage.status {
-        StageStatus::Waiting => (Icon::Circle, palette.dim, String::new()),
-        StageStatus::Running { since_ms, done, total, unit, .. } => {
-            let amount = amount(*done, *total, *unit);
-            let time = words::elapsed(now_ms.saturating_sub(*since_ms));
-            (Icon::CircleDot, palette.accent, if amount.is_empty() { time } else { format!("{amount} · {time}") })
-        }
-        StageStatus::Done { reused: true, .. } => (Icon::CircleCheck, palette.success, "unchanged".to_owned()),
-        StageStatus::Done { took_ms, .. } => (Icon::CircleCheck, palette.success, words::took(*took_ms)),
-        StageStatus::Stopped => (Icon::CircleX, palette.error, "stopped".to_owned()),
-    };
-    let waiting = matches!(stage.status, StageStatus::Waiting);
-    ui.horizontal(|ui| {
-        ui.set_height(24.0);
-        ui.label(controls::icon(glyph, 15.0).color(colour));
-        let name = RichText::new(&stage.name).color(if waiting { palette.dim } else { palette.text });
-        ui.label(name);
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            ui.label(RichText::new(right).small().color(palette.dim));
-        });
-    });
-}
-
-fn amount(done: u64, total: Option<u64>, unit: isoprep::Unit) -> String {
-    let show = |n: u64| match unit {
-        isoprep::Unit::Bytes => words::bytes(n),
-        isoprep::Unit::Files | isoprep::Unit::Packages => words::count(n),
-        isoprep::Unit::Percent => format!("{n} %"),
-    };
-    match (done, total, unit) {
-        (0, None, _) => String::new(),
-        (_, _, isoprep::Unit::Percent) => show(done),
-        (_, Some(total), isoprep::Unit::Files) => format!("{} of {} files", show(done), show(total)),
-        (_, Some(total), isoprep::Unit::Packages) => format!("{} of {} packages", show(done), show(total)),
-        (_, None, isoprep::Unit::Files) => format!("{} files", show(done)),
-        (_, Some(total), _) => format!("{} of {}", show(done), show(total)),
-        (_, None, _) => show(done),
-    }
 }
 
 /// Gives `add` a place of about this size in the middle of the area; more is scrolled.

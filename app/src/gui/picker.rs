@@ -1,12 +1,13 @@
 //! Files and folders picked through the desktop's portal, on a thread: a dialog may stay open for minutes. Whether a
 //! portal is there is found out first, because without one the dialog would just never come.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::wish::PickFor;
+use crate::session::event::CartridgeView;
 
 /// Said where a picker cannot be opened.
 pub const NO_PORTAL: &str =
@@ -64,17 +65,45 @@ impl Picker {
     }
 }
 
+/// A picked path as a field takes it: relative to the cartridge's folder where it lies in there.
+#[must_use]
+pub fn value(cartridge: &CartridgeView, key: &str, path: &Path) -> String {
+    let Ok(inside) = path.strip_prefix(&cartridge.root) else { return path.display().to_string() };
+    let text = inside.display().to_string();
+    match text.as_str() {
+        "" => ".".to_owned(),
+        // Without the dot it could be one of the words that name other bases.
+        name if key == "image.base" && !name.contains('/') => format!("./{name}"),
+        _ => text,
+    }
+}
+
 fn ask(what: &PickFor) -> Option<PathBuf> {
     let dialog = rfd::FileDialog::new();
-    match what {
-        PickFor::Repository => dialog.set_title("Open a repository").pick_folder(),
-        PickFor::Field { folder, start, .. } => {
-            let dir = start.as_deref().and_then(|start| start.ancestors().find(|dir| dir.is_dir()));
-            let dialog = match dir {
-                Some(dir) => dialog.set_directory(dir),
-                None => dialog,
-            };
-            if *folder { dialog.pick_folder() } else { dialog.pick_file() }
-        }
+    let (start, folder) = match what {
+        PickFor::Repository => return dialog.set_title("Open a repository").pick_folder(),
+        PickFor::Field { folder, start, .. } => (start, *folder),
+        PickFor::Item { start, .. } => (start, true),
+    };
+    let dir = start.as_deref().and_then(|start| start.ancestors().find(|dir| dir.is_dir()));
+    let dialog = match dir {
+        Some(dir) => dialog.set_directory(dir),
+        None => dialog,
+    };
+    if folder { dialog.pick_folder() } else { dialog.pick_file() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_in_the_repository_is_named_relative_to_it() {
+        let cartridge = CartridgeView { root: "/srv/distro".into(), ..CartridgeView::default() };
+        let value = |key, path: &str| value(&cartridge, key, Path::new(path));
+        assert_eq!(value("image.base", "/srv/distro/configs/releng"), "configs/releng");
+        assert_eq!(value("image.base", "/srv/distro/releng"), "./releng");
+        assert_eq!(value("source.path", "/srv/distro"), ".");
+        assert_eq!(value("image.base", "/srv/distro2"), "/srv/distro2");
     }
 }

@@ -48,6 +48,8 @@ pub struct Preferences {
     pub settings_open: bool,
     /// Whether the logs are shown.
     pub logs_open: bool,
+    /// Whether the panes at the bottom take most of the window.
+    pub tall: bool,
 }
 
 /// The smallest window, points.
@@ -62,6 +64,7 @@ impl Default for Preferences {
             maximized: false,
             settings_open: true,
             logs_open: true,
+            tall: false,
         }
     }
 }

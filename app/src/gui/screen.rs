@@ -12,7 +12,7 @@ use super::screen_picture::Picture;
 use super::screen_toolbar::{self, ToolbarState};
 use super::theme::Palette;
 use super::wish::Wishes;
-use crate::session::state::{Outcome, Phase};
+use crate::session::state::{Goal, Outcome, Phase};
 use crate::session::{Command, Model};
 
 /// What the panel remembers between frames.
@@ -92,7 +92,8 @@ impl ScreenPanel {
         }
         let mut over = ui.new_child(egui::UiBuilder::new().id_salt("over").max_rect(area));
         over.set_clip_rect(area);
-        overlays::show(&mut over, model, now_ms, live, picture.is_some(), wishes);
+        let over_what = overlays::Over { now_ms, live, picture: picture.is_some(), goal: window.goal };
+        overlays::show(&mut over, model, over_what, wishes);
         if window.full_screen {
             self.full_screen_hint(ui, area, live);
         } else {
@@ -227,4 +228,6 @@ pub struct Around {
     pub covered: bool,
     /// The window is full screen and shows nothing else.
     pub full_screen: bool,
+    /// What was asked for last.
+    pub goal: Option<Goal>,
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use egui::{Align, Layout, RichText, ScrollArea, Ui};
-use isoprep::{FIELDS, FieldDoc};
+use isoprep::FIELDS;
 use lucide_icons::Icon;
 
 use super::controls;
-use super::settings_field::{Draft, field};
+use super::settings_field::{Around, Draft, field};
+use super::settings_sections::{engine, sections};
 use super::theme::{self, Palette};
 use super::wish::{Dialog, Wish, Wishes};
 use super::words;
@@ -18,14 +19,19 @@ use crate::session::{Command, Model};
 #[derive(Debug, Default)]
 pub struct SettingsPanel {
     drafts: BTreeMap<&'static str, Draft>,
+    /// Grows when the cartridge was told anew.
+    generation: u64,
     /// Which cartridge the drafts are of.
     file: std::path::PathBuf,
     as_text: bool,
 }
 
-const SECTIONS: [(&str, &str); 4] = [("", "Cartridge"), ("source", "Source"), ("image", "Image"), ("guest", "Guest")];
-
 impl SettingsPanel {
+    /// The cartridge was told anew.
+    pub fn refresh(&mut self) {
+        self.generation += 1;
+    }
+
     /// Draws the panel.
     pub fn show(&mut self, ui: &mut Ui, model: &Model, picker: bool, wishes: &mut Wishes) {
         ui.set_min_width(ui.available_width());
@@ -76,18 +82,17 @@ impl SettingsPanel {
     fn form(&mut self, ui: &mut Ui, cartridge: &CartridgeView, picker: bool, wishes: &mut Wishes) {
         let palette = Palette::of(ui);
         findings(ui, cartridge);
-        for (prefix, title) in SECTIONS {
-            let docs: Vec<&FieldDoc> = FIELDS.iter().filter(|doc| section_of(doc.key) == prefix).collect();
-            if docs.is_empty() {
+        let around =
+            Around { root: picker.then_some(&cartridge.root), engine: engine(cartridge), generation: self.generation };
+        for (at, (title, fields)) in sections(cartridge).enumerate() {
+            let mut fields = fields.peekable();
+            if fields.peek().is_none() {
                 continue;
             }
-            ui.add_space(if prefix.is_empty() { 2.0 } else { 12.0 });
+            ui.add_space(if at == 0 { 2.0 } else { 12.0 });
             ui.label(RichText::new(title).text_style(theme::section()).color(palette.accent));
-            for doc in docs {
-                if let Some(view) = cartridge.fields.iter().find(|view| view.key == doc.key) {
-                    let draft = self.drafts.entry(doc.key).or_default();
-                    field(ui, doc, view, draft, picker.then_some(&cartridge.root), wishes);
-                }
+            for (doc, view) in fields {
+                field(ui, doc, view, self.drafts.entry(doc.key).or_default(), around, wishes);
             }
         }
     }
@@ -112,10 +117,6 @@ fn findings(ui: &mut Ui, cartridge: &CartridgeView) {
     });
 }
 
-fn section_of(key: &str) -> &str {
-    key.split_once('.').map_or("", |(section, _)| section)
-}
-
 fn text(ui: &mut Ui, cartridge: &CartridgeView) {
     let palette = Palette::of(ui);
     findings(ui, cartridge);
@@ -132,7 +133,7 @@ fn save_bar(ui: &mut Ui, cartridge: &CartridgeView, wishes: &mut Wishes) {
     ui.horizontal(|ui| {
         let (words, hint) = match (cartridge.builtin, cartridge.exists) {
             (true, _) => ("Changes are for this run", "The built-in cartridge cannot be saved."),
-            (false, false) => ("Proposed, not written", "The folder has no cartridge.toml yet; Save writes this one."),
+            (false, false) => ("Not written yet", "The folder has no cartridge.toml; Save writes this one."),
             (false, true) => ("Changed, not saved", "Your comments in the file are kept."),
         };
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {

@@ -4,10 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use egui::{Align, Layout, RichText, TextEdit, Ui};
-use isoprep::{FieldDoc, FieldKind};
+use isoprep::{EngineKind, FieldDoc, FieldKind};
 use lucide_icons::Icon;
 
 use super::controls;
+use super::settings_engine;
+use super::settings_items::{self, Items};
+use super::settings_sections::ENGINE;
 use super::theme::Palette;
 use super::wish::{PickFor, Wish, Wishes};
 use crate::session::Command;
@@ -23,6 +26,19 @@ pub struct Draft {
     /// When it was last typed into and not sent since, in egui's seconds.
     typed: Option<f64>,
     focused: bool,
+    /// Of fields that hold several things.
+    items: Items,
+}
+
+/// What is around a field.
+#[derive(Clone, Copy, Debug)]
+pub struct Around<'a> {
+    /// Where paths are relative to; `None` when no picker can be opened.
+    pub root: Option<&'a PathBuf>,
+    /// The chosen engine.
+    pub engine: Option<EngineKind>,
+    /// Grows when the cartridge was told anew.
+    pub generation: u64,
 }
 
 impl Draft {
@@ -33,13 +49,13 @@ impl Draft {
     }
 }
 
-/// Draws one field. `root` is where paths are relative to; `None` when no picker can be opened.
+/// Draws one field.
 pub fn field(
     ui: &mut Ui,
     doc: &FieldDoc,
     view: &FieldView,
     draft: &mut Draft,
-    root: Option<&PathBuf>,
+    around: Around<'_>,
     wishes: &mut Wishes,
 ) {
     let palette = Palette::of(ui);
@@ -53,6 +69,9 @@ pub fn field(
             wishes.send(Command::SetField { key: doc.key.to_owned(), value });
         };
         match &doc.kind {
+            FieldKind::Choice(options) if doc.key == ENGINE => {
+                settings_engine::choice(ui, doc, options, view, wishes);
+            }
             FieldKind::Choice(options) if options.len() <= 4 => {
                 let chosen = options.iter().position(|option| *option == view.value);
                 if let Some(at) = controls::segments(ui, doc.label, options, chosen) {
@@ -74,8 +93,12 @@ pub fn field(
                 }
             }
             FieldKind::Integer { min, max } => integer(ui, doc, view, draft, *min..=*max, wishes),
-            FieldKind::Folder | FieldKind::File => path(ui, doc, view, draft, root, wishes),
-            FieldKind::Text | FieldKind::Size | FieldKind::List | FieldKind::Map => {
+            FieldKind::Folder | FieldKind::File => path(ui, doc, view, draft, around, wishes),
+            FieldKind::List | FieldKind::Map => {
+                ui.spacing_mut().item_spacing.y = 3.0;
+                settings_items::items(ui, (doc, view), &mut draft.items, around.generation, around.root, wishes);
+            }
+            FieldKind::Text | FieldKind::Size => {
                 let width = ui.available_width().floor();
                 typed(ui, doc, view, draft, width, wishes);
             }
@@ -130,7 +153,6 @@ fn label(ui: &mut Ui, doc: &FieldDoc, view: &FieldView, wishes: &mut Wishes) {
 fn typed(ui: &mut Ui, doc: &FieldDoc, view: &FieldView, draft: &mut Draft, width: f32, wishes: &mut Wishes) {
     let palette = Palette::of(ui);
     let hint = if doc.default.is_empty() { doc.range } else { doc.default };
-    let mono = matches!(doc.kind, FieldKind::Map);
     let response = ui
         .scope(|ui| {
             ui.spacing_mut().button_padding = egui::vec2(9.0, 6.0);
@@ -140,15 +162,12 @@ fn typed(ui: &mut Ui, doc: &FieldDoc, view: &FieldView, draft: &mut Draft, width
                 ui.visuals_mut().widgets.hovered.bg_stroke = edge;
             }
             let colour = if view.is_default { palette.dim } else { palette.text };
-            let mut edit = TextEdit::singleline(&mut draft.text)
+            let edit = TextEdit::singleline(&mut draft.text)
                 .id_salt(doc.key)
                 .hint_text(RichText::new(hint).color(palette.dim))
                 .text_color(if draft.focused { palette.text } else { colour })
                 .align(egui::Align2::LEFT_CENTER)
                 .desired_width(width);
-            if mono {
-                edit = edit.font(egui::TextStyle::Monospace);
-            }
             ui.add(edit)
         })
         .inner
@@ -199,11 +218,23 @@ fn integer(
     });
 }
 
-fn path(ui: &mut Ui, doc: &FieldDoc, view: &FieldView, draft: &mut Draft, root: Option<&PathBuf>, wishes: &mut Wishes) {
+fn path(ui: &mut Ui, doc: &FieldDoc, view: &FieldView, draft: &mut Draft, around: Around<'_>, wishes: &mut Wishes) {
+    let Around { root, engine, .. } = around;
+    let base = doc.key == "image.base";
+    let by_name = base && !settings_engine::base_words(engine).is_empty();
+    // A suite of Debian is no folder.
+    let picked = !(base && engine == Some(EngineKind::Debian));
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
-        let width = ui.available_width().floor() - 32.0;
+        let buttons = f32::from(u8::from(by_name) + u8::from(picked));
+        let width = ui.available_width().floor() - 32.0 * buttons;
         typed(ui, doc, view, draft, width, wishes);
+        if by_name {
+            settings_engine::base_menu(ui, doc, engine, wishes);
+        }
+        if !picked {
+            return;
+        }
         let folder = matches!(doc.kind, FieldKind::Folder);
         let name = format!("Choose {}", doc.label);
         let hint = if root.is_some() { "" } else { super::picker::NO_PORTAL };

@@ -2,6 +2,7 @@
 
 use egui::{Context, Key, KeyboardShortcut, Modifiers};
 
+use super::panels::Panel;
 use crate::session::logs::Pane;
 use crate::session::state::Goal;
 
@@ -22,6 +23,8 @@ pub enum Shortcut {
     FullScreen,
     /// Bring a log to the front.
     Log(Pane),
+    /// Bring a panel to the front.
+    Panel(Panel),
     /// Search the log in front.
     Search,
     /// Show all shortcuts.
@@ -30,6 +33,8 @@ pub enum Shortcut {
     Settings,
     /// Show or hide the logs.
     Logs,
+    /// Give the panes at the bottom most of the window, or what they had before.
+    Tall,
 }
 
 /// The shortcuts as people read them.
@@ -43,9 +48,11 @@ pub const LIST: &[(&str, &str)] = &[
     ("Ctrl+S", "Save the cartridge"),
     ("F11", "Full screen"),
     ("Ctrl+1…4", "Build, Serial, QEMU, Session log"),
-    ("Ctrl+F", "Search the log"),
+    ("Ctrl+5…7", "Lint, Files, Changes"),
+    ("Ctrl+F", "Search the log, filter the files or changes"),
     ("Ctrl+Shift+S", "Show or hide the settings"),
-    ("Ctrl+Shift+L", "Show or hide the logs"),
+    ("Ctrl+Shift+L", "Show or hide the panes below"),
+    ("Ctrl+Shift+M", "The panes below: tall, or as before"),
     ("F1", "This list"),
 ];
 
@@ -53,10 +60,11 @@ const CTRL: Modifiers = Modifiers::COMMAND;
 const CTRL_SHIFT: Modifiers = Modifiers { shift: true, ..Modifiers::COMMAND };
 
 /// More specific ones come first: egui lets Ctrl+B match Ctrl+Shift+B too.
-const KEYS: [(Modifiers, Key, Shortcut); 16] = [
+const KEYS: [(Modifiers, Key, Shortcut); 20] = [
     (CTRL_SHIFT, Key::B, Shortcut::Goal(Goal::Boot)),
     (CTRL_SHIFT, Key::S, Shortcut::Settings),
     (CTRL_SHIFT, Key::L, Shortcut::Logs),
+    (CTRL_SHIFT, Key::M, Shortcut::Tall),
     (CTRL, Key::Enter, Shortcut::Goal(Goal::Up)),
     (CTRL, Key::B, Shortcut::Goal(Goal::Build)),
     (CTRL, Key::E, Shortcut::Eject),
@@ -67,6 +75,9 @@ const KEYS: [(Modifiers, Key, Shortcut); 16] = [
     (CTRL, Key::Num2, Shortcut::Log(Pane::Serial)),
     (CTRL, Key::Num3, Shortcut::Log(Pane::Qemu)),
     (CTRL, Key::Num4, Shortcut::Log(Pane::Session)),
+    (CTRL, Key::Num5, Shortcut::Panel(Panel::Lint)),
+    (CTRL, Key::Num6, Shortcut::Panel(Panel::Files)),
+    (CTRL, Key::Num7, Shortcut::Panel(Panel::Changes)),
     (Modifiers::NONE, Key::F11, Shortcut::FullScreen),
     (Modifiers::NONE, Key::F1, Shortcut::Help),
     (Modifiers::NONE, Key::Escape, Shortcut::Escape),

@@ -8,6 +8,7 @@ use super::theme::Palette;
 use super::wish::{Dialog, Wish, Wishes};
 use super::words;
 use crate::doctor::Status;
+use crate::session::sign::Sign;
 use crate::session::{Command, Model};
 
 /// Draws the line's contents.
@@ -42,7 +43,15 @@ pub fn show(ui: &mut Ui, model: &Model, logs_open: bool, wishes: &mut Wishes) {
 
 fn reported(ui: &mut Ui, guest: &crate::session::model::GuestView) {
     let palette = Palette::of(ui);
-    let Some(report) = &guest.report else { return };
+    let Some(report) = &guest.report else {
+        signed(ui, guest);
+        return;
+    };
+    if let Some(system) = &report.system {
+        let (glyph, colour, words) = system_state(system, palette);
+        let hint = format!("systemd says of the whole system: {system}.\n{words}");
+        fact(ui, glyph, colour, &format!("System {system}"), &hint);
+    }
     let took = guest
         .reported_ms
         .map_or(String::new(), |at| format!("\nReported after {}.", words::took(at.saturating_sub(guest.since_ms))));
@@ -60,11 +69,45 @@ fn reported(ui: &mut Ui, guest: &crate::session::model::GuestView) {
             "The image is not of this session, so there is nothing to compare.",
         ),
     };
+    let system = report.system_words().map_or(String::new(), |words| format!(" · {words}"));
     let hint = format!(
-        "{hint}\n{} · Linux {} · {} · {}{took}",
+        "{hint}\n{} · Linux {} · {} · {}{system}{took}",
         report.path, report.kernel, report.firmware, report.accelerator
     );
     fact(ui, glyph, colour, text, &hint);
+}
+
+/// How far a guest has come that has nothing in it that reports.
+fn signed(ui: &mut Ui, guest: &crate::session::model::GuestView) {
+    let palette = Palette::of(ui);
+    let why = guest.mute.as_ref().map_or_else(String::new, |why| format!("\n{why}"));
+    let (glyph, colour, text, hint) = match guest.sign {
+        Some(Sign::Login) => (Icon::CircleCheck, palette.success, "Asks for a login", "The guest is up."),
+        Some(Sign::Shell) => (Icon::CircleCheck, palette.success, "Shows a shell", "The guest is up."),
+        Some(Sign::Target) => (Icon::CircleCheck, palette.success, "Target reached", "The guest's systemd is up."),
+        Some(Sign::Emergency) => {
+            let hint = "The guest's initramfs has given up and shows a shell of its own. The Serial log says why.";
+            (Icon::CircleX, palette.error, "Boot gave up", hint)
+        }
+        None if guest.mute.is_some() && !guest.ended => {
+            (Icon::CircleHelp, palette.dim, "Does not report", "What is seen on the serial line has to do.")
+        }
+        None => return,
+    };
+    fact(ui, glyph, colour, text, &format!("{hint}{why}"));
+}
+
+/// What a word of `systemctl is-system-running` means (systemctl(1)).
+fn system_state(system: &str, palette: &Palette) -> (Icon, Color32, &'static str) {
+    match system {
+        "running" => (Icon::CircleCheck, palette.success, "Everything that was to be started is."),
+        "degraded" => {
+            (Icon::TriangleAlert, palette.warning, "It is up, but units have failed: systemctl --failed names them.")
+        }
+        "initializing" | "starting" => (Icon::Hourglass, palette.dim, "It was still starting when it reported."),
+        "maintenance" => (Icon::CircleX, palette.error, "It shows its rescue or emergency shell."),
+        _ => (Icon::CircleHelp, palette.dim, "It is not known how it is."),
+    }
 }
 
 fn port(ui: &mut Ui, name: &str, guest_port: u16, host_port: u16, wishes: &mut Wishes) {

@@ -46,6 +46,18 @@ impl Toasts {
         self.shown.drain(..excess);
     }
 
+    /// Something failed beside the goals: there is no card for it, so that it is said here.
+    pub fn failed(&mut self, model: &crate::session::Model, failure: &crate::session::event::Failure) {
+        let said = model.state.outcome == Some(crate::session::state::Outcome::Failed)
+            || model.cartridge.as_ref().is_some_and(|cartridge| !cartridge.findings.is_empty());
+        if said {
+            return;
+        }
+        let first = failure.detail.lines().next().unwrap_or_default();
+        let words = if first.is_empty() { failure.title.clone() } else { format!("{}: {first}", failure.title) };
+        self.add(Level::Warning, words);
+    }
+
     /// Takes the model's notices that are new since the last call.
     pub fn follow(&mut self, notices: &[crate::session::model::Notice]) {
         let Some(newest) = notices.last().map(|notice| notice.at_ms) else { return };

@@ -5,11 +5,14 @@ use lucide_icons::Icon;
 
 use super::controls;
 use super::headline::{headline, ticking};
+use super::lint_badge;
+use super::lint_rows::Counts;
 use super::preferences::ThemeChoice;
+use super::progress;
+use super::proposal;
 use super::theme::{self, Palette};
 use super::wish::{Dialog, Wish, Wishes};
 use super::words;
-use crate::session::model::StageStatus;
 use crate::session::state::{EjectScope, Goal, Input, Phase, step};
 use crate::session::{Command, Model};
 
@@ -22,6 +25,8 @@ pub struct WindowState {
     pub settings_open: bool,
     /// Whether the logs are shown.
     pub logs_open: bool,
+    /// What the lint found.
+    pub lint: Counts,
 }
 
 /// Draws the bar's contents.
@@ -30,14 +35,14 @@ pub fn show(ui: &mut Ui, model: &Model, now_ms: u64, window: WindowState, wishes
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             more_menu(ui, window, wishes);
             ui.add_space(-2.0);
-            actions(ui, model, wishes);
+            actions(ui, model, window, wishes);
             ui.add_space(8.0);
             ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
                 cartridge(ui, model, wishes);
                 let (word, tone) = headline(model);
                 controls::pill(ui, tone.colour(Palette::of(ui)), word, &format!("State: {word}"));
                 ui.add_space(6.0);
-                progress(ui, model, now_ms);
+                bar(ui, model, now_ms);
             });
         });
     });
@@ -106,7 +111,7 @@ pub fn recent_line(ui: &mut Ui, recent: &crate::session::event::RecentView, wish
     });
 }
 
-fn progress(ui: &mut Ui, model: &Model, now_ms: u64) {
+fn bar(ui: &mut Ui, model: &Model, now_ms: u64) {
     if !ticking(model) {
         return;
     }
@@ -115,7 +120,7 @@ fn progress(ui: &mut Ui, model: &Model, now_ms: u64) {
     if width < 60.0 {
         return;
     }
-    let (words, fraction) = doing(model);
+    let (words, fraction) = doing(model, now_ms);
     let elapsed = words::elapsed(model.phase_elapsed_ms(now_ms));
     let (rect, _) = ui.allocate_exact_size(vec2(width, 28.0), egui::Sense::hover());
     let builder = egui::UiBuilder::new().id_salt("progress").max_rect(rect).layout(Layout::top_down(Align::LEFT));
@@ -125,7 +130,8 @@ fn progress(ui: &mut Ui, model: &Model, now_ms: u64) {
     ui.allocate_ui_with_layout(line, Layout::right_to_left(Align::Center), |ui| {
         ui.label(RichText::new(&elapsed).small().color(palette.dim));
         ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
-            ui.add(egui::Label::new(RichText::new(&words).small().color(palette.text)).truncate());
+            ui.add(egui::Label::new(RichText::new(&words).small().color(palette.text)).truncate())
+                .on_hover_text(&words);
         });
     });
     controls::thin_bar(&mut ui, width, fraction, &format!("Progress: {words}"));
@@ -133,15 +139,9 @@ fn progress(ui: &mut Ui, model: &Model, now_ms: u64) {
 
 /// What is being done, and how far it is where that is known.
 #[must_use]
-pub fn doing(model: &Model) -> (String, Option<f32>) {
+pub fn doing(model: &Model, now_ms: u64) -> (String, Option<f32>) {
     match model.state.phase {
-        Phase::Building => {
-            let done = model.stages.iter().filter(|s| matches!(s.status, StageStatus::Done { .. })).count();
-            let words = model
-                .running_stage()
-                .map_or_else(|| "Planning".to_owned(), |s| format!("{} · {}/{}", s.name, done + 1, model.stages.len()));
-            (words, Some(model.build_fraction()))
-        }
+        Phase::Building => (progress::sentence(model, now_ms), Some(model.build_fraction())),
         Phase::Preparing => ("Looking at the cartridge and this host".to_owned(), None),
         Phase::Booting => ("Waiting for the guest to report".to_owned(), None),
         Phase::Ejecting => (model.eject_step.clone().unwrap_or_else(|| "Ejecting".to_owned()), None),
@@ -150,7 +150,7 @@ pub fn doing(model: &Model) -> (String, Option<f32>) {
 }
 
 /// The buttons, right to left.
-fn actions(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
+fn actions(ui: &mut Ui, model: &Model, window: WindowState, wishes: &mut Wishes) {
     let busy = model.state.phase == Phase::Ejecting;
     let menu = egui::containers::menu::MenuButton::from_button(
         egui::Button::new(controls::icon(Icon::ChevronDown, 14.0)).min_size(vec2(26.0, 30.0)),
@@ -161,6 +161,11 @@ fn actions(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
             ui.spacing_mut().button_padding.x = 6.0;
             menu.ui(ui, |ui| {
                 ui.set_min_width(240.0);
+                if controls::menu_item(ui, true, Some(Icon::Database), "Cache…", "").clicked() {
+                    wishes.send(Command::ViewCache);
+                    wishes.add(Wish::Open(Dialog::Cache));
+                }
+                ui.separator();
                 if controls::menu_item(ui, !busy, Some(Icon::Trash2), "Eject everything…", "").clicked() {
                     wishes.send(Command::SurveyEverything);
                     wishes.add(Wish::Open(Dialog::EjectEverything));
@@ -181,6 +186,7 @@ fn actions(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
     goal(ui, model, Goal::Up, wishes);
     goal(ui, model, Goal::Boot, wishes);
     goal(ui, model, Goal::Build, wishes);
+    lint_badge::show(ui, model, window.lint, wishes);
     if step(&model.state, Input::Cancel).is_ok()
         && controls::button(ui, true, Icon::Square, "Cancel", "Stops what is under way. Esc").clicked()
     {
@@ -200,7 +206,11 @@ fn goal(ui: &mut Ui, model: &Model, goal: Goal, wishes: &mut Wishes) {
         letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).chain(['.']).collect())
     });
     let hint = denied.as_deref().unwrap_or(hint);
-    let clicked = if goal == Goal::Up {
+    // There is one button that stands out: while a proposal waits, that is the one that writes it.
+    let proposed = model.state.phase == Phase::Idle
+        && model.state.outcome.is_none()
+        && model.cartridge.as_ref().is_some_and(proposal::waits);
+    let clicked = if goal == Goal::Up && !proposed {
         controls::accent_button(ui, denied.is_none(), glyph, name, hint).clicked()
     } else {
         controls::button(ui, denied.is_none(), glyph, name, hint).clicked()
@@ -225,7 +235,9 @@ fn more_menu(ui: &mut Ui, window: WindowState, wishes: &mut Wishes) {
                     {
                         wishes.add(Wish::ToggleSettings);
                     }
-                    if controls::menu_item(ui, true, check(window.logs_open), "Show logs", "Ctrl+Shift+L").clicked() {
+                    if controls::menu_item(ui, true, check(window.logs_open), "Show panes below", "Ctrl+Shift+L")
+                        .clicked()
+                    {
                         wishes.add(Wish::ToggleLogs);
                     }
                     ui.separator();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::session::Command;
 use crate::session::logs::Pane;
 
+use super::panels::Panel;
 use super::preferences::ThemeChoice;
 
 /// One wish of a panel.
@@ -14,6 +15,8 @@ pub enum Wish {
     Session(Command),
     /// Bring a log to the front.
     ShowLog(Pane),
+    /// Bring a panel to the front.
+    ShowPanel(Panel),
     /// Open a dialog, in place of the one that is open.
     Open(Dialog),
     /// Close the dialog.
@@ -24,6 +27,8 @@ pub enum Wish {
     Copy(String),
     /// Put all of a log on the clipboard, from a thread.
     CopyLog(Pane),
+    /// Put all differences between the last two images on the clipboard, from a thread.
+    CopyChanges,
     /// Enter or leave full screen.
     FullScreen(bool),
     /// Dark, light, or as the desktop does.
@@ -32,17 +37,28 @@ pub enum Wish {
     ToggleSettings,
     /// Show or hide the logs.
     ToggleLogs,
+    /// Give the panes at the bottom most of the window, or what they had before.
+    ToggleTall,
     /// Close the window.
     CloseWindow,
 }
 
 /// The dialogs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Dialog {
     /// The path of a repository, typed or picked.
     OpenRepository,
     /// What ejecting everything would remove.
     EjectEverything,
+    /// What the cache holds.
+    Cache,
+    /// Whether the cache is to be emptied.
+    CleanCache,
+    /// Whether an edit may change the repository.
+    Mend {
+        /// The finding's, as [`LintView::id`](crate::session::examination::LintView::id).
+        id: String,
+    },
     /// The host's checks.
     Doctor,
     /// All shortcuts.
@@ -60,6 +76,13 @@ pub enum PickFor {
         key: String,
         /// A folder, not a file.
         folder: bool,
+        /// Where the dialog begins.
+        start: Option<PathBuf>,
+    },
+    /// Append to this field, a list of folders.
+    Item {
+        /// The field's key.
+        key: String,
         /// Where the dialog begins.
         start: Option<PathBuf>,
     },

@@ -18,6 +18,40 @@ pub fn bytes(n: u64) -> String {
     format!("{value:.digits$} {}", UNITS[unit])
 }
 
+/// By how much a size changed, bytes: `+3.1 MB`, `−12 B`, `±0`.
+#[must_use]
+pub fn growth(by: i64) -> String {
+    match by {
+        0 => "±0".to_owned(),
+        1.. => format!("+{}", bytes(by.unsigned_abs())),
+        _ => format!("−{}", bytes(by.unsigned_abs())),
+    }
+}
+
+/// By how much a size changed.
+#[must_use]
+pub fn growth_of(sizes: isoprep::contents::Change<u64>) -> String {
+    let by = i128::from(sizes.to) - i128::from(sizes.from);
+    growth(i64::try_from(by).unwrap_or(if by < 0 { i64::MIN } else { i64::MAX }))
+}
+
+/// A size before and after: `800 MB → 803 MB`.
+#[must_use]
+pub fn change(sizes: isoprep::contents::Change<u64>) -> String {
+    format!("{} → {}", bytes(sizes.from), bytes(sizes.to))
+}
+
+/// How long something still takes, milliseconds: `8 s left`, `2 min left`, `1 h 5 min left`.
+#[must_use]
+pub fn left(ms: u64) -> String {
+    let s = ms.div_ceil(1000);
+    match s {
+        0..60 => format!("{s} s left"),
+        60..3600 => format!("{} min left", (s + 30) / 60),
+        _ => format!("{} h {} min left", s / 3600, s % 3600 / 60),
+    }
+}
+
 /// How long something took, milliseconds: `80 ms`, `2.4 s`, `1:05`.
 #[must_use]
 #[allow(clippy::cast_precision_loss, reason = "two digits are shown")]
@@ -79,6 +113,15 @@ mod tests {
     fn times() {
         assert_eq!([0, 80, 2_400, 65_000].map(took), ["0 ms", "80 ms", "2.4 s", "1:05"]);
         assert_eq!([7_000, 725_000, 3_723_000].map(elapsed), ["0:07", "12:05", "1:02:03"]);
+    }
+
+    #[test]
+    fn growths_and_what_is_left() {
+        assert_eq!([0, 3_100_000, -12].map(growth), ["±0", "+3.1 MB", "−12 B"]);
+        let sizes = isoprep::contents::Change { from: u64::MAX, to: 0 };
+        assert!(growth_of(sizes).starts_with('−'));
+        let all = [400, 8_000, 59_400, 61_000, 119_000, 3_900_000].map(left);
+        assert_eq!(all, ["1 s left", "8 s left", "1 min left", "1 min left", "2 min left", "1 h 5 min left"]);
     }
 
     #[test]

@@ -24,14 +24,31 @@ pub enum Command {
     Save,
     /// Forget the changes that were not saved.
     Revert,
+    /// Look at the inserted cartridge as it is now: its lint, and the profile that will be built. Done by itself, a moment
+    /// after it was inserted, edited or saved.
+    Examine,
+    /// Do what mends a finding of the last examination.
+    ApplyFix {
+        /// [`LintView::id`](super::examination::LintView::id).
+        id: String,
+        /// The user was asked. Needed where [`LintView::asks`](super::examination::LintView::asks): it changes the
+        /// repository itself, not the cartridge.
+        asked: bool,
+    },
     /// Work towards a goal.
     Ask(Goal),
+    /// As [`Command::Ask`], and build in spite of errors of the lint.
+    AskAnyway(Goal),
     /// Stop what is under way.
     Cancel,
     /// End the guest and remove work; [`EjectScope::Everything`] removes caches and images too.
     Eject(EjectScope),
     /// Find out what [`EjectScope::Everything`] would remove.
     SurveyEverything,
+    /// Find out what the cache holds.
+    ViewCache,
+    /// Empty the cache, unless a build uses it. Images stay.
+    CleanCache,
     /// Bytes typed into the serial console.
     SendSerial(Vec<u8>),
     /// A key or the pointer, for the guest's display.

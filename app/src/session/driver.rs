@@ -2,9 +2,13 @@
 //! state machine what they mean, performs its effects, and tells everybody else by events.
 
 mod build;
+mod cache;
+mod compare;
 mod eject;
+mod examine;
 mod guest;
 mod settings;
+mod watching;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -12,25 +16,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use isoprep::{Cancel, Image, Progress};
+use isoprep::contents::StageTime;
+use isoprep::{Cancel, Progress};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 use vmtools::display::{InputEvent, Screen};
 use vmtools::{GuestEvent, GuestHandle, GuestStatus};
 
+use super::built::Built;
 use super::command::Command;
 use super::event::{EVENT_VERSION, Event, Failure, Level, Told};
 use super::handle::{SessionHandle, Waker};
 use super::inserted::Inserted;
 use super::jobs::{self, Outcome, Prepared};
 use super::logs::{LogHub, Pane};
+use super::pace::PaceMaker;
 use super::recent::Recent;
 use super::record::Record;
 use super::state::{Effect, EjectScope, Goal, Input, Phase, State, step};
 use crate::paths::Paths;
 
-/// How long a guest may take to report before it is called running without having reported.
-const BOOT_DEADLINE: Duration = Duration::from_secs(300);
 /// Between two key strokes of typed text: QEMU's PS/2 queue holds 16 bytes, and a guest under TCG empties it slowly.
 const STROKE: Duration = Duration::from_millis(18);
 
@@ -43,6 +48,12 @@ pub struct SessionConfig {
     pub who: String,
     /// Build afresh: use nothing that an earlier build left in the cache.
     pub fresh: bool,
+    /// Whether errors of the lint stop a build before its packages.
+    pub lint: bool,
+    /// Whether the cartridge is looked at by itself whenever it has changed: where somebody edits it.
+    pub examines: bool,
+    /// How long a guest is waited for until it is up; `None` for as long as its engine and this host make sensible.
+    pub patience: Option<Duration>,
 }
 
 /// A session could not begin.
@@ -72,6 +83,10 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         recent: Recent::load(&config.paths.state.join("recent.json")),
         paths: config.paths,
         fresh: config.fresh,
+        lint: config.lint,
+        examines: config.examines,
+        patience: config.patience,
+        anyway: false,
         who,
         id,
         record,
@@ -87,6 +102,11 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         guest_status: None,
         progress: None,
         build_began: None,
+        examining: examine::Examining::default(),
+        pace: PaceMaker::default(),
+        stage_times: Vec::new(),
+        comparing: None,
+        watching: watching::Watching::default(),
         boot_deadline: None,
         typing: VecDeque::new(),
         next_stroke: tokio::time::Instant::now(),
@@ -119,13 +139,18 @@ struct Driver {
     paths: Paths,
     who: String,
     fresh: bool,
+    lint: bool,
+    examines: bool,
+    patience: Option<Duration>,
+    /// The goal that is worked towards was asked for in spite of errors of the lint.
+    anyway: bool,
     id: String,
     record: Record,
     recent: Recent,
     started: Instant,
     state: State,
     inserted: Option<Inserted>,
-    image: Option<Image>,
+    image: Option<Built>,
     prepared: Option<Box<Prepared>>,
     cancel: Cancel,
     /// The one job under way. Its answer moves the state machine.
@@ -136,6 +161,14 @@ struct Driver {
     guest_status: Option<GuestStatus>,
     progress: Option<Receiver<Progress>>,
     build_began: Option<Instant>,
+    examining: examine::Examining,
+    /// How quickly the build under way goes on.
+    pace: PaceMaker,
+    /// How long its stages took.
+    stage_times: Vec<StageTime>,
+    comparing: Option<compare::Comparing>,
+    /// What the guest that boots has shown so far.
+    watching: watching::Watching,
     boot_deadline: Option<tokio::time::Instant>,
     /// Keys still to be typed, one every [`STROKE`].
     typing: VecDeque<InputEvent>,
@@ -164,6 +197,10 @@ enum Wake {
     Progress(Option<Progress>),
     Guest(Option<GuestEvent>),
     Job(Outcome),
+    Examine,
+    Examined(jobs::Look),
+    Compared(Option<jobs::Compared>),
+    Quiet,
     Stroke,
     Deadline,
 }
@@ -178,11 +215,15 @@ impl Driver {
                 // The front end is gone: nobody will ask for anything again.
                 Wake::Command(None) => self.quit().await,
                 Wake::Side(event) => self.tell(event).await,
-                Wake::Progress(Some(progress)) => self.tell(Event::BuildProgressed { progress }).await,
+                Wake::Progress(Some(progress)) => self.progressed(progress).await,
                 Wake::Progress(None) => self.progress = None,
                 Wake::Guest(Some(event)) => self.guest_event(event).await,
                 Wake::Guest(None) => self.guest_events = None,
                 Wake::Job(outcome) => self.answer(outcome).await,
+                Wake::Examine => self.start_examination().await,
+                Wake::Examined(look) => self.examined(look).await,
+                Wake::Compared(compared) => self.compared(compared).await,
+                Wake::Quiet => self.quiet().await,
                 Wake::Stroke => self.stroke(),
                 Wake::Deadline => self.late().await,
             }
@@ -200,6 +241,10 @@ impl Driver {
             event = next_of(&mut self.guest_events), if self.job.is_none() || ejecting => Wake::Guest(event),
             // Progress is told before the answer that follows it.
             outcome = answer_of(&mut self.job, ejecting), if self.progress.is_none() => Wake::Job(outcome),
+            look = examine::look_of(&mut self.examining.running) => Wake::Examined(look),
+            compared = compare::comparison_of(&mut self.comparing) => Wake::Compared(compared),
+            () = until(self.watching.quiet) => Wake::Quiet,
+            () = until(self.examining.due), if self.may_examine() => Wake::Examine,
             () = tokio::time::sleep_until(self.next_stroke), if !self.typing.is_empty() => Wake::Stroke,
             () = until(self.boot_deadline) => Wake::Deadline,
         }
@@ -213,9 +258,12 @@ impl Driver {
             Command::Save => self.save().await,
             Command::Revert => self.revert().await,
             Command::ForgetRecent(path) => self.forget(path).await,
-            Command::Ask(goal) => {
-                self.ask(goal).await;
-            }
+            Command::Examine => self.examine().await,
+            Command::ApplyFix { id, asked } => self.apply_fix(&id, asked).await,
+            Command::Ask(goal) => self.ask(goal, false).await,
+            Command::AskAnyway(goal) => self.ask(goal, true).await,
+            Command::ViewCache => self.view_cache(false),
+            Command::CleanCache => self.view_cache(true),
             Command::Cancel => self.input(Input::Cancel).await,
             Command::Eject(scope) => self.input(Input::Eject(scope)).await,
             Command::SurveyEverything => self.survey_everything(),
@@ -236,11 +284,14 @@ impl Driver {
         }
     }
 
-    async fn ask(&mut self, goal: Goal) {
+    async fn ask(&mut self, goal: Goal, anyway: bool) {
         self.refresh().await;
         if let Some(findings) = self.inserted.as_ref().and_then(|i| i.recipe.as_ref().err()) {
             let failure = super::failure::of_findings(findings);
             return self.tell(Event::Failed { failure }).await;
+        }
+        if step(&self.state, Input::Ask(goal)).is_ok() {
+            self.anyway = anyway;
         }
         self.input(Input::Ask(goal)).await;
     }
@@ -295,8 +346,8 @@ impl Driver {
                 for text in std::mem::take(&mut prepared.recovered.problems) {
                     self.tell(Event::Noticed { level: Level::Warning, text }).await;
                 }
-                for text in std::mem::take(&mut prepared.notices) {
-                    self.tell(Event::Noticed { level: Level::Info, text }).await;
+                for (level, text) in std::mem::take(&mut prepared.notices) {
+                    self.tell(Event::Noticed { level, text }).await;
                 }
                 if let Some(choice) = &prepared.accelerator {
                     self.tell(accelerator_event(choice)).await;
@@ -304,17 +355,9 @@ impl Driver {
                 self.prepared = Some(prepared);
                 self.input(Input::Prepared).await;
             }
-            Outcome::Built(Ok(image)) => {
-                let took_ms = self.build_began.take().map_or(0, |began| millis(began.elapsed()));
-                self.remember_image(&image).await;
-                self.image = Some((*image).clone());
-                self.tell(Event::ImageBuilt { image: *image, took_ms }).await;
-                self.input(Input::Built).await;
-            }
+            Outcome::Built(answer) => self.built(answer).await,
             Outcome::Started(Ok(guest)) => self.guest_started(guest).await,
-            Outcome::Prepared(Err(failure)) | Outcome::Built(Err(failure)) | Outcome::Started(Err(failure)) => {
-                self.fail(failure).await;
-            }
+            Outcome::Prepared(Err(failure)) | Outcome::Started(Err(failure)) => self.fail(failure).await,
             Outcome::Ejected(ejected) => self.ejected(*ejected).await,
         }
     }
@@ -347,6 +390,7 @@ impl Driver {
     async fn quit(&mut self) {
         self.quitting = true;
         let nothing = self.record.works().is_empty() && self.record.made().runtime.is_none();
+        self.stop_comparing();
         if self.state.phase == Phase::Idle && nothing {
             self.tell(Event::Closed).await;
             self.closed = true;

@@ -3,11 +3,16 @@
 
 use std::path::PathBuf;
 
-use isoprep::{EjectReport, Image, Progress, Survey};
+use isoprep::assembly::Node;
+use isoprep::contents::Difference;
+use isoprep::{CacheView, EjectReport, Image, Progress, Survey};
 use serde::Serialize;
 use vmtools::{GuestReport, GuestStatus};
 
+use super::examination::LintView;
 use super::logs::Pane;
+use super::pace::Pace;
+use super::sign::Sign;
 use super::state::{Denied, State};
 use crate::doctor::Check;
 
@@ -58,6 +63,33 @@ pub enum Event {
         /// Newest first.
         recent: Vec<RecentView>,
     },
+    /// The cartridge is being looked at; [`Event::Examined`] follows, unless it changes again before.
+    Examining,
+    /// The cartridge was looked at as it will be built. Of engines without an archiso profile nothing is said.
+    Examined {
+        /// What would fail late or silently, the worst first.
+        lint: Vec<LintView>,
+        /// The assembled profile, with where each file came from, in the order of a tree that is all open.
+        tree: Vec<Node>,
+        /// What is strange about it, a sentence each.
+        warnings: Vec<String>,
+        /// Why it could not be looked at to the end.
+        failure: Option<Failure>,
+    },
+    /// What mends a finding was done. A new examination follows.
+    FixApplied {
+        /// The finding's.
+        id: String,
+        /// What was done, as an order: "Add plymouth to image.packages".
+        says: String,
+        /// The file of the repository that was changed; `None` for a change of the cartridge, which is not saved yet.
+        file: Option<PathBuf>,
+    },
+    /// A build stopped before its packages, because of errors of the lint. [`Event::Failed`] follows.
+    StoppedByLint {
+        /// All findings, the worst first.
+        lint: Vec<LintView>,
+    },
     /// The accelerator was chosen.
     AcceleratorChosen {
         /// `kvm` or `tcg`.
@@ -69,6 +101,8 @@ pub enum Event {
     BuildProgressed {
         /// How.
         progress: Progress,
+        /// How quickly, and how long its stage still takes; told with what begins or advances, where it can be known.
+        pace: Option<Pace>,
     },
     /// An image is there.
     ImageBuilt {
@@ -77,12 +111,39 @@ pub enum Event {
         /// Milliseconds that the whole build took.
         took_ms: u64,
     },
+    /// What is in the new image is being written down and compared; [`Event::BuildCompared`] follows, unless the session
+    /// ends or builds again before.
+    Comparing,
+    /// In what the new image differs from the one that the build before left.
+    BuildCompared {
+        /// In one sentence: "2 packages newer, 14 files changed, +3.1 MiB"; for a first build, what is in it; or why it
+        /// could not be compared.
+        summary: String,
+        /// In all, where there was a build before.
+        difference: Option<Box<Difference>>,
+    },
+    /// What the cache holds.
+    CacheViewed {
+        /// Where it is.
+        path: PathBuf,
+        /// Its content.
+        view: CacheView,
+        /// Bytes that cleaning has just freed; `None` if it was only looked at.
+        freed: Option<u64>,
+    },
     /// QEMU was started.
     GuestStarted {
         /// Its process id.
         pid: u32,
         /// The whole command, to be copied.
         command: String,
+        /// Why its image has nothing in it that reports, if that is so: a [`Sign`] is what can be waited for.
+        mute: Option<String>,
+    },
+    /// The guest showed on its serial line how far it has come.
+    GuestShowed {
+        /// By what.
+        sign: Sign,
     },
     /// The guest's state changed.
     GuestChanged {

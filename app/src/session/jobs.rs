@@ -1,22 +1,33 @@
 //! The work behind the phases, each a function from what it needs to what it leaves. Blocking ones run on the blocking
 //! pool; none of them knows the driver's state.
 
+mod compare;
+mod look;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use isoprep::{BuildRequest, Cancel, EjectReport, Finding, Host, HostSearch, Image, Progress, Recipe};
+use cartridge_supervise::IdMap;
+use isoprep::{
+    BuildError, BuildRequest, Cancel, EjectReport, EngineKind, Finding, Host, HostSearch, Image, Progress, Recipe,
+};
 use tokio::sync::mpsc::Sender;
 use vmtools::display::Screen;
 use vmtools::{AcceleratorChoice, FirmwareFiles, GuestEvent, GuestHandle, GuestPlan, Machine};
 
 use super::cartridge_lock::{self, CartridgeLock};
-use super::event::Failure;
+use super::event::{Failure, Level};
+use super::examination::LintView;
 use super::failure;
-use super::logs::{LogHub, Pane};
+use super::logs::{LogHub, Pane, stage_tag};
 use super::record::{self, Recovered};
+use super::removal;
 use super::state::Goal;
 use crate::paths::Paths;
+
+pub(super) use compare::{Compared, compare};
+pub(super) use look::{Look, look};
 
 /// How often a build's progress is told at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(50);
@@ -24,14 +35,23 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(50);
 /// What a job leaves. Its failure, if it has one, is ready to be shown.
 pub(super) enum Outcome {
     Prepared(Result<Box<Prepared>, Failure>),
-    Built(Result<Box<Image>, Failure>),
+    Built(Result<Box<Image>, Box<NotBuilt>>),
     Started(Result<Box<GuestHandle>, Failure>),
     Ejected(Box<Ejected>),
+}
+
+/// Why there is no image.
+pub(super) struct NotBuilt {
+    pub(super) failure: Failure,
+    /// If it is errors of the lint alone: everything that it found.
+    pub(super) lint: Vec<LintView>,
 }
 
 /// Everything that the next phases need.
 pub(super) struct Prepared {
     pub(super) recipe: Recipe,
+    /// What it was parsed from.
+    pub(super) text: String,
     pub(super) host: Option<Host>,
     /// What the guest will really get of this host's memory.
     pub(super) memory_mib: u64,
@@ -40,7 +60,7 @@ pub(super) struct Prepared {
     /// Held until the session is idle again.
     pub(super) _lock: CartridgeLock,
     pub(super) recovered: Recovered,
-    pub(super) notices: Vec<String>,
+    pub(super) notices: Vec<(Level, String)>,
 }
 
 /// What an eject did.
@@ -63,7 +83,7 @@ impl Ejected {
 
 /// Checks the recipe, looks at the host, cleans what dead sessions left, and takes the cartridge's lock.
 pub(super) fn prepare(
-    recipe: Recipe,
+    (recipe, text): (Recipe, String),
     goal: Goal,
     paths: &Paths,
     who: &str,
@@ -74,6 +94,7 @@ pub(super) fn prepare(
     let mut notices = Vec::new();
     let mut host = None;
     if goal != Goal::Boot {
+        let engine = recipe.image.engine;
         let mut findings: Vec<Finding> = isoprep::check_places(&recipe, &paths.apart());
         if findings.is_empty() {
             findings = isoprep::check(&recipe);
@@ -81,18 +102,28 @@ pub(super) fn prepare(
         if !findings.is_empty() {
             return Err(failure::of_findings(&findings));
         }
-        let found = isoprep::host(&host_search(paths, &recipe), recipe.image.engine);
+        let found = isoprep::host(&host_search(paths, &recipe), engine);
         host = Some(found.map_err(|e| failure::of_missing_parts(&e))?);
+        // mkarchiso has other ways, and says itself which one it takes.
+        if matches!(engine, EngineKind::Archiso | EngineKind::Debian | EngineKind::Tree) {
+            match cartridge_supervise::isolation_support() {
+                Ok(IdMap::Single { why }) => notices.push((
+                    Level::Warning,
+                    format!("Files of the image can belong to nobody but root, and packages with others fail: {why}"),
+                )),
+                Ok(IdMap::Same | IdMap::Lent { .. }) => {}
+                Err(error) => return Err(failure::of_isolation(&error)),
+            }
+        }
     }
     let mut accelerator = None;
     let mut machine = None;
     let capacity = vmtools::host_capacity();
-    let (smallest, _) = vmtools::clamp(machine_of(&recipe, vmtools::Accelerator::Tcg), &capacity);
     if goal != Goal::Build {
         let choice = vmtools::choose_accelerator(accelerator_wish(&recipe), &paths.accelerator());
         let wished = machine_of(&recipe, choice.accelerator);
         let (clamped, told) = vmtools::clamp(wished, &capacity);
-        notices.extend(told);
+        notices.extend(told.into_iter().map(|text| (Level::Info, text)));
         let firmware = match recipe.guest.firmware {
             isoprep::Firmware::Bios => None,
             isoprep::Firmware::Uefi => Some(
@@ -110,8 +141,9 @@ pub(super) fn prepare(
         accelerator = Some(choice);
     }
     Ok(Box::new(Prepared {
-        memory_mib: smallest.memory_mib,
+        memory_mib: guest_memory_mib(&recipe),
         recipe,
+        text,
         host,
         machine,
         accelerator,
@@ -151,6 +183,16 @@ fn host_failure(title: &str, error: &dyn std::fmt::Display) -> Failure {
         pane: None,
         exit_code: failure::exit_code::HOST,
     }
+}
+
+/// What the guest will really get of this host's memory, MiB.
+fn guest_memory_mib(recipe: &Recipe) -> u64 {
+    vmtools::clamp(machine_of(recipe, vmtools::Accelerator::Tcg), &vmtools::host_capacity()).0.memory_mib
+}
+
+/// The time that the user's environment asks for (reproducible-builds.org, `SOURCE_DATE_EPOCH`).
+pub(super) fn epoch() -> Option<u64> {
+    std::env::var("SOURCE_DATE_EPOCH").ok()?.trim().parse().ok()
 }
 
 fn accelerator_wish(recipe: &Recipe) -> vmtools::AcceleratorWish {
@@ -195,10 +237,12 @@ pub(super) fn build(
     cancel: &Cancel,
     logs: &Arc<LogHub>,
     told: &Sender<Progress>,
-) -> Result<Box<Image>, Failure> {
+) -> Result<Box<Image>, Box<NotBuilt>> {
     let last = std::sync::Mutex::new(Instant::now());
     let progress = |progress: Progress| match progress {
-        Progress::Line { stage, text } => logs.pane(Pane::Build).line(&format!("[{}] {text}", stage.0)),
+        Progress::Line { stage, text } => {
+            text.lines().for_each(|line| logs.pane(Pane::Build).line(&format!("{}{line}", stage_tag(stage.0))));
+        }
         Progress::Advanced { .. } => {
             let mut last = last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             if last.elapsed() >= PROGRESS_EVERY {
@@ -210,12 +254,20 @@ pub(super) fn build(
         Progress::Planned { .. } | Progress::Started { .. } | Progress::Finished { .. } => {
             if let Progress::Finished { stage, reused, took } = &progress {
                 let how = if *reused { "unchanged" } else { "done" };
-                logs.pane(Pane::Build).line(&format!("[{}] {how} in {:.2} s", stage.0, took.as_secs_f64()));
+                logs.pane(Pane::Build).line(&format!("{}{how} in {:.2} s", stage_tag(stage.0), took.as_secs_f64()));
             }
             let _ = told.blocking_send(progress);
         }
     };
-    isoprep::build(request, cancel, &progress).map(Box::new).map_err(|e| failure::of_build(&e))
+    isoprep::build(request, cancel, &progress).map(Box::new).map_err(|error| not_built(&error))
+}
+
+fn not_built(error: &BuildError) -> Box<NotBuilt> {
+    let lint = match error {
+        BuildError::Lint { findings, .. } => findings.iter().cloned().map(LintView::new).collect(),
+        _ => Vec::new(),
+    };
+    Box::new(NotBuilt { failure: failure::of_build(error), lint })
 }
 
 /// An empty disk of `bytes` for the guest to install to, at `path`.
@@ -274,7 +326,7 @@ pub(super) fn remove(
                 step(format!("Removing {}: {removed} entries", dir.display()));
             }
         };
-        match isoprep::eject(dir, cancel, &progress) {
+        match removal::remove(dir, cancel, &progress) {
             Ok(report) => {
                 sum.removed += report.removed;
                 sum.bytes += report.bytes;

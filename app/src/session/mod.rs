@@ -1,18 +1,23 @@
 //! One session from insert to eject: commands in, events out, one driver that owns the state.
 
+mod built;
 mod cartridge_lock;
 pub mod command;
 mod driver;
 pub mod event;
+pub mod examination;
 pub mod failure;
 pub mod handle;
 mod inserted;
 mod jobs;
 pub mod logs;
 pub mod model;
+pub mod pace;
 mod recent;
 pub(crate) mod record;
+mod removal;
 mod sentence;
+pub mod sign;
 pub mod state;
 
 pub use command::Command;

@@ -3,10 +3,14 @@
 
 use std::path::PathBuf;
 
-use isoprep::{EjectReport, Image, Progress, Survey, Unit};
+use isoprep::contents::Difference;
+use isoprep::{CacheView, EjectReport, Image, Progress, Survey, Unit};
 use vmtools::{GuestReport, GuestStatus};
 
 use super::event::{CartridgeView, Event, Failure, Level, RecentView, Told};
+use super::examination::Examination;
+use super::pace::Pace;
+use super::sign::Sign;
 use super::state::{Phase, State};
 use crate::doctor::Check;
 
@@ -26,6 +30,10 @@ pub struct Model {
     pub logs: PathBuf,
     /// The inserted cartridge.
     pub cartridge: Option<CartridgeView>,
+    /// What was seen when the cartridge was last looked at; `None` until then.
+    pub examination: Option<Examination>,
+    /// Whether it is being looked at.
+    pub examining: bool,
     /// Cartridges inserted before, newest first.
     pub recent: Vec<RecentView>,
     /// The stages of the build under way, or of the last one.
@@ -34,6 +42,17 @@ pub struct Model {
     pub image: Option<Image>,
     /// Milliseconds that the last build took.
     pub build_took_ms: Option<u64>,
+    /// In what the last image differs from the one before it.
+    pub comparison: Option<Comparison>,
+    /// Whether it is being compared.
+    pub comparing: bool,
+    /// Whether the failure is errors of the lint alone, so that
+    /// [`Command::AskAnyway`](super::command::Command::AskAnyway) builds all the same.
+    pub stopped_by_lint: bool,
+    /// What the cache holds; `None` until asked.
+    pub cache: Option<CacheView>,
+    /// Bytes that cleaning it freed the last time.
+    pub cache_freed: Option<u64>,
     /// Accelerator and why.
     pub accelerator: Option<(String, String)>,
     /// The guest that runs, or the last one.
@@ -56,6 +75,15 @@ pub struct Model {
     pub closed: bool,
 }
 
+/// In what two builds differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comparison {
+    /// In one sentence; for a first build, what is in it.
+    pub summary: String,
+    /// In all, where there was a build before.
+    pub difference: Option<Box<Difference>>,
+}
+
 /// A notice with its moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
@@ -68,7 +96,7 @@ pub struct Notice {
 }
 
 /// A stage of a build.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StageView {
     /// Its name.
     pub name: String,
@@ -77,7 +105,7 @@ pub struct StageView {
 }
 
 /// How far a stage is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum StageStatus {
     /// It has not begun.
     Waiting,
@@ -93,6 +121,10 @@ pub enum StageStatus {
         unit: Unit,
         /// What is being done right now, where that has a name.
         what: Option<String>,
+        /// How quickly, and how long it still takes, as of `told_ms`.
+        pace: Option<Pace>,
+        /// When that was told, milliseconds since the session began.
+        told_ms: u64,
     },
     /// It is done.
     Done {
@@ -116,6 +148,10 @@ pub struct GuestView {
     pub since_ms: u64,
     /// What it does.
     pub status: GuestStatus,
+    /// Why its image has nothing in it that reports, if that is so.
+    pub mute: Option<String>,
+    /// What its serial line has shown, if anything.
+    pub sign: Option<Sign>,
     /// What it said of itself.
     pub report: Option<GuestReport>,
     /// Whether it found the very tree that was injected.
@@ -143,6 +179,9 @@ impl Model {
                     self.image = None;
                     self.build_took_ms = None;
                     self.failure = None;
+                    self.stopped_by_lint = false;
+                    self.examination = None;
+                    self.comparison = None;
                 }
                 self.cartridge = Some(cartridge.clone());
             }
@@ -150,17 +189,43 @@ impl Model {
             Event::AcceleratorChosen { accelerator, reason } => {
                 self.accelerator = Some((accelerator.clone(), reason.clone()));
             }
-            Event::BuildProgressed { progress } => self.progress(progress, at),
+            Event::Examining => self.examining = true,
+            Event::Examined { lint, tree, warnings, failure } => {
+                self.examining = false;
+                self.examination = Some(Examination {
+                    lint: lint.clone(),
+                    tree: tree.clone(),
+                    warnings: warnings.clone(),
+                    failure: failure.clone(),
+                });
+            }
+            Event::FixApplied { says, .. } => self.notice(at, Level::Success, format!("Done: {says}")),
+            Event::StoppedByLint { lint } => {
+                self.stopped_by_lint = true;
+                self.examination.get_or_insert_default().lint.clone_from(lint);
+            }
+            Event::BuildProgressed { progress, pace } => self.progress(progress, *pace, at),
+            Event::Comparing => self.comparing = true,
+            Event::BuildCompared { summary, difference } => {
+                self.comparing = false;
+                self.comparison = Some(Comparison { summary: summary.clone(), difference: difference.clone() });
+            }
+            Event::CacheViewed { view, freed, .. } => {
+                self.cache = Some(view.clone());
+                self.cache_freed = freed.or(self.cache_freed);
+            }
             Event::ImageBuilt { image, took_ms } => {
                 self.image = Some(image.clone());
                 self.build_took_ms = Some(*took_ms);
             }
-            Event::GuestStarted { pid, command } => {
+            Event::GuestStarted { pid, command, mute } => {
                 self.guest = Some(GuestView {
                     pid: *pid,
                     command: command.clone(),
                     since_ms: at,
                     status: GuestStatus::Starting,
+                    mute: mute.clone(),
+                    sign: None,
                     report: None,
                     matches: None,
                     reported_ms: None,
@@ -171,6 +236,11 @@ impl Model {
             Event::GuestChanged { status } => {
                 if let Some(guest) = &mut self.guest {
                     guest.status = status.clone();
+                }
+            }
+            Event::GuestShowed { sign } => {
+                if let Some(guest) = &mut self.guest {
+                    guest.sign = Some(*sign);
                 }
             }
             Event::GuestReported { report, matches } => {
@@ -244,6 +314,18 @@ impl Model {
         (done / self.stages.len() as f64) as f32
     }
 
+    /// How long the stage that runs still takes at `now_ms`, milliseconds, where that can be said.
+    #[must_use]
+    pub fn stage_left_ms(&self, now_ms: u64) -> Option<u64> {
+        match &self.running_stage()?.status {
+            StageStatus::Running { pace: Some(pace), told_ms, .. } => {
+                // What should be over by now takes longer than was thought.
+                pace.left_ms?.checked_sub(now_ms.saturating_sub(*told_ms)).filter(|left| *left > 0)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether QEMU runs.
     #[must_use]
     pub fn guest_runs(&self) -> bool {
@@ -258,6 +340,9 @@ impl Model {
         match state.phase {
             Phase::Preparing => {
                 self.failure = None;
+                self.stopped_by_lint = false;
+                self.comparison = None;
+                self.comparing = false;
                 self.ejected = None;
                 self.guest = None;
                 self.stages.clear();
@@ -278,7 +363,7 @@ impl Model {
         }
     }
 
-    fn progress(&mut self, progress: &Progress, at: u64) {
+    fn progress(&mut self, progress: &Progress, pace: Option<Pace>, at: u64) {
         match progress {
             Progress::Planned { stages } => {
                 self.stages = stages
@@ -287,15 +372,33 @@ impl Model {
                     .collect();
             }
             Progress::Started { stage } => {
-                let status = StageStatus::Running { since_ms: at, done: 0, total: None, unit: Unit::Files, what: None };
+                let status = StageStatus::Running {
+                    since_ms: at,
+                    done: 0,
+                    total: None,
+                    unit: Unit::Files,
+                    what: None,
+                    pace,
+                    told_ms: at,
+                };
                 self.set_stage(stage.0, status);
             }
             Progress::Advanced { stage, done, total, unit, what } => {
                 let since_ms = match self.stages.iter().find(|s| s.name == stage.0).map(|s| &s.status) {
                     Some(StageStatus::Running { since_ms, .. }) => *since_ms,
+                    // Another stage looks at the same files again.
+                    Some(StageStatus::Done { .. }) => return,
                     _ => at,
                 };
-                let status = StageStatus::Running { since_ms, done: *done, total: *total, unit: *unit, what: what.clone() };
+                let status = StageStatus::Running {
+                    since_ms,
+                    done: *done,
+                    total: *total,
+                    unit: *unit,
+                    what: what.clone(),
+                    pace,
+                    told_ms: at,
+                };
                 self.set_stage(stage.0, status);
             }
             Progress::Finished { stage, reused, took } => {
@@ -320,3 +423,7 @@ impl Model {
         self.notices.push(Notice { at_ms, level, text });
     }
 }
+
+#[cfg(test)]
+#[path = "model_tests.rs"]
+mod tests;

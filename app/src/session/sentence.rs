@@ -4,6 +4,8 @@ use isoprep::Progress;
 use vmtools::GuestStatus;
 
 use super::event::{Event, Level};
+use super::examination::LintView;
+use super::sign::Sign;
 use super::state::{Goal, Outcome, Phase};
 
 impl Event {
@@ -22,7 +24,16 @@ impl Event {
             },
             Self::Refused { reason, .. } => format!("Refused: {reason}"),
             Self::AcceleratorChosen { accelerator, reason } => format!("Accelerator {accelerator}: {reason}"),
-            Self::BuildProgressed { progress: Progress::Finished { stage, reused, took } } => {
+            Self::Examined { lint, failure, .. } => match failure {
+                Some(failure) => format!("The cartridge could not be looked at: {}\n{}", failure.title, failure.detail),
+                None => format!("Looked at the cartridge: {}", counted(lint)),
+            },
+            Self::FixApplied { says, file, .. } => match file {
+                Some(file) => format!("Done: {says} ({})", file.display()),
+                None => format!("Done: {says} (in the cartridge, not saved yet)"),
+            },
+            Self::StoppedByLint { lint } => format!("The build stopped before its packages: {}", counted(lint)),
+            Self::BuildProgressed { progress: Progress::Finished { stage, reused, took }, .. } => {
                 let how = if *reused { "unchanged" } else { "done" };
                 format!("Stage {} {how}, {:.2} s", stage.0, took.as_secs_f64())
             }
@@ -34,7 +45,19 @@ impl Event {
                 image.tree_hash,
                 secs(*took_ms)
             ),
-            Self::GuestStarted { pid, command } => format!("QEMU started as process {pid}: {command}"),
+            Self::BuildCompared { summary, difference: Some(_) } => format!("Against the build before: {summary}"),
+            Self::BuildCompared { summary, difference: None } => format!("In the image: {summary}"),
+            Self::CacheViewed { path, view, freed } => {
+                let freed = freed.map_or_else(String::new, |bytes| format!(", {:.1} MB freed", mb(bytes)));
+                format!("The cache {} holds {:.1} MB{freed}", path.display(), mb(view.bytes))
+            }
+            Self::GuestStarted { pid, command, .. } => format!("QEMU started as process {pid}: {command}"),
+            Self::GuestShowed { sign } => match sign {
+                Sign::Login => "The guest asks for a login on its serial line: it is up".into(),
+                Sign::Shell => "The guest shows a shell's prompt on its serial line: it is up".into(),
+                Sign::Target => "The guest's systemd has reached its target: it is up".into(),
+                Sign::Emergency => "The guest's initramfs has given up and shows a shell of its own".into(),
+            },
             Self::GuestChanged { status } => status_words(status),
             Self::GuestReported { report, matches } => {
                 let verdict = match matches {
@@ -42,8 +65,9 @@ impl Event {
                     Some(false) => "NOT the tree that was injected",
                     None => "of an earlier build",
                 };
+                let system = report.system_words().map_or(String::new(), |words| format!("; {words}"));
                 format!(
-                    "The guest reports: {} on Linux {}, firmware {}, accelerator {}, {} files at {}, tree {}: {verdict}",
+                    "The guest reports: {} on Linux {}, firmware {}, accelerator {}, {} files at {}, tree {}: {verdict}{system}",
                     report.name,
                     report.kernel,
                     report.firmware,
@@ -89,6 +113,8 @@ impl Event {
                 text
             }
             Self::CartridgeChanged { .. }
+            | Self::Examining
+            | Self::Comparing
             | Self::RecentChanged { .. }
             | Self::BuildProgressed { .. }
             | Self::Surveyed { .. }
@@ -96,6 +122,18 @@ impl Event {
             | Self::Closed => return None,
         })
     }
+}
+
+/// "2 errors, 1 warning"; "nothing to say".
+fn counted(lint: &[LintView]) -> String {
+    use isoprep::lint::Severity::{Error, Note, Warning};
+    let count = |severity, one: &str| {
+        let count = lint.iter().filter(|it| it.finding.severity == severity).count();
+        (count > 0).then(|| format!("{count} {one}{}", if count == 1 { "" } else { "s" }))
+    };
+    let parts: Vec<_> =
+        [count(Error, "error"), count(Warning, "warning"), count(Note, "note")].into_iter().flatten().collect();
+    if parts.is_empty() { "nothing to say".into() } else { parts.join(", ") }
 }
 
 fn status_words(status: &GuestStatus) -> String {

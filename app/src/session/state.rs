@@ -152,6 +152,12 @@ pub enum Denied {
     /// There is nothing to cancel.
     #[error("nothing is under way")]
     NothingToCancel,
+    /// A fix changes the user's repository, and the user was not asked.
+    #[error("this changes a file of your repository: it is done only after you were asked")]
+    NotAsked,
+    /// There is no such finding in the last examination, or nothing mends it.
+    #[error("this finding is not there any more, or no single edit mends it: check the cartridge again")]
+    NoFix,
     /// The input does not belong to this phase: a late answer of work that was cancelled.
     #[error("this no longer matters")]
     Stale,

@@ -103,7 +103,7 @@ pub fn idle(outcome: Outcome, image: bool) -> Event {
 }
 
 fn progress(progress: Progress) -> Event {
-    Event::BuildProgressed { progress }
+    Event::BuildProgressed { progress, pace: None }
 }
 
 /// The third of five stages is under way.
@@ -185,6 +185,7 @@ pub fn running(stage: &mut Stage) -> Display {
         Event::GuestStarted {
             pid: 4712,
             command: "qemu-system-x86_64 -name homerchy -machine q35 -accel tcg,thread=multi".to_owned(),
+            mute: None,
         },
     );
     stage.tell(10_900, Event::GuestChanged { status: GuestStatus::Running });
@@ -203,6 +204,8 @@ pub fn running(stage: &mut Stage) -> Display {
         files: 1873,
         tree: image().tree_hash,
         path: "/root/homerchy".to_owned(),
+        system: None,
+        failed: Vec::new(),
     };
     stage.tell(16_200, Event::GuestReported { report, matches: Some(true) });
     stage.tell(16_201, up(Phase::Running));

@@ -111,7 +111,7 @@ fn results(stages: &Path, stage: StageName) -> io::Result<Vec<Stored>> {
             found.push(Stored { used: entry.metadata()?.modified()?, dir: entry.path(), bytes });
         }
     }
-    found.sort_by(|a, b| b.used.cmp(&a.used));
+    found.sort_by_key(|it| std::cmp::Reverse(it.used));
     Ok(found)
 }
 
@@ -161,7 +161,7 @@ fn over(stages: Vec<Vec<Stored>>, limit: u64) -> Vec<PathBuf> {
             }
         }
     }
-    left.sort_by(|a, b| a.used.cmp(&b.used));
+    left.sort_by_key(|it| it.used);
     for result in left {
         if total <= limit {
             break;

@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     fn listing(entries: &[(&str, Entry)]) -> Listing {
-        let mut listing = Listing::default();
+        let mut listing = Listing::of(0);
         for (at, (path, entry)) in entries.iter().enumerate() {
             listing.add(TreePath::from(*path), entry.clone(), at as u64).unwrap();
         }

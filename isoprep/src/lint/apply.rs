@@ -24,7 +24,7 @@ pub enum ApplyError {
         root: PathBuf,
     },
     /// The line is not what it was when the finding was made.
-    #[error("{}:{line} was not edited: it should be {expected:?} and is {found}; check the cartridge again", file.display(), found = found.as_ref().map_or("not there".to_owned(), |found| format!("{found:?}")))]
+    #[error("{}:{line} was not edited: {expected:?} should be there, not {}; check again", file.display(), shown(found))]
     Changed {
         /// The file.
         file: PathBuf,
@@ -64,23 +64,19 @@ pub enum ApplyError {
     },
 }
 
+fn shown(found: &Option<String>) -> String {
+    found.as_ref().map_or("not there".to_owned(), |found| format!("{found:?}"))
+}
+
 /// Does `edit` in `root`, the folder of `cartridge.toml`. Ask the user first if [`Edit::asks`].
 ///
 /// # Errors
 /// [`ApplyError`]; nothing is changed then.
 pub fn apply(root: &Path, edit: &Edit) -> Result<(), ApplyError> {
     match edit {
-        Edit::SetCartridgeField { key, value } => in_cartridge(root, |text| Ok(set_field(text, key, value)?)),
-        Edit::AddToCartridgeList { key, value } => in_list(root, key, |items| {
-            if !items.contains(value) {
-                items.push(value.clone());
-            }
-        }),
-        Edit::RemoveFromCartridgeList { key, value } => in_list(root, key, |items| {
-            if let Some(at) = items.iter().position(|item| item == value) {
-                items.remove(at);
-            }
-        }),
+        Edit::SetCartridgeField { .. } | Edit::AddToCartridgeList { .. } | Edit::RemoveFromCartridgeList { .. } => {
+            in_cartridge(root, |text| edited(text, edit))
+        }
         Edit::ReplaceLine { file, line, old, new } => in_file(root, file, |lines| {
             let (at, end) = expect(lines, file, *line, old)?;
             lines[at] = with_end(new, &end);
@@ -90,7 +86,13 @@ pub fn apply(root: &Path, edit: &Edit) -> Result<(), ApplyError> {
             let (at, end) = expect(lines, file, line.saturating_sub(1), above)?;
             // A last line without an end takes the one that the file's first line has.
             let crlf = lines.first().is_some_and(|first| first.ends_with(b"\r\n"));
-            let between = if !end.is_empty() { end.clone() } else if crlf { b"\r\n".to_vec() } else { b"\n".to_vec() };
+            let between = if !end.is_empty() {
+                end.clone()
+            } else if crlf {
+                b"\r\n".to_vec()
+            } else {
+                b"\n".to_vec()
+            };
             lines[at] = with_end(above, &between);
             lines.insert(at + 1, with_end(text, &end));
             Ok(())
@@ -111,6 +113,28 @@ pub fn apply(root: &Path, edit: &Edit) -> Result<(), ApplyError> {
             let target = inside(root, file)?;
             fs::set_permissions(&target, fs::Permissions::from_mode(mode & 0o7777)).map_err(failed("write", &target))
         }
+    }
+}
+
+/// The text of a `cartridge.toml` after `edit`: for an editor that has changes which are not in the file. An edit of
+/// another file changes nothing in it. Pure.
+///
+/// # Errors
+/// [`ApplyError::Field`] and [`ApplyError::NotAList`].
+pub fn edited(text: &str, edit: &Edit) -> Result<String, ApplyError> {
+    match edit {
+        Edit::SetCartridgeField { key, value } => Ok(set_field(text, key, value)?),
+        Edit::AddToCartridgeList { key, value } => with_list(text, key, |items| {
+            if !items.contains(value) {
+                items.push(value.clone());
+            }
+        }),
+        Edit::RemoveFromCartridgeList { key, value } => with_list(text, key, |items| {
+            if let Some(at) = items.iter().position(|item| item == value) {
+                items.remove(at);
+            }
+        }),
+        _ => Ok(text.to_owned()),
     }
 }
 
@@ -193,13 +217,11 @@ fn in_cartridge(root: &Path, change: impl FnOnce(&str) -> Result<String, ApplyEr
     if new == text { Ok(()) } else { save_atomically(&file, new).map_err(failed("write", &file)) }
 }
 
-fn in_list(root: &Path, key: &str, change: impl FnOnce(&mut Vec<String>)) -> Result<(), ApplyError> {
-    in_cartridge(root, |text| {
-        let mut items = list(text, key).ok_or_else(|| ApplyError::NotAList { key: key.to_owned() })?;
-        change(&mut items);
-        let value = toml::Value::Array(items.into_iter().map(toml::Value::String).collect()).to_string();
-        Ok(set_field(text, key, if value == "[]" { "" } else { &value })?)
-    })
+fn with_list(text: &str, key: &str, change: impl FnOnce(&mut Vec<String>)) -> Result<String, ApplyError> {
+    let mut items = list(text, key).ok_or_else(|| ApplyError::NotAList { key: key.to_owned() })?;
+    change(&mut items);
+    let value = toml::Value::Array(items.into_iter().map(toml::Value::String).collect()).to_string();
+    Ok(set_field(text, key, if value == "[]" { "" } else { &value })?)
 }
 
 /// The items of a list of `cartridge.toml`; empty when it is not set.

@@ -29,6 +29,9 @@ pub struct Proposed {
     pub why: String,
     /// The files and folders that say so, relative to the repository.
     pub from: Vec<PathBuf>,
+    /// A command that helps, to be run in the repository; [`why`](Self::why) names it too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
     /// How sure it is.
     pub kind: ProposedKind,
 }

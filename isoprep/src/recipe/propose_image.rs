@@ -13,7 +13,7 @@ use crate::discover::{Discovered, FoundConf, FoundOverlay, FoundProfile, Reach, 
 /// A proposed setting.
 pub(super) fn set(kind: ProposedKind, key: &str, value: impl Into<String>, why: String, from: &[&Path]) -> Proposed {
     let from = from.iter().map(|path| (*path).to_owned()).collect();
-    Proposed { key: key.to_owned(), item: None, value: value.into(), why, from, kind }
+    Proposed { key: key.to_owned(), item: None, value: value.into(), why, from, command: None, kind }
 }
 
 /// Something to know about a field, or about no field.
@@ -127,7 +127,8 @@ fn unfetched_submodule(submodule: &Submodule, has_git: bool, wanted: bool) -> Pr
         false => String::new(),
     };
     let why = format!("{path} is a submodule that was not fetched; in the repository run: {command}{then}");
-    warn(if submodule.holds_archiso { "image.base" } else { "" }, why, &[&submodule.path])
+    let key = if submodule.holds_archiso { "image.base" } else { "" };
+    Proposed { command: Some(command), ..warn(key, why, &[&submodule.path]) }
 }
 
 fn unnameable(what: &str, path: &Path) -> Proposed {

@@ -1,5 +1,6 @@
 //! The guest's first serial line: raw bytes both ways, and the findings of the [`ReportScanner`].
 
+mod escapes;
 mod printk;
 mod scanner;
 
@@ -12,6 +13,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+pub use escapes::EscapeFilter;
 pub use scanner::{Finding, GuestReport, ReportScanner};
 
 /// The largest piece that is passed on, bytes.

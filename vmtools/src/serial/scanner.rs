@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::serial::escapes::EscapeFilter;
 use crate::serial::printk::{self, Printed};
 
 /// What our init prints before its report, once, on the first serial line.
@@ -41,6 +42,24 @@ pub struct GuestReport {
     pub tree: String,
     /// Where the repository lies in the guest.
     pub path: String,
+    /// What systemd says of the system once it is up: "running", "degraded" …; `None` where another init runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
+    /// Units that failed, at most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<String>,
+}
+
+impl GuestReport {
+    /// What systemd says, for people: "systemd says degraded: a.service failed".
+    #[must_use]
+    pub fn system_words(&self) -> Option<String> {
+        let state = self.system.as_ref()?;
+        Some(match &*self.failed {
+            [] => format!("systemd says {state}"),
+            failed => format!("systemd says {state}: {} failed", failed.join(", ")),
+        })
+    }
 }
 
 /// Something that [`ReportScanner`] found.
@@ -59,23 +78,11 @@ pub enum Finding {
     Alive,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Escape {
-    #[default]
-    None,
-    /// After ESC.
-    Start,
-    /// Inside a control sequence, which a byte from `@` to `~` ends (ECMA-48, 5.4).
-    Control,
-    /// Inside an operating system command, which BEL or ESC ends.
-    Command,
-}
-
 /// Takes a serial line's bytes as they come and says what it found.
 #[derive(Debug, Default)]
 pub struct ReportScanner {
     line: Vec<u8>,
-    escape: Escape,
+    escapes: EscapeFilter,
     /// The start of the line is no longer there.
     cut: bool,
     /// When the kernel panicked, by its own clock, unless it has shown since that it lives.
@@ -93,11 +100,11 @@ impl ReportScanner {
     pub fn push(&mut self, bytes: &[u8], mut found: impl FnMut(Finding)) {
         for &byte in bytes {
             if byte == b'\n' || byte == b'\r' {
-                self.escape = Escape::None;
+                self.escapes.line_ended();
                 self.finish(&mut found);
                 self.line.clear();
                 self.cut = false;
-            } else if self.is_text(byte) {
+            } else if self.escapes.is_text(byte) {
                 self.line.push(byte);
                 if self.line.len() > LINE_LIMIT {
                     self.shorten();
@@ -132,22 +139,6 @@ impl ReportScanner {
             self.panicked = Some(at);
             found(Finding::Panic { words, at });
         }
-    }
-
-    /// Follows escape sequences; says whether `byte` belongs to the text.
-    fn is_text(&mut self, byte: u8) -> bool {
-        let (next, text) = match (self.escape, byte) {
-            (_, 0x1b) => (Escape::Start, false),
-            (Escape::None, _) => (Escape::None, true),
-            (Escape::Start, b'[') => (Escape::Control, false),
-            (Escape::Start, b']') => (Escape::Command, false),
-            // Two-byte sequences may have intermediates, as in ESC ( B.
-            (Escape::Start, 0x20..=0x2f) => (Escape::Start, false),
-            (Escape::Start, _) | (Escape::Control, 0x40..=0x7e) | (Escape::Command, 0x07) => (Escape::None, false),
-            (inside, _) => (inside, false),
-        };
-        self.escape = next;
-        text
     }
 
     /// Makes room in a line that is too long: what lies before a report goes, and so does a report that is too long.
@@ -216,6 +207,18 @@ mod tests {
                 assert!(found.len() == 1 && is_the_report(&found[0]), "{text:?} {found:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_systemd_says_is_read_where_it_says_something() {
+        let of = |more: &str| {
+            let found = scan(format!("CARTRIDGE-REPORT {}{more}}}\n", JSON.trim_end_matches('}')).as_bytes(), 9);
+            if let [Finding::Report(report)] = &found[..] { report.clone() } else { panic!("{found:?}") }
+        };
+        assert_eq!((of("").system, of("").failed), (None, Vec::new()));
+        let degraded = of(r#","system":"degraded","failed":["a.service"],"later":1"#);
+        assert_eq!((degraded.system.as_deref(), &*degraded.failed), (Some("degraded"), &["a.service".to_owned()][..]));
+        assert_eq!(degraded.system_words().as_deref(), Some("systemd says degraded: a.service failed"));
     }
 
     #[test]

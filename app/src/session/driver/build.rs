@@ -1,27 +1,31 @@
 //! Prepare and build: what runs on the blocking pool before a guest does, and the work directory it runs in.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use isoprep::{BuildRequest, Cancel};
+use isoprep::{BuildRequest, Cancel, Image, Progress};
 use tokio::sync::mpsc::channel;
 
-use super::Driver;
-use crate::session::event::Failure;
+use super::{Driver, millis};
+use crate::session::built::{Built, TIMES};
+use crate::session::event::{Event, Failure};
 use crate::session::failure::internal;
-use crate::session::jobs::{self, Outcome};
-use crate::session::state::Goal;
+use crate::session::jobs::{self, NotBuilt, Outcome};
+use crate::session::pace::{PaceMaker, StageTimes};
+use crate::session::state::{Goal, Input};
 
 impl Driver {
     pub(super) async fn start_prepare(&mut self, goal: Goal) {
-        let Some(recipe) = self.inserted.as_ref().and_then(|i| i.recipe.clone().ok()) else {
+        let Some(cartridge) = self.inserted.as_ref().and_then(|i| Some((i.recipe.clone().ok()?, i.text.clone())))
+        else {
             return self.fail(internal("Nothing is inserted", &"the cartridge has errors")).await;
         };
         self.cancel = Cancel::new();
+        self.leave_examination();
         let (paths, who, cancel) = (self.paths.clone(), self.who.clone(), self.cancel.clone());
         self.job = Some(tokio::task::spawn_blocking(move || {
-            Outcome::Prepared(jobs::prepare(recipe, goal, &paths, &who, &cancel))
+            Outcome::Prepared(jobs::prepare(cartridge, goal, &paths, &who, &cancel))
         }));
     }
 
@@ -38,19 +42,57 @@ impl Driver {
             images: self.paths.images_of(&recipe.name, &recipe.root),
             recipe,
             host,
-            epoch: epoch(),
+            epoch: jobs::epoch(),
             init: vmtools::INIT,
             apart: self.paths.ours(),
             guest_memory_mib: Some(memory_mib),
+            build_anyway: !self.lint || self.anyway,
+            cartridge: self.prepared.as_ref().map(|it| it.text.clone()),
             cache: if self.fresh { work.join("stages") } else { self.paths.stages() },
             work,
         };
         self.build_began = Some(Instant::now());
+        self.pace = PaceMaker::new(times(&request.images).unwrap_or_default());
         let (told, progress) = channel(64);
         self.progress = Some(progress);
         let (cancel, logs) = (self.cancel.clone(), Arc::clone(&self.logs));
         self.job =
             Some(tokio::task::spawn_blocking(move || Outcome::Built(jobs::build(&request, &cancel, &logs, &told))));
+    }
+
+    pub(super) async fn progressed(&mut self, progress: Progress) {
+        self.note_stage(&progress);
+        let pace = self.pace.take(&progress, millis(self.started.elapsed()));
+        self.tell(Event::BuildProgressed { progress, pace }).await;
+    }
+
+    /// The build has answered.
+    pub(super) async fn built(&mut self, answer: Result<Box<Image>, Box<NotBuilt>>) {
+        let took_ms = self.build_began.take().map_or(0, |began| millis(began.elapsed()));
+        let Some(recipe) = self.prepared.as_ref().map(|it| it.recipe.clone()) else {
+            return self.fail(internal("There is nothing that was built", &"nothing was prepared")).await;
+        };
+        let images = self.paths.images_of(&recipe.name, &recipe.root);
+        // Losing them costs an estimate, no more.
+        let _ =
+            serde_json::to_string(self.pace.times()).map(|text| isoprep::save_atomically(&images.join(TIMES), &text));
+        match answer {
+            Ok(image) => {
+                let built = Built::new(*image, &recipe);
+                self.remember_image(&built, &images).await;
+                self.image = Some(built.clone());
+                self.tell(Event::ImageBuilt { image: built.image.clone(), took_ms }).await;
+                self.start_comparing(&built.image, &recipe).await;
+                self.input(Input::Built).await;
+            }
+            Err(error) => {
+                let NotBuilt { failure, lint } = *error;
+                if !lint.is_empty() {
+                    self.stopped_by_lint(lint).await;
+                }
+                self.fail(failure).await;
+            }
+        }
     }
 
     /// Makes this goal's work directory. Its name begins with the session's id, which is how the next start finds it.
@@ -67,7 +109,7 @@ impl Driver {
     }
 }
 
-/// The time that the user's environment asks for (reproducible-builds.org, `SOURCE_DATE_EPOCH`).
-fn epoch() -> Option<u64> {
-    std::env::var("SOURCE_DATE_EPOCH").ok()?.trim().parse().ok()
+/// How long the stages of a cartridge took, from its image directory.
+fn times(images: &Path) -> Option<StageTimes> {
+    serde_json::from_str(&std::fs::read_to_string(images.join(TIMES)).ok()?).ok()
 }

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use vmtools::{EndStep, GuestHandle};
 
 use super::{Driver, accelerator_event, millis};
+use crate::doctor::Purpose;
 use crate::paths::Paths;
 use crate::session::event::{Event, Failure, Level};
 use crate::session::failure::exit_code;
@@ -23,12 +24,26 @@ impl Driver {
         self.hands_off();
         self.scope = scope;
         self.boot_deadline = None;
+        self.watching.quiet = None;
         self.progress = None;
         let (job, guest, side) = (self.job.take(), self.guest.take(), self.side.0.clone());
+        let look = self.examining.running.take();
+        let images_go = scope == EjectScope::Everything;
+        let comparing = if images_go { self.stop_comparing() } else { None };
         let dirs = self.record.works();
         let runtime = self.record.made().runtime.clone();
         let what = What { dirs, runtime, everything: scope == EjectScope::Everything, paths: self.paths.clone() };
-        self.job = Some(tokio::spawn(eject(job, guest, what, side)));
+        self.job = Some(tokio::spawn(async move {
+            // What it works in is removed like the rest.
+            if let Some(look) = look {
+                look.cancel.cancel();
+                let _ = look.answer.await;
+            }
+            if let Some(comparing) = comparing {
+                let _ = comparing.answer.await;
+            }
+            eject(job, guest, what, side).await
+        }));
     }
 
     pub(super) async fn ejected(&mut self, ejected: Ejected) {
@@ -83,8 +98,10 @@ impl Driver {
 
     pub(super) fn diagnose(&self) {
         let (paths, side) = (self.paths.clone(), self.side.0.clone());
+        let recipe = self.inserted.as_ref().and_then(|it| it.recipe.as_ref().ok());
+        let purpose = recipe.map(Purpose::of).unwrap_or_default();
         tokio::task::spawn_blocking(move || {
-            let _ = side.blocking_send(Event::Diagnosed { checks: crate::doctor::run(&paths) });
+            let _ = side.blocking_send(Event::Diagnosed { checks: crate::doctor::run(&paths, purpose) });
             // The checks have just probed it, so this only reads the answer.
             let choice = vmtools::choose_accelerator(vmtools::AcceleratorWish::Auto, &paths.accelerator());
             let _ = side.blocking_send(accelerator_event(&choice));

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::channel;
 use vmtools::display::InputEvent;
 use vmtools::{Boot, GuestEvent, GuestHandle, GuestPlan, GuestStatus};
 
-use super::{BOOT_DEADLINE, Driver, STROKE};
+use super::{Driver, STROKE};
 use crate::session::event::{Event, Failure, Level};
 use crate::session::failure::{exit_code, internal};
 use crate::session::jobs::{self, NewDisk, Outcome};
@@ -21,7 +21,7 @@ impl Driver {
             self.reload_image();
         }
         let machine = self.prepared.as_ref().and_then(|p| p.machine.clone());
-        let (Some((machine, firmware, qemu)), Some(image)) = (machine, self.image.clone()) else {
+        let (Some((machine, firmware, qemu)), Some(built)) = (machine, self.image.clone()) else {
             return self.fail(internal("There is nothing to boot", &"no image, or no machine")).await;
         };
         self.boots += 1;
@@ -35,10 +35,10 @@ impl Driver {
             Err(failure) => return self.fail(failure).await,
         };
         self.logs.terminal.clear();
-        let plan = GuestPlan { machine, boot: Boot::Iso(image.iso), runtime, qemu, firmware };
+        let plan = GuestPlan { machine, boot: Boot::Iso(built.image.iso), runtime, qemu, firmware };
         let (events, queue) = channel(256);
         self.guest_events = Some(queue);
-        self.boot_deadline = Some(tokio::time::Instant::now() + BOOT_DEADLINE);
+        self.watch_guest(built.mute);
         let (screen, cancel) = (Arc::clone(&self.screen), self.cancel.clone());
         self.job =
             Some(tokio::spawn(async move { Outcome::Started(jobs::start(plan, disk, events, screen, cancel).await) }));
@@ -67,7 +67,7 @@ impl Driver {
         if let Err(error) = self.record.note(|made| made.guest = Some(pid)) {
             self.notice(Level::Warning, format!("The session's record could not be written: {error}")).await;
         }
-        self.tell(Event::GuestStarted { pid, command }).await;
+        self.tell(Event::GuestStarted { pid, command, mute: self.watching.mute.clone() }).await;
     }
 
     pub(super) async fn guest_event(&mut self, event: GuestEvent) {
@@ -80,14 +80,14 @@ impl Driver {
                 self.logs.pane(Pane::Serial).append(&bytes);
                 self.logs.terminal.feed(&bytes);
                 self.wake.wake();
+                self.look_for_signs(&bytes).await;
             }
             GuestEvent::Status(status) => self.guest_changed(status).await,
             GuestEvent::Reported(report) => {
-                let matches = self.image.as_ref().map(|image| image.tree_hash == report.tree);
+                let matches = self.image.as_ref().map(|built| built.image.tree_hash == report.tree);
                 self.tell(Event::GuestReported { report, matches }).await;
                 if self.state.phase == Phase::Booting {
-                    self.boot_deadline = None;
-                    self.input(Input::BootDone).await;
+                    self.booted().await;
                 }
             }
             GuestEvent::Forwarded { name, guest_port, host_port } => {
@@ -95,6 +95,7 @@ impl Driver {
             }
             GuestEvent::Ended(end) => {
                 self.boot_deadline = None;
+                self.watching.quiet = None;
                 self.guest_changed(end.status.clone()).await;
                 let by_itself = matches!(self.state.phase, Phase::Booting | Phase::Running);
                 if by_itself && let GuestStatus::Crashed { how } = &end.status {
@@ -120,17 +121,6 @@ impl Driver {
             self.guest_status = Some(status.clone());
             self.tell(Event::GuestChanged { status }).await;
         }
-    }
-
-    /// The guest runs but has not reported.
-    pub(super) async fn late(&mut self) {
-        self.boot_deadline = None;
-        let text = format!(
-            "The guest has not reported for {} s. It may still be booting: look at its screen and its serial line",
-            BOOT_DEADLINE.as_secs()
-        );
-        self.notice(Level::Warning, text).await;
-        self.input(Input::BootDone).await;
     }
 
     pub(super) async fn with_guest(&mut self, act: impl FnOnce(&GuestHandle)) {

@@ -2,16 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use isoprep::Image;
-
 use super::Driver;
+use crate::session::built::{Built, IMAGE_RECORD};
 use crate::session::event::{Event, Failure, Level};
 use crate::session::failure::{exit_code, internal};
 use crate::session::inserted::Inserted;
 use crate::session::state::{Input, Phase};
-
-/// In the image directory of a cartridge: what the last build left.
-const IMAGE_RECORD: &str = "image.json";
 
 impl Driver {
     pub(super) async fn insert(&mut self, path: PathBuf) {
@@ -157,32 +153,29 @@ impl Driver {
     pub(super) fn reload_image(&mut self) {
         if let Some(inserted) = &self.inserted {
             let record = self.paths.images_of(&inserted.name(), &inserted.root()).join(IMAGE_RECORD);
-            self.image = load_image(&record);
+            self.image = Built::load(&record);
         }
     }
 
     /// Tells the cartridge, and what it means for the state.
-    async fn tell_cartridge(&mut self) {
+    pub(super) async fn tell_cartridge(&mut self) {
         let Some(inserted) = &self.inserted else { return };
         let valid = inserted.recipe.is_ok();
         let record = self.paths.images_of(&inserted.name(), &inserted.root()).join(IMAGE_RECORD);
         let cartridge = inserted.view();
         if self.state.phase == Phase::Idle {
-            self.image = load_image(&record);
+            self.image = Built::load(&record);
         }
         let image = self.image.is_some();
         self.tell(Event::CartridgeChanged { cartridge }).await;
+        self.examine_soon();
         self.input(Input::Inserted { valid, image }).await;
     }
 
     /// Writes down what was built, so that a later session can boot it.
-    pub(super) async fn remember_image(&mut self, image: &Image) {
-        let Some(prepared) = &self.prepared else { return };
-        let record = self.paths.images_of(&prepared.recipe.name, &prepared.recipe.root).join(IMAGE_RECORD);
-        let saved = serde_json::to_string_pretty(image)
-            .map_err(std::io::Error::other)
-            .and_then(|text| isoprep::save_atomically(&record, &text));
-        if let Err(error) = saved {
+    pub(super) async fn remember_image(&mut self, built: &Built, images: &Path) {
+        let record = images.join(IMAGE_RECORD);
+        if let Err(error) = built.save(&record) {
             let text = format!("The image cannot be booted by a later session: {}: {error}", record.display());
             self.notice(Level::Warning, text).await;
         }
@@ -205,12 +198,4 @@ impl Driver {
         }
         busy
     }
-}
-
-/// The image that a record tells of, if it is there and no younger than its record: a build that was killed between
-/// the two leaves an image that nobody knows.
-fn load_image(record: &Path) -> Option<Image> {
-    let image: Image = serde_json::from_str(&std::fs::read_to_string(record).ok()?).ok()?;
-    let (iso, told) = (image.iso.metadata().ok()?, record.metadata().ok()?);
-    (iso.is_file() && iso.len() == image.bytes && iso.modified().ok()? <= told.modified().ok()?).then_some(image)
 }

@@ -2,6 +2,7 @@
 
 mod file;
 mod ring;
+mod stage;
 mod terminal;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use serde::Serialize;
 
 pub use file::FILE_LIMIT;
 pub use ring::{LINE_LIMIT, Level, LogRing, RING_BYTES, RING_LINES};
+pub use stage::{stage_of, stage_tag};
 pub use terminal::{COLUMNS, ROWS, Terminal};
 
 use file::LogFile;

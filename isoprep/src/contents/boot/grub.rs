@@ -25,7 +25,8 @@ pub(super) fn entries(text: &str) -> Vec<BootEntry> {
             }
             Some("}") => {
                 // A submenu is the only other thing that opens a brace and holds entries.
-                if open.pop() == Some(false) && menus.len() > open.iter().filter(|entry| !**entry).count() {
+                let closed = open.pop();
+                if closed == Some(false) && menus.len() > open.iter().filter(|entry| !**entry).count() {
                     menus.pop();
                 }
             }

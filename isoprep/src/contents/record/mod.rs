@@ -10,8 +10,8 @@ pub(super) use wire::BEGINNING;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -21,7 +21,7 @@ use super::error::ContentsError;
 use super::image::{Depth, ImageReader, TreeName, open_image};
 use super::model::{ImageContents, Kind};
 use super::watch::Watch;
-use crate::cache::atomic;
+use crate::cache::drafts;
 
 /// The version of the format that is written; older ones would be read, there are none.
 pub const RECORD_VERSION: u32 = 1;
@@ -195,7 +195,17 @@ impl BuildRecord {
     pub fn write(&self, path: &Path) -> Result<(), RecordError> {
         let failed = |source| RecordError::Io { doing: "write", path: path.to_path_buf(), source };
         let bytes = self.to_bytes().map_err(failed)?;
-        atomic::write(path, &bytes).map_err(failed)
+        let put = || -> io::Result<()> {
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+            // Called like an image's draft: what a killed build leaves of it is swept with those.
+            let mut draft = drafts::image(path.parent().unwrap_or(Path::new(".")), &stem)?;
+            draft.write_all(&bytes)?;
+            draft.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+            draft.as_file().sync_all()?;
+            draft.persist(path)?;
+            Ok(())
+        };
+        put().map_err(failed)
     }
 
     /// Whether it is about the file at `iso` as that is now.

@@ -12,7 +12,7 @@ const DROPPED: [&str; 8] =
 /// Arch's own front of all its mirrors (archlinux.org/mirrors).
 const MIRROR: &str = "https://geo.mirror.pkgbuild.com/$repo/os/$arch";
 /// What a `pacman.conf` of Arch includes, and other distributions do not have.
-const MIRRORLIST: &str = "/etc/pacman.d/mirrorlist";
+pub(crate) const MIRRORLIST: &str = "/etc/pacman.d/mirrorlist";
 
 /// The text of a `pacman.conf` with servers in place of a mirror list that this host does not have.
 pub(crate) fn with_servers(text: &str, conf: &PacmanConf, mirror: Option<&str>) -> String {

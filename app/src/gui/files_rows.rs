@@ -1,0 +1,159 @@
+//! Which nodes of the assembled profile's tree are rows: open folders, a filter, what is not plainly of the base. Pure.
+
+use std::collections::HashSet;
+
+use isoprep::assembly::{Node, Origin};
+
+/// What of the tree is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Folders that are opened or closed against the rule: the folders at the top are open, those in them are closed.
+    pub turned: HashSet<String>,
+    /// Only what holds this in its path or in its origin's words, in any case, and what it lies in.
+    pub filter: String,
+    /// Only what is not plainly of the base, and what it lies in.
+    pub changed_only: bool,
+}
+
+impl Wanted {
+    /// Whether a folder is open where nothing is filtered.
+    #[must_use]
+    pub fn open(&self, node: &Node) -> bool {
+        (node.depth == 0) != self.turned.contains(&node.path)
+    }
+
+    /// Whether only a part of the tree is asked for, which is then all open.
+    #[must_use]
+    pub fn partial(&self) -> bool {
+        self.changed_only || !self.filter.trim().is_empty()
+    }
+}
+
+/// Whether a node is of the base and nothing else.
+#[must_use]
+pub fn plain(node: &Node) -> bool {
+    node.origin == Origin::Base && node.replaced.is_empty() && !node.removed
+}
+
+/// Where a node came from, in words: "overlay 1, replaces base"; "base, removed".
+#[must_use]
+pub fn origin(node: &Node) -> String {
+    let mut words = node.origin.to_string();
+    if !node.replaced.is_empty() {
+        let others: Vec<String> = node.replaced.iter().map(ToString::to_string).collect();
+        words += &format!(", replaces {}", others.join(", "));
+    }
+    if node.removed {
+        words += ", removed";
+    }
+    words
+}
+
+/// The rows: places in `nodes`, in their order.
+#[must_use]
+pub fn rows(nodes: &[Node], wanted: &Wanted) -> Vec<usize> {
+    if wanted.partial() { part(nodes, wanted) } else { open(nodes, wanted) }
+}
+
+fn open(nodes: &[Node], wanted: &Wanted) -> Vec<usize> {
+    let mut rows = Vec::new();
+    let mut at = 0;
+    while let Some(node) = nodes.get(at) {
+        rows.push(at);
+        let closed = node.kind == "folder" && !wanted.open(node);
+        at += 1 + if closed { node.below } else { 0 };
+    }
+    rows
+}
+
+fn part(nodes: &[Node], wanted: &Wanted) -> Vec<usize> {
+    let needle = wanted.filter.trim().to_lowercase();
+    let fits = |node: &Node| {
+        let holds = needle.is_empty()
+            || node.path.to_lowercase().contains(&needle)
+            || (!plain(node) && origin(node).contains(&needle));
+        holds && !(wanted.changed_only && plain(node))
+    };
+    let mut rows = Vec::new();
+    // The folders that lie above, of which none is a row yet from `shown` on.
+    let mut above: Vec<usize> = Vec::new();
+    let mut shown = 0;
+    for (at, node) in nodes.iter().enumerate() {
+        above.truncate(node.depth);
+        shown = shown.min(above.len());
+        if fits(node) {
+            rows.extend_from_slice(&above[shown..]);
+            rows.push(at);
+            shown = above.len();
+            above.push(at);
+            shown += 1;
+        } else {
+            above.push(at);
+        }
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(path: &str, kind: &'static str, below: usize) -> Node {
+        Node {
+            name: path.rsplit('/').next().unwrap_or_default().to_owned(),
+            path: path.to_owned(),
+            depth: path.matches('/').count(),
+            below,
+            kind,
+            mode: 0o644,
+            live_mode: None,
+            size: 0,
+            target: None,
+            origin: Origin::Base,
+            from: None,
+            replaced: Vec::new(),
+            removed: false,
+        }
+    }
+
+    fn tree() -> Vec<Node> {
+        let mut nodes = vec![
+            node("airootfs", "folder", 5),
+            node("airootfs/etc", "folder", 3),
+            node("airootfs/etc/hostname", "file", 0),
+            node("airootfs/etc/systemd", "folder", 1),
+            node("airootfs/etc/systemd/Motd", "file", 0),
+            node("airootfs/root", "folder", 0),
+            node("profiledef.sh", "file", 0),
+        ];
+        nodes[4].origin = Origin::Overlay(0);
+        nodes[4].replaced = vec![Origin::Base];
+        nodes
+    }
+
+    fn paths(wanted: &Wanted) -> Vec<String> {
+        let nodes = tree();
+        rows(&nodes, wanted).into_iter().map(|at| nodes[at].path.clone()).collect()
+    }
+
+    #[test]
+    fn folders_open_and_close() {
+        let mut wanted = Wanted::default();
+        assert_eq!(paths(&wanted), ["airootfs", "airootfs/etc", "airootfs/root", "profiledef.sh"]);
+        wanted.turned.insert("airootfs/etc".to_owned());
+        assert_eq!(paths(&wanted).len(), 6);
+        wanted.turned.insert("airootfs".to_owned());
+        assert_eq!(paths(&wanted), ["airootfs", "profiledef.sh"]);
+    }
+
+    #[test]
+    fn a_filter_shows_what_fits_and_the_folders_above_it_once() {
+        let filter = |filter: &str| paths(&Wanted { filter: filter.to_owned(), ..Wanted::default() });
+        assert_eq!(filter("motd"), ["airootfs", "airootfs/etc", "airootfs/etc/systemd", "airootfs/etc/systemd/Motd"]);
+        assert_eq!(filter("overlay 1"), filter("motd"));
+        assert_eq!(filter("hostname"), ["airootfs", "airootfs/etc", "airootfs/etc/hostname"]);
+        assert_eq!(filter("etc").len(), 5);
+        assert_eq!(filter("nothing here"), [] as [&str; 0]);
+        assert_eq!(paths(&Wanted { changed_only: true, ..Wanted::default() }), filter("motd"));
+    }
+}

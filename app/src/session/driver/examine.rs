@@ -1,0 +1,175 @@
+//! A look at the inserted cartridge before it is built, at the side of everything else: a moment after it was inserted,
+//! edited or saved, or at once when it is asked for. And the edits that mend what was found.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use isoprep::lint::{Edit, Fix};
+use isoprep::{Cancel, EngineKind};
+use tokio::time::Instant;
+
+use super::Driver;
+use crate::session::event::{Event, Level};
+use crate::session::examination::LintView;
+use crate::session::failure;
+use crate::session::jobs::{self, Look};
+use crate::session::state::{Denied, Phase};
+
+/// How long a cartridge must have been left alone before it is looked at by itself: nobody wants that for every letter.
+const AT_REST: Duration = Duration::from_millis(400);
+
+/// What of examinations the driver remembers.
+#[derive(Default)]
+pub(super) struct Examining {
+    /// When the next one begins.
+    pub(super) due: Option<Instant>,
+    /// The one under way.
+    pub(super) running: Option<Running>,
+    /// What the last one found.
+    findings: Vec<LintView>,
+}
+
+/// An examination under way.
+pub(super) struct Running {
+    pub(super) cancel: Cancel,
+    pub(super) answer: tokio::task::JoinHandle<Look>,
+}
+
+impl Driver {
+    /// The cartridge has changed: it is looked at once it is at rest.
+    pub(super) fn examine_soon(&mut self) {
+        if self.examines && self.has_profile() {
+            self.examine_at(Instant::now() + AT_REST);
+        }
+    }
+
+    /// It was asked for.
+    pub(super) async fn examine(&mut self) {
+        self.refresh().await;
+        self.examine_at(Instant::now());
+    }
+
+    fn examine_at(&mut self, due: Instant) {
+        self.examining.due = Some(due);
+        if let Some(running) = &self.examining.running {
+            // It looks at what was there before.
+            running.cancel.cancel();
+        }
+    }
+
+    fn has_profile(&self) -> bool {
+        let engine = self.inserted.as_ref().and_then(|it| it.recipe.as_ref().ok()).map(|it| it.image.engine);
+        matches!(engine, Some(EngineKind::Archiso | EngineKind::Mkarchiso))
+    }
+
+    /// What is under way gives way, to be begun again when there is time.
+    pub(super) fn leave_examination(&mut self) {
+        if self.examining.running.is_some() {
+            self.examine_at(Instant::now());
+        }
+    }
+
+    /// Whether one may begin: one at a time, and none beside a build, which looks for itself.
+    pub(super) fn may_examine(&self) -> bool {
+        self.examining.running.is_none() && matches!(self.state.phase, Phase::Idle | Phase::Booting | Phase::Running)
+    }
+
+    /// It is due.
+    pub(super) async fn start_examination(&mut self) {
+        self.examining.due = None;
+        let Some(inserted) = &self.inserted else { return };
+        let cartridge = match &inserted.recipe {
+            Ok(recipe) => (recipe.clone(), inserted.text.clone()),
+            Err(findings) => {
+                let look = Look::failed(failure::of_findings(findings));
+                return self.tell_look(look).await;
+            }
+        };
+        let work = match self.make_work() {
+            Ok(work) => work,
+            Err(failure) => return self.tell_look(Look::failed(failure)).await,
+        };
+        self.tell(Event::Examining).await;
+        let (cancel, paths) = (Cancel::new(), self.paths.clone());
+        let token = cancel.clone();
+        let answer = tokio::task::spawn_blocking(move || jobs::look(cartridge, work, &paths, &token));
+        self.examining.running = Some(Running { cancel, answer });
+    }
+
+    /// It has answered.
+    pub(super) async fn examined(&mut self, look: Look) {
+        if self.examining.due.is_none() {
+            self.tell_look(look).await;
+        }
+    }
+
+    async fn tell_look(&mut self, look: Look) {
+        let Look { lint, tree, warnings, failure } = look;
+        self.examining.findings.clone_from(&lint);
+        self.tell(Event::Examined { lint, tree, warnings, failure }).await;
+    }
+
+    /// Does what mends a finding: in the cartridge, where it can be reverted until it is saved, or in the repository.
+    pub(super) async fn apply_fix(&mut self, id: &str, asked: bool) {
+        let found = self.examining.findings.iter().find(|it| it.id == id);
+        let Some((fix, asks)) = found.and_then(|it| Some((it.finding.fix.clone()?, it.asks))) else {
+            return self.refuse(Denied::NoFix).await;
+        };
+        if asks && !asked {
+            return self.refuse(Denied::NotAsked).await;
+        }
+        match self.do_edit(&fix).await {
+            Ok(file) => {
+                self.tell(Event::FixApplied { id: id.to_owned(), says: fix.says, file }).await;
+                self.examine().await;
+            }
+            Err(text) => self.notice(Level::Warning, text).await,
+        }
+    }
+
+    /// The file of the repository that was changed; `None` if it was the cartridge.
+    async fn do_edit(&mut self, fix: &Fix) -> Result<Option<PathBuf>, String> {
+        let Some(inserted) = &mut self.inserted else { return Err(Denied::NoCartridge.to_string()) };
+        if !fix.edit.asks() {
+            let text = isoprep::lint::edited(&inserted.text, &fix.edit).map_err(|e| e.to_string())?;
+            inserted.edit(text);
+            self.tell_cartridge().await;
+            return Ok(None);
+        }
+        let (root, edit) = (inserted.root(), fix.edit.clone());
+        let file = file_of(&edit).map(|file| root.join(file));
+        let applied = tokio::task::spawn_blocking(move || isoprep::lint::apply(&root, &edit)).await;
+        applied.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+        Ok(file)
+    }
+
+    async fn refuse(&mut self, denied: Denied) {
+        self.tell(Event::Refused { denied, reason: denied.to_string() }).await;
+    }
+
+    /// Findings of a build that stopped because of them can be mended just as well.
+    pub(super) async fn stopped_by_lint(&mut self, lint: Vec<LintView>) {
+        self.examining.findings.clone_from(&lint);
+        self.tell(Event::StoppedByLint { lint }).await;
+    }
+}
+
+/// The file of the repository that an edit changes.
+fn file_of(edit: &Edit) -> Option<&PathBuf> {
+    match edit {
+        Edit::ReplaceLine { file, .. }
+        | Edit::InsertLine { file, .. }
+        | Edit::RemoveLine { file, .. }
+        | Edit::UnixLineEnds { file }
+        | Edit::Chmod { file, .. } => Some(file),
+        Edit::SetCartridgeField { .. } | Edit::AddToCartridgeList { .. } | Edit::RemoveFromCartridgeList { .. } => None,
+    }
+}
+
+/// The answer of the examination under way.
+pub(super) async fn look_of(running: &mut Option<Running>) -> Look {
+    let Some(under_way) = running else { return std::future::pending().await };
+    let look = (&mut under_way.answer).await;
+    *running = None;
+    look.unwrap_or_else(|error| Look::failed(failure::internal("The cartridge could not be looked at", &error)))
+}

@@ -1,0 +1,142 @@
+//! How far a guest has come while it boots: its own report where its image has a program for it, else the signs on its
+//! serial line, and a time after which nothing more is waited for.
+
+use std::time::Duration;
+
+use isoprep::EngineKind;
+use tokio::time::Instant;
+
+use super::Driver;
+use crate::session::event::{Event, Level};
+use crate::session::sign::{Sign, SignScanner};
+use crate::session::state::{Input, Phase};
+
+/// How long nothing must follow a prompt for it to count: an emulated guest may pause within a line.
+const QUIET: Duration = Duration::from_secs(2);
+/// How long a guest that has shown that it is up may still take to report: it reads the whole repository first.
+const LAST_REPORT: Duration = Duration::from_secs(180);
+
+/// What a guest that boots has shown so far.
+#[derive(Default)]
+pub(super) struct Watching {
+    /// When its open line counts as a prompt.
+    pub(super) quiet: Option<Instant>,
+    scanner: SignScanner,
+    /// What was told last.
+    sign: Option<Sign>,
+    /// Why its image has nothing in it that reports.
+    pub(super) mute: Option<String>,
+    /// How long it may take.
+    patience: Duration,
+}
+
+/// How long a guest is waited for: emulated, a system with systemd takes minutes; one that cannot report is not waited
+/// for in vain for as long.
+fn patience(engine: EngineKind, emulated: bool, mute: bool) -> Duration {
+    let seconds = match (engine, emulated, mute) {
+        (EngineKind::Micro, ..) | (_, false, false) => 300,
+        (_, true, false) => 1200,
+        (_, false, true) => 180,
+        (_, true, true) => 600,
+    };
+    Duration::from_secs(seconds)
+}
+
+impl Driver {
+    /// A guest is about to start.
+    pub(super) fn watch_guest(&mut self, mute: Option<String>) {
+        let prepared = self.prepared.as_ref();
+        let engine = prepared.map_or(EngineKind::Micro, |it| it.recipe.image.engine);
+        let accelerator = prepared.and_then(|it| it.accelerator.as_ref()).map(|it| it.accelerator);
+        let emulated = accelerator != Some(vmtools::Accelerator::Kvm);
+        let patience = self.patience.unwrap_or_else(|| patience(engine, emulated, mute.is_some()));
+        self.watching = Watching { mute, patience, ..Watching::default() };
+        self.boot_deadline = Some(Instant::now() + patience);
+    }
+
+    /// It wrote to its serial line.
+    pub(super) async fn look_for_signs(&mut self, bytes: &[u8]) {
+        if self.state.phase != Phase::Booting {
+            return;
+        }
+        let sign = self.watching.scanner.push(bytes);
+        self.watching.quiet = self.watching.scanner.standing().map(|_| Instant::now() + QUIET);
+        if let Some(sign) = sign {
+            self.showed(sign).await;
+        }
+    }
+
+    /// Nothing has followed its open line.
+    pub(super) async fn quiet(&mut self) {
+        self.watching.quiet = None;
+        if let Some(sign) = self.watching.scanner.standing() {
+            self.showed(sign).await;
+        }
+    }
+
+    async fn showed(&mut self, sign: Sign) {
+        if self.state.phase != Phase::Booting || self.watching.sign == Some(sign) {
+            return;
+        }
+        self.watching.sign = Some(sign);
+        self.tell(Event::GuestShowed { sign }).await;
+        match (sign, &self.watching.mute) {
+            (Sign::Emergency, _) => {
+                let text =
+                    "The guest did not come up: it waits in an emergency shell; its serial line says why".to_owned();
+                self.notice(Level::Warning, text).await;
+                self.booted().await;
+            }
+            (_, Some(_)) => self.booted().await,
+            (_, None) => {
+                let soon = Instant::now() + LAST_REPORT;
+                self.boot_deadline = self.boot_deadline.map(|deadline| deadline.min(soon));
+            }
+        }
+    }
+
+    /// Nothing more is waited for.
+    pub(super) async fn booted(&mut self) {
+        self.boot_deadline = None;
+        self.watching.quiet = None;
+        self.input(Input::BootDone).await;
+    }
+
+    /// The guest runs but has not reported.
+    pub(super) async fn late(&mut self) {
+        let text = match (&self.watching.mute, self.watching.sign) {
+            (Some(why), _) => format!(
+                "Whether the guest is up is not known: this image does not report, because {why}, and its serial line has \
+                 shown no prompt for {} s. Look at its screen",
+                self.watching.patience.as_secs()
+            ),
+            (None, Some(_)) => {
+                "The guest is up and has not reported: is its init systemd, and has cartridge-report.service failed?"
+                    .to_owned()
+            }
+            (None, None) => format!(
+                "The guest has not reported for {} s. It may still be booting: look at its screen and its serial line",
+                self.watching.patience.as_secs()
+            ),
+        };
+        self.notice(Level::Warning, text).await;
+        self.booted().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn emulated_systems_get_more_time_than_any_other() {
+        let of = |engine, emulated, mute| patience(engine, emulated, mute).as_secs();
+        assert_eq!(of(EngineKind::Micro, true, false), of(EngineKind::Micro, false, false));
+        for engine in [EngineKind::Archiso, EngineKind::Debian] {
+            assert!(
+                of(engine, true, false) > of(engine, false, false) && of(engine, true, true) > of(engine, false, true)
+            );
+            assert!(of(engine, true, true) < of(engine, true, false));
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The look at a cartridge before it is built: blocking, in a work directory of its own that is gone afterwards.
+
+use std::path::PathBuf;
+
+use isoprep::assembly::Node;
+use isoprep::{BuildRequest, Cancel, Recipe};
+
+use crate::paths::Paths;
+use crate::session::event::Failure;
+use crate::session::examination::LintView;
+use crate::session::failure;
+
+/// What was seen of a cartridge.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::session) struct Look {
+    pub(in crate::session) lint: Vec<LintView>,
+    pub(in crate::session) tree: Vec<Node>,
+    pub(in crate::session) warnings: Vec<String>,
+    /// Why it did not come to its end.
+    pub(in crate::session) failure: Option<Failure>,
+}
+
+impl Look {
+    /// It did not come to its end.
+    pub(in crate::session) fn failed(failure: Failure) -> Self {
+        Self { failure: Some(failure), ..Self::default() }
+    }
+}
+
+/// Looks at a cartridge, its recipe and its text, in `work`, a new work directory, and removes that.
+pub(in crate::session) fn look(cartridge: (Recipe, String), work: PathBuf, paths: &Paths, cancel: &Cancel) -> Look {
+    let look = match request(cartridge, work.clone(), paths) {
+        Ok(request) => seen(&request, cancel),
+        Err(failure) => Look::failed(failure),
+    };
+    let (_, problems) = super::remove(&[work], None, &Cancel::new(), &|_| ());
+    if problems.is_empty() || look.failure.is_some() {
+        return look;
+    }
+    Look {
+        failure: Some(failure::internal("What a look at the cartridge made is still there", &problems.join("\n"))),
+        ..look
+    }
+}
+
+fn request((recipe, text): (Recipe, String), work: PathBuf, paths: &Paths) -> Result<BuildRequest, Failure> {
+    let mut findings = isoprep::check_places(&recipe, &paths.apart());
+    if findings.is_empty() {
+        findings = isoprep::check(&recipe);
+    }
+    if !findings.is_empty() {
+        return Err(failure::of_findings(&findings));
+    }
+    let host = isoprep::host(&super::host_search(paths, &recipe), recipe.image.engine);
+    Ok(BuildRequest {
+        images: paths.images_of(&recipe.name, &recipe.root),
+        host: host.map_err(|e| failure::of_missing_parts(&e))?,
+        epoch: super::epoch(),
+        init: vmtools::INIT,
+        apart: paths.ours(),
+        guest_memory_mib: Some(super::guest_memory_mib(&recipe)),
+        build_anyway: false,
+        cartridge: Some(text),
+        cache: paths.stages(),
+        recipe,
+        work,
+    })
+}
+
+fn seen(request: &BuildRequest, cancel: &Cancel) -> Look {
+    match isoprep::examine(request, cancel, &|_| ()) {
+        Ok(isoprep::Examination { lint, tree, warnings }) => {
+            Look { lint: lint.into_iter().map(LintView::new).collect(), tree, warnings, failure: None }
+        }
+        Err(error) => Look::failed(failure::of_build(&error)),
+    }
+}
