@@ -63,7 +63,7 @@ impl LintPanel {
         }
         if let Some(goal) = self.asked.filter(|_| model.stopped_by_lint) {
             ui.add_space(4.0);
-            build_anyway(ui, goal, wishes);
+            return build_anyway(ui, goal, wishes);
         }
         let words = match (model.examining, &model.examination) {
             (true, _) => "Looking…".to_owned(),

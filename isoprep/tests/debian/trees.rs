@@ -14,10 +14,7 @@ use crate::facts::boot;
 /// Takes what a guest does not need out of the base's root, so that it packs quickly, and makes a tarball of it.
 const UNPACK: &str = r#"unsquashfs -no-progress -quiet -dest "$2" "$1" >/dev/null
 cd "$2"
-for modules in usr/lib/modules/*/kernel; do
-    rm -rf "$modules"/sound "$modules"/drivers/{gpu,media,infiniband,iio,staging,scsi,isdn,mtd} "$modules"/drivers/net/{ethernet,wireless}
-done
-rm -rf usr/share/{doc,man,locale}
+rm -rf usr/lib/modules/*/kernel/{drivers,net,sound} usr/share/{doc,man,locale,zoneinfo,perl*,i18n} usr/lib/x86_64-linux-gnu/{gconv,perl*}
 echo demo >etc/hostname
 tar --zstd -cf "$3" .
 "#;
