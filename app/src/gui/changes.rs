@@ -85,7 +85,13 @@ impl ChangesPanel {
                 let words = "The new image holds the very same packages, files and boot entries.";
                 controls::empty(ui, Icon::Equal, palette.success, "Nothing changed", words);
             } else {
-                controls::empty(ui, Icon::ListFilter, palette.dim, "Nothing fits", "No name of a change holds this text.");
+                controls::empty(
+                    ui,
+                    Icon::ListFilter,
+                    palette.dim,
+                    "Nothing fits",
+                    "No name of a change holds this text.",
+                );
             };
         }
         ui.spacing_mut().item_spacing.y = 0.0;

@@ -340,7 +340,8 @@ mod tests {
             direction,
             size: Change { from: None, to: None },
         };
-        it.packages.changed = Listed { items: vec![version("linux", Direction::Newer), version("glibc", Direction::Older)], total: 2 };
+        it.packages.changed =
+            Listed { items: vec![version("linux", Direction::Newer), version("glibc", Direction::Older)], total: 2 };
         (it.packages.newer, it.packages.older) = (1, 1);
         let path = |text: &str| isoprep::contents::TreePath::new(text.as_bytes());
         let line = |text: &str| FileLine { path: path(text), kind: "file", size: 1200, package: None };

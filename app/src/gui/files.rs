@@ -81,7 +81,13 @@ impl FilesPanel {
             self.cursor = self.cursor.min(self.rows.len().saturating_sub(1));
         }
         if self.rows.is_empty() {
-            controls::empty(ui, Icon::ListFilter, palette.dim, "Nothing fits", "No path and no origin holds this text.");
+            controls::empty(
+                ui,
+                Icon::ListFilter,
+                palette.dim,
+                "Nothing fits",
+                "No path and no origin holds this text.",
+            );
             return;
         }
         let tree = ui.interact(area, ui.scope_id().with("tree"), Sense::click());
@@ -162,7 +168,7 @@ impl FilesPanel {
     fn row(&mut self, ui: &Ui, rect: Rect, at: usize, node: &Node, tree: &egui::Response) {
         let palette = Palette::of(ui);
         let folder = node.kind == "folder";
-        let response = ui.interact(rect, tree.id.with(&node.path), Sense::click());
+        let response = ui.interact(rect, tree.id.with(&node.path), Sense::CLICK);
         let origin = origin(node);
         response.widget_info(|| {
             let name = format!("{}: {origin}", node.path);

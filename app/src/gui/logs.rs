@@ -148,7 +148,12 @@ impl LogsPanel {
         if view.facts.dropped > 0 {
             dropped(ui, view.facts.dropped);
         }
-        controls::filter_field(ui, &mut view.filter_text, ("filter", index(pane)), "Shows only lines that hold this text.");
+        controls::filter_field(
+            ui,
+            &mut view.filter_text,
+            ("filter", index(pane)),
+            "Shows only lines that hold this text.",
+        );
         copy
     }
 }

@@ -191,7 +191,8 @@ pub fn built(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
         ui.horizontal(|ui| {
             let changed = model.comparison.as_ref().is_some_and(|it| it.difference.is_some());
             if changed
-                && controls::button(ui, true, Icon::FileDiff, "Show changes", "All of them, in a panel. Ctrl+7").clicked()
+                && controls::button(ui, true, Icon::FileDiff, "Show changes", "All of them, in a panel. Ctrl+7")
+                    .clicked()
             {
                 wishes.add(Wish::ShowPanel(Panel::Changes));
             }

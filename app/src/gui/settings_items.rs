@@ -138,7 +138,7 @@ fn row(ui: &mut Ui, doc: &FieldDoc, state: &mut Items, at: usize, act: &mut Opti
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 3.0;
         let buttons = if ordered { 2.0 } else { 1.0 };
-        let width = ui.available_width() - buttons * (SMALL + 3.0);
+        let width = (ui.available_width() - buttons * (SMALL + 3.0)).floor() - 2.0;
         let (name, value) = &mut state.items[at];
         let number = at + 1;
         let mut changed = false;
@@ -185,7 +185,7 @@ fn fresh(
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 3.0;
         let buttons = if folders { 2.0 } else { 1.0 };
-        let width = ui.available_width() - buttons * (SMALL + 3.0);
+        let width = (ui.available_width() - buttons * (SMALL + 3.0)).floor() - 2.0;
         let (name, value) = &mut state.fresh;
         let mut entered = false;
         let mut heard = |ui: &Ui, response: &egui::Response| {
@@ -232,7 +232,7 @@ fn hints(doc: &FieldDoc) -> (&'static str, &'static str) {
         "image.remove" => ("", "a path like airootfs/etc/motd"),
         "image.packages" => ("", "names, with a space between"),
         "source.exclude" => ("", "a pattern, as in .gitignore"),
-        "image.files" => ("/path in the guest", "file"),
+        "image.files" => ("/in/the/guest", "file"),
         "image.env" => ("NAME", "value"),
         "guest.forward" => ("ssh", "auto or a port"),
         _ => ("name", "value"),
@@ -241,9 +241,14 @@ fn hints(doc: &FieldDoc) -> (&'static str, &'static str) {
 
 /// How much of a row the name has.
 fn name_share(doc: &FieldDoc) -> f32 {
-    if doc.key == "guest.forward" { 0.4 } else { 0.5 }
+    match doc.key {
+        "image.env" => 0.6,
+        "guest.forward" => 0.4,
+        _ => 0.5,
+    }
 }
 
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some tens of letters")]
 fn edit(ui: &mut Ui, text: &mut String, width: f32, hint: &str, name: &str) -> egui::Response {
     let palette = Palette::of(ui);
     ui.scope(|ui| {
@@ -258,7 +263,8 @@ fn edit(ui: &mut Ui, text: &mut String, width: f32, hint: &str, name: &str) -> e
             .desired_width(width);
         let response = ui.add(edit);
         // What is longer than its field is seen without scrolling in it.
-        if response.hovered() && text.len() > 20 { response.on_hover_text(text.as_str()) } else { response }
+        let long = text.chars().count() > (width / 7.0) as usize;
+        if response.hovered() && long { response.on_hover_text(text.as_str()) } else { response }
     })
     .inner
     .accessible_name(name)

@@ -19,14 +19,7 @@ const SECTIONS: [Section; 6] = [
     Section { title: "Cartridge", keys: &[ENGINE, "name", "image.build"], rest: Some("") },
     Section {
         title: "Image",
-        keys: &[
-            "image.base",
-            "image.overlays",
-            "image.remove",
-            "image.packages",
-            "image.pacman_conf",
-            "image.mirror",
-        ],
+        keys: &["image.base", "image.overlays", "image.remove", "image.packages", "image.pacman_conf", "image.mirror"],
         rest: None,
     },
     Section { title: "Repository", keys: &["source.path", "source.into", "source.exclude"], rest: Some("source") },

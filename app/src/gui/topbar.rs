@@ -130,7 +130,8 @@ fn bar(ui: &mut Ui, model: &Model, now_ms: u64) {
     ui.allocate_ui_with_layout(line, Layout::right_to_left(Align::Center), |ui| {
         ui.label(RichText::new(&elapsed).small().color(palette.dim));
         ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
-            ui.add(egui::Label::new(RichText::new(&words).small().color(palette.text)).truncate()).on_hover_text(&words);
+            ui.add(egui::Label::new(RichText::new(&words).small().color(palette.text)).truncate())
+                .on_hover_text(&words);
         });
     });
     controls::thin_bar(&mut ui, width, fraction, &format!("Progress: {words}"));
@@ -234,7 +235,8 @@ fn more_menu(ui: &mut Ui, window: WindowState, wishes: &mut Wishes) {
                     {
                         wishes.add(Wish::ToggleSettings);
                     }
-                    if controls::menu_item(ui, true, check(window.logs_open), "Show panes below", "Ctrl+Shift+L").clicked()
+                    if controls::menu_item(ui, true, check(window.logs_open), "Show panes below", "Ctrl+Shift+L")
+                        .clicked()
                     {
                         wishes.add(Wish::ToggleLogs);
                     }

@@ -144,10 +144,7 @@ pub fn lint() -> Vec<LintView> {
             (list, Some(41)),
             "git is listed twice.",
             "It is installed once; nothing else happens.",
-            Some((
-                "Remove the line",
-                Edit::RemoveLine { file: list.into(), line: 41, old: "git".to_owned() },
-            )),
+            Some(("Remove the line", Edit::RemoveLine { file: list.into(), line: 41, old: "git".to_owned() })),
         ),
     ];
     findings[0].finding.also = vec![Place { file: list.into(), line: None }];
@@ -275,7 +272,14 @@ pub fn proposed(stage: &mut Stage) {
     );
     submodule.command = Some("git submodule update --init -- iso-builder/archiso".to_owned());
     let proposed = vec![
-        it(Found, "image.engine", None, "archiso", "the repository has an overlay of an archiso profile", &["iso-builder/configs"]),
+        it(
+            Found,
+            "image.engine",
+            None,
+            "archiso",
+            "the repository has an overlay of an archiso profile",
+            &["iso-builder/configs"],
+        ),
         it(Assumed, "image.base", None, "releng", "the overlay is made for it, and an archiso is installed here", &[]),
         submodule,
         it(
@@ -376,7 +380,8 @@ pub fn difference() -> Difference {
         version("openssl", "3.4.0-2", "3.4.0-1", Direction::Older),
     ]);
     (it.packages.newer, it.packages.older) = (2, 1);
-    let package = |name: &str, size| PackageLine { name: name.to_owned(), version: "24.004.60-12".into(), size: Some(size) };
+    let package =
+        |name: &str, size| PackageLine { name: name.to_owned(), version: "24.004.60-12".into(), size: Some(size) };
     it.packages.added = listed(vec![package("plymouth", 2_310_000)]);
     it.packages.count = Change { from: 411, to: 412 };
     it.boot.changed = vec![BootChange {
@@ -395,7 +400,8 @@ pub fn difference() -> Difference {
         changed("usr/bin/openssl", None, None),
     ]);
     it.root.changed.total = 214;
-    it.root.added = listed(vec![line("usr/bin/plymouth", 61_000), line("usr/share/plymouth/themes/spinner/a.png", 4100)]);
+    it.root.added =
+        listed(vec![line("usr/bin/plymouth", 61_000), line("usr/share/plymouth/themes/spinner/a.png", 4100)]);
     it.root.removed = listed(vec![line("root/homerchy/old.txt", 120)]);
     it.root.bytes = Change { from: 2_640_000_000, to: 2_646_200_000 };
     let sum = |added, removed, changed, growth| Sum { added, removed, changed, growth };

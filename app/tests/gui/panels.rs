@@ -153,7 +153,8 @@ fn it_can_be_looked_at_again_and_what_is_in_the_way_is_said() {
         pane: None,
         exit_code: 3,
     };
-    stage.tell(31, Event::Examined { lint: Vec::new(), tree: Vec::new(), warnings: Vec::new(), failure: Some(failure) });
+    stage
+        .tell(31, Event::Examined { lint: Vec::new(), tree: Vec::new(), warnings: Vec::new(), failure: Some(failure) });
     stage.settle();
     assert!(has(&stage, "The profile cannot be read") && has(&stage, "Lint: could not look"));
     assert!(!has(&stage, "All is well"), "what could not be looked at is not well");
@@ -240,6 +241,19 @@ fn the_tree_opens_closes_and_says_where_files_came_from() {
     click(&mut stage, "Close all folders");
     click(&mut stage, "Changed only");
     assert!(has(&stage, gone) && !has(&stage, "efiboot: base"));
+}
+
+#[test]
+fn ctrl_f_goes_to_the_filter_of_what_is_in_front() {
+    let mut stage = stage(story::examined);
+    stage.window.key_press_modifiers(Modifiers::COMMAND, Key::Num6);
+    stage.settle();
+    stage.window.key_press_modifiers(Modifiers::COMMAND, Key::F);
+    stage.settle();
+    stage.window.event(egui::Event::Text("sshd".to_owned()));
+    stage.settle();
+    assert_eq!(stage.window.state().panels.files.rows().0, 6);
+    assert!(!has(&stage, "Search text"), "the logs are not in front");
 }
 
 #[test]
@@ -482,7 +496,10 @@ fn what_fails_beside_the_goals_is_said() {
 fn a_still_panel_costs_no_frames() {
     for panel in Panel::ALL {
         let mut stage = stage(story::built);
-        stage.tell(140_000, Event::Examined { lint: story::lint(), tree: story::tree(), warnings: vec![], failure: None });
+        stage.tell(
+            140_000,
+            Event::Examined { lint: story::lint(), tree: story::tree(), warnings: vec![], failure: None },
+        );
         stage.window.state_mut().panels.front = Some(panel);
         stage.settle();
         stage.window.run_steps(3);
