@@ -30,7 +30,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn build(root: &Path, target_dir: &Path) -> Result<PathBuf, Box<dyn Error>> {
+/// Builds it with `target_dir`, and says where it is.
+pub fn build(root: &Path, target_dir: &Path) -> Result<PathBuf, Box<dyn Error>> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (key, _) in env::vars_os() {
         if key.to_str().is_some_and(is_noise) {

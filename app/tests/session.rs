@@ -27,6 +27,7 @@ impl Session {
             fresh: false,
             lint: true,
             examines: false,
+            patience: None,
         })
         .unwrap();
         Self { handle, model: Model::default() }
@@ -189,8 +190,14 @@ async fn full_disk() {
     paths.cache = small.join("cache/cartridge");
     let fill = small.join("cache/fill");
     let build = async |fails: bool| {
-        let config =
-            SessionConfig { paths: paths.clone(), who: "a test".into(), fresh: false, lint: true, examines: false };
+        let config = SessionConfig {
+            paths: paths.clone(),
+            who: "a test".into(),
+            fresh: false,
+            lint: true,
+            examines: false,
+            patience: None,
+        };
         let mut session = Session { handle: begin(config).unwrap(), model: Model::default() };
         session.insert(&repo).await;
         session.send(Command::Ask(Goal::Build)).await;

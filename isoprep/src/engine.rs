@@ -7,6 +7,8 @@ use crate::recipe::EngineKind;
 pub const ASSEMBLE: StageName = StageName("assemble");
 /// Makes the base initramfs: init, busybox, modules.
 pub const INITRAMFS: StageName = StageName("initramfs");
+/// Says what would fail late or silently.
+pub const LINT: StageName = StageName("lint");
 /// Installs the distribution's packages.
 pub const PACKAGES: StageName = StageName("packages");
 /// Packs the root file system.
@@ -19,15 +21,15 @@ pub const BOOTLOADER: StageName = StageName("bootloader");
 pub const ISO: StageName = StageName("iso");
 
 /// Every stage of every engine.
-pub(crate) const ALL: [StageName; 7] = [ASSEMBLE, INITRAMFS, PACKAGES, INJECT, SQUASH, BOOTLOADER, ISO];
+pub(crate) const ALL: [StageName; 8] = [ASSEMBLE, LINT, INITRAMFS, PACKAGES, INJECT, SQUASH, BOOTLOADER, ISO];
 
 /// The stages of an engine, in order.
 #[must_use]
 pub fn stages(engine: EngineKind) -> &'static [StageName] {
     match engine {
         EngineKind::Micro => &[ASSEMBLE, INITRAMFS, INJECT, BOOTLOADER, ISO],
-        EngineKind::Archiso | EngineKind::Mkarchiso | EngineKind::Debian | EngineKind::Tree => {
-            &[ASSEMBLE, PACKAGES, INJECT, SQUASH, BOOTLOADER, ISO]
-        }
+        EngineKind::Archiso => &[ASSEMBLE, LINT, PACKAGES, INJECT, SQUASH, BOOTLOADER, ISO],
+        EngineKind::Mkarchiso => &[ASSEMBLE, LINT, PACKAGES, ISO],
+        EngineKind::Debian | EngineKind::Tree => &[ASSEMBLE, PACKAGES, INJECT, SQUASH, BOOTLOADER, ISO],
     }
 }

@@ -22,12 +22,14 @@ pub mod recipe;
 mod rootfs;
 pub mod stage;
 
-pub use build::{BuildError, BuildRequest, build};
+pub use build::{BuildError, BuildRequest, Examination, build, examine};
 pub use cache::cache_in_use;
 pub use cache::drafts::sweep_drafts;
 pub use cache::view::{CacheRow, CacheView, clean_cache, view_cache};
 pub use cartridge_supervise::Cancel;
-pub use eject::{EjectError, EjectReport, Survey, Untouched, WorkDir, eject, ensure_marked, remove_unmarked, survey};
+pub use eject::{
+    EjectError, EjectReport, Survey, Untouched, WorkDir, eject, ensure_marked, is_marked, remove_unmarked, survey,
+};
 pub use host::{Host, HostParts, HostSearch, Kernel, LoaderParts, MissingParts, Tools, discover, host, kernels};
 pub use image::Image;
 pub use progress::{Progress, StageName, Unit};

@@ -280,7 +280,7 @@ fn a_full_disk_keeps_the_old_cartridge() {
         mount("tmpfs", &disk, "tmpfs", MountFlags::empty(), c"size=16k").unwrap();
         let file = disk.join("cartridge.toml");
         isoprep::recipe::save_atomically(&file, "name = \"old\"\n").unwrap();
-        let error = isoprep::recipe::save_atomically(&file, &"# too long\n".repeat(10_000)).unwrap_err();
+        let error = isoprep::recipe::save_atomically(&file, "# too long\n".repeat(10_000)).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::StorageFull, "{error}");
         assert_eq!(fs::read_to_string(&file).unwrap(), "name = \"old\"\n");
         assert_eq!(fs::read_dir(&disk).unwrap().count(), 1, "the half-written file was left");

@@ -1,13 +1,16 @@
-//! Broken profiles, each with exactly what has to be said about it, and good ones, about which nothing may be said. Every
-//! fix of a finding is done and has to mend what it says.
+//! Broken profiles, each with exactly what has to be said about it, and good ones, about which nothing may be said.
+//! Every fix of a finding is done and has to mend what it says.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod lint_support;
 
 use std::collections::BTreeSet;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use isoprep::lint::{LintFinding, Severity, apply, render_text, rules};
+use isoprep::lint::{Counts, LintFinding, Severity, apply, render_json, render_text, rules};
 use lint_support::case::{Case, cases};
 use lint_support::{Description, Repository};
 
@@ -37,7 +40,12 @@ fn check(case: &Case) -> Vec<String> {
     let mut wrong = Vec::new();
     if said != wanted {
         let wanted = wanted.join("\n");
-        wrong.push(format!("{}\n---- wanted\n{wanted}\n---- said\n{}\n{}", case.name, said.join("\n"), render_text(&findings, false)));
+        wrong.push(format!(
+            "{}\n---- wanted\n{wanted}\n---- said\n{}\n{}",
+            case.name,
+            said.join("\n"),
+            render_text(&findings, false)
+        ));
     }
     for finding in &findings {
         assert!(!finding.what.is_empty() && !finding.consequence.is_empty(), "{}", line(finding));
@@ -47,10 +55,19 @@ fn check(case: &Case) -> Vec<String> {
             wrong.push(format!("{}: {}\n  {e}", case.name, line(finding)));
             continue;
         }
-        let same = |other: &LintFinding| (other.rule, &other.file, &other.what) == (finding.rule, &finding.file, &finding.what);
+        let same = |other: &LintFinding| {
+            (other.rule, &other.file, &other.what) == (finding.rule, &finding.file, &finding.what)
+        };
         let after = mended.lint();
-        if after.iter().any(same) {
-            wrong.push(format!("{}: {}\n  {:?} does not mend it\n{}", case.name, line(finding), fix.edit, render_text(&after, false)));
+        let errors = |findings: &[LintFinding]| Counts::of(findings).errors;
+        if after.iter().any(same) || errors(&after) > errors(&findings) {
+            wrong.push(format!(
+                "{}: {}\n  {:?} does not mend it\n{}",
+                case.name,
+                line(finding),
+                fix.edit,
+                render_text(&after, false)
+            ));
         }
     }
     wrong
@@ -76,8 +93,11 @@ fn exactly_what_is_wrong_is_said_and_every_fix_mends_it() {
 
 #[test]
 fn every_rule_has_a_broken_case_and_every_case_a_rule() {
-    let named: BTreeSet<String> =
-        corpus().iter().flat_map(|case| &case.expected).filter_map(|line| line.split(' ').nth(1).map(str::to_owned)).collect();
+    let named: BTreeSet<String> = corpus()
+        .iter()
+        .flat_map(|case| &case.expected)
+        .filter_map(|line| line.split(' ').nth(1).map(str::to_owned))
+        .collect();
     let all: BTreeSet<String> = rules().map(|rule| rule.id.to_string()).collect();
     assert_eq!(all.len(), rules().count(), "a rule's name is there twice");
     assert_eq!(named, all);
@@ -99,4 +119,57 @@ fn nothing_is_said_about_good_profiles() {
     }
     assert!(said.is_empty(), "{said}");
     assert!(count >= 4, "the corpus was not read: {count}");
+}
+
+/// What only some machines have.
+fn cartridge(base: &str) -> Description {
+    Description::parse(&format!("=== cartridge.toml\nname = \"x\"\n[image]\nengine = \"archiso\"\nbase = \"{base}\"\n"))
+}
+
+#[test]
+fn nothing_is_said_about_our_own_small_profile() {
+    let repository = Repository::new(&cartridge("profile"));
+    isoprep::profile::write_minimal(&repository.root.join("profile")).unwrap();
+    let findings = repository.lint();
+    assert!(findings.is_empty(), "{}", render_text(&findings, false));
+}
+
+#[test]
+fn nothing_is_said_about_the_profiles_of_an_installed_archiso() {
+    for name in ["releng", "baseline"] {
+        if !Path::new("/usr/share/archiso/configs").join(name).join("profiledef.sh").exists() {
+            println!("archiso is not installed: {name} is not looked at");
+            continue;
+        }
+        let findings = Repository::new(&cartridge(name)).lint();
+        assert!(findings.is_empty(), "{name}:\n{}", render_text(&findings, false));
+    }
+}
+
+#[test]
+fn a_hostile_repository_neither_blocks_nor_panics() {
+    let mut description = Description::parse(&std::fs::read_to_string("tests/lint/good/minimal.txt").unwrap());
+    let deep =
+        format!("#!/bin/bash\n{}\n{}\n{}", "$(".repeat(20_000), "${a:-\"".repeat(5_000), "case x in (".repeat(5_000));
+    let lines = "me:x:99999999999999999999999:::/\u{1b}[2J:\n:::::\n\u{0}\n".repeat(2_000);
+    let loops = "=== profile/airootfs/root/a -> b\n=== profile/airootfs/root/b -> a\n=== profile/airootfs/up -> ../../../../..\n";
+    for (path, text) in
+        [("evil.sh", &deep), ("profile/airootfs/root/.zlogin", &deep), ("profile/airootfs/etc/passwd", &lines)]
+    {
+        description.files.extend(Description::parse(&format!("=== {path} 755\n{text}\n")).files);
+    }
+    description.files.extend(Description::parse(loops).files);
+    let repository = Repository::new(&description);
+    let root = &repository.root;
+    rustix::fs::mknodat(rustix::fs::CWD, root.join("pipe"), rustix::fs::FileType::Fifo, 0o755.into(), 0).unwrap();
+    std::fs::write(root.join(std::ffi::OsStr::from_bytes(b"\xff\x1b[2J.sh")), b"#!/bin/sh\r\n\xff\xfe\n").unwrap();
+    std::fs::File::create(root.join("sparse.sh")).unwrap().set_len(1 << 40).unwrap();
+    let (done, waiting) = std::sync::mpsc::channel();
+    let lint = std::thread::spawn(move || done.send(repository.lint()).unwrap());
+    let findings = waiting.recv_timeout(std::time::Duration::from_secs(60)).expect("it takes longer than a minute");
+    lint.join().unwrap();
+    assert!(findings.iter().any(|finding| finding.rule.0 == "script-carriage-returns"));
+    assert!(!render_text(&findings, false).contains('\u{1b}'));
+    let json: serde_json::Value = serde_json::from_str(&render_json(&findings)).unwrap();
+    assert_eq!(json["findings"].as_array().unwrap().len(), findings.len());
 }

@@ -1,4 +1,5 @@
 //! Profiles read with the real bash: everything that a profile may say, from its definition to its last boot entry.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod profile_support;
 
@@ -185,11 +186,13 @@ fn missing_lists_and_local_variables_are_warnings() {
     let place = Place::new();
     place.file(
         "profiledef.sh",
-        "pacman_conf=pacman.conf\npackages=lists/mine\narch=aarch64\nbootmode=(uefi.grub)\n\ndeclare -A file_permissions=([\"/a\"]=0:0:755)\n\
-         ls /does/not/exist || :\nnosuch || :\ncd /\n",
+        "pacman_conf=../pacman.conf\npackages=mine\narch=aarch64\nbootmode=(uefi.grub)\n\ndeclare -A file_permissions=([\"/a\"]=0:0:755)\n\
+         ls /does/not/exist || :\nnosuch || :\ncd lists\n",
     );
     place.file("pacman.conf", "[options]\nInclude = relative.conf\n");
+    fs::create_dir(place.profile.join("lists")).unwrap();
     let profile = place.read().unwrap();
+    // The shell is elsewhere when the profile ends, and mkarchiso looks there.
     assert_eq!(profile.packages.file, place.profile.join("lists/mine"));
     assert!(profile.packages.packages.is_empty() && profile.bootstrap_packages.is_none());
     assert!(profile.definition.file_permissions.is_empty());
@@ -294,6 +297,29 @@ fn failures_of_a_neighbour_file_name_that_file() {
     fs::write(place.home.join("outside.sh"), "x=1\n").unwrap();
     let error = place.define(". \"$profile/../../outside.sh\"\n").read().unwrap_err().to_string();
     assert!(error.contains("No such file or directory") && error.contains("is not shown to it"), "{error}");
+}
+
+#[test]
+fn a_path_may_hold_anything() {
+    use std::os::unix::ffi::OsStrExt;
+    for name in ["new\nline: line 3: x", "it's $(false) \"x\" *", "-n"] {
+        let mut place = Place::new();
+        let odd = place.home.join(name);
+        fs::rename(place.home.join("repo"), &odd).unwrap();
+        place.profile = odd.join("a profile");
+        place.define("pacman_conf=pacman.conf\niso_name=x\n");
+        let profile = place.read().unwrap();
+        assert_eq!((profile.definition.iso_name.as_str(), profile.warnings.len()), ("x", 0), "{:?}", profile.warnings);
+        let error = place.define("a=1\nnosuch\n").read().unwrap_err();
+        let ProfileError::Ended { place: at, words, .. } = &error else { panic!("{error}") };
+        assert_eq!((&at.file, at.line), (&place.profile.join("profiledef.sh"), Some(2)));
+        assert_eq!(words, "nosuch: command not found");
+    }
+    let mut place = Place::new();
+    let odd = place.home.join(std::ffi::OsStr::from_bytes(b"not\xfftext"));
+    fs::rename(place.home.join("repo"), &odd).unwrap();
+    place.profile = odd.join("a profile");
+    assert_eq!(place.define("pacman_conf=p\niso_name=x\n").read().unwrap().definition.iso_name, "x");
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! Our parsers against the programs that they imitate: bash's `declare -p`, the sed of mkarchiso, pacman-conf.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::fs;

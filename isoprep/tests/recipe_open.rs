@@ -131,7 +131,7 @@ fn everything_about_a_profile_is_understood() {
     let base = |text: &str| parse(&format!("[image]\n{text}"), Path::new("/p")).unwrap().image.base;
     assert_eq!(base("engine = \"archiso\""), Base::Minimal);
     assert_eq!(base("engine = \"mkarchiso\"\nbase = \"baseline\""), Base::Installed(InstalledProfile::Baseline));
-    assert_eq!(base("engine = \"debian\""), Base::Suite("stable".into()));
+    assert_eq!(base("engine = \"debian\""), Base::Host);
     assert_eq!(base("engine = \"tree\"\nbase = \"../root.tar.zst\""), Base::Tarball("/root.tar.zst".into()));
 }
 

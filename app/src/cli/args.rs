@@ -15,9 +15,18 @@ Exit codes:
     4  this host lacks something: see `cartridge doctor`
     5  the build failed
     6  the guest could not be started, or crashed
-    7  the guest did not report, or found another tree than the one injected
+    7  the guest did not report, or found another tree than the one injected; or an image that cannot report
+       (a release build, engine mkarchiso) has shown no login prompt or shell on its serial line
     8  another session works on this cartridge
     9  something could not be removed
+  130  cancelled, by you or by a signal
+
+`cartridge diff` has those of diff(1): 0 the images hold the same, 1 they differ, 2 there was trouble; and 130.";
+const DIFF_EXIT_CODES: &str = "\
+Exit codes, as of diff(1):
+    0  the images hold the same; how large they are and when they were made does not count
+    1  they differ
+    2  one of them could not be read, or the command line was wrong
   130  cancelled, by you or by a signal";
 
 /// Build a repository into a bootable image, boot it, see it, eject it.
@@ -71,14 +80,21 @@ pub enum Verb {
     Boot(GoalArgs),
     /// Build, then boot
     Up(GoalArgs),
+    /// Say what would fail late or silently in a build, with the line and what mends it; builds nothing
+    ///
+    /// For the engines archiso and mkarchiso. Exit code 0 without errors (warnings and notes may be there), 3 with errors.
+    Lint(LookArgs),
+    /// Show the archiso profile that would be built, with where each file came from; builds nothing
+    Tree(LookArgs),
+    /// Show what the cache holds
+    Cache(CacheArgs),
+    /// Say in what two images differ: packages, files and their sizes, boot entries
+    #[command(after_help = DIFF_EXIT_CODES)]
+    Diff(DiffArgs),
     /// Remove what sessions left; caches and images stay unless --everything
     Eject(EjectArgs),
     /// Look whether this host has what Cartridge needs, and how to get it
-    Doctor {
-        /// One JSON object a check
-        #[arg(long)]
-        json: bool,
-    },
+    Doctor(DoctorArgs),
     /// Save the screen of a running guest as PNG
     Shot(ShotArgs),
     /// Show the logs of a session
@@ -109,6 +125,9 @@ pub struct GoalArgs {
     /// Build afresh: use nothing that an earlier build left in the cache
     #[arg(short, long)]
     pub fresh: bool,
+    /// Build in spite of errors of the lint
+    #[arg(long)]
+    pub no_lint: bool,
     /// Save the guest's screen as PNG once it has reported
     #[arg(long, value_name = "FILE")]
     pub shot: Option<PathBuf>,
@@ -116,9 +135,50 @@ pub struct GoalArgs {
     #[arg(long, conflicts_with = "until_report")]
     pub stay: bool,
     /// End when the guest has reported (the default without a terminal)
+    ///
+    /// An image that cannot report (build = "release", engine = "mkarchiso") has come up when its serial line shows a login
+    /// prompt, a shell, or that systemd has reached its target. Without such a sign the run ends after a while (3 minutes
+    /// with KVM, 10 emulated), says so, and exits with 7.
     #[arg(long)]
     pub until_report: bool,
+    /// How long to wait for the guest to come up (by itself: 3 to 20 minutes, by the engine and the accelerator)
+    #[arg(long, value_name = "SECONDS")]
+    pub wait: Option<u64>,
     /// One JSON object an event, instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `lint` and `tree` take.
+#[derive(Args, Clone, Debug, Default)]
+pub struct LookArgs {
+    /// The repository, or its cartridge.toml; without it the current folder
+    pub path: Option<PathBuf>,
+    /// Change a field for this run, for example --set image.build=release
+    #[arg(long = "set", value_name = "FIELD=VALUE")]
+    pub set: Vec<String>,
+    /// One JSON object an event, instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `cache` takes.
+#[derive(Args, Clone, Debug, Default)]
+pub struct CacheArgs {
+    /// Empty it, unless a build uses it; images stay
+    #[arg(long)]
+    pub clean: bool,
+    /// One JSON object an event, instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `doctor` takes.
+#[derive(Args, Clone, Debug, Default)]
+pub struct DoctorArgs {
+    /// A repository, or its cartridge.toml: what its engine and its guest cannot do without is missing where it is not there
+    pub path: Option<PathBuf>,
+    /// One JSON object a check
     #[arg(long)]
     pub json: bool,
 }
@@ -162,6 +222,9 @@ pub struct LogsArgs {
     /// The session; without it the newest
     #[arg(long)]
     pub session: Option<String>,
+    /// Only the lines of one stage: of the build log
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<String>,
     /// List the sessions that have logs
     #[arg(long)]
     pub list: bool,
@@ -171,6 +234,36 @@ pub struct LogsArgs {
     /// One JSON object a line of the log, instead of its raw bytes
     #[arg(long, conflicts_with_all = ["follow", "list"])]
     pub json: bool,
+}
+
+/// What `diff` takes.
+#[derive(Args, Clone, Debug)]
+pub struct DiffArgs {
+    /// An ISO image, the record that a build left beside one (NAME.record, NAME.previous.record), or a cartridge: then its
+    /// last build is meant
+    pub from: PathBuf,
+    /// Another one; without it the build before the one at FROM is compared with that
+    pub to: Option<PathBuf>,
+    /// One JSON object with everything, instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Show all that is listed, not only the first 50 lines of each kind
+    #[arg(long)]
+    pub all: bool,
+    /// When the text has colours
+    #[arg(long = "color", value_enum, value_name = "WHEN", default_value_t = Colour::Auto)]
+    pub colour: Colour,
+}
+
+/// When text has colours.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colour {
+    /// At a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
 }
 
 /// The logs by their names on the command line.
@@ -219,5 +312,6 @@ mod tests {
         assert!(matches!(verb(&["-bf"]), Some(Verb::Build(a)) if a.fresh));
         assert!(matches!(verb(&["-l"]), Some(Verb::Boot(_))));
         assert!(matches!(verb(&["-e"]), Some(Verb::Eject(_))));
+        assert!(matches!(verb(&["diff", "a", "b"]), Some(Verb::Diff(a)) if a.to == Some("b".into())));
     }
 }

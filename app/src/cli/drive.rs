@@ -8,9 +8,11 @@ use vmtools::GuestStatus;
 
 use super::args::GoalArgs;
 use super::attach::Attached;
+use super::fields;
 use super::print::Printer;
 use crate::session::event::Level;
 use crate::session::failure::exit_code;
+use crate::session::sign::Sign;
 use crate::session::state::{Goal, Outcome, Phase};
 use crate::session::{Command, Event, Model, SessionHandle};
 use crate::start::{at_a_terminal, current_folder};
@@ -34,6 +36,10 @@ struct Drive {
     attached: Option<Attached>,
     shot: Shot,
     quitting: bool,
+    /// All is done but the comparison with the build before.
+    comparing: bool,
+    /// When the newest event came.
+    heard_at: Instant,
     /// How many fields were set by the command line.
     setting: usize,
 }
@@ -62,6 +68,8 @@ pub(super) async fn to(goal: Goal, args: GoalArgs, session: SessionHandle) -> u8
         attached: None,
         shot: args.shot.as_deref().map_or(Shot::None, |path| Shot::Wanted(absolute(path))),
         quitting: false,
+        comparing: false,
+        heard_at: Instant::now(),
         setting: 0,
         args,
     };
@@ -96,6 +104,7 @@ impl Drive {
                         break;
                     };
                     self.model.fold(&told);
+                    self.heard_at = Instant::now();
                     self.printer.show(&told, &self.model);
                     self.heard(&told.event).await;
                 }
@@ -153,10 +162,9 @@ impl Drive {
                 }
             }
             Event::StateChanged { state } if state.phase == Phase::Preparing => self.working = true,
+            Event::BuildCompared { .. } if self.comparing => self.end(self.code).await,
             Event::StateChanged { state } if state.phase == Phase::Idle && self.working => {
-                if state.outcome == Some(Outcome::GuestEnded)
-                    && self.model.guest.as_ref().is_none_or(|guest| guest.report.is_none())
-                {
+                if state.outcome == Some(Outcome::GuestEnded) && !self.came_up() {
                     eprintln!("The guest ended before it had reported");
                     self.code = self.code.max(exit_code::REPORT);
                 }
@@ -167,7 +175,11 @@ impl Drive {
                 if state.outcome == Some(Outcome::Cancelled) && self.code == exit_code::GOOD {
                     self.code = exit_code::CANCELLED;
                 }
-                self.end(self.code).await;
+                // What the build changed is told before the end.
+                self.comparing = self.model.comparing && !self.quitting;
+                if !self.comparing {
+                    self.end(self.code).await;
+                }
             }
             // The deadline passed: it runs, but nobody has heard from it.
             Event::StateChanged { state }
@@ -175,7 +187,9 @@ impl Drive {
                     && !self.stay
                     && self.model.guest.as_ref().is_none_or(|guest| guest.report.is_none()) =>
             {
-                self.code = exit_code::REPORT;
+                if !self.came_up() {
+                    self.code = exit_code::REPORT;
+                }
                 self.photograph();
                 if matches!(self.shot, Shot::None) {
                     self.end(self.code).await;
@@ -185,19 +199,27 @@ impl Drive {
         }
     }
 
+    /// Whether the guest has reported, or, where its image cannot, has shown that it is up.
+    fn came_up(&self) -> bool {
+        let shows = |sign| matches!(sign, Sign::Login | Sign::Shell | Sign::Target);
+        self.model
+            .guest
+            .as_ref()
+            .is_some_and(|guest| guest.report.is_some() || (guest.mute.is_some() && guest.sign.is_some_and(shows)))
+    }
+
     async fn ask(&mut self) {
-        for pair in std::mem::take(&mut self.args.set) {
-            let Some((key, value)) = pair.split_once('=') else {
-                eprintln!("cartridge: --set wants FIELD=VALUE, for example --set guest.firmware=uefi, not {pair:?}");
-                return self.end(exit_code::USAGE).await;
-            };
-            if !isoprep::FIELDS.iter().any(|field| field.key == key) {
-                let known = isoprep::FIELDS.iter().map(|field| field.key).collect::<Vec<_>>().join(", ");
-                eprintln!("cartridge: there is no field {key:?}. Fields: {known}");
+        match fields::parse(&std::mem::take::<Vec<_>>(&mut self.args.set)) {
+            Ok(pairs) => {
+                for (key, value) in pairs {
+                    self.setting += 1;
+                    self.send(Command::SetField { key, value }).await;
+                }
+            }
+            Err(why) => {
+                eprintln!("cartridge: {why}");
                 return self.end(exit_code::USAGE).await;
             }
-            self.setting += 1;
-            self.send(Command::SetField { key: key.trim().into(), value: value.trim().into() }).await;
         }
         self.asked = true;
         self.send(Command::Ask(self.goal)).await;
@@ -221,6 +243,10 @@ impl Drive {
     }
 
     async fn tick(&mut self) {
+        if self.model.state.phase == Phase::Building && !self.args.json {
+            let passed = u64::try_from(self.heard_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.printer.progress(&self.model, self.model.now_ms.saturating_add(passed));
+        }
         if let Some(attached) = &mut self.attached
             && attached.pump()
         {

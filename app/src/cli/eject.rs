@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use super::args::EjectArgs;
-use super::print::{Printer, out};
+use super::print::{Printer, out, size};
 use crate::session::failure::exit_code;
 use crate::session::state::{EjectScope, Phase};
 use crate::session::{Command, Event, Model, SessionHandle};
@@ -83,13 +83,4 @@ fn confirmed() -> bool {
     let mut answer = String::new();
     let _ = std::io::stdin().lock().read_line(&mut answer);
     matches!(answer.trim(), "y" | "Y" | "yes")
-}
-
-#[allow(clippy::cast_precision_loss, reason = "for people")]
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.2} GB", bytes as f64 / 1e9),
-    }
 }

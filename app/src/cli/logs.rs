@@ -10,7 +10,7 @@ use super::print::{self, out};
 use crate::paths::Paths;
 use crate::session::event::EVENT_VERSION;
 use crate::session::failure::exit_code;
-use crate::session::logs::Pane;
+use crate::session::logs::{Pane, stage_of};
 use crate::session::record;
 
 /// Longer lines are cut, bytes: a guest may send a gigabyte without a newline.
@@ -31,6 +31,14 @@ pub(super) async fn run(args: &LogsArgs, paths: &Paths) -> u8 {
         return exit_code::GOOD;
     }
     let pane = Pane::from(args.log);
+    let stage = args.stage.as_deref();
+    if stage.is_some() && pane != Pane::Build {
+        eprintln!(
+            "cartridge: only the build log has stages: cartridge logs build --stage {}",
+            stage.unwrap_or_default()
+        );
+        return exit_code::USAGE;
+    }
     let dir = match &args.session {
         Some(id) => sessions.into_iter().find(|dir| dir.file_name().is_some_and(|name| name == id.as_str())),
         // A session that never got that far has an empty log: the newest that says something is meant.
@@ -49,7 +57,10 @@ pub(super) async fn run(args: &LogsArgs, paths: &Paths) -> u8 {
         }
     };
     if args.json {
-        return lines(pane, file);
+        return lines(pane, file, stage);
+    }
+    if let Some(stage) = stage {
+        return of_stage(file, stage, args.follow).await;
     }
     let mut chunk = vec![0; 64 * 1024];
     loop {
@@ -69,19 +80,51 @@ pub(super) async fn run(args: &LogsArgs, paths: &Paths) -> u8 {
     }
 }
 
-/// The log as JSON, a line each; bytes that are not UTF-8 are replaced.
-fn lines(pane: Pane, file: File) -> u8 {
+/// The lines of one stage, whole ones only while the log grows.
+async fn of_stage(file: File, stage: &str, follow: bool) -> u8 {
+    let mut file = BufReader::new(file);
+    let mut line = Vec::new();
+    loop {
+        let room = LINE_LIMIT.saturating_sub(line.len() as u64);
+        let read = file.by_ref().take(room).read_until(b'\n', &mut line);
+        let whole = line.ends_with(b"\n") || line.len() as u64 >= LINE_LIMIT;
+        match read {
+            Ok(0) if follow && !whole => tokio::time::sleep(Duration::from_millis(200)).await,
+            Ok(read) => {
+                if (whole || !follow) && stage_of(&line) == Some(stage) {
+                    let text = String::from_utf8_lossy(&line);
+                    out(text.trim_end_matches(['\n', '\r']));
+                }
+                if whole || !follow {
+                    line.clear();
+                }
+                if read == 0 && !follow {
+                    return exit_code::GOOD;
+                }
+            }
+            Err(error) => {
+                eprintln!("cartridge: {error}");
+                return exit_code::INTERNAL;
+            }
+        }
+    }
+}
+
+/// The log as JSON, a line each; bytes that are not UTF-8 are replaced. With a stage, its lines only.
+fn lines(pane: Pane, file: File, stage: Option<&str>) -> u8 {
     let mut file = BufReader::new(file);
     let mut line = Vec::new();
     for number in 0_u64.. {
         line.clear();
         match file.by_ref().take(LINE_LIMIT).read_until(b'\n', &mut line) {
             Ok(0) => break,
+            Ok(_) if stage.is_some() && stage_of(&line) != stage => {}
             Ok(_) => {
                 let text = String::from_utf8_lossy(&line);
                 let text = text.trim_end_matches(['\n', '\r']);
                 let event = serde_json::json!({
-                    "v": EVENT_VERSION, "event": "log_line", "pane": pane, "number": number, "text": text,
+                    "v": EVENT_VERSION, "event": "log_line", "pane": pane, "number": number,
+                    "stage": if pane == Pane::Build { stage_of(&line) } else { None }, "text": text,
                 });
                 out(&event.to_string());
             }

@@ -2,13 +2,19 @@
 
 mod args;
 mod attach;
+mod cache;
+mod diff;
 mod drive;
 mod eject;
+mod fields;
 mod logs;
+mod look;
 mod print;
 mod shot;
 
-pub use args::{Cli, EjectArgs, GoalArgs, LogsArgs, ShotArgs, Verb};
+pub use args::{CacheArgs, Cli, Colour, DiffArgs, DoctorArgs, EjectArgs, GoalArgs, LogsArgs, LookArgs, ShotArgs, Verb};
+
+use std::time::Duration;
 
 use crate::paths::Paths;
 use crate::session::failure::exit_code;
@@ -26,30 +32,51 @@ pub fn command() -> clap::Command {
 /// # Errors
 /// [`BeginError`] when no session can begin; every other failure is shown and becomes the exit code.
 pub async fn run(verb: Verb, paths: Paths) -> Result<u8, BeginError> {
-    let config = |who: &str, fresh| SessionConfig {
+    let plain = |who: &str| SessionConfig {
         paths: paths.clone(),
         who: format!("cartridge {who}"),
-        fresh,
+        fresh: false,
         lint: true,
         examines: false,
+        patience: None,
+    };
+    let towards = |who: &str, args: &GoalArgs| SessionConfig {
+        fresh: args.fresh,
+        lint: !args.no_lint,
+        patience: args.wait.map(Duration::from_secs),
+        ..plain(who)
     };
     Ok(match verb {
-        Verb::Build(args) if args.shot.is_some() || args.stay || args.until_report => {
-            eprintln!("cartridge: --shot, --stay and --until-report are about a guest: use `cartridge up`");
+        Verb::Build(args) if args.shot.is_some() || args.stay || args.until_report || args.wait.is_some() => {
+            eprintln!("cartridge: --shot, --stay, --until-report and --wait are about a guest: use `cartridge up`");
             exit_code::USAGE
         }
         Verb::Build(args) => {
-            let session = crate::session::begin(config("build", args.fresh))?;
+            let session = crate::session::begin(towards("build", &args))?;
             drive::to(Goal::Build, args, session).await
         }
-        Verb::Boot(args) => drive::to(Goal::Boot, args, crate::session::begin(config("boot", false))?).await,
+        Verb::Boot(args) => {
+            let session = crate::session::begin(towards("boot", &args))?;
+            drive::to(Goal::Boot, args, session).await
+        }
         Verb::Up(args) => {
-            let session = crate::session::begin(config("up", args.fresh))?;
+            let session = crate::session::begin(towards("up", &args))?;
             drive::to(Goal::Up, args, session).await
         }
-        Verb::Eject(args) => eject::run(&args, crate::session::begin(config("eject", false))?).await,
-        Verb::Doctor { json } => {
-            let checks = crate::doctor::run(&paths);
+        Verb::Lint(args) => look::lint(args, crate::session::begin(plain("lint"))?).await,
+        Verb::Tree(args) => look::tree(args, crate::session::begin(plain("tree"))?).await,
+        Verb::Cache(args) => cache::run(&args, crate::session::begin(plain("cache"))?).await,
+        Verb::Diff(args) => diff::run(args, &paths).await,
+        Verb::Eject(args) => eject::run(&args, crate::session::begin(plain("eject"))?).await,
+        Verb::Doctor(DoctorArgs { path, json }) => {
+            let purpose = match path.as_deref().map(look::purpose).transpose() {
+                Ok(purpose) => purpose.unwrap_or_default(),
+                Err(why) => {
+                    eprintln!("cartridge: {why}");
+                    return Ok(exit_code::CARTRIDGE);
+                }
+            };
+            let checks = crate::doctor::run(&paths, purpose);
             let missing = crate::doctor::worst(&checks) == crate::doctor::Status::Missing;
             print::checks(checks, json);
             let code = if missing { exit_code::HOST } else { exit_code::GOOD };

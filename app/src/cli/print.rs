@@ -5,10 +5,11 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use isoprep::Unit;
 
 use crate::doctor::{Check, Status};
 use crate::session::event::EVENT_VERSION;
-use crate::session::model::StageStatus;
+use crate::session::model::{StageStatus, StageView};
 use crate::session::{Event, Model, Told};
 
 /// Prints events as they come.
@@ -38,7 +39,7 @@ impl Printer {
             return;
         }
         match &told.event {
-            Event::BuildProgressed { .. } => self.progress(model),
+            Event::BuildProgressed { .. } => self.progress(model, model.now_ms),
             Event::StateChanged { state } if state.phase == crate::session::state::Phase::Building => {
                 self.bar.reset();
                 self.bar.enable_steady_tick(Duration::from_millis(250));
@@ -72,17 +73,48 @@ impl Printer {
         }
     }
 
+    /// Shows how far a build is at `now_ms`, milliseconds since the session began.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of 1000")]
-    fn progress(&self, model: &Model) {
+    pub(super) fn progress(&self, model: &Model, now_ms: u64) {
         self.bar.set_position((model.build_fraction() * 1000.0) as u64);
         if let Some(stage) = model.running_stage() {
-            let detail = match &stage.status {
-                StageStatus::Running { done, total: Some(total), .. } => format!(" {done} of {total}"),
-                _ => String::new(),
-            };
-            self.bar.set_message(format!("{}{detail}", stage.name));
+            self.bar.set_message(message(stage, model.stage_left_ms(now_ms)));
         }
     }
+}
+
+/// A stage under way in a line: "packages (about 40 s left): installing linux, 12 of 140 packages, 3/s".
+fn message(stage: &StageView, left_ms: Option<u64>) -> String {
+    let mut text = stage.name.clone();
+    // Early in the line: terminals are narrow.
+    match left_ms.map(|ms| ms.div_ceil(1000)) {
+        None | Some(..=2) => {}
+        Some(seconds @ ..=99) => text.push_str(&format!(" (about {seconds} s left)")),
+        Some(seconds) => text.push_str(&format!(" (about {} min left)", seconds.div_ceil(60))),
+    }
+    let StageStatus::Running { done, total, unit, what, pace, .. } = &stage.status else { return text };
+    if let Some(what) = what {
+        text.push_str(&format!(": {what}"));
+    }
+    let count = |n: u64| if *unit == Unit::Bytes { size(n) } else { n.to_string() };
+    let noun = match unit {
+        Unit::Files => " files",
+        Unit::Packages => " packages",
+        Unit::Percent => " %",
+        Unit::Bytes => "",
+    };
+    match total {
+        Some(_) if *unit == Unit::Percent => text.push_str(&format!(", {done} %")),
+        Some(total) => text.push_str(&format!(", {} of {}{noun}", count(*done), count(*total))),
+        None if *done > 0 => text.push_str(&format!(", {}{noun}", count(*done))),
+        None => {}
+    }
+    if let Some(rate) = pace.and_then(|pace| pace.per_second).filter(|rate| *rate >= 1.0 && *unit != Unit::Percent) {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "for people")]
+        let rate = rate.round() as u64;
+        text.push_str(&format!(", {}/s", count(rate)));
+    }
+    text
 }
 
 /// The last line of the JSON form.
@@ -121,4 +153,40 @@ pub(super) fn checks(checks: Vec<Check>, json: bool) {
 /// A line on standard output. A reader that has gone (`| head`) is no reason to stop cleaning up.
 pub(super) fn out(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// A size for people.
+#[allow(clippy::cast_precision_loss, reason = "for people")]
+pub(super) fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.2} GB", bytes as f64 / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::pace::Pace;
+
+    #[test]
+    fn a_stage_says_what_how_far_how_quickly_and_how_long_still() {
+        let show = |done, total, unit, what: Option<&str>, per_second, left| {
+            let pace = Some(Pace { per_second, left_ms: left });
+            let what = what.map(str::to_owned);
+            let status = StageStatus::Running { since_ms: 0, done, total, unit, what, pace, told_ms: 0 };
+            message(&StageView { name: "packages".into(), status }, left)
+        };
+        assert_eq!(show(0, None, Unit::Files, None, None, None), "packages");
+        assert_eq!(
+            show(12, Some(140), Unit::Packages, Some("installing linux"), Some(2.6), Some(39_500)),
+            "packages (about 40 s left): installing linux, 12 of 140 packages, 3/s"
+        );
+        assert_eq!(
+            show(1_500_000, Some(30_000_000), Unit::Bytes, Some("fetching packages"), Some(1e6), Some(600_000)),
+            "packages (about 10 min left): fetching packages, 1.5 MB of 30.0 MB, 1.0 MB/s"
+        );
+        assert_eq!(show(40, Some(100), Unit::Percent, None, Some(9.0), None), "packages, 40 %");
+    }
 }

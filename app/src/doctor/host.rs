@@ -1,6 +1,7 @@
 //! What is judged besides the table: QEMU's age, KVM, user namespaces, space, the runtime folder, memory, processors. Pure.
 
-use super::probe::{HostProbe, Kvm, RuntimeDir};
+use super::probe::{HostProbe, Isolated, Kvm, RuntimeDir};
+use super::purpose::{LENT_IDS, USER_NAMESPACES};
 use super::{Check, Status};
 
 /// The oldest QEMU that is expected to do; Ubuntu 22.04's. Older ones lack what the screen and the disk need.
@@ -46,7 +47,11 @@ fn qemu_version(line: &str) -> Option<(u32, u32)> {
 
 /// The machine itself.
 pub(super) fn judge(probe: &HostProbe) -> Vec<Check> {
-    vec![kvm(probe), user_namespaces(probe), space(probe), runtime(probe), memory(probe), processors(probe)]
+    let lent = lent_ids(probe);
+    let mut report = vec![kvm(probe), user_namespaces(probe)];
+    report.extend(lent);
+    report.extend([space(probe), runtime(probe), memory(probe), processors(probe)]);
+    report
 }
 
 fn check(name: &str, status: Status, found: impl Into<String>, why: &str, fix: Option<&str>) -> Check {
@@ -108,7 +113,41 @@ fn user_namespaces(probe: &HostProbe) -> Check {
     } else {
         (Status::Good, "allowed", None)
     };
-    check("User namespaces", status, found, "let builds mount and own files without root", fix)
+    let why = "let builds mount and own files without root";
+    match &probe.isolated {
+        Isolated::Untried => check(USER_NAMESPACES, status, found, why, fix),
+        // What happens counts more than what the settings say.
+        Isolated::Works { .. } => check(USER_NAMESPACES, Status::Good, "allowed", why, None),
+        Isolated::Refused { why: said } => check(USER_NAMESPACES, Status::Warning, said.clone(), why, fix),
+    }
+}
+
+/// Which users exist in a build's namespace; nothing is said where there is none.
+fn lent_ids(probe: &HostProbe) -> Option<Check> {
+    let why = "let files of an image belong to users other than root";
+    match &probe.isolated {
+        Isolated::Untried | Isolated::Refused { .. } => None,
+        Isolated::Works { alone: None } => {
+            let found =
+                if probe.root { "not needed: root has all of them" } else { "lent by /etc/subuid and /etc/subgid" };
+            Some(check(LENT_IDS, Status::Good, found, why, None))
+        }
+        Isolated::Works { alone: Some(reason) } => {
+            let (found, mend) =
+                reason.split_once("; sudo ").map_or((reason.as_str(), None), |(found, mend)| (found, Some(mend)));
+            let fix = mend.map(|mend| format!("sudo {}", mend.replace("$USER", "\"$USER\"")));
+            Some(check(LENT_IDS, Status::Warning, found, why, fix.as_deref()))
+        }
+    }
+}
+
+/// The way that mkarchiso would run, for a cartridge that wants it.
+pub(super) fn mkarchiso(way: &Result<String, String>) -> Check {
+    let (status, found) = match way {
+        Ok(sentence) => (Status::Good, sentence.clone()),
+        Err(why) => (Status::Missing, why.clone()),
+    };
+    check("mkarchiso", status, found, "is this cartridge's engine", None)
 }
 
 fn space(probe: &HostProbe) -> Check {

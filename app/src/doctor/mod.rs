@@ -8,6 +8,7 @@
 //! - `distro`: which distribution this is, and how it installs packages.
 //! - `probe`: the look at the machine; `look`: where each thing is looked for.
 //! - `host`: what is judged besides the table: KVM, user namespaces, space, folders, memory, processors.
+//! - `purpose`: what the inserted cartridge cannot do without.
 //! - `elf`: whether a program is static.
 
 mod distro;
@@ -16,10 +17,12 @@ mod host;
 mod look;
 mod needs;
 mod probe;
+mod purpose;
 
 pub use distro::{Distro, Family};
 pub use needs::{Alternative, CheckSpec, Level, Set, checks};
-pub use probe::{HostProbe, Kvm, Places, RuntimeDir, UserNamespaces};
+pub use probe::{HostProbe, Isolated, Kvm, Places, RuntimeDir, UserNamespaces};
+pub use purpose::Purpose;
 
 use serde::Serialize;
 
@@ -50,9 +53,10 @@ pub struct Check {
     pub fix: Option<String>,
 }
 
-/// Judges what `probe` saw. Pure. The order is the table's, then the machine itself.
+/// Judges what `probe` saw, for `purpose`: what that cannot do without is missing where it is not there. Pure. The order is
+/// the table's, then the machine itself.
 #[must_use]
-pub fn diagnose(probe: &HostProbe) -> Vec<Check> {
+pub fn diagnose(probe: &HostProbe, purpose: Purpose) -> Vec<Check> {
     let distro = distro::parse(&probe.os_release);
     let mut report = Vec::new();
     let in_report = |spec: &&CheckSpec| matches!(spec.set, Set::Run | Set::Desktop);
@@ -65,16 +69,28 @@ pub fn diagnose(probe: &HostProbe) -> Vec<Check> {
     }
     report.extend(window(probe, &distro));
     report.extend(host::judge(probe));
+    for check in report.iter_mut().filter(|check| check.status != Status::Good) {
+        // A rootless build of root's own needs no helpers: whatever maps ids, maps all of them.
+        if let Some(who) = purpose.needs(&check.name).filter(|_| !(probe.root && check.name == "subordinate ids")) {
+            check.status = Status::Missing;
+            check.why.push_str(&format!("; needed by {who}"));
+        }
+    }
+    report.extend(probe.mkarchiso.as_ref().map(host::mkarchiso));
     report
 }
 
-/// Looks at this machine and judges it, the accelerator's trial included. Blocks for a few seconds at most.
+/// Looks at this machine and judges it for `purpose`, the accelerator's trial included. Blocks for a few seconds at most.
 #[must_use]
-pub fn run(paths: &crate::paths::Paths) -> Vec<Check> {
+pub fn run(paths: &crate::paths::Paths, purpose: Purpose) -> Vec<Check> {
     let mut probe = HostProbe::gather(&Places::from_environment(&paths.data, &paths.cache));
     let choice = vmtools::choose_accelerator(vmtools::AcceleratorWish::Auto, &paths.accelerator());
     probe.trial = Some((choice.accelerator == vmtools::Accelerator::Kvm, choice.reason));
-    diagnose(&probe)
+    probe.isolated = Isolated::try_it();
+    if purpose.engine == Some(isoprep::EngineKind::Mkarchiso) {
+        probe.mkarchiso = Some(probe::way_of_mkarchiso());
+    }
+    diagnose(&probe, purpose)
 }
 
 /// The worst status of a report; [`Status::Good`] for an empty one. What `cartridge doctor` ends with.

@@ -7,7 +7,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cartridge_supervise::{Channel, CommandLine, Exit, Observer};
+use cartridge_supervise::{Cancel, Channel, CommandLine, Exit, IdMap, Observer, isolation_support};
+use isoprep::mkarchiso;
 use rustix::fs::Access;
 
 use super::look::{find, setup_script, unreadable};
@@ -72,6 +73,43 @@ pub struct UserNamespaces {
     pub apparmor: Option<u64>,
 }
 
+/// Whether a process can be shut in a user namespace, found by doing it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Isolated {
+    /// Nobody has tried.
+    #[default]
+    Untried,
+    /// It can.
+    Works {
+        /// Why there are no users but root inside, if that is so, with what would mend it.
+        alone: Option<String>,
+    },
+    /// It cannot.
+    Refused {
+        /// What the system said, and the setting that forbids it where that is known.
+        why: String,
+    },
+}
+
+impl Isolated {
+    /// Tries it.
+    #[must_use]
+    pub fn try_it() -> Self {
+        match isolation_support() {
+            Ok(IdMap::Single { why }) => Self::Works { alone: Some(why) },
+            Ok(IdMap::Same | IdMap::Lent { .. }) => Self::Works { alone: None },
+            Err(error) => Self::Refused { why: error.to_string().replace("\n  ", ". ") },
+        }
+    }
+}
+
+/// Which way mkarchiso would run, in sentences; or why none works.
+pub(super) fn way_of_mkarchiso() -> Result<String, String> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let facts = mkarchiso::look_around(&path, mkarchiso::CONTAINER, &Cancel::new());
+    mkarchiso::choose(&facts).map(|chosen| chosen.sentence()).map_err(|no| no.to_string())
+}
+
 /// What `XDG_RUNTIME_DIR` is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum RuntimeDir {
@@ -107,8 +145,12 @@ pub struct HostProbe {
     pub kvm: Kvm,
     /// What the accelerator's trial said, in a sentence, and whether KVM passed it; filled by the caller, who runs it.
     pub trial: Option<(bool, String)>,
-    /// User namespaces.
+    /// User namespaces, by the settings.
     pub user_namespaces: UserNamespaces,
+    /// User namespaces, by trial; filled by the caller, who runs it.
+    pub isolated: Isolated,
+    /// Which way mkarchiso would run, or why none works; filled by the caller where it is wanted.
+    pub mkarchiso: Option<Result<String, String>>,
     /// The cache folder and the free space there, bytes.
     pub cache: (PathBuf, Option<u64>),
     /// The folder for sockets.
@@ -143,6 +185,8 @@ impl HostProbe {
                 unprivileged: number("proc/sys/kernel/unprivileged_userns_clone"),
                 apparmor: number("proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
             },
+            isolated: Isolated::Untried,
+            mkarchiso: None,
             cache: (places.cache.clone(), free_bytes(&places.cache)),
             runtime: runtime_dir(places.runtime.as_deref()),
             memory_mib: memory_mib(&read("proc/meminfo")),

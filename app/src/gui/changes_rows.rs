@@ -332,8 +332,7 @@ mod tests {
     use super::*;
 
     fn difference() -> Difference {
-        let mut it = Difference::default();
-        it.bytes = Change { from: 800_000_000, to: 803_100_000 };
+        let mut it = Difference { bytes: Change { from: 800_000_000, to: 803_100_000 }, ..Difference::default() };
         let version = |name: &str, direction| VersionChange {
             name: name.to_owned(),
             version: Change { from: "2".to_owned(), to: "3".to_owned() },

@@ -69,8 +69,9 @@ fn reported(ui: &mut Ui, guest: &crate::session::model::GuestView) {
             "The image is not of this session, so there is nothing to compare.",
         ),
     };
+    let system = report.system_words().map_or(String::new(), |words| format!(" · {words}"));
     let hint = format!(
-        "{hint}\n{} · Linux {} · {} · {}{took}",
+        "{hint}\n{} · Linux {} · {} · {}{system}{took}",
         report.path, report.kernel, report.firmware, report.accelerator
     );
     fact(ui, glyph, colour, text, &hint);

@@ -52,6 +52,8 @@ pub struct SessionConfig {
     pub lint: bool,
     /// Whether the cartridge is looked at by itself whenever it has changed: where somebody edits it.
     pub examines: bool,
+    /// How long a guest is waited for until it is up; `None` for as long as its engine and this host make sensible.
+    pub patience: Option<Duration>,
 }
 
 /// A session could not begin.
@@ -83,6 +85,7 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         fresh: config.fresh,
         lint: config.lint,
         examines: config.examines,
+        patience: config.patience,
         anyway: false,
         who,
         id,
@@ -138,6 +141,7 @@ struct Driver {
     fresh: bool,
     lint: bool,
     examines: bool,
+    patience: Option<Duration>,
     /// The goal that is worked towards was asked for in spite of errors of the lint.
     anyway: bool,
     id: String,
@@ -194,7 +198,7 @@ enum Wake {
     Guest(Option<GuestEvent>),
     Job(Outcome),
     Examine,
-    Examined(jobs::Look),
+    Examined(Option<jobs::Look>),
     Compared(Option<jobs::Compared>),
     Quiet,
     Stroke,
@@ -342,8 +346,8 @@ impl Driver {
                 for text in std::mem::take(&mut prepared.recovered.problems) {
                     self.tell(Event::Noticed { level: Level::Warning, text }).await;
                 }
-                for text in std::mem::take(&mut prepared.notices) {
-                    self.tell(Event::Noticed { level: Level::Info, text }).await;
+                for (level, text) in std::mem::take(&mut prepared.notices) {
+                    self.tell(Event::Noticed { level, text }).await;
                 }
                 if let Some(choice) = &prepared.accelerator {
                     self.tell(accelerator_event(choice)).await;

@@ -1,10 +1,16 @@
 //! From the typed errors of the libraries to what a person is shown, and the exit code of the headless front end.
+//! `build` has those of builds.
+
+mod build;
 
 use std::io;
 use std::path::Path;
 
-use isoprep::{BuildError, Finding, MissingParts};
+use cartridge_supervise::IsolationError;
+use isoprep::{Finding, MissingParts};
 use vmtools::GuestError;
+
+pub(super) use build::of_build;
 
 use super::cartridge_lock::LockError;
 use super::event::Failure;
@@ -59,13 +65,27 @@ pub(super) fn of_missing_parts(missing: &MissingParts) -> Failure {
     }
 }
 
-pub(super) fn of_build(error: &BuildError) -> Failure {
-    let (detail, command) = split_command(&error.to_string());
-    let title = error.stage().map_or_else(
-        || "The build could not begin".to_owned(),
-        |stage| format!("The build stopped in stage {}", stage.0),
-    );
-    Failure { title, detail, advice: None, command, pane: Some(Pane::Build), exit_code: exit_code::BUILD }
+/// This host does not let the steps of a build be shut in.
+pub(super) fn of_isolation(error: &IsolationError) -> Failure {
+    let sysctl = error.advice.as_deref().and_then(|advice| {
+        let from = advice.find("sudo sysctl -w ")?;
+        let command = advice[from..].split(" (").next()?;
+        Some(command.to_owned())
+    });
+    Failure {
+        title: "This host does not let a build make user namespaces".into(),
+        detail: format!(
+            "Images of distributions are built in user namespaces, so that nothing needs root and nothing outside of the \
+             work folder can be written.\n{error}"
+        ),
+        advice: Some(match sysctl {
+            Some(_) => "Change the setting that forbids them".into(),
+            None => "Run the checks: they say what is known of this host".into(),
+        }),
+        command: Some(sysctl.unwrap_or_else(|| "cartridge doctor".into())),
+        pane: None,
+        exit_code: exit_code::HOST,
+    }
 }
 
 pub(super) fn of_guest(error: &GuestError) -> Failure {

@@ -8,17 +8,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use isoprep::{BuildError, BuildRequest, Cancel, EjectReport, Finding, Host, HostSearch, Image, Progress, Recipe};
+use cartridge_supervise::IdMap;
+use isoprep::{
+    BuildError, BuildRequest, Cancel, EjectReport, EngineKind, Finding, Host, HostSearch, Image, Progress, Recipe,
+};
 use tokio::sync::mpsc::Sender;
 use vmtools::display::Screen;
 use vmtools::{AcceleratorChoice, FirmwareFiles, GuestEvent, GuestHandle, GuestPlan, Machine};
 
 use super::cartridge_lock::{self, CartridgeLock};
-use super::event::Failure;
+use super::event::{Failure, Level};
 use super::examination::LintView;
 use super::failure;
 use super::logs::{LogHub, Pane, stage_tag};
 use super::record::{self, Recovered};
+use super::removal;
 use super::state::Goal;
 use crate::paths::Paths;
 
@@ -31,7 +35,7 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(50);
 /// What a job leaves. Its failure, if it has one, is ready to be shown.
 pub(super) enum Outcome {
     Prepared(Result<Box<Prepared>, Failure>),
-    Built(Result<Box<Image>, NotBuilt>),
+    Built(Result<Box<Image>, Box<NotBuilt>>),
     Started(Result<Box<GuestHandle>, Failure>),
     Ejected(Box<Ejected>),
 }
@@ -46,6 +50,8 @@ pub(super) struct NotBuilt {
 /// Everything that the next phases need.
 pub(super) struct Prepared {
     pub(super) recipe: Recipe,
+    /// What it was parsed from.
+    pub(super) text: String,
     pub(super) host: Option<Host>,
     /// What the guest will really get of this host's memory.
     pub(super) memory_mib: u64,
@@ -54,7 +60,7 @@ pub(super) struct Prepared {
     /// Held until the session is idle again.
     pub(super) _lock: CartridgeLock,
     pub(super) recovered: Recovered,
-    pub(super) notices: Vec<String>,
+    pub(super) notices: Vec<(Level, String)>,
 }
 
 /// What an eject did.
@@ -77,7 +83,7 @@ impl Ejected {
 
 /// Checks the recipe, looks at the host, cleans what dead sessions left, and takes the cartridge's lock.
 pub(super) fn prepare(
-    recipe: Recipe,
+    (recipe, text): (Recipe, String),
     goal: Goal,
     paths: &Paths,
     who: &str,
@@ -88,6 +94,7 @@ pub(super) fn prepare(
     let mut notices = Vec::new();
     let mut host = None;
     if goal != Goal::Boot {
+        let engine = recipe.image.engine;
         let mut findings: Vec<Finding> = isoprep::check_places(&recipe, &paths.apart());
         if findings.is_empty() {
             findings = isoprep::check(&recipe);
@@ -95,8 +102,19 @@ pub(super) fn prepare(
         if !findings.is_empty() {
             return Err(failure::of_findings(&findings));
         }
-        let found = isoprep::host(&host_search(paths, &recipe), recipe.image.engine);
+        let found = isoprep::host(&host_search(paths, &recipe), engine);
         host = Some(found.map_err(|e| failure::of_missing_parts(&e))?);
+        // mkarchiso has other ways, and says itself which one it takes.
+        if matches!(engine, EngineKind::Archiso | EngineKind::Debian | EngineKind::Tree) {
+            match cartridge_supervise::isolation_support() {
+                Ok(IdMap::Single { why }) => notices.push((
+                    Level::Warning,
+                    format!("Files of the image can belong to nobody but root, and packages with others fail: {why}"),
+                )),
+                Ok(IdMap::Same | IdMap::Lent { .. }) => {}
+                Err(error) => return Err(failure::of_isolation(&error)),
+            }
+        }
     }
     let mut accelerator = None;
     let mut machine = None;
@@ -105,7 +123,7 @@ pub(super) fn prepare(
         let choice = vmtools::choose_accelerator(accelerator_wish(&recipe), &paths.accelerator());
         let wished = machine_of(&recipe, choice.accelerator);
         let (clamped, told) = vmtools::clamp(wished, &capacity);
-        notices.extend(told);
+        notices.extend(told.into_iter().map(|text| (Level::Info, text)));
         let firmware = match recipe.guest.firmware {
             isoprep::Firmware::Bios => None,
             isoprep::Firmware::Uefi => Some(
@@ -125,6 +143,7 @@ pub(super) fn prepare(
     Ok(Box::new(Prepared {
         memory_mib: guest_memory_mib(&recipe),
         recipe,
+        text,
         host,
         machine,
         accelerator,
@@ -218,7 +237,7 @@ pub(super) fn build(
     cancel: &Cancel,
     logs: &Arc<LogHub>,
     told: &Sender<Progress>,
-) -> Result<Box<Image>, NotBuilt> {
+) -> Result<Box<Image>, Box<NotBuilt>> {
     let last = std::sync::Mutex::new(Instant::now());
     let progress = |progress: Progress| match progress {
         Progress::Line { stage, text } => {
@@ -243,8 +262,12 @@ pub(super) fn build(
     isoprep::build(request, cancel, &progress).map(Box::new).map_err(|error| not_built(&error))
 }
 
-fn not_built(error: &BuildError) -> NotBuilt {
-    NotBuilt { failure: failure::of_build(error), lint: Vec::new() }
+fn not_built(error: &BuildError) -> Box<NotBuilt> {
+    let lint = match error {
+        BuildError::Lint { findings, .. } => findings.iter().cloned().map(LintView::new).collect(),
+        _ => Vec::new(),
+    };
+    Box::new(NotBuilt { failure: failure::of_build(error), lint })
 }
 
 /// An empty disk of `bytes` for the guest to install to, at `path`.
@@ -303,7 +326,7 @@ pub(super) fn remove(
                 step(format!("Removing {}: {removed} entries", dir.display()));
             }
         };
-        match isoprep::eject(dir, cancel, &progress) {
+        match removal::remove(dir, cancel, &progress) {
             Ok(report) => {
                 sum.removed += report.removed;
                 sum.bytes += report.bytes;

@@ -15,6 +15,7 @@ pub mod model;
 pub mod pace;
 mod recent;
 pub(crate) mod record;
+mod removal;
 mod sentence;
 pub mod sign;
 pub mod state;

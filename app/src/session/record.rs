@@ -10,6 +10,7 @@ use isoprep::{Cancel, EjectReport};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use serde::{Deserialize, Serialize};
 
+use super::removal;
 use crate::paths::Paths;
 
 /// How many sessions' logs are kept.
@@ -128,7 +129,7 @@ pub(crate) fn recover(paths: &Paths, cancel: &Cancel) -> Recovered {
         }
         let mut clean = true;
         for path in works_of(&paths.work(), &id) {
-            match isoprep::eject(&path, cancel, &|_| {}) {
+            match removal::remove(&path, cancel, &|_| {}) {
                 Ok(report) => {
                     if report.untouched.is_empty() {
                         let text =

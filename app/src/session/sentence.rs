@@ -65,13 +65,13 @@ impl Event {
                     Some(false) => "NOT the tree that was injected",
                     None => "of an earlier build",
                 };
+                let system = report.system_words().map_or(String::new(), |words| format!("; {words}"));
                 format!(
-                    "The guest reports: {} on Linux {}, firmware {}, accelerator {}{}, {} files at {}, tree {}: {verdict}",
+                    "The guest reports: {} on Linux {}, firmware {}, accelerator {}, {} files at {}, tree {}: {verdict}{system}",
                     report.name,
                     report.kernel,
                     report.firmware,
                     report.accelerator,
-                    report.system.as_ref().map_or_else(String::new, |system| format!(", system {system}")),
                     report.files,
                     report.path,
                     report.tree

@@ -151,13 +151,16 @@ pub fn lint() -> Vec<LintView> {
     findings
 }
 
+/// A path with what it is, its size, and where it came from: by whom, in whose place, and whether it was taken away.
+type Path = (String, &'static str, u64, (Origin, Vec<Origin>, bool));
+
 /// The files of the profile.
 pub fn tree() -> Vec<Node> {
     let base = || (Origin::Base, Vec::new(), false);
     let over = |n, replaced: &[Origin]| (Origin::Overlay(n), replaced.to_vec(), false);
     let removed = || (Origin::Base, Vec::new(), true);
     let wants = "airootfs/etc/systemd/system/multi-user.target.wants";
-    let paths: Vec<(String, &'static str, u64, (Origin, Vec<Origin>, bool))> = vec![
+    let paths: Vec<Path> = vec![
         ("airootfs".into(), "folder", 0, base()),
         ("airootfs/etc".into(), "folder", 0, base()),
         ("airootfs/etc/hostname".into(), "file", 9, over(0, &[Origin::Base])),

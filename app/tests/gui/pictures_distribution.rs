@@ -202,6 +202,7 @@ fn a_system_reports() {
             tree: crate::story::image().tree_hash,
             path: "/root/homerchy".to_owned(),
             system: Some("degraded".to_owned()),
+            failed: Vec::new(),
         };
         stage.tell(17_000, Event::GuestReported { report, matches: Some(true) });
     });

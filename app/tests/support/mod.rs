@@ -10,12 +10,17 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+pub mod user;
+
 pub struct Console {
     pub home: tempfile::TempDir,
+    /// Who runs the program, if not whoever runs the test.
+    user: Option<user::User>,
 }
 
 pub struct Finished {
     pub code: i32,
+    pub stdout: String,
     pub events: Vec<Value>,
     pub stderr: String,
 }
@@ -54,7 +59,21 @@ impl Console {
         if store.exists() {
             symlink(store, home.path().join("data/cartridge/kernels")).unwrap();
         }
-        Self { home }
+        Self { home, user: None }
+    }
+
+    /// One whose programs are run by somebody who is not root. What the test writes into it has to be [given](Self::give).
+    pub fn of_somebody_else() -> Self {
+        let console = Self { user: Some(user::User::ordinary()), ..Self::new() };
+        console.give();
+        console
+    }
+
+    /// Gives everything in it to whoever runs its programs.
+    pub fn give(&self) {
+        if let Some(user) = &self.user {
+            user.own(self.home.path());
+        }
     }
 
     pub fn dir(&self, name: &str) -> PathBuf {
@@ -72,8 +91,12 @@ impl Console {
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cartridge"));
+        let program = env!("CARGO_BIN_EXE_cartridge");
+        let mut command = self.user.as_ref().map_or_else(|| Command::new(program), |user| user.command(program));
         let home = self.home.path();
+        if self.user.is_some() {
+            command.env("HOME", home);
+        }
         command
             .args(args)
             .env("XDG_CACHE_HOME", home.join("cache"))
@@ -165,6 +188,7 @@ fn finished(mut command: Command, json: bool) -> Finished {
     let events = if json { stdout.lines().map(event).collect() } else { Vec::new() };
     Finished {
         code: out.status.code().unwrap_or(-1),
+        stdout,
         events,
         stderr: String::from_utf8_lossy(&out.stderr).into_owned(),
     }

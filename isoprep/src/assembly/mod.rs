@@ -36,7 +36,7 @@ pub use model::{Assembly, Ingredients, Kind, Origin, Piece};
 pub use permissions::{Modes, permissions_block};
 pub use plan::plan;
 pub use problem::{AssemblyError, Problem, Warning};
-pub use show::{Node, nodes, text};
+pub use show::{Node, lines, nodes, text};
 
 use crate::Cancel;
 use crate::build::BuildError;

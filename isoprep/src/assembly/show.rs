@@ -90,14 +90,7 @@ fn node(path: &Path, piece: &Piece, removed: bool) -> Node {
 /// is strange.
 #[must_use]
 pub fn text(assembly: &Assembly) -> String {
-    let nodes = nodes(assembly);
-    let lines: Vec<(String, String)> = nodes.iter().map(|node| (label(node), remark(node))).collect();
-    let width =
-        lines.iter().map(|(label, _)| label.chars().count()).filter(|width| *width <= WIDEST).max().unwrap_or(0);
-    let mut text = String::new();
-    for (label, remark) in lines {
-        let _ = writeln!(text, "{label:width$}  {remark}");
-    }
+    let mut text = lines(&nodes(assembly));
     for (number, layer) in assembly.layers.iter().enumerate() {
         let origin = number.checked_sub(1).map_or(Origin::Base, Origin::Overlay);
         let _ = writeln!(text, "{origin}: {}", shown(layer));
@@ -108,6 +101,19 @@ pub fn text(assembly: &Assembly) -> String {
     }
     for warning in &assembly.warnings {
         let _ = writeln!(text, "warning: {warning}");
+    }
+    text
+}
+
+/// The nodes of a tree as text: a line for each, its origin beside it.
+#[must_use]
+pub fn lines(nodes: &[Node]) -> String {
+    let lines: Vec<(String, String)> = nodes.iter().map(|node| (label(node), remark(node))).collect();
+    let width =
+        lines.iter().map(|(label, _)| label.chars().count()).filter(|width| *width <= WIDEST).max().unwrap_or(0);
+    let mut text = String::new();
+    for (label, remark) in lines {
+        let _ = writeln!(text, "{label:width$}  {remark}");
     }
     text
 }

@@ -12,11 +12,13 @@ use crate::assembly::{self, Assembly};
 use crate::engine;
 use crate::host::Tools;
 use crate::image::Image;
+use crate::lint::{self, Severity};
 use crate::plan::{Key, KeyHasher};
 use crate::profile::{self, BootModeKind, Profile};
 use crate::progress::Reporter;
 use crate::recipe::{Base, BuildKind};
 use crate::rootfs::Packing;
+use crate::stage::base;
 use crate::stage::loaders::{self, DiscNames, archiso, boot_files, carries_microcode, grub};
 use crate::stage::packages::{self, Ingredients, pacman};
 
@@ -43,12 +45,15 @@ impl Stages<'_> {
             let ready = self.profile(tools, epoch, reporter)?;
             Ok((repository.reused, (ready, repository)))
         })?;
+        self.lint(&ready)?;
         let definition = &ready.profile.definition;
         // What the live system of a dev build is told needs a place in its initramfs.
         let layered = !release && has_place_for_hook(&ready.profile)?;
         let key = self.packages_key(&ready, layered, epoch)?;
         let entry = self.keyed(engine::PACKAGES, key, |reporter| {
             let fetched = self.cache.packages().map_err(BuildError::write(reporter.stage, &self.request.cache, 0))?;
+            let databases = packages::databases_room(&self.cache, &ready.expanded);
+            let databases = databases.map_err(BuildError::write(reporter.stage, &self.request.cache, 0))?;
             let what = Ingredients {
                 profile: &ready.profile,
                 modes: &ready.modes,
@@ -59,6 +64,8 @@ impl Stages<'_> {
                 epoch,
                 work: &self.request.work,
                 fetched: &fetched,
+                databases: &databases,
+                lenient: self.request.build_anyway,
             };
             packages::packages(&what, (&self.cache, key), reporter)
         })?;
@@ -68,13 +75,13 @@ impl Stages<'_> {
         } else {
             Packing::Quick
         };
-        let root = RootImage { entry, key, packing, layered, epoch };
+        let root = RootImage { entry, key, packing, layered, settings: Vec::new(), epoch };
         let laid = self.lay(tools, &root, &repository)?;
         let grub = self.grub(tools, &ready.profile, epoch)?;
-        let boot = boot_files(&root.entry.file(packages::BOOT)).map_err(BuildError::io(
+        let boot = boot_files(&root.entry.file(base::BOOT)).map_err(BuildError::io(
             engine::BOOTLOADER,
             "read",
-            &root.entry.file(packages::BOOT),
+            &root.entry.file(base::BOOT),
         ))?;
         let texts = Texts::read(&ready.profile.dir)?;
         let source = archiso::Source {
@@ -83,7 +90,7 @@ impl Stages<'_> {
             others: &texts.others,
             boot: &boot,
             grub: &grub,
-            package_list: root.entry.file(packages::PACKAGE_LIST),
+            package_list: root.entry.file(base::PACKAGE_LIST),
             root_image: (laid.name, laid.image.clone(), laid.checksum.clone()),
             layer: laid.layer.clone(),
             microcode_inside: microcode_is_inside(&boot)?,
@@ -100,6 +107,21 @@ impl Stages<'_> {
         };
         let discs = Discs { names, esp_label: *b"ARCHISO_EFI", root: &root, laid: &laid, boot: &boot };
         self.disc(tools, &disc, &discs, &repository)
+    }
+
+    /// Says what would fail late or silently, and stops where it would fail, unless the user wants to see that.
+    pub(super) fn lint(&self, ready: &Ready) -> Result<(), BuildError> {
+        self.timed(engine::LINT, |reporter| {
+            let findings = self.findings(ready)?;
+            for line in lint::render_text(&findings, false).lines() {
+                reporter.line(line);
+            }
+            let bad = findings.iter().any(|finding| finding.severity == Severity::Error);
+            if bad && !self.request.build_anyway {
+                return Err(BuildError::Lint { stage: reporter.stage, findings });
+            }
+            Ok((false, ()))
+        })
     }
 
     /// Assembles the profile in the work directory and reads the result.
@@ -137,7 +159,12 @@ impl Stages<'_> {
                 reporter.line(format!("warning: {}{line}: {}", warning.file.display(), warning.text));
             }
             let modes = assembly.modes(&profile.definition.file_permissions);
-            let conf = self.pacman_conf(&profile, &assembly, reporter)?;
+            let mut profile = profile;
+            if let Some(chosen) = &assembly.pacman_conf {
+                let file = target.join(chosen);
+                profile.pacman_conf = profile::read_pacman_conf(&file).map_err(BuildError::io(stage, "read", &file))?;
+            }
+            let conf = self.pacman_conf(&profile, reporter)?;
             let shown = [target.as_path()];
             let expanded = packages::expanded_conf(&conf, &shown, tools, reporter)?;
             return Ok(Ready { profile, assembly, modes, expanded });
@@ -150,22 +177,11 @@ impl Stages<'_> {
     }
 
     /// The configuration to use, in the work directory, with servers where this host has no mirror list.
-    fn pacman_conf(
-        &self,
-        profile: &Profile,
-        assembly: &Assembly,
-        reporter: &Reporter<'_>,
-    ) -> Result<PathBuf, BuildError> {
-        let chosen = match &assembly.pacman_conf {
-            Some(chosen) => {
-                let file = profile.dir.join(chosen);
-                profile::read_pacman_conf(&file).map_err(BuildError::io(reporter.stage, "read", &file))?
-            }
-            None => profile.pacman_conf.clone(),
-        };
+    fn pacman_conf(&self, profile: &Profile, reporter: &Reporter<'_>) -> Result<PathBuf, BuildError> {
+        let chosen = &profile.pacman_conf;
         let io = |e| BuildError::io(reporter.stage, "read", &chosen.file)(e);
         let text = fs::read_to_string(&chosen.file).map_err(io)?;
-        let text = pacman::with_servers(&text, &chosen, self.request.recipe.image.mirror.as_deref());
+        let text = pacman::with_servers(&text, chosen, self.request.recipe.image.mirror.as_deref());
         let file = profile.dir.join("cartridge-pacman.conf");
         fs::write(&file, text).map_err(BuildError::write(reporter.stage, &file, 0))?;
         Ok(file)

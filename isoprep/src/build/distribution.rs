@@ -21,10 +21,10 @@ use crate::rootfs::{Packing, RootTree, pack_command, packed_name};
 use crate::stage::assemble::{Assembled, assemble};
 use crate::stage::hashing::{self, Fingerprinter};
 use crate::stage::inject::{self, Extra};
-use crate::stage::layer::{self, Additions};
+use crate::stage::layer::{self, Additions, Setting};
 use crate::stage::loaders::{BootFiles, Disc, DiscNames};
 use crate::stage::manifest::Manifest;
-use crate::stage::{disc, iso, packages};
+use crate::stage::{base, disc, iso};
 
 /// What a checksum file of the root image is called in its entry.
 const CHECKSUM: &str = "checksum";
@@ -46,6 +46,8 @@ pub(super) struct RootImage {
     pub(super) packing: Packing,
     /// Whether the live system finds the repository in a layer; else it is baked in.
     pub(super) layered: bool,
+    /// Small files that the engine adds to the repository's layer, unless the recipe has them.
+    pub(super) settings: Vec<Setting>,
     pub(super) epoch: u64,
 }
 
@@ -121,20 +123,22 @@ impl Stages<'_> {
         for (name, value) in &recipe.image.env {
             key = key.bytes(name.as_bytes()).bytes(value.as_bytes());
         }
+        for (path, mode, bytes) in &root.settings {
+            key = key.path(path).number(u64::from(*mode)).bytes(bytes);
+        }
         if reports && let Ok((hash, _)) = hash_content(self.request.init) {
             key = key.hash(&hash);
         }
         let layer_key = key.finish();
         let made = self.keyed(engine::INJECT, layer_key, |reporter| {
-            let folders = packages::folders(&root.entry).map_err(BuildError::io(
-                reporter.stage,
-                "read",
-                &root.entry.file(packages::FOLDERS),
-            ))?;
+            let entry = root.entry.file("");
+            let folders =
+                base::folders(&root.entry).map_err(BuildError::io(reporter.stage, "read the folders of", &entry))?;
             let what = Additions {
                 extras: &repository.extras,
                 reporter: reports.then_some(self.request.init),
                 folders: &folders,
+                settings: &root.settings,
                 epoch: root.epoch,
             };
             layer::layer(recipe, &repository.manifest, &what, (&self.cache, layer_key), reporter)
@@ -148,7 +152,7 @@ impl Stages<'_> {
         let squashed = self.keyed(engine::SQUASH, key, |reporter| self.squash(tools, root, &layer, key, reporter))?;
         let as_it_is = root.layered && root.packing == Packing::Quick;
         let name = packed_name(&root.packing);
-        let image = if as_it_is { root.entry.file(packages::ROOT) } else { squashed.file(name) };
+        let image = if as_it_is { root.entry.file(base::ROOT) } else { squashed.file(name) };
         let sum = fs::read_to_string(squashed.file(CHECKSUM)).map_err(BuildError::io(
             engine::SQUASH,
             "read",
@@ -173,7 +177,7 @@ impl Stages<'_> {
         reporter: &Reporter<'_>,
     ) -> Result<Entry, BuildError> {
         let stage = reporter.stage;
-        let packed = root.entry.file(packages::ROOT);
+        let packed = root.entry.file(base::ROOT);
         let size = atomic::size(&packed).map_err(BuildError::io(stage, "read", &packed))?;
         let draft = self.cache.draft(stage, key).map_err(BuildError::write(stage, &self.request.cache, size))?;
         let image = if root.layered && root.packing == Packing::Quick {

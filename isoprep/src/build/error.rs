@@ -8,6 +8,8 @@ use cartridge_supervise::RunError;
 
 use crate::assembly::AssemblyError;
 use crate::cache::atomic;
+use crate::lint::{self, LintFinding, Severity};
+use crate::mkarchiso::MkarchisoError;
 use crate::pacman_log::LogFinding;
 use crate::profile::ProfileError;
 use crate::progress::StageName;
@@ -87,6 +89,18 @@ pub enum BuildError {
         /// What the system said.
         source: io::Error,
     },
+    /// The build would fail late or silently: said before it begins.
+    #[error(
+        "{stage}: {} would make this build fail; correct it, or build anyway\n{}",
+        errors(findings),
+        lint::render_text(findings, false)
+    )]
+    Lint {
+        /// Always `lint`.
+        stage: StageName,
+        /// Everything that was found, the worst first.
+        findings: Vec<LintFinding>,
+    },
     /// Packages could not be fetched or installed.
     #[error("{stage}: {finding}\n  command: {command}")]
     Packages {
@@ -96,6 +110,14 @@ pub enum BuildError {
         finding: Box<LogFinding>,
         /// The command, to be copied.
         command: String,
+    },
+    /// mkarchiso made no image.
+    #[error("{stage}: {source}")]
+    Mkarchiso {
+        /// The stage that ran it.
+        stage: StageName,
+        /// Why.
+        source: Box<MkarchisoError>,
     },
     /// The archiso profile cannot be read.
     #[error("{stage}: {source}")]
@@ -143,7 +165,9 @@ impl BuildError {
             | Self::Changed { stage, .. }
             | Self::DiskFull { stage, .. }
             | Self::Io { stage, .. }
+            | Self::Lint { stage, .. }
             | Self::Packages { stage, .. }
+            | Self::Mkarchiso { stage, .. }
             | Self::Profile { stage, .. }
             | Self::Missing { stage, .. }
             | Self::Assembly { stage, .. }
@@ -224,4 +248,11 @@ fn listed(entries: &[(PathBuf, String)], total: usize) -> String {
         let _ = write!(text, "\n  … and {} more", total - entries.len());
     }
     text
+}
+
+fn errors(findings: &[LintFinding]) -> String {
+    match findings.iter().filter(|finding| finding.severity == Severity::Error).count() {
+        1 => "one finding".to_owned(),
+        many => format!("{many} findings"),
+    }
 }

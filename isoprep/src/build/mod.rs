@@ -3,6 +3,9 @@
 mod archiso;
 mod distribution;
 mod error;
+mod examine;
+mod live;
+mod mkarchiso;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -11,6 +14,7 @@ use cartridge_treehash::hash_content;
 
 pub use error::BuildError;
 pub(crate) use error::{NAMED, mebibytes, room_for};
+pub use examine::{Examination, examine};
 
 use crate::Cancel;
 use crate::cache::{Cache, Entry, atomic};
@@ -45,6 +49,10 @@ pub struct BuildRequest {
     pub guest_memory_mib: Option<u64>,
     /// The time of everything in the image, seconds since 1970, if it was asked for (`SOURCE_DATE_EPOCH`).
     pub epoch: Option<u64>,
+    /// Whether to build although lint says that it will fail.
+    pub build_anyway: bool,
+    /// The text of `cartridge.toml`, where it has changes that are not in its file: for the lines of findings.
+    pub cartridge: Option<String>,
     /// More directories of ours: should they lie inside the repository, they are never injected.
     pub apart: Vec<PathBuf>,
 }
@@ -69,6 +77,9 @@ pub fn build(
     let image = match (&request.host, request.recipe.image.engine) {
         (Host::Micro(parts), EngineKind::Micro) => stages.micro(parts)?,
         (Host::Distribution(tools), EngineKind::Archiso) => stages.archiso(tools)?,
+        (Host::Distribution(tools), EngineKind::Mkarchiso) => stages.mkarchiso(tools)?,
+        (Host::Distribution(tools), EngineKind::Debian) => stages.debian(tools)?,
+        (Host::Distribution(tools), EngineKind::Tree) => stages.tree(tools)?,
         _ => {
             return Err(BuildError::missing(
                 first,

@@ -24,6 +24,8 @@ use super::watch::{Counter, Reading, Watch};
 /// An EROFS in an image.
 pub(super) struct Erofs {
     image: EroFS<Image>,
+    /// Its size, bytes.
+    packed: u64,
 }
 
 struct Image(Region);
@@ -60,7 +62,8 @@ impl Erofs {
     }
 
     pub(super) fn open(region: Region) -> Result<Self, Fault> {
-        guarded(|| now(EroFS::new(Image(region)))).map(|image| Self { image })
+        let packed = region.len();
+        guarded(|| now(EroFS::new(Image(region)))).map(|image| Self { image, packed })
     }
 
     /// How it is compressed, for people.
@@ -131,7 +134,7 @@ impl Volume for Erofs {
     fn list(&self, watch: &Watch<'_>) -> Result<Listing, Fault> {
         guarded(|| {
             let counter = watch.counter(Reading::Listing, Some(self.image.super_block().inos));
-            let mut listing = Listing::default();
+            let mut listing = Listing::of(self.packed);
             let root = now(self.image.get_inode(self.image.super_block().root_inode_id()))?;
             listing.add(TreePath::default(), self.entry(root)?, root.id())?;
             let mut walk = now(self.image.walk_dir("/"))?;

@@ -120,7 +120,7 @@ impl Volume for Esp {
         guarded(|| {
             self.allow(self.size.saturating_mul(ROUNDS));
             let counter = watch.counter(Reading::Listing, None);
-            let mut listing = Listing::default();
+            let mut listing = Listing::of(self.size);
             let mut files = Vec::new();
             let mut todo = vec![(TreePath::default(), self.volume.root_dir())];
             while let Some((path, dir)) = todo.pop() {

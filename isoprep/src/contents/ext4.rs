@@ -23,6 +23,8 @@ const MAGIC: [u8; 2] = [0x53, 0xef];
 /// An ext4 in a file of a squashfs.
 pub(super) struct Ext4InSquashfs {
     ext4: Ext4,
+    /// The size of the squashfs, bytes.
+    packed: u64,
     /// What went wrong below the crate, which tells it as text.
     below: Rc<RefCell<Option<Fault>>>,
     /// Paths of files, by node.
@@ -57,10 +59,10 @@ impl Ext4InSquashfs {
         if magic != MAGIC {
             return Ok(Err(squashfs));
         }
-        let below = Rc::default();
+        let (below, packed) = (Rc::default(), squashfs.packed());
         let image = Image { squashfs, layout, below: Rc::clone(&below) };
         let ext4 = guarded(|| Ext4::load(Box::new(image)).map_err(|error| told(&below, &error)))?;
-        Ok(Ok(Self { ext4, below, files: RefCell::default() }))
+        Ok(Ok(Self { ext4, packed, below, files: RefCell::default() }))
     }
 
     fn told(&self, error: Ext4Error) -> Fault {
@@ -101,7 +103,7 @@ impl Volume for Ext4InSquashfs {
     fn list(&self, watch: &Watch<'_>) -> Result<Listing, Fault> {
         guarded(|| {
             let counter = watch.counter(Reading::Listing, None);
-            let mut listing = Listing::default();
+            let mut listing = Listing::of(self.packed);
             let mut files = Vec::new();
             let root = self.ext4.metadata("/").map_err(|error| self.told(error))?;
             let owned = |kind, found: &ext4_view::Metadata| Entry {

@@ -231,7 +231,7 @@ impl ImageReader {
             let Some(Kind::File { size, content }) = contents.tree(tree).get(path).map(|entry| &entry.kind) else {
                 continue;
             };
-            let known = content.hash.is_some() && (depth == Depth::Whole || content.packed.is_some());
+            let known = content.hash.is_some() || (depth == Depth::Packed && content.packed.is_some());
             let Some((volume, node)) = places.get(path).filter(|_| !known) else { continue };
             wanted.entry(*volume).or_default().push((path, Wanted { node: *node, size: *size }));
         }

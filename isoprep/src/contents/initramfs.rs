@@ -152,7 +152,7 @@ impl Volume for Initramfs {
             // What comes later replaces what came before, as in the kernel.
             entries.insert(path, (entry, node));
         }
-        let mut listing = Listing::default();
+        let mut listing = Listing::of(self.region.len());
         for (path, (entry, node)) in entries {
             listing.add(path, entry, node)?;
         }

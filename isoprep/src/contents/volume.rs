@@ -18,8 +18,10 @@ use super::watch::{Counter, Watch};
 const MOST_ENTRIES: usize = 4_000_000;
 /// The most that all paths of one file system may have, bytes.
 const MOST_PATH_BYTES: usize = 512 << 20;
-/// The most content that the files of one file system may have, bytes.
-const MOST_BYTES: u64 = 1 << 42;
+/// The most content that the files of one file system may have: so many bytes, and so many times the size of what they
+/// are packed in. Holes weigh nothing there, and hashing them takes time.
+const MOST_BYTES: u64 = 64 << 30;
+const MOST_TIMES: u64 = 64;
 /// More threads than this only make a disk seek.
 const THREADS: usize = 8;
 
@@ -57,10 +59,17 @@ pub(super) struct Wanted {
 pub(super) struct Listing {
     pub(super) entries: BTreeMap<TreePath, (Entry, Node)>,
     path_bytes: usize,
+    /// The content of all files, bytes, and how much it may be.
     bytes: u64,
+    most: u64,
 }
 
 impl Listing {
+    /// The entries of a file system that lies in `packed` bytes.
+    pub(super) fn of(packed: u64) -> Self {
+        Self { most: packed.saturating_mul(MOST_TIMES).saturating_add(MOST_BYTES), ..Self::default() }
+    }
+
     /// The path of `name` in `dir`, if it can be one.
     pub(super) fn path(dir: &TreePath, name: &[u8]) -> Result<TreePath, Fault> {
         if !is_name(name) {
@@ -80,8 +89,8 @@ impl Listing {
         if self.path_bytes > MOST_PATH_BYTES {
             return Err(Fault::TooMuch { what: "bytes of paths", limit: MOST_PATH_BYTES as u64 });
         }
-        if self.bytes > MOST_BYTES {
-            return Err(Fault::TooMuch { what: "bytes of content", limit: MOST_BYTES });
+        if self.bytes > self.most {
+            return Err(Fault::TooMuch { what: "bytes of content", limit: self.most });
         }
         match self.entries.insert(path.clone(), (entry, node)) {
             None => Ok(()),
@@ -135,17 +144,20 @@ pub(super) fn hash_reader(mut reader: impl Read, size: u64, counter: &Counter<'_
     let mut hasher = blake3::Hasher::new();
     let mut chunk = vec![0; 128 * 1024];
     loop {
-        match reader.read(&mut chunk) {
-            Ok(0) => break,
-            Ok(read) => {
-                hasher.update(&chunk[..read]);
-                counter.add(read as u64)?;
-                if hasher.count() > size {
-                    break;
-                }
+        // Filled before it is hashed: some readers give a block at a time, and small updates are slow ones.
+        let mut filled = 0;
+        while filled < chunk.len() {
+            match reader.read(&mut chunk[filled..]) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(super::region::fault(e)),
             }
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(super::region::fault(e)),
+        }
+        hasher.update(&chunk[..filled]);
+        counter.add(filled as u64)?;
+        if filled < chunk.len() || hasher.count() > size {
+            break;
         }
     }
     if hasher.count() != size {
@@ -184,11 +196,13 @@ mod tests {
 
     #[test]
     fn a_listing_refuses_what_no_file_system_can_hold() {
-        let mut listing = Listing::default();
+        let mut listing = Listing::of(1);
         let file = |size| Entry::new(Kind::file(size), 0o644);
         listing.add("a".into(), file(1), 0).unwrap();
         assert!(matches!(listing.add("a".into(), file(1), 0), Err(Fault::Damaged(_))));
-        assert!(matches!(listing.add("b".into(), file(u64::MAX), 0), Err(Fault::TooMuch { .. })));
+        listing.add("sparse".into(), file(32 << 30), 0).unwrap();
+        assert!(matches!(listing.add("b".into(), file(33 << 30), 0), Err(Fault::TooMuch { .. })));
+        assert!(matches!(listing.add("c".into(), file(u64::MAX), 0), Err(Fault::TooMuch { .. })));
         for name in [&b""[..], b".", b"..", b"a/b", b"a\0"] {
             assert!(Listing::path(&TreePath::default(), name).is_err());
         }

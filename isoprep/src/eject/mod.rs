@@ -70,7 +70,8 @@ pub struct Untouched {
 }
 
 /// Whether `dir` is a directory, not a link to one, that carries our marker.
-pub(crate) fn is_marked(dir: &Path) -> bool {
+#[must_use]
+pub fn is_marked(dir: &Path) -> bool {
     use rustix::fs::{Mode, OFlags};
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::open(dir, flags, Mode::empty()).is_ok_and(|open| marker::OpenMarker::open(open, dir).is_ok())

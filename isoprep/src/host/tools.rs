@@ -21,6 +21,7 @@ const PACMAN_ADVICE: &str = "install pacman-package-manager (Debian, Ubuntu) or 
 const PACMAN: Tool = Tool { name: "pacman", advice: PACMAN_ADVICE };
 const PACMAN_CONF: Tool = Tool { name: "pacman-conf", advice: PACMAN_ADVICE };
 const MMDEBSTRAP: Tool = Tool { name: "mmdebstrap", advice: "install mmdebstrap" };
+const APT: Tool = Tool { name: "apt-get", advice: "install apt" };
 const TAR: Tool = Tool { name: "tar", advice: "install tar" };
 
 /// Programs that only some profiles need; each is asked for when it is.
@@ -62,8 +63,8 @@ impl Tools {
         let needed: &[&Tool] = match engine {
             EngineKind::Micro => &[],
             EngineKind::Archiso => &[&BASH, &PACMAN, &PACMAN_CONF, &SQUASH, &UNSQUASH, &XORRISO],
-            EngineKind::Mkarchiso => &[&BASH, &XORRISO],
-            EngineKind::Debian => &[&BASH, &MMDEBSTRAP, &SQUASH, &UNSQUASH, &XORRISO],
+            EngineKind::Mkarchiso => &[&BASH, &PACMAN_CONF, &XORRISO],
+            EngineKind::Debian => &[&BASH, &APT, &MMDEBSTRAP, &SQUASH, &UNSQUASH, &XORRISO],
             EngineKind::Tree => &[&BASH, &TAR, &SQUASH, &UNSQUASH, &XORRISO],
         };
         let mut missing = Vec::new();

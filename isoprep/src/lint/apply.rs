@@ -24,7 +24,7 @@ pub enum ApplyError {
         root: PathBuf,
     },
     /// The line is not what it was when the finding was made.
-    #[error("{}:{line} was not edited: it should be {expected:?} and is {found}; check the cartridge again", file.display(), found = found.as_ref().map_or("not there".to_owned(), |found| format!("{found:?}")))]
+    #[error("{}:{line} was not edited: {expected:?} should be there, not {}; check again", file.display(), shown(found))]
     Changed {
         /// The file.
         file: PathBuf,
@@ -64,6 +64,10 @@ pub enum ApplyError {
     },
 }
 
+fn shown(found: &Option<String>) -> String {
+    found.as_ref().map_or("not there".to_owned(), |found| format!("{found:?}"))
+}
+
 /// Does `edit` in `root`, the folder of `cartridge.toml`. Ask the user first if [`Edit::asks`].
 ///
 /// # Errors
@@ -82,7 +86,13 @@ pub fn apply(root: &Path, edit: &Edit) -> Result<(), ApplyError> {
             let (at, end) = expect(lines, file, line.saturating_sub(1), above)?;
             // A last line without an end takes the one that the file's first line has.
             let crlf = lines.first().is_some_and(|first| first.ends_with(b"\r\n"));
-            let between = if !end.is_empty() { end.clone() } else if crlf { b"\r\n".to_vec() } else { b"\n".to_vec() };
+            let between = if !end.is_empty() {
+                end.clone()
+            } else if crlf {
+                b"\r\n".to_vec()
+            } else {
+                b"\n".to_vec()
+            };
             lines[at] = with_end(above, &between);
             lines.insert(at + 1, with_end(text, &end));
             Ok(())

@@ -1,5 +1,5 @@
-//! Rules about boot entries: they name files that the image has to have, and tell the initramfs where it finds its medium.
-//! mkarchiso copies entries and looks at none of them; a wrong one is seen when it is started.
+//! Rules about boot entries: they name files that the image has to have, and tell the initramfs where it finds its
+//! medium. mkarchiso copies entries and looks at none of them; a wrong one is seen when it is started.
 
 use super::finding::{LintFinding, Place, Severity};
 use super::initramfs::{Boot, Config, is_kernel};
@@ -12,10 +12,12 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("kernel-missing", "no kernel is listed", no_kernel),
     Rule::new("boot-kernel-missing", "a boot entry that names a kernel that is not listed", kernel_missing),
     Rule::new("boot-initramfs-missing", "a boot entry that names an initramfs that no preset makes", initramfs_missing),
-    Rule::new("boot-microcode-missing", "a boot entry that names a microcode image that is not copied", microcode_missing),
+    Rule::new(
+        "boot-microcode-missing",
+        "a boot entry that names a microcode image that is not copied",
+        microcode_missing,
+    ),
     Rule::new("boot-path-wrong", "a boot entry that looks for its files in another folder", path_wrong),
-    Rule::new("boot-medium-wrong", "a boot entry whose initramfs looks for another medium", medium_wrong),
-    Rule::new("boot-folder-wrong", "a boot entry whose initramfs looks in another folder of the medium", folder_wrong),
     Rule::new("boot-memtest-missing", "a boot entry for a memory test whose package is not listed", memtest_missing),
 ];
 
@@ -53,12 +55,12 @@ fn split(known: &Known<'_>, path: &str) -> Option<(String, String)> {
 }
 
 /// Where the kernel of an entry is named.
-fn at_kernel(known: &Known<'_>, entry: &BootEntry) -> Place {
+pub(super) fn at_kernel(known: &Known<'_>, entry: &BootEntry) -> Place {
     known.at_file(&entry.file, entry.kernel_line.or(Some(entry.line)))
 }
 
 /// Where a part of an entry is written: the first line from its beginning that holds it.
-fn at_part(known: &Known<'_>, entry: &BootEntry, part: &str) -> Place {
+pub(super) fn at_part(known: &Known<'_>, entry: &BootEntry, part: &str) -> Place {
     let text = known.text_of(&entry.file).unwrap_or_default();
     let mut lines = (1..).zip(text.lines()).skip(entry.line.saturating_sub(1));
     let line = lines.find(|(_, line)| line.contains(part)).map(|(at, _)| at);
@@ -66,7 +68,7 @@ fn at_part(known: &Known<'_>, entry: &BootEntry, part: &str) -> Place {
 }
 
 /// How to call the entry.
-fn named(entry: &BootEntry) -> String {
+pub(super) fn named(entry: &BootEntry) -> String {
     if entry.title.is_empty() { "The entry".to_owned() } else { format!("The entry {:?}", entry.title) }
 }
 
@@ -103,7 +105,8 @@ fn kernel_missing(known: &Known<'_>) -> Vec<LintFinding> {
         let what = format!("{} boots {name}; the image will have {there}.", named(entry));
         let place = at_kernel(known, entry);
         let finding = LintFinding::error(place.clone(), what, WILL_NOT_START).graded(severity);
-        let other = boot.kernels.iter().next().filter(|_| boot.kernels.len() == 1 && !known.packages.listed.contains(package));
+        let other =
+            boot.kernels.iter().next().filter(|_| boot.kernels.len() == 1 && !known.packages.listed.contains(package));
         found.push(match other {
             Some(other) => {
                 let edit = known.replace(&place, |old| Some(old.replace(&name, other)));
@@ -134,7 +137,11 @@ fn initramfs_missing(known: &Known<'_>) -> Vec<LintFinding> {
             }
             let made: Vec<&str> = boot.images.iter().map(|image| image.name.as_str()).collect();
             let fits = boot.images.iter().find(|image| Some(&image.kernel) == kernel.as_ref());
-            let severity = if known.packages.all_official() || known.packages.closure.is_some() { Severity::Error } else { Severity::Warning };
+            let severity = if known.packages.all_official() || known.packages.closure.is_some() {
+                Severity::Error
+            } else {
+                Severity::Warning
+            };
             let what = format!("{} loads {name}; mkinitcpio will make {}.", named(entry), made.join(", "));
             let place = at_part(known, entry, initrd);
             let edit = fits.and_then(|image| known.replace(&place, |old| Some(old.replace(&name, &image.name))));
@@ -166,10 +173,16 @@ fn microcode_missing(known: &Known<'_>) -> Vec<LintFinding> {
                     .graded(severity)
                     .fixed_by(format!("Add {package} to image.packages"), edit)
             } else if built_in {
-                let what = format!("{} loads {name}, which mkarchiso copies only if an initramfs has no microcode.", named(entry));
+                let what = format!(
+                    "{} loads {name}, which mkarchiso copies only if an initramfs has no microcode.",
+                    named(entry)
+                );
                 let consequence = format!("All of them have it, through the hook microcode. {WILL_NOT_START}");
                 let edit = known.replace(&place, |old| {
-                    let cut = old.replace(&format!("{initrd},"), "").replace(&format!("{initrd} "), "").replace(&format!(",{initrd}"), "");
+                    let cut = old
+                        .replace(&format!("{initrd},"), "")
+                        .replace(&format!("{initrd} "), "")
+                        .replace(&format!(",{initrd}"), "");
                     (cut != old).then_some(cut)
                 });
                 let alone = known.line(&place).is_some_and(|line| line.split_whitespace().count() == 2);
@@ -207,98 +220,10 @@ fn path_wrong(known: &Known<'_>) -> Vec<LintFinding> {
                 let own = path.rsplit_once('/')?.0.trim_start_matches("::");
                 old.contains(own).then(|| old.replace(&format!("{own}/{name}"), &format!("{written}/{name}")))
             });
-            found.push(LintFinding::error(place, what, WILL_NOT_START).fixed_by(format!("Write {written}/{name}"), edit));
+            found.push(
+                LintFinding::error(place, what, WILL_NOT_START).fixed_by(format!("Write {written}/{name}"), edit),
+            );
         }
-    }
-    found
-}
-
-/// The last value of a kernel parameter; an empty one without a value.
-pub(super) fn parameter(options: &str, name: &str) -> Option<String> {
-    let value = |word: &str| match word.split_once('=') {
-        Some((key, value)) if key == name => Some(value.trim_matches('"').to_owned()),
-        None if word == name => Some(String::new()),
-        _ => None,
-    };
-    options.split_whitespace().filter_map(value).next_back()
-}
-
-/// The entries that start a live system of this image.
-fn live<'a>(known: &Known<'a>) -> impl Iterator<Item = (&'a BootEntry, String)> {
-    let is_live = |entry: &&BootEntry| {
-        let kernel = entry.kernel.as_deref().is_some_and(|kernel| kernel.contains("/vmlinuz"));
-        kernel && entry.initrds.iter().any(|initrd| initrd.contains("initramfs"))
-    };
-    entries(known).filter(is_live).map(|entry| (entry, filled(known, &entry.options)))
-}
-
-fn medium_wrong(known: &Known<'_>) -> Vec<LintFinding> {
-    /// Any of these names the medium, or where it is fetched from (mkinitcpio-archiso, `docs/README.bootparams`).
-    const NAMES: [&str; 9] = [
-        "archisodevice", "archisosearchuuid", "archisosearchfilename", "archisolabel", "archiso_http_srv", "archiso_nbd_srv",
-        "archiso_nfs_srv", "img_dev", "img_label",
-    ];
-    let label = &known.profile().definition.iso_label;
-    let mut found = Vec::new();
-    for (entry, options) in live(known) {
-        if options.contains('$') && !NAMES.iter().any(|name| parameter(&options, name).is_some()) {
-            continue;
-        }
-        let drops = "The kernel starts, its initramfs waits for that medium and ends in a rescue shell.";
-        if !NAMES.iter().any(|name| parameter(&options, name).is_some()) {
-            let what = format!("{} does not say where the medium is: archisosearchuuid or archisolabel.", named(entry));
-            let edit = options_line(known, entry).and_then(|place| {
-                known.replace(&place, |old| Some(format!("{} archisosearchuuid=%ARCHISO_UUID%", old.trim_end())))
-            });
-            let place = options_line(known, entry).unwrap_or_else(|| at_kernel(known, entry));
-            found.push(LintFinding::error(place, what, drops).fixed_by("Append archisosearchuuid=%ARCHISO_UUID%", edit));
-        } else if let Some(wanted) = parameter(&options, "archisolabel").filter(|wanted| wanted != label)
-            && parameter(&options, "archisodevice").is_none()
-            && !wanted.contains('$')
-        {
-            let what = format!("{} looks for a medium called {wanted:?}; the image is called {label:?}.", named(entry));
-            let place = at_part(known, entry, "archisolabel=");
-            let edit = known.replace(&place, |old| {
-                let text = format!("archisolabel={wanted}");
-                old.contains(&text).then(|| old.replace(&text, "archisolabel=%ARCHISO_LABEL%"))
-            });
-            found.push(LintFinding::error(place, what, drops).fixed_by("Write archisolabel=%ARCHISO_LABEL%", edit));
-        }
-    }
-    found
-}
-
-/// The line that has the entry's kernel parameters.
-fn options_line(known: &Known<'_>, entry: &BootEntry) -> Option<Place> {
-    let first = entry.options.split_whitespace().next()?;
-    let place = at_part(known, entry, first);
-    known.line(&place).filter(|line| line.contains(&entry.options)).map(|_| place)
-}
-
-fn folder_wrong(known: &Known<'_>) -> Vec<LintFinding> {
-    let right = &known.profile().definition.install_dir;
-    let mut found = Vec::new();
-    for (entry, options) in live(known) {
-        // The hook archiso looks in `arch` when it is not told.
-        let given = parameter(&options, "archisobasedir");
-        let folder = given.clone().unwrap_or_else(|| "arch".to_owned());
-        if folder.trim_matches('/') == right || folder.contains('$') {
-            continue;
-        }
-        let what = match &given {
-            Some(folder) => format!("{} looks for the root image in /{folder}; it is in /{right}.", named(entry)),
-            None => format!("{} does not say archisobasedir; the initramfs looks in /arch, and the root image is in /{right}.", named(entry)),
-        };
-        let place = given.as_ref().map_or_else(
-            || options_line(known, entry).unwrap_or_else(|| at_kernel(known, entry)),
-            |_| at_part(known, entry, "archisobasedir="),
-        );
-        let edit = known.replace(&place, |old| match &given {
-            Some(folder) => Some(old.replace(&format!("archisobasedir={folder}"), "archisobasedir=%INSTALL_DIR%")),
-            None => old.contains(&entry.options).then(|| format!("{} archisobasedir=%INSTALL_DIR%", old.trim_end())),
-        });
-        let consequence = "The kernel starts, and its initramfs says \"no root file system image found\" and ends in a rescue shell.";
-        found.push(LintFinding::error(place, what, consequence).fixed_by("Write archisobasedir=%INSTALL_DIR%", edit));
     }
     found
 }
@@ -309,7 +234,8 @@ fn memtest_missing(known: &Known<'_>) -> Vec<LintFinding> {
     for entry in entries(known).filter(|entry| entry.loader != BootModeKind::UefiGrub) {
         // systemd-boot starts it with `efi`, which names no kernel.
         let efi = entry.loader == BootModeKind::UefiSystemdBoot && entry.kernel.is_none();
-        let started = entry.kernel.clone().or_else(|| efi.then(|| known.text_of(&entry.file)).flatten()).unwrap_or_default();
+        let started =
+            entry.kernel.clone().or_else(|| efi.then(|| known.text_of(&entry.file)).flatten()).unwrap_or_default();
         let Some(at) = started.find("/memtest86+/") else { continue };
         let path = started[at..].split_whitespace().next().unwrap_or_default();
         let place = if efi { at_part(known, entry, path) } else { at_kernel(known, entry) };

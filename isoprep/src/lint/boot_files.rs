@@ -1,5 +1,5 @@
-//! Rules about the boot loaders' files: folders that have to be there, files that name other files, templates that mkarchiso
-//! does not fill in.
+//! Rules about the boot loaders' files: folders that have to be there, files that name other files, templates that
+//! mkarchiso does not fill in.
 
 use super::finding::{LintFinding, Place};
 use super::known::Known;
@@ -60,7 +60,8 @@ fn template_unknown(known: &Known<'_>) -> Vec<LintFinding> {
         for (at, line) in (1..).zip(known.text(entry).unwrap_or_default().lines()) {
             for word in templates(line).filter(|word| !filled.contains(word)) {
                 let place = known.at(entry, Some(at));
-                let near = filled.iter().map(|name| (strsim::levenshtein(word, name), *name)).min().filter(|it| it.0 <= 4);
+                let near =
+                    filled.iter().map(|name| (strsim::levenshtein(word, name), *name)).min().filter(|it| it.0 <= 4);
                 let what = format!("mkarchiso fills in no {word} here.");
                 let consequence = "It stays on the image as it is written.";
                 let edit = near.and_then(|(_, name)| known.replace(&place, |old| Some(old.replace(word, name))));
@@ -132,12 +133,17 @@ fn not_there(known: &Known<'_>, place: Place, name: &str, picture: bool) -> Lint
         let edit = known.remove_line(&place);
         return LintFinding::note(place, what, "The menu has no background.").fixed_by("Remove the line", edit);
     }
-    LintFinding::error(place, what, "mkarchiso builds the image without a word; what is in that file is not in the menu.")
+    LintFinding::error(
+        place,
+        what,
+        "mkarchiso builds the image without a word; what is in that file is not in the menu.",
+    )
 }
 
 fn default_missing(known: &Known<'_>) -> Vec<LintFinding> {
     let mut found = Vec::new();
-    let Some(entry) = known.entry("efiboot/loader/loader.conf").filter(|_| has(known, BootModeKind::UefiSystemdBoot)) else {
+    let Some(entry) = known.entry("efiboot/loader/loader.conf").filter(|_| has(known, BootModeKind::UefiSystemdBoot))
+    else {
         return found;
     };
     let names: Vec<String> = files(known, "efiboot/loader/entries", "conf")
@@ -157,7 +163,8 @@ fn default_missing(known: &Known<'_>) -> Vec<LintFinding> {
         let edit = near.and_then(|near| known.replace(&place, |old| Some(old.replace(name, near))));
         let says = near.map_or(String::new(), |near| format!("Write {near}"));
         found.push(
-            LintFinding::warning(place, what, "systemd-boot starts the entry that it sorts first.").fixed_by(says, edit),
+            LintFinding::warning(place, what, "systemd-boot starts the entry that it sorts first.")
+                .fixed_by(says, edit),
         );
     }
     found
@@ -165,13 +172,16 @@ fn default_missing(known: &Known<'_>) -> Vec<LintFinding> {
 
 fn syslinux_missing(known: &Known<'_>) -> Vec<LintFinding> {
     // mkarchiso looks at the list alone, whatever dependencies bring.
-    let listed = known.packages.listed.contains("syslinux");
+    let listed = known.packages.listed.is_empty() || known.packages.listed.contains("syslinux");
     if !has(known, BootModeKind::BiosSyslinux) || listed {
         return Vec::new();
     }
     let what = "bootmodes has bios.syslinux, and the package syslinux is not listed.";
     let edit = known.add_to("image.packages", "syslinux");
-    vec![LintFinding::error(known.at_variable("bootmodes"), what, STOPS).fixed_by("Add syslinux to image.packages", edit)]
+    vec![
+        LintFinding::error(known.at_variable("bootmodes"), what, STOPS)
+            .fixed_by("Add syslinux to image.packages", edit),
+    ]
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Rules about `bootmodes`. archiso 86 made three modes of the many that there were; the old names still mean one of these.
+//! Rules about `bootmodes`. archiso 86 made three modes of the many that there were; the old names still mean one of
+//! these.
 
 use super::edit::Edit;
 use super::finding::LintFinding;
@@ -75,7 +76,9 @@ fn changed(lines: &[(usize, String)], modes: &[BootMode], mut change: impl FnMut
 /// One edit a line that differs.
 fn edits(known: &Known<'_>, old: &[(usize, String)], new: Vec<String>) -> Vec<(usize, Option<Edit>)> {
     let pairs = old.iter().zip(new).filter(|((_, old), new)| old != new);
-    let edit = |((at, _), new): (&(usize, String), String)| (*at, known.replace(&known.at_file(DEFINITION, Some(*at)), |_| Some(new)));
+    let edit = |((at, _), new): (&(usize, String), String)| {
+        (*at, known.replace(&known.at_file(DEFINITION, Some(*at)), |_| Some(new)))
+    };
     pairs.map(edit).collect()
 }
 
@@ -85,7 +88,11 @@ fn none(known: &Known<'_>) -> Vec<LintFinding> {
     if !iso || !definition.boot_modes.is_empty() {
         return Vec::new();
     }
-    vec![LintFinding::error(known.at_variable("bootmodes"), "bootmodes names nothing that the image could boot with.", STOPS)]
+    vec![LintFinding::error(
+        known.at_variable("bootmodes"),
+        "bootmodes names nothing that the image could boot with.",
+        STOPS,
+    )]
 }
 
 fn unknown(known: &Known<'_>) -> Vec<LintFinding> {
@@ -147,7 +154,8 @@ fn old(known: &Known<'_>) -> Vec<LintFinding> {
 fn both_uefi(known: &Known<'_>) -> Vec<LintFinding> {
     let modes = modes(known);
     let of = |kind| modes.iter().filter(move |mode| mode.kind == Some(kind));
-    let (Some(grub), Some(systemd)) = (of(BootModeKind::UefiGrub).next(), of(BootModeKind::UefiSystemdBoot).next()) else {
+    let (Some(grub), Some(systemd)) = (of(BootModeKind::UefiGrub).next(), of(BootModeKind::UefiSystemdBoot).next())
+    else {
         return Vec::new();
     };
     // The one whose configuration is not there goes.
@@ -166,7 +174,8 @@ fn both_uefi(known: &Known<'_>) -> Vec<LintFinding> {
     };
     let line = edits.first().map(|(at, _)| *at).or_else(|| known.profile().definition.lines.get("bootmodes").copied());
     let what = format!("bootmodes has two boot loaders for UEFI: {} and {}.", grub.word, systemd.word);
-    let consequence = "mkarchiso prints an ERROR and goes on: each makes the EFI partition, the later one over the earlier one, and \
+    let consequence = "mkarchiso prints an ERROR and goes on: each makes the EFI partition, the later one over the \
+        earlier one, and \
                        the ISO gets it twice.";
     vec![
         LintFinding::error(known.at_file(DEFINITION, line), what, consequence)

@@ -1,5 +1,5 @@
-//! Rules about `profiledef.sh`: names that are too long, values that nobody understands. mkarchiso checks few of them before
-//! it begins; xorriso, mksquashfs and the boot loaders' files meet the others at the end.
+//! Rules about `profiledef.sh`: names that are too long, values that nobody understands. mkarchiso checks few of them
+//! before it begins; xorriso, mksquashfs and the boot loaders' files meet the others at the end.
 
 use super::finding::{LintFinding, Severity};
 use super::known::{DEFINITION, Known};
@@ -27,14 +27,39 @@ const STOPS: &str = "mkarchiso stops before it begins.";
 
 /// The variables of archiso 88 (`docs/README.profile.rst`, and mkarchiso's own).
 const VARIABLES: [&str; 22] = [
-    "airootfs_image_tool_options", "airootfs_image_type", "arch", "bootmodes", "bootstrap_packages",
-    "bootstrap_tarball_compression", "buildmodes", "cert_list", "file_permissions", "gpg_key", "gpg_sender", "install_dir",
-    "iso_application", "iso_label", "iso_name", "iso_publisher", "iso_version", "out_dir", "packages", "pacman_conf", "quiet",
+    "airootfs_image_tool_options",
+    "airootfs_image_type",
+    "arch",
+    "bootmodes",
+    "bootstrap_packages",
+    "bootstrap_tarball_compression",
+    "buildmodes",
+    "cert_list",
+    "file_permissions",
+    "gpg_key",
+    "gpg_sender",
+    "install_dir",
+    "iso_application",
+    "iso_label",
+    "iso_name",
+    "iso_publisher",
+    "iso_version",
+    "out_dir",
+    "packages",
+    "pacman_conf",
+    "quiet",
     "work_dir",
 ];
 
 /// A finding about a variable, with the edit that writes another value on its line.
-fn about(known: &Known<'_>, severity: Severity, variable: &str, what: String, consequence: &str, values: Option<(&str, &str)>) -> LintFinding {
+fn about(
+    known: &Known<'_>,
+    severity: Severity,
+    variable: &str,
+    what: String,
+    consequence: &str,
+    values: Option<(&str, &str)>,
+) -> LintFinding {
     let place = known.at_variable(variable);
     let edit = values.and_then(|(old, new)| {
         known.replace(&place, |line| (!old.is_empty() && line.contains(old)).then(|| line.replacen(old, new, 1)))
@@ -48,7 +73,10 @@ fn build_mode(known: &Known<'_>) -> Vec<LintFinding> {
     let unknown = known.profile().definition.build_modes.iter().filter(|mode| !MODES.contains(&mode.as_str()));
     unknown
         .map(|mode| {
-            let near = MODES.into_iter().filter(|name| strsim::levenshtein(mode, name) <= 2).min_by_key(|name| strsim::levenshtein(mode, name));
+            let near = MODES
+                .into_iter()
+                .filter(|name| strsim::levenshtein(mode, name) <= 2)
+                .min_by_key(|name| strsim::levenshtein(mode, name));
             let what = format!("archiso does not know the build mode {mode}. It knows {}.", MODES.join(", "));
             about(known, Severity::Error, "buildmodes", what, STOPS, near.map(|near| (mode.as_str(), near)))
         })
@@ -70,11 +98,15 @@ fn install_dir(known: &Known<'_>) -> Vec<LintFinding> {
         None => format!("install_dir {dir:?} has {} characters; it may have 8.", dir.chars().count()),
     };
     let (severity, consequence) = if breaks || dir.is_empty() {
-        (Severity::Error, "mkarchiso does not look; it writes the name into the boot entries as it is, and they do not start.")
+        (
+            Severity::Error,
+            "mkarchiso does not look; it writes the name into the boot entries as it is, and they do not start.",
+        )
     } else {
         (
             Severity::Warning,
-            "mkarchiso does not look. What reads plain ISO 9660 names finds the folder under another name, and the live system \
+            "mkarchiso does not look. What reads plain ISO 9660 names finds the folder under another name, and the \
+                live system \
              is not found.",
         )
     };
@@ -106,10 +138,14 @@ fn label_characters(known: &Known<'_>) -> Vec<LintFinding> {
     let (severity, consequence) = match (breaks, used) {
         (true, true) => (
             Severity::Error,
-            "mkarchiso fills it into the boot entries with sed, to which |, & and \\ mean something, and a blank ends a kernel \
+            "mkarchiso fills it into the boot entries with sed, to which |, & and \\ mean something, and a blank \
+                ends a kernel \
              parameter: the initramfs looks for a medium of another name.",
         ),
-        _ => (Severity::Warning, "xorriso warns that it does not comply to ISO 9660; what reads the label may see another one."),
+        _ => (
+            Severity::Warning,
+            "xorriso warns that it does not comply to ISO 9660; what reads the label may see another one.",
+        ),
     };
     let good: String = label.to_uppercase().chars().map(|c| if is_fine(c) { c } else { '_' }).collect();
     vec![about(known, severity, "iso_label", what, consequence, Some((label, &good)))]
@@ -134,7 +170,8 @@ fn text_long(known: &Known<'_>) -> Vec<LintFinding> {
     let long = values.into_iter().filter(|(_, value)| value.len() > 128);
     long.map(|(variable, value)| {
         let what = format!("{variable} has {} characters; ISO 9660 has room for 128.", value.len());
-        let consequence = "The build runs to its last step, where xorriso leaves it out and ends with 32: the build has failed.";
+        let consequence =
+            "The build runs to its last step, where xorriso leaves it out and ends with 32: the build has failed.";
         about(known, Severity::Error, variable, what, consequence, None)
     })
     .collect()
@@ -146,7 +183,10 @@ fn image_type(known: &Known<'_>) -> Vec<LintFinding> {
     if !makes_an_image(known) {
         return Vec::new();
     }
-    let near = TYPES.into_iter().filter(|name| strsim::levenshtein(word, name) <= 3).min_by_key(|name| strsim::levenshtein(word, name));
+    let near = TYPES
+        .into_iter()
+        .filter(|name| strsim::levenshtein(word, name) <= 3)
+        .min_by_key(|name| strsim::levenshtein(word, name));
     let what = format!("archiso does not know the image type {word:?}. It knows {}.", TYPES.join(", "));
     vec![about(known, Severity::Error, "airootfs_image_type", what, STOPS, near.map(|near| (word.as_str(), near)))]
 }
@@ -154,8 +194,12 @@ fn image_type(known: &Known<'_>) -> Vec<LintFinding> {
 fn tool_options(known: &Known<'_>) -> Vec<LintFinding> {
     let definition = &known.profile().definition;
     let (tool, wrong): (_, fn(&str) -> bool) = match definition.image_type {
-        ImageType::Squashfs | ImageType::Ext4Squashfs => ("mksquashfs", |option| option.starts_with("-z") || option == "-E"),
-        ImageType::Erofs => ("mkfs.erofs", |option| option == "-comp" || option.starts_with("-X") || option == "-noappend"),
+        ImageType::Squashfs | ImageType::Ext4Squashfs => {
+            ("mksquashfs", |option| option.starts_with("-z") || option == "-E")
+        }
+        ImageType::Erofs => {
+            ("mkfs.erofs", |option| option == "-comp" || option.starts_with("-X") || option == "-noappend")
+        }
         ImageType::Unknown(_) => return Vec::new(),
     };
     let Some(option) = definition.image_tool_options.iter().find(|option| wrong(option)) else { return Vec::new() };
@@ -174,7 +218,9 @@ fn compression(known: &Known<'_>) -> Vec<LintFinding> {
         [tool, ..] if !TOOLS.contains(&tool.as_str()) => {
             format!("archiso does not know the compression {tool:?}. It knows {}.", TOOLS.join(", "))
         }
-        [cat, _, ..] if cat == "cat" => "bootstrap_tarball_compression has cat with options, and it takes none.".to_owned(),
+        [cat, _, ..] if cat == "cat" => {
+            "bootstrap_tarball_compression has cat with options, and it takes none.".to_owned()
+        }
         _ => return Vec::new(),
     };
     vec![about(known, Severity::Error, "bootstrap_tarball_compression", what, STOPS, None)]
@@ -185,7 +231,9 @@ fn misspelt(known: &Known<'_>) -> Vec<LintFinding> {
     let mut found = Vec::new();
     for name in definition.unknown.keys() {
         let near = VARIABLES.into_iter().map(|it| (strsim::damerau_levenshtein(name, it), it)).min();
-        let Some((_, near)) = near.filter(|(distance, it)| (1..=2).contains(distance) && it.len() > 4) else { continue };
+        let Some((_, near)) = near.filter(|(distance, it)| (1..=2).contains(distance) && it.len() > 4) else {
+            continue;
+        };
         let what = format!("profiledef.sh sets {name}; archiso knows {near}.");
         let consequence = format!("mkarchiso does not look at {name} and takes its default for {near}.");
         found.push(about(known, Severity::Warning, name, what, &consequence, Some((name, near))));
@@ -207,7 +255,8 @@ fn customize(known: &Known<'_>) -> Vec<LintFinding> {
         return Vec::new();
     }
     let what = "customize_airootfs.sh is deprecated.";
-    let consequence = "It is still run in the image once the packages are installed; a later archiso will not. Pacman hooks in \
+    let consequence = "It is still run in the image once the packages are installed; a later archiso will not. \
+        Pacman hooks in \
                        airootfs/etc/pacman.d/hooks do the same.";
     vec![LintFinding::note(known.at_file("airootfs/root/customize_airootfs.sh", None), what, consequence)]
 }
@@ -217,8 +266,16 @@ fn not_understood(known: &Known<'_>) -> Vec<LintFinding> {
     let note = |it: &crate::profile::ProfileWarning| {
         let file = if it.file.as_os_str().is_empty() { DEFINITION.as_ref() } else { it.file.as_path() };
         let text = it.text.trim_end_matches('.');
-        let what = format!("{}{}.", text.chars().next().map(|c| c.to_uppercase().to_string()).unwrap_or_default(), text.chars().skip(1).collect::<String>());
-        LintFinding::note(known.at_file(file, it.line), what, "It is passed on as it is; what comes of it is not known.")
+        let what = format!(
+            "{}{}.",
+            text.chars().next().map(|c| c.to_uppercase().to_string()).unwrap_or_default(),
+            text.chars().skip(1).collect::<String>()
+        );
+        LintFinding::note(
+            known.at_file(file, it.line),
+            what,
+            "It is passed on as it is; what comes of it is not known.",
+        )
     };
     warnings.map(note).collect()
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::finding::lossy;
+
 /// One change of `cartridge.toml` or of a file of the repository. Files are named relative to the folder of
 /// `cartridge.toml`; lines count from 1 and are given without their line end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -33,6 +35,7 @@ pub enum Edit {
     /// Replaces a line.
     ReplaceLine {
         /// The file.
+        #[serde(serialize_with = "lossy")]
         file: PathBuf,
         /// Which line.
         line: usize,
@@ -44,6 +47,7 @@ pub enum Edit {
     /// Inserts a line after another one.
     InsertLine {
         /// The file.
+        #[serde(serialize_with = "lossy")]
         file: PathBuf,
         /// The number that the new line will have; at least 2.
         line: usize,
@@ -55,6 +59,7 @@ pub enum Edit {
     /// Removes a line.
     RemoveLine {
         /// The file.
+        #[serde(serialize_with = "lossy")]
         file: PathBuf,
         /// Which line.
         line: usize,
@@ -64,11 +69,13 @@ pub enum Edit {
     /// Turns the line ends CR LF of a whole file into LF.
     UnixLineEnds {
         /// The file.
+        #[serde(serialize_with = "lossy")]
         file: PathBuf,
     },
     /// Changes the permission bits of a file.
     Chmod {
         /// The file.
+        #[serde(serialize_with = "lossy")]
         file: PathBuf,
         /// The new bits.
         mode: u32,
@@ -76,7 +83,8 @@ pub enum Edit {
 }
 
 impl Edit {
-    /// Whether it changes the user's repository, so that the user has to be asked first. Edits of `cartridge.toml` do not.
+    /// Whether it changes the user's repository, so that the user has to be asked first. Edits of `cartridge.toml` do
+    /// not.
     #[must_use]
     pub const fn asks(&self) -> bool {
         !matches!(

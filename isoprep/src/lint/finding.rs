@@ -1,9 +1,9 @@
 //! What a rule says: where, what it is, what it will do to the build or the live system, and the edit that mends it.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::edit::Edit;
 
@@ -34,9 +34,15 @@ pub enum Severity {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Place {
     /// Relative to the folder of `cartridge.toml` where it lies in there, else absolute.
+    #[serde(serialize_with = "lossy")]
     pub file: PathBuf,
     /// From 1; `None` when it is about the whole file.
     pub line: Option<usize>,
+}
+
+/// A path as text: JSON knows no other names, and one odd name must not lose a report.
+pub(super) fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
 }
 
 impl fmt::Display for Place {
@@ -54,6 +60,7 @@ pub struct LintFinding {
     /// How bad it is.
     pub severity: Severity,
     /// Relative to the folder of `cartridge.toml` where it lies in there, else absolute.
+    #[serde(serialize_with = "lossy")]
     pub file: PathBuf,
     /// From 1; `None` when it is about the whole file.
     pub line: Option<usize>,

@@ -1,7 +1,8 @@
 //! Which package a mkinitcpio hook needs.
 //!
-//! Read from what mkinitcpio 41 (`install/*`), mkinitcpio-archiso (`install/*`, November 2025) and Arch's packages ship: a
-//! hook is a file in `/usr/lib/initcpio/install`, or it copies programs that another package has, and both are needed.
+//! Read from what mkinitcpio 41 (`install/*`), mkinitcpio-archiso (`install/*`, November 2025) and Arch's packages
+//! ship: a hook is a file in `/usr/lib/initcpio/install`, or it copies programs that another package has, and both are
+//! needed.
 
 /// What one hook needs.
 pub(super) struct Hook {
@@ -41,7 +42,8 @@ const BTRFS: &[&str] = &["btrfs-assistant", "grub-btrfs", "limine-snapper-sync",
 /// Arch's systemd depends on it.
 const CRYPTSETUP: &[&str] = &["base", "systemd"];
 const SNAPPER: &[&str] = &["limine-snapper-sync"];
-const ZFS: &[&str] = &["zfs-dkms", "zfs-linux", "zfs-linux-lts", "zfs-linux-zen", "zfs-linux-hardened", "zfs-utils-git"];
+const ZFS: &[&str] =
+    &["zfs-dkms", "zfs-linux", "zfs-linux-lts", "zfs-linux-zen", "zfs-linux-hardened", "zfs-utils-git"];
 
 /// Every hook that needs a package besides mkinitcpio. A hook may be in here twice.
 pub(super) const NEEDS: &[Hook] = &[
@@ -90,9 +92,29 @@ pub(super) const NEEDS: &[Hook] = &[
 
 /// Hooks that mkinitcpio 41 has and that need nothing else.
 pub(super) const BUILT_IN: &[&str] = &[
-    "acpi_override", "autodetect", "base", "block", "consolefont", "filesystems", "fsck", "hostdata", "keyboard", "keymap",
-    "kms", "microcode", "modconf", "resume", "sd-shutdown", "sd-vconsole", "sd-volatile", "shutdown", "sleep", "strip",
-    "systemd", "udev", "usr",
+    "acpi_override",
+    "autodetect",
+    "base",
+    "block",
+    "consolefont",
+    "filesystems",
+    "fsck",
+    "hostdata",
+    "keyboard",
+    "keymap",
+    "kms",
+    "microcode",
+    "modconf",
+    "resume",
+    "sd-shutdown",
+    "sd-vconsole",
+    "sd-volatile",
+    "shutdown",
+    "sleep",
+    "strip",
+    "systemd",
+    "udev",
+    "usr",
 ];
 
 /// Hooks that are no more, and what does their work.

@@ -1,7 +1,7 @@
 //! Rules about the initramfs: hooks without their package, presets that cannot be made, an image that does not find its
 //! medium. mkinitcpio's failures do not stop a build: pacman goes on whatever its hooks end with.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{LintFinding, Place, Severity};
 use super::hook_table::{BUILT_IN, GONE, NEEDS, Needs};
@@ -20,9 +20,10 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("preset-kernel-missing", "a preset for a kernel that is not listed", kernel_missing),
 ];
 
-/// What a failing hook does to the build: mkinitcpio ends with 1, pacman prints "command failed to execute correctly" and
-/// ends with 0, and what is missing is seen when mkarchiso copies it, or when the image is started.
-const GOES_ON: &str = "mkinitcpio fails, and pacman goes on as if nothing had happened. The build ends late with \"cannot stat \
+/// What a failing hook does to the build: mkinitcpio ends with 1, pacman prints "command failed to execute correctly"
+/// and ends with 0, and what is missing is seen when mkarchiso copies it, or when the image is started.
+const GOES_ON: &str = "mkinitcpio fails, and pacman goes on as if nothing had happened. The build ends late with \
+    \"cannot stat \
                        …/initramfs-*.img\", or the image has an initramfs without it.";
 
 fn images(known: &Known<'_>) -> Vec<Initramfs> {
@@ -82,7 +83,7 @@ pub(super) fn replace_word(line: &str, word: &str, instead: &[&str]) -> Option<S
 }
 
 fn without_package(known: &Known<'_>) -> Vec<LintFinding> {
-    let mut found = Vec::new();
+    let mut lacking: BTreeMap<(Place, &str), (Severity, Vec<String>, Needs)> = BTreeMap::new();
     for (place, hook) in hooks(known) {
         for need in NEEDS.iter().filter(|need| need.name == hook) {
             if need.needs == Needs::Itself && is_shipped(known, &hook) {
@@ -90,20 +91,26 @@ fn without_package(known: &Known<'_>) -> Vec<LintFinding> {
             }
             let any_of: Vec<&str> = std::iter::once(need.package).chain(need.brought_by.iter().copied()).collect();
             let Some(severity) = known.packages.lacks(&any_of) else { continue };
-            let has = match need.needs {
-                Needs::Itself => "which brings it".to_owned(),
-                Needs::File(file) => format!("whose {file} it copies"),
-            };
-            let sure = if severity == Severity::Error { "" } else { " No listed package is known to bring it." };
-            let what = format!("HOOKS has {hook}; the package {}, {has}, is not listed.{sure}", need.package);
-            found.push(
-                LintFinding::error(place.clone(), what, GOES_ON)
-                    .graded(severity)
-                    .fixed_by(format!("Add {} to image.packages", need.package), known.add_to("image.packages", need.package)),
-            );
+            lacking
+                .entry((place.clone(), need.package))
+                .or_insert((severity, Vec::new(), need.needs))
+                .1
+                .push(hook.clone());
         }
     }
-    found
+    let finding = |((place, package), (severity, hooks, needs)): ((Place, &str), (Severity, Vec<String>, Needs))| {
+        let sure = if severity == Severity::Error { "" } else { " No listed package is known to bring it." };
+        let has = match needs {
+            Needs::Itself if hooks.len() == 1 => "which brings it".to_owned(),
+            Needs::Itself => "which brings them".to_owned(),
+            Needs::File(file) => format!("whose {file} is copied"),
+        };
+        let what = format!("HOOKS has {}; the package {package}, {has}, is not listed.{sure}", hooks.join(", "));
+        LintFinding::error(place, what, GOES_ON)
+            .graded(severity)
+            .fixed_by(format!("Add {package} to image.packages"), known.add_to("image.packages", package))
+    };
+    lacking.into_iter().map(finding).collect()
 }
 
 fn gone(known: &Known<'_>) -> Vec<LintFinding> {
@@ -112,13 +119,19 @@ fn gone(known: &Known<'_>) -> Vec<LintFinding> {
         .into_iter()
         .filter_map(|(place, hook)| {
             let (_, instead) = gone(&hook)?;
-            let does = if instead.is_empty() { "nothing needs it any more".to_owned() } else { format!("{} does its work", instead.join(" and ")) };
+            let does = if instead.is_empty() {
+                "nothing needs it any more".to_owned()
+            } else {
+                format!("{} does its work", instead.join(" and "))
+            };
             let what = format!("HOOKS has {hook}, which is no more; {does}.");
             // A successor that is there already is not put in twice.
             let text = known.line(&place).unwrap_or_default();
-            let missing: Vec<&str> = instead.iter().copied().filter(|word| replace_word(&text, word, &[]).is_none()).collect();
+            let missing: Vec<&str> =
+                instead.iter().copied().filter(|word| replace_word(&text, word, &[]).is_none()).collect();
             let edit = without_word(known, &place, &hook, &missing);
-            let says = if missing.is_empty() { format!("Remove {hook}") } else { format!("Write {}", missing.join(" ")) };
+            let says =
+                if missing.is_empty() { format!("Remove {hook}") } else { format!("Write {}", missing.join(" ")) };
             Some(LintFinding::error(place, what, GOES_ON).fixed_by(says, edit))
         })
         .collect()
@@ -162,7 +175,8 @@ fn without_archiso(known: &Known<'_>) -> Vec<LintFinding> {
         let (place, what, edit) = match image.config {
             Config::Ours { hooks, place } if !hooks.iter().any(|hook| hook == "archiso") => {
                 let edit = known.replace(&place, |old| {
-                    let after = ["block", "filesystems"].into_iter().find(|word| hooks.iter().any(|hook| hook == word))?;
+                    let after =
+                        ["block", "filesystems"].into_iter().find(|word| hooks.iter().any(|hook| hook == word))?;
                     replace_word(old, after, &["archiso", after])
                 });
                 (place, format!("HOOKS of {} has no hook archiso.", image.name), edit)
@@ -186,7 +200,8 @@ fn autodetect(known: &Known<'_>) -> Vec<LintFinding> {
         .into_iter()
         .filter(|(_, hook)| hook == "autodetect")
         .map(|(place, hook)| {
-            let what = "HOOKS has autodetect: the initramfs gets the modules of the machine that builds it, and no others.";
+            let what =
+                "HOOKS has autodetect: the initramfs gets the modules of the machine that builds it, and no others.";
             let consequence = "On other hardware, a virtual machine too, the medium is not found.";
             let edit = without_word(known, &place, &hook, &[]);
             LintFinding::warning(place, what, consequence).fixed_by("Remove autodetect", edit)
@@ -197,7 +212,8 @@ fn autodetect(known: &Known<'_>) -> Vec<LintFinding> {
 fn config_missing(known: &Known<'_>) -> Vec<LintFinding> {
     let said = |image: Initramfs| {
         let Config::Missing(named) = image.config else { return None };
-        let what = format!("The preset of {} names the configuration {named}, which airootfs does not have.", image.name);
+        let what =
+            format!("The preset of {} names the configuration {named}, which airootfs does not have.", image.name);
         Some(LintFinding::error(image.place, what, GOES_ON))
     };
     images(known).into_iter().filter_map(said).collect()
@@ -213,10 +229,11 @@ fn kernel_missing(known: &Known<'_>) -> Vec<LintFinding> {
         for name in &preset.presets {
             let Some(kver) = value(preset, name, "kver").filter(|kver| kver.starts_with("/boot/")) else { continue };
             let kernel = kver.trim_start_matches("/boot/");
-            if kernel.contains('$') || boot.has(kernel) {
+            if kernel.contains('$') || boot.has(kernel) || known.packages.listed.is_empty() {
                 continue;
             }
-            let line = ["ALL_kver".to_owned(), format!("{name}_kver")].iter().rev().find_map(|it| preset.variables.get(it));
+            let line =
+                ["ALL_kver".to_owned(), format!("{name}_kver")].iter().rev().find_map(|it| preset.variables.get(it));
             let place = known.at_file(&preset.file, line.map(|it| it.1));
             let package = kernel.trim_start_matches("vmlinuz-");
             let severity = known.packages.lacks(&[package]).unwrap_or(Severity::Warning);
@@ -240,8 +257,14 @@ mod tests {
     fn a_word_of_a_list_is_replaced_and_no_part_of_another_word() {
         let line = "HOOKS=(base archiso_kms 'archiso' block)";
         assert_eq!(replace_word(line, "archiso", &[]).as_deref(), Some("HOOKS=(base archiso_kms block)"));
-        assert_eq!(replace_word(line, "block", &["archiso", "block"]).as_deref(), Some("HOOKS=(base archiso_kms 'archiso' archiso block)"));
-        assert_eq!(replace_word(line, "archiso", &["a", "b"]).as_deref(), Some("HOOKS=(base archiso_kms 'a' 'b' block)"));
+        assert_eq!(
+            replace_word(line, "block", &["archiso", "block"]).as_deref(),
+            Some("HOOKS=(base archiso_kms 'archiso' archiso block)")
+        );
+        assert_eq!(
+            replace_word(line, "archiso", &["a", "b"]).as_deref(),
+            Some("HOOKS=(base archiso_kms 'a' 'b' block)")
+        );
         assert_eq!(replace_word("x=(a)", "a", &[]).as_deref(), Some("x=()"));
         assert_eq!(replace_word("x=(a b)", "b", &[]).as_deref(), Some("x=(a)"));
         assert_eq!(replace_word("         'b')", "b", &[]).as_deref(), Some("         )"));

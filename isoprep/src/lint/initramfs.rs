@@ -6,23 +6,28 @@ use std::path::Path;
 
 use super::finding::Place;
 use super::known::Known;
+use super::packages::is_added;
 use crate::profile::{InitcpioPreset, parse_initcpio_config};
 
 /// Kernels of Arch itself (<https://wiki.archlinux.org/title/Kernel#Officially_supported_kernels>).
 pub(super) const KERNELS: [&str; 6] = ["linux", "linux-hardened", "linux-lts", "linux-rt", "linux-rt-lts", "linux-zen"];
 /// Packages that begin with `linux-` and are no kernel.
 const NO_KERNELS: [&str; 9] = [
-    "linux-api-headers", "linux-atm", "linux-console", "linux-exploit-suggester", "linux-firmware", "linux-howtos",
-    "linux-steam-integration", "linux-tools", "linux-wifi-hotspot",
+    "linux-api-headers",
+    "linux-atm",
+    "linux-console",
+    "linux-exploit-suggester",
+    "linux-firmware",
+    "linux-howtos",
+    "linux-steam-integration",
+    "linux-tools",
+    "linux-wifi-hotspot",
 ];
 
 /// Where mkinitcpio finds its hooks.
 pub(super) enum Config {
     /// A file of `airootfs` that sets `HOOKS`.
-    Ours {
-        hooks: Vec<String>,
-        place: Place,
-    },
+    Ours { hooks: Vec<String>, place: Place },
     /// The one that the package mkinitcpio brings: without the hook `archiso`.
     Default,
     /// A file that is named and that nothing brings.
@@ -118,7 +123,7 @@ impl Boot {
 /// Where a package is listed.
 pub(super) fn listed_at(known: &Known<'_>, name: &str) -> Place {
     let list = &known.profile().packages;
-    match list.packages.iter().find(|package| package.name == name) {
+    match list.packages.iter().find(|package| package.name == name && !is_added(known, list, package)) {
         Some(package) => known.at_file(&list.file, Some(package.line)),
         None if known.subject.packages.iter().any(|own| own == name) => known.at_field("image.packages"),
         None => known.at_file(&list.file, None),

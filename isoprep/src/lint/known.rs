@@ -17,17 +17,38 @@ use crate::recipe::{FILE_NAME, Finding, locate};
 
 /// The most that is read of one text, bytes: larger files are data, not scripts.
 pub(super) const TEXT: u64 = 256 << 10;
-/// Folders that no package fills: Arch's guidelines keep packages out of `/usr/local`, and only `filesystem` owns `/root`.
+/// Folders that no package fills: Arch's guidelines keep packages out of `/usr/local`, and only `filesystem` owns
+/// `/root`.
 const OURS: [&str; 2] = ["/root", "/usr/local"];
 /// What programs make in `/root` by themselves.
 const MADE_AT_RUN_TIME: [&str; 13] = [
-    ".bash_history", ".bash_profile", ".bashrc", ".cache", ".cargo", ".config", ".gnupg", ".local", ".profile", ".ssh",
-    ".zprofile", ".zsh_history", ".zshrc",
+    ".bash_history",
+    ".bash_profile",
+    ".bashrc",
+    ".cache",
+    ".cargo",
+    ".config",
+    ".gnupg",
+    ".local",
+    ".profile",
+    ".ssh",
+    ".zprofile",
+    ".zsh_history",
+    ".zshrc",
 ];
 /// Folders below those that the package `filesystem` makes.
 const STANDARD: [&str; 11] = [
-    "/root", "/usr/local", "/usr/local/bin", "/usr/local/etc", "/usr/local/games", "/usr/local/include",
-    "/usr/local/lib", "/usr/local/man", "/usr/local/sbin", "/usr/local/share", "/usr/local/src",
+    "/root",
+    "/usr/local",
+    "/usr/local/bin",
+    "/usr/local/etc",
+    "/usr/local/games",
+    "/usr/local/include",
+    "/usr/local/lib",
+    "/usr/local/man",
+    "/usr/local/sbin",
+    "/usr/local/share",
+    "/usr/local/src",
 ];
 
 /// Who puts a path into the image.
@@ -63,8 +84,8 @@ pub(super) struct Known<'a> {
     folders: BTreeSet<PathBuf>,
     /// Files of this machine that are in the image by way of the profile or of `image.files`.
     placed: BTreeSet<&'a Path>,
-    /// What is read once and asked for often: the scripts of the live system, those of the repository, what they make, and
-    /// the secrets of all files.
+    /// What is read once and asked for often: the scripts of the live system, those of the repository, what they make,
+    /// and the secrets of all files.
     live: OnceCell<Vec<Script<'a>>>,
     injected: OnceCell<Vec<Script<'a>>>,
     makes: OnceCell<Makes>,
@@ -81,9 +102,10 @@ impl<'a> Known<'a> {
             }
         }
         for injected in subject.injected.iter() {
-            let items = injected.entries.iter().map(|entry| {
-                (plain(&injected.into.join(&entry.path)), Item { origin: Origin::Injected, entry })
-            });
+            let items = injected
+                .entries
+                .iter()
+                .map(|entry| (plain(&injected.into.join(&entry.path)), Item { origin: Origin::Injected, entry }));
             image.extend(items);
         }
         let extra = subject.extra_files.iter();
@@ -116,7 +138,8 @@ impl<'a> Known<'a> {
     /// Whether the profile has this file or folder.
     pub(super) fn has_file(&self, path: impl AsRef<Path>) -> bool {
         let path = path.as_ref();
-        self.files.contains_key(path) || self.files.range(path..).next().is_some_and(|(first, _)| first.starts_with(path))
+        self.files.contains_key(path)
+            || self.files.range(path..).next().is_some_and(|(first, _)| first.starts_with(path))
     }
 
     /// Whether a file that the definition names is there: in the profile, or on this machine.
@@ -169,7 +192,10 @@ impl<'a> Known<'a> {
     /// Whether a path will be in the image; `path` is absolute.
     pub(super) fn presence(&self, path: &Path) -> Presence {
         let path = plain(path);
-        if self.image.contains_key(&path) || self.folders.contains(&path) || STANDARD.iter().any(|it| path == Path::new(it)) {
+        if self.image.contains_key(&path)
+            || self.folders.contains(&path)
+            || STANDARD.iter().any(|it| path == Path::new(it))
+        {
             return Presence::There;
         }
         // Behind a link anything may be.
@@ -212,7 +238,9 @@ impl<'a> Known<'a> {
         let finding =
             Finding { line: None, column: None, key: key.to_owned(), message: String::new(), advice: String::new() };
         let mut line = locate(self.subject.cartridge, vec![finding.clone()])[0].line;
-        if line.is_none() && let Some((table, _)) = key.rsplit_once('.') {
+        if line.is_none()
+            && let Some((table, _)) = key.rsplit_once('.')
+        {
             line = locate(self.subject.cartridge, vec![Finding { key: table.to_owned(), ..finding }])[0].line;
         }
         Place { file: PathBuf::from(FILE_NAME), line }
@@ -275,7 +303,6 @@ impl<'a> Known<'a> {
     }
 
     /// The edit that adds to a list of `cartridge.toml`.
-    #[allow(clippy::unused_self, reason = "reads like the other edits")]
     pub(super) fn add_to(&self, key: &str, value: impl Into<String>) -> Option<Edit> {
         Some(Edit::AddToCartridgeList { key: key.to_owned(), value: value.into() })
     }

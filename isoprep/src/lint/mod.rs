@@ -1,16 +1,19 @@
 //! Says before a build what would fail late or silently in it: where, what it is, what will happen, and the edit that
 //! mends it.
 //!
-//! [`lint`] is pure but for reading: it looks at a [`Subject`] and never runs code of the profile. [`apply()`] is the one
-//! place that changes a file. Every rule is in [`rules`], and has cases in `tests/lint`, broken and good.
+//! [`lint`] is pure but for reading: it looks at a [`Subject`] and never runs code of the profile. [`apply()`] is the
+//! one place that changes a file. Every rule is in [`rules`], and has cases in `tests/lint`, broken and good.
 
 mod apply;
 mod boot;
 mod boot_files;
 mod boot_modes;
+mod boot_options;
 mod definition;
 mod edit;
+mod executable;
 mod finding;
+mod gather;
 mod hook_table;
 mod initcpio;
 mod initramfs;
@@ -38,6 +41,7 @@ mod users;
 pub use apply::{ApplyError, apply, edited};
 pub use edit::Edit;
 pub use finding::{Fix, LintFinding, Place, RuleId, Severity};
+pub use gather::{Gathered, Surroundings};
 pub use render::{Counts, JSON_VERSION, render_json, render_text};
 pub use rule::{Rule, lint, rules};
 pub use subject::{Entry, EntryKind, HostFiles, Injected, Modes, OnDisk, Subject};

@@ -1,5 +1,5 @@
-//! What will be installed, as far as it is known: the profile's list, the cartridge's list, and what they bring when the
-//! package databases are at hand.
+//! What will be installed, as far as it is known: the profile's list, the cartridge's list, and what they bring when
+//! the package databases are at hand.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,8 +7,8 @@ use super::finding::Severity;
 use super::subject::Subject;
 use super::sync_db::{Index, SyncPackage};
 
-/// Repositories of Arch Linux itself (<https://wiki.archlinux.org/title/Official_repositories>). `community` and `testing`
-/// are gone and still written.
+/// Repositories of Arch Linux itself (<https://wiki.archlinux.org/title/Official_repositories>). `community` and
+/// `testing` are gone and still written.
 const OFFICIAL: [&str; 14] = [
     "community",
     "community-testing",
@@ -57,10 +57,11 @@ impl<'a> PackageSet<'a> {
             })
     }
 
-    /// How sure it is that none of `any_of` is installed: `None` when one is. Without databases a repository of somebody
-    /// else's may bring one as a dependency.
+    /// How sure it is that none of `any_of` is installed: `None` when one is, and when there is no list, which is said once
+    /// and not with every package that is not on it. Without databases a repository of
+    /// somebody else's may bring one as a dependency.
     pub(super) fn lacks(&self, any_of: &[&str]) -> Option<Severity> {
-        if any_of.iter().any(|name| self.has(name)) {
+        if self.listed.is_empty() || any_of.iter().any(|name| self.has(name)) {
             return None;
         }
         let sure = self.closure.is_some() || self.all_official();

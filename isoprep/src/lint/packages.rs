@@ -1,7 +1,7 @@
 //! Rules about package lists: what mkarchiso hands to pacman is not always what the file seems to say.
 //!
-//! mkarchiso reads a list with `sed '/^[[:blank:]]*#.*/d;s/#.*//;/^[[:blank:]]*$/d'`, a line a package. Comments go, but blanks
-//! and carriage returns stay in the name, and pacman compares names letter by letter.
+//! mkarchiso reads a list with `sed '/^[[:blank:]]*#.*/d;s/#.*//;/^[[:blank:]]*$/d'`, a line a package. Comments go,
+//! but blanks and carriage returns stay in the name, and pacman compares names letter by letter.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,8 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("package-not-found", "a package that no repository of pacman.conf has", not_found),
 ];
 
-const NOT_FOUND: &str = "mkarchiso takes the blanks as part of the name, and pacstrap stops the build with \"target not found\".";
+const NOT_FOUND: &str =
+    "mkarchiso takes the blanks as part of the name, and pacstrap stops the build with \"target not found\".";
 
 /// The lists that the profile's build modes use.
 fn lists<'a>(known: &Known<'a>) -> impl Iterator<Item = &'a PackageList> {
@@ -67,9 +68,19 @@ fn raw(package: &ListedPackage) -> &str {
     package.raw.trim_end_matches('\r')
 }
 
-fn each<'a>(known: &Known<'a>, mut look: impl FnMut(&'a ListedPackage, Place) -> Option<LintFinding>) -> Vec<LintFinding> {
+fn each<'a>(
+    known: &Known<'a>,
+    mut look: impl FnMut(&'a ListedPackage, Place) -> Option<LintFinding>,
+) -> Vec<LintFinding> {
     let lines = lists(known).flat_map(|list| list.packages.iter().map(move |package| (list, package)));
+    let lines = lines.filter(|(list, package)| !is_added(known, list, package));
     lines.filter_map(|(list, package)| look(package, known.at_file(&list.file, Some(package.line)))).collect()
+}
+
+/// Whether assembly put a package behind the user's list: it is the cartridge's, and its line is none of the user's.
+pub(super) fn is_added(known: &Known<'_>, list: &PackageList, package: &ListedPackage) -> bool {
+    let own = known.subject.packages.contains(&package.name);
+    own && known.line(&known.at_file(&list.file, Some(package.line))).is_none_or(|line| !line.contains(&package.name))
 }
 
 fn blanks(known: &Known<'_>) -> Vec<LintFinding> {
@@ -99,7 +110,8 @@ fn several(known: &Known<'_>) -> Vec<LintFinding> {
             return None;
         }
         let what = format!("There are {} names on one line: {}.", names.len(), names.join(" "));
-        let consequence = "mkarchiso takes the line as one name, and pacstrap stops the build with \"target not found\".";
+        let consequence =
+            "mkarchiso takes the line as one name, and pacstrap stops the build with \"target not found\".";
         let edit = known.replace(&place, |old| (!old.contains('#')).then(|| names.join("\n")));
         Some(LintFinding::error(place, what, consequence).fixed_by("Give each name a line", edit))
     })
@@ -112,11 +124,13 @@ fn carriage_returns(known: &Known<'_>) -> Vec<LintFinding> {
             let text = known.text_of(&list.file).unwrap_or_default();
             // A carriage return behind a comment goes with it.
             let bad = |line: &&str| line.ends_with('\r') && !line.contains('#');
-            let lines: Vec<usize> = (1..).zip(text.split('\n')).filter(|(_, line)| bad(line)).map(|(at, _)| at).collect();
+            let lines: Vec<usize> =
+                (1..).zip(text.split('\n')).filter(|(_, line)| bad(line)).map(|(at, _)| at).collect();
             let place = known.at_file(&list.file, lines.first().copied());
             let edit = known.editable(&place).map(|file| Edit::UnixLineEnds { file });
             let what = "The list of packages has Windows line ends (CR LF).";
-            let consequence = "mkarchiso takes the CR as part of each name, an empty line as the name CR, and pacstrap stops \
+            let consequence = "mkarchiso takes the CR as part of each name, an empty line as the name CR, and \
+                pacstrap stops \
                                the build with \"target not found\".";
             let finding = if lines.is_empty() {
                 LintFinding::note(place, what, "Only comments have them, which are cut off: nothing happens.")

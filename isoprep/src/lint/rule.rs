@@ -6,8 +6,8 @@ use super::finding::{LintFinding, RuleId};
 use super::known::Known;
 use super::subject::Subject;
 use super::{
-    boot, boot_files, boot_modes, definition, initcpio, packages, pacman_conf, permissions, repositories, scripts, secrets,
-    size, systemd, users,
+    boot, boot_files, boot_modes, boot_options, definition, executable, initcpio, packages, pacman_conf, permissions,
+    repositories, scripts, secrets, size, systemd, users,
 };
 
 /// A rule: its name, what it is about, and the pure function that looks.
@@ -45,8 +45,10 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
         pacman_conf::RULES,
         initcpio::RULES,
         boot::RULES,
+        boot_options::RULES,
         boot_files::RULES,
         permissions::RULES,
+        executable::RULES,
         users::RULES,
         scripts::RULES,
         systemd::RULES,

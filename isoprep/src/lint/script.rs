@@ -1,5 +1,5 @@
-//! The scripts of the live system, read into commands: shell scripts of `airootfs`, of `image.files` and of the injected
-//! repository, and what systemd's units start.
+//! The scripts of the live system, read into commands: shell scripts of `airootfs`, of `image.files` and of the
+//! injected repository, and what systemd's units start.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,18 @@ use super::subject::Entry;
 const MOST_TEXT: u64 = 16 << 20;
 /// Files that a shell reads by their name.
 const DOT_FILES: [&str; 12] = [
-    ".automated_script.sh", ".bash_login", ".bash_logout", ".bash_profile", ".bashrc", ".profile", ".zlogin", ".zlogout",
-    ".zprofile", ".zshenv", ".zshrc", "customize_airootfs.sh",
+    ".automated_script.sh",
+    ".bash_login",
+    ".bash_logout",
+    ".bash_profile",
+    ".bashrc",
+    ".profile",
+    ".zlogin",
+    ".zlogout",
+    ".zprofile",
+    ".zshenv",
+    ".zshrc",
+    "customize_airootfs.sh",
 ];
 /// Interpreters of scripts that are read here.
 const SHELLS: [&str; 6] = ["ash", "bash", "dash", "ksh", "sh", "zsh"];
@@ -89,7 +99,8 @@ pub(super) fn read_scripts<'a>(known: &Known<'a>, injected: bool) -> Vec<Script<
             continue;
         }
         if injected {
-            let likely = item.entry.is_executable() || path.extension().is_none_or(|it| it == "sh" || it == "bash" || it == "zsh");
+            let likely = item.entry.is_executable()
+                || path.extension().is_none_or(|it| it == "sh" || it == "bash" || it == "zsh");
             if !likely || item.entry.size() > left {
                 continue;
             }
@@ -113,12 +124,14 @@ fn unit_commands(text: &str) -> Vec<Command> {
     for (at, line) in (1..).zip(text.lines()) {
         let Some((key, value)) = line.split_once('=') else { continue };
         let (key, value) = (key.trim(), value.trim());
-        let (prefix, value) = value.split_at(value.len() - value.trim_start_matches(['-', '@', '!', ':', '+', '|']).len());
+        let (prefix, value) =
+            value.split_at(value.len() - value.trim_start_matches(['-', '@', '!', ':', '+', '|']).len());
         let tolerant = prefix.contains('-');
         let line = if key.starts_with("Exec") {
             // Specifiers are known to systemd alone.
             value.replace('%', "$")
-        } else if key.starts_with("ConditionPath") || key.starts_with("ConditionFile") || key.starts_with("AssertPath") {
+        } else if key.starts_with("ConditionPath") || key.starts_with("ConditionFile") || key.starts_with("AssertPath")
+        {
             format!("[[ {value} ]]")
         } else {
             continue;
@@ -137,7 +150,9 @@ fn bare(words: &[Word]) -> &[Word] {
         let options = match text.as_str() {
             "sudo" | "env" | "command" | "exec" | "nohup" | "setsid" | "nice" | "time" | "builtin" => {
                 // An option with a value ends it: nothing is said about such a command.
-                let flag = |word: &&Word| word.literal().is_some_and(|it| ["-E", "-H", "-n", "-i", "-a", "--"].contains(&it.as_str()));
+                let flag = |word: &&Word| {
+                    word.literal().is_some_and(|it| ["-E", "-H", "-n", "-i", "-a", "--"].contains(&it.as_str()))
+                };
                 rest[1..].iter().take_while(flag).count()
             }
             _ if assignment => 0,
@@ -152,7 +167,9 @@ fn bare(words: &[Word]) -> &[Word] {
 pub(super) fn is_assignment(text: &str) -> bool {
     text.split_once('=').is_some_and(|(name, _)| {
         let name = name.strip_suffix('+').unwrap_or(name);
-        !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        !name.is_empty()
+            && !name.starts_with(|c: char| c.is_ascii_digit())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     })
 }
 
@@ -172,7 +189,9 @@ pub(super) fn uses(command: &Command) -> Vec<(&Word, Use)> {
     let (first_use, other, last) = match program {
         "[" | "[[" | "test" => (Use::Test, Use::Test, Use::Test),
         "source" | "." => (Use::Source, Use::Mention, Use::Mention),
-        _ if INTERPRETERS.contains(&program) && !has("-c") && !has("-m") => (Use::Interpret, Use::Mention, Use::Mention),
+        _ if INTERPRETERS.contains(&program) && !has("-c") && !has("-m") => {
+            (Use::Interpret, Use::Mention, Use::Mention)
+        }
         "cd" | "pushd" => (Use::Read, Use::Read, Use::Read),
         "cat" => (Use::Read, Use::Read, Use::Read),
         "chmod" | "chown" => (Use::Mention, Use::Read, Use::Read),
@@ -182,7 +201,13 @@ pub(super) fn uses(command: &Command) -> Vec<(&Word, Use)> {
     };
     let count = operands.len();
     for (at, word) in operands.into_iter().enumerate() {
-        let it = if at + 1 == count && count > 1 { last } else if at == 0 { first_use } else { other };
+        let it = if at + 1 == count && count > 1 {
+            last
+        } else if at == 0 {
+            first_use
+        } else {
+            other
+        };
         all.push((word, tolerant(it)));
     }
     all.extend(rest.iter().filter(is_option).map(|word| (word, Use::Mention)));
@@ -219,7 +244,8 @@ pub(super) fn path_of(script: &Path, word: &Word, value: &dyn Fn(&str) -> Option
     let home = |name: &str| value(name).or_else(|| (name == "HOME" && root).then(|| "/root".to_owned()));
     let text = word.expand(&home)?;
     // The value of an option is a word's second half.
-    let text = text.strip_prefix('-').and_then(|option| option.split_once('=')).map_or(text.clone(), |(_, it)| it.to_owned());
+    let text =
+        text.strip_prefix('-').and_then(|option| option.split_once('=')).map_or(text.clone(), |(_, it)| it.to_owned());
     let text = match text.strip_prefix("~/") {
         Some(below) if root => format!("/root/{below}"),
         _ => text,
@@ -234,7 +260,9 @@ pub(super) fn runs(known: &Known<'_>) -> BTreeMap<PathBuf, Place> {
     for script in known.scripts() {
         for command in &script.commands {
             for (word, it) in uses(command) {
-                if it == Use::Run && let Some(path) = path_of(&script.path, word, &none) {
+                if it == Use::Run
+                    && let Some(path) = path_of(&script.path, word, &none)
+                {
                     all.entry(path).or_insert_with(|| script.at(known, command.line));
                 }
             }

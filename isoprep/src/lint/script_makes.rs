@@ -1,5 +1,5 @@
-//! What scripts may make before something needs it. Rather too much is believed to be made than too little: a finding about
-//! a path that a script makes would be wrong.
+//! What scripts may make before something needs it. Rather too much is believed to be made than too little: a finding
+//! about a path that a script makes would be wrong.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -25,14 +25,23 @@ pub(super) struct Makes {
 
 impl Makes {
     pub(super) fn new(known: &Known<'_>) -> Self {
-        let mut makes = Self { mentioned: BTreeSet::new(), asked: BTreeSet::new(), filled: BTreeSet::new(), names: BTreeSet::new(), texts: Vec::new() };
+        let mut makes = Self {
+            mentioned: BTreeSet::new(),
+            asked: BTreeSet::new(),
+            filled: BTreeSet::new(),
+            names: BTreeSet::new(),
+            texts: Vec::new(),
+        };
         for script in known.scripts() {
             let values: Vec<(String, Word)> = script.commands.iter().flat_map(assignments).collect();
             for command in &script.commands {
                 makes.command(known, script, &values, command);
             }
         }
-        let texts = known.image().filter(|(_, item)| item.origin != Origin::Injected).filter_map(|(_, item)| known.text(item.entry));
+        let texts = known
+            .image()
+            .filter(|(_, item)| item.origin != Origin::Injected)
+            .filter_map(|(_, item)| known.text(item.entry));
         makes.texts.extend(texts);
         makes.texts.extend(known.injected_scripts().iter().filter_map(|script| known.text(script.entry)));
         makes
@@ -46,8 +55,10 @@ impl Makes {
         };
         let program = command.words.first().and_then(Word::literal).unwrap_or_default();
         let program = program.rsplit('/').next().unwrap_or_default();
-        let puts = ["bsdtar", "cp", "git", "install", "ln", "mkdir", "mv", "rsync", "tar", "touch", "unzip"].contains(&program);
-        let relative = command.writes.iter().filter_map(|word| word.expand(&value)).filter(|name| !name.starts_with('/'));
+        let puts = ["bsdtar", "cp", "git", "install", "ln", "mkdir", "mv", "rsync", "tar", "touch", "unzip"]
+            .contains(&program);
+        let relative =
+            command.writes.iter().filter_map(|word| word.expand(&value)).filter(|name| !name.starts_with('/'));
         self.names.extend(relative.filter_map(|name| name.rsplit('/').next().map(str::to_owned)));
         for (word, does) in uses(command) {
             let path = path_of(&script.path, word, &value);
@@ -98,7 +109,9 @@ impl Makes {
             || self.filled.iter().any(|folder| above.starts_with(folder))
             || self.names.contains(name)
             // A plain word may mean anything; a name with a dot or a dash is that file.
-            || (above == path && name.contains(['.', '_', '-']) && self.texts.iter().any(|text| has_bare_name(text, name)))
+            || (above == path
+                && name.contains(['.', '_', '-'])
+                && self.texts.iter().any(|text| has_bare_name(text, name)))
     }
 }
 
@@ -108,7 +121,8 @@ fn has_bare_name(text: &str, name: &str) -> bool {
     !name.is_empty()
         && text.match_indices(name).any(|(at, _)| {
             let after = &text[at + name.len()..];
-            !text[..at].ends_with(is_part) && !after.starts_with(|c: char| c.is_ascii_alphanumeric() || "-_/".contains(c))
+            !text[..at].ends_with(is_part)
+                && !after.starts_with(|c: char| c.is_ascii_alphanumeric() || "-_/".contains(c))
         })
 }
 
@@ -120,7 +134,15 @@ mod tests {
     fn a_bare_name_is_a_word_and_no_part_of_a_path() {
         assert!(has_bare_name("jq . > user.json", "user.json"));
         assert!(has_bare_name("\"user.json\"", "user.json"));
-        for text in ["/root/user.json", "$D/user.json", "./user.json", "my-user.json", "user.json.bak2x", "~/user.json", "user.jsonx"] {
+        for text in [
+            "/root/user.json",
+            "$D/user.json",
+            "./user.json",
+            "my-user.json",
+            "user.json.bak2x",
+            "~/user.json",
+            "user.jsonx",
+        ] {
             assert_eq!(has_bare_name(text, "user.json"), text == "user.json.bak2x", "{text}");
         }
     }

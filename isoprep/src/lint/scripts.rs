@@ -15,7 +15,11 @@ use super::shell::Word;
 
 pub(super) const RULES: &[Rule] = &[
     Rule::new("script-path-missing", "a script that uses a path that the image will not have", path_missing),
-    Rule::new("env-path-missing", "an environment variable that points to a path that the image will not have", env_missing),
+    Rule::new(
+        "env-path-missing",
+        "an environment variable that points to a path that the image will not have",
+        env_missing,
+    ),
     Rule::new("env-overridden", "a script that sets a variable of image.env to something else", overridden),
     Rule::new("script-carriage-returns", "a script with Windows line ends", carriage_returns),
 ];
@@ -72,7 +76,8 @@ fn missing<'k>(known: &'k Known<'_>) -> Vec<Missing<'k>> {
                     continue;
                 }
                 // Scripts of the repository run elsewhere too: only what they expect of themselves is judged.
-                let own = script.origin != Origin::Injected || (does != Use::Read && into.is_some_and(|into| path.starts_with(into)));
+                let own = script.origin != Origin::Injected
+                    || (does != Use::Read && into.is_some_and(|into| path.starts_with(into)));
                 if own {
                     found.push(Missing { script, line: command.line, path, word, does });
                 }
@@ -117,14 +122,21 @@ fn path_missing(known: &Known<'_>) -> Vec<LintFinding> {
         let who = it.script.path.display();
         let what = format!("{who} {verb} {}, and nothing puts it into the image.", it.path.display());
         let strict = it.script.origin != Origin::Injected && it.does != Use::Read;
-        let finding = LintFinding::error(place.clone(), what, consequence)
-            .graded(if strict { Severity::Error } else { Severity::Warning });
+        let finding = LintFinding::error(place.clone(), what, consequence).graded(if strict {
+            Severity::Error
+        } else {
+            Severity::Warning
+        });
         found.push(match meant(known, &it.path) {
             Some((above, into)) => {
                 let (old, new) = (above.display().to_string(), into.display().to_string());
                 let edit = known.replace(&place, |line| line.contains(&old).then(|| line.replace(&old, &new)));
                 let fallback = || Edit::SetCartridgeField { key: "source.into".to_owned(), value: old.clone() };
-                let says = if edit.is_some() { format!("Write {new} for {old}") } else { format!("Put the repository into {old}") };
+                let says = if edit.is_some() {
+                    format!("Write {new} for {old}")
+                } else {
+                    format!("Put the repository into {old}")
+                };
                 finding.fixed_by(says, Some(edit.unwrap_or_else(fallback)))
             }
             None => finding,
@@ -160,7 +172,10 @@ fn assigned<'k>(known: &'k Known<'_>) -> Vec<Assigned<'k>> {
                     continue;
                 }
                 let Some(value) = path_of(&script.path, &word, &|_| None) else { continue };
-                if needed.contains(&name) && known.presence(&value) == Presence::Absent && !known.makes().may_make(known, &value) {
+                if needed.contains(&name)
+                    && known.presence(&value) == Presence::Absent
+                    && !known.makes().may_make(known, &value)
+                {
                     found.push(Assigned { script, line: command.line, name, value });
                 }
             }
@@ -172,7 +187,9 @@ fn assigned<'k>(known: &'k Known<'_>) -> Vec<Assigned<'k>> {
 /// Whether a variable of `image.env` points nowhere.
 fn is_wrong(known: &Known<'_>, name: &str) -> bool {
     known.subject.env.get(name).is_some_and(|value| {
-        value.starts_with('/') && known.presence(Path::new(value)) == Presence::Absent && !known.makes().may_make(known, Path::new(value))
+        value.starts_with('/')
+            && known.presence(Path::new(value)) == Presence::Absent
+            && !known.makes().may_make(known, Path::new(value))
     })
 }
 
@@ -184,7 +201,8 @@ fn env_missing(known: &Known<'_>) -> Vec<LintFinding> {
     for (name, value) in known.subject.env.iter().filter(|(name, _)| is_wrong(known, name)) {
         let what = format!("image.env sets {name} to {value}, and nothing puts that into the image.{has}");
         let edit = into.as_ref().map(|into| {
-            let mut env: toml::Table = known.subject.env.iter().map(|(key, value)| (key.clone(), toml::Value::from(value.as_str()))).collect();
+            let mut env: toml::Table =
+                known.subject.env.iter().map(|(key, value)| (key.clone(), toml::Value::from(value.as_str()))).collect();
             env.insert(name.clone(), toml::Value::from(into.as_str()));
             Edit::SetCartridgeField { key: "image.env".to_owned(), value: toml::Value::Table(env).to_string() }
         });
@@ -200,29 +218,44 @@ fn env_missing(known: &Known<'_>) -> Vec<LintFinding> {
             it.script.path.display(),
             it.name
         );
-        let edit = into.as_ref().and_then(|into| known.replace(&place, |line| line.contains(&value).then(|| line.replacen(&value, into, 1))));
+        let edit = into.as_ref().and_then(|into| {
+            known.replace(&place, |line| line.contains(&value).then(|| line.replacen(&value, into, 1)))
+        });
         let says = into.as_ref().map_or(String::new(), |into| format!("Set {} to {into}", it.name));
-        let also: Vec<Place> = known.subject.env.contains_key(&it.name).then(|| known.at_field(&format!("image.env.{}", it.name))).into_iter().collect();
+        let also: Vec<Place> = known
+            .subject
+            .env
+            .contains_key(&it.name)
+            .then(|| known.at_field(&format!("image.env.{}", it.name)))
+            .into_iter()
+            .collect();
         found.push(LintFinding::error(place, what, consequence).fixed_by(says, edit).seen_at(also));
     }
     found
 }
 
 fn overridden(known: &Known<'_>) -> Vec<LintFinding> {
-    let wrong: BTreeSet<(PathBuf, usize)> = assigned(known).into_iter().map(|it| (it.script.path.clone(), it.line)).collect();
+    let wrong: BTreeSet<(PathBuf, usize)> =
+        assigned(known).into_iter().map(|it| (it.script.path.clone(), it.line)).collect();
     let mut found = Vec::new();
     for script in known.live_scripts() {
         for command in &script.commands {
             for (name, word) in assignments(command) {
                 let (Some(given), Some(value)) = (known.subject.env.get(&name), word.literal()) else { continue };
-                if value == *given || is_wrong(known, &name) || asks(script, &name) || wrong.contains(&(script.path.clone(), command.line)) {
+                if value == *given
+                    || is_wrong(known, &name)
+                    || asks(script, &name)
+                    || wrong.contains(&(script.path.clone(), command.line))
+                {
                     continue;
                 }
                 let place = script.at(known, command.line);
-                let what = format!("{} sets {name} to {value:?}; image.env sets it to {given:?}.", script.path.display());
+                let what =
+                    format!("{} sets {name} to {value:?}; image.env sets it to {given:?}.", script.path.display());
                 let consequence = "From there on the script's value holds, and not the cartridge's.";
                 let edit = known.replace(&place, |line| {
-                    let quoted = [format!("{name}=\"{value}\""), format!("{name}='{value}'"), format!("{name}={value}")];
+                    let quoted =
+                        [format!("{name}=\"{value}\""), format!("{name}='{value}'"), format!("{name}={value}")];
                     let written = quoted.iter().find(|written| line.contains(written.as_str()))?;
                     Some(line.replacen(written, &format!("{name}=\"${{{name}:-{value}}}\""), 1))
                 });
@@ -255,9 +288,13 @@ fn carriage_returns(known: &Known<'_>) -> Vec<LintFinding> {
         let place = known.at(item.entry, Some(1));
         let interpreter = String::from_utf8_lossy(first).trim_end().trim_start_matches("#!").to_owned();
         let what = format!("{} has Windows line ends (CR LF).", path.display());
-        let consequence = format!("Linux looks for an interpreter called {interpreter:?} with a CR at its end, and the script does not start.");
+        let consequence = format!(
+            "Linux looks for an interpreter called {interpreter:?} with a CR at its end, and the script does not start."
+        );
         let edit = known.editable(&place).map(|file| Edit::UnixLineEnds { file });
-        found.push(LintFinding::error(place, what, consequence).fixed_by("Turn the line ends of the file into LF", edit));
+        found.push(
+            LintFinding::error(place, what, consequence).fixed_by("Turn the line ends of the file into LF", edit),
+        );
     }
     found
 }

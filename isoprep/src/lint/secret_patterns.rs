@@ -45,7 +45,8 @@ const fn shape(begins: &'static str, body: Body, least: usize, most: usize, what
     Shape { begins, body, least, most, what }
 }
 
-/// As the services document them: GitHub's "token formats", AWS's "unique identifiers", Slack's "token types", and so on.
+/// As the services document them: GitHub's "token formats", AWS's "unique identifiers", Slack's "token types", and so
+/// on.
 const SHAPES: [Shape; 24] = [
     shape("AKIA", Body::Capitals, 16, 16, "an access key of AWS"),
     shape("ASIA", Body::Capitals, 16, 16, "a temporary access key of AWS"),
@@ -74,8 +75,18 @@ const SHAPES: [Shape; 24] = [
 ];
 
 /// Parts of a name that say that its value is secret.
-const SECRET_NAMES: [&str; 10] =
-    ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "APIKEY", "PRIVATE_KEY", "ACCESS_KEY", "CREDENTIAL", "AUTH_KEY"];
+const SECRET_NAMES: [&str; 10] = [
+    "TOKEN",
+    "SECRET",
+    "PASSWORD",
+    "PASSWD",
+    "API_KEY",
+    "APIKEY",
+    "PRIVATE_KEY",
+    "ACCESS_KEY",
+    "CREDENTIAL",
+    "AUTH_KEY",
+];
 
 /// All secrets of a text, by line.
 pub(super) fn find(path: &Path, text: &str) -> Vec<Secret> {
@@ -89,7 +100,9 @@ pub(super) fn find(path: &Path, text: &str) -> Vec<Secret> {
     let is_example = ["example", "sample", "template", "dist", "default"].iter().any(|word| name.contains(word));
     if !is_example {
         let what = |content: &str| credentials(&name, folder, content);
-        found.extend(lines().filter_map(|(line, content)| Some(Secret { kind: Kind::Credentials, line, what: what(content)? })));
+        found.extend(
+            lines().filter_map(|(line, content)| Some(Secret { kind: Kind::Credentials, line, what: what(content)? })),
+        );
     }
     found
 }
@@ -106,7 +119,8 @@ fn private_keys(text: &str) -> Vec<Secret> {
         ("PGP PRIVATE KEY BLOCK", "a private key of OpenPGP"),
         ("SSH2 ENCRYPTED PRIVATE KEY", "a private key of SSH, encrypted"),
     ];
-    let is_base64 = |line: &str| line.len() >= 40 && line.chars().all(|c| c.is_ascii_alphanumeric() || "+/=".contains(c));
+    let is_base64 =
+        |line: &str| line.len() >= 40 && line.chars().all(|c| c.is_ascii_alphanumeric() || "+/=".contains(c));
     let mut found = Vec::new();
     let mut lines = (1..).zip(text.lines().map(str::trim)).peekable();
     while let Some((line, content)) = lines.next() {
@@ -148,13 +162,16 @@ fn token(line: &str) -> Option<&'static str> {
             }
         }
     }
-    let slack = line.split("hooks.slack.com/services/").nth(1)?;
-    let parts: Vec<&str> = slack.split(|c: char| !is_word(c)).collect();
-    let is_hook = matches!(parts.as_slice(), ["T", ..]) || parts.first().is_some_and(|part| part.starts_with('T') && part.len() >= 8);
-    let mut path = slack.split('/');
-    let hook = (path.next()?, path.next()?, path.next().unwrap_or_default());
-    let last: String = hook.2.chars().take_while(char::is_ascii_alphanumeric).collect();
-    (is_hook && hook.1.starts_with('B') && last.len() >= 20 && !is_placeholder(&last) && is_mixed(&last)).then_some("a web hook of Slack")
+    slack_hook(line)
+}
+
+/// `hooks.slack.com/services/T…/B…/…`: whoever has it can write.
+fn slack_hook(line: &str) -> Option<&'static str> {
+    let mut parts = line.split("hooks.slack.com/services/").nth(1)?.split('/');
+    let (team, app) = (parts.next()?, parts.next()?);
+    let last: String = parts.next()?.chars().take_while(char::is_ascii_alphanumeric).collect();
+    let fits = team.starts_with('T') && team.len() >= 8 && app.starts_with('B') && last.len() >= 20;
+    (fits && !is_placeholder(&last) && is_mixed(&last)).then_some("a web hook of Slack")
 }
 
 /// Whether it has several different characters, as what is drawn by lot has.
@@ -168,11 +185,26 @@ fn is_mixed(body: &str) -> bool {
 /// Whether a value stands where a secret will be.
 fn is_placeholder(value: &str) -> bool {
     const WORDS: [&str; 14] = [
-        "example", "changeme", "change_me", "change-me", "placeholder", "your", "xxxx", "secret", "password", "todo", "dummy",
-        "redacted", "0000", "1234567890",
+        "example",
+        "changeme",
+        "change_me",
+        "change-me",
+        "placeholder",
+        "your",
+        "xxxx",
+        "secret",
+        "password",
+        "todo",
+        "dummy",
+        "redacted",
+        "0000",
+        "1234567890",
     ];
     let lower = value.to_lowercase();
-    value.len() < 8 || value.starts_with(['$', '<', '{', '%', '*']) || value.contains("...") || WORDS.iter().any(|word| lower.contains(word))
+    value.len() < 8
+        || value.starts_with(['$', '<', '{', '%', '*'])
+        || value.contains("...")
+        || WORDS.iter().any(|word| lower.contains(word))
 }
 
 /// A secret by the file that it is in.
@@ -195,14 +227,21 @@ fn credentials(name: &str, folder: &str, line: &str) -> Option<&'static str> {
             let login = line.split_once("://")?.1.split_once('@')?.0;
             login.split_once(':').filter(|(_, value)| !is_placeholder(value)).map(|_| "a password of git")
         }
-        (_, ".pgpass") => line.rsplit(':').next().filter(|value| line.matches(':').count() >= 4 && !is_placeholder(value)).map(|_| "a password of PostgreSQL"),
+        (_, ".pgpass") => line
+            .rsplit(':')
+            .next()
+            .filter(|value| line.matches(':').count() >= 4 && !is_placeholder(value))
+            .map(|_| "a password of PostgreSQL"),
         (_, ".npmrc") => value_of("_authToken=").map(|_| "a token of npm"),
         (_, ".pypirc") => value_of("password").map(|_| "a password of PyPI"),
         (".aws", "credentials") => value_of("aws_secret_access_key").map(|_| "a secret key of AWS"),
         (".docker", "config.json") => value_of("\"auth\":").map(|_| "a login of a container registry"),
-        (_, "pacman-key.gpg") => None,
         _ if name == ".env" || name.starts_with(".env.") || name.ends_with(".env") => env_secret(line),
-        _ if name.ends_with(".json") && (name.contains("credential") || name.contains("secret") || name.contains("service-account")) => json_secret(line),
+        _ if name.ends_with(".json")
+            && (name.contains("credential") || name.contains("secret") || name.contains("service-account")) =>
+        {
+            json_secret(line)
+        }
         _ => None,
     }
 }
@@ -214,7 +253,8 @@ fn env_secret(line: &str) -> Option<&'static str> {
     // What ends so names a secret, and is none.
     let names = ["_FILE", "_PATH", "_URL", "_ID", "_NAME", "_TTL"].iter().any(|end| name.ends_with(end));
     let value = value.trim().trim_matches(['"', '\'']);
-    (SECRET_NAMES.iter().any(|it| name.contains(it)) && !names && !is_placeholder(value)).then_some("a secret in an environment file")
+    (SECRET_NAMES.iter().any(|it| name.contains(it)) && !names && !is_placeholder(value))
+        .then_some("a secret in an environment file")
 }
 
 /// `"name": "value"` of a JSON file of credentials.
@@ -244,13 +284,24 @@ mod tests {
     fn tokens_are_known_by_their_beginnings_and_lengths() {
         let capitals = |begins: &str| made(begins, 16).to_uppercase();
         for token in [
-            capitals("AKIA"), made("ghp_", 36), made("github_pat_", 82), made("xoxb-", 40), made("glpat-", 20), made("AIza", 35),
+            capitals("AKIA"),
+            made("ghp_", 36),
+            made("github_pat_", 82),
+            made("xoxb-", 40),
+            made("glpat-", 20),
+            made("AIza", 35),
             format!("https://hooks.slack.com/services/T0{}/B0{}/{}", capitals(""), capitals(""), made("", 24)),
         ] {
             assert_eq!(kinds("/root/x.sh", &format!("\nTOKEN=\"{token}\"")), [(Kind::Token, 2)], "{token}");
         }
         let example = ["AKIA", "IOSFODNN7", "EXAMPLE"].concat();
-        for fine in [example, made("ghp_", 12), format!("x{}", made("ghp_", 36)), "ghp_".to_owned() + &"x".repeat(36), made("ghp_", 300)] {
+        for fine in [
+            example,
+            made("ghp_", 12),
+            format!("x{}", made("ghp_", 36)),
+            "ghp_".to_owned() + &"x".repeat(36),
+            made("ghp_", 300),
+        ] {
             assert_eq!(kinds("/root/x.sh", &format!("TOKEN={fine}")), [], "{fine}");
         }
     }

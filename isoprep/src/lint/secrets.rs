@@ -1,5 +1,5 @@
-//! Rules about secrets that would be on the image. Whoever gets an image reads all of it, whatever modes its files have.
-//! What is found is never repeated: a finding says which kind it is and on which line.
+//! Rules about secrets that would be on the image. Whoever gets an image reads all of it, whatever modes its files
+//! have. What is found is never repeated: a finding says which kind it is and on which line.
 
 use std::path::{Path, PathBuf};
 

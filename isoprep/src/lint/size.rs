@@ -1,7 +1,8 @@
 //! Rules about sizes against the guest's memory, as far as they are known: of an earlier build, or of what the package
 //! databases say.
 
-use super::boot::{entries, filled, parameter};
+use super::boot::{entries, filled};
+use super::boot_options::parameter;
 use super::finding::LintFinding;
 use super::known::Known;
 use super::rule::Rule;
@@ -53,7 +54,8 @@ fn copy_to_memory(known: &Known<'_>) -> Vec<LintFinding> {
             continue;
         }
         let what = format!(
-            "{:?} copies the root image to memory: about {} ({whose} size), and there is room for {} in a guest with {}.",
+            "{:?} copies the root image to memory: about {} ({whose} size), and there is room for {} in a guest with \
+                {}.",
             entry.title,
             format_size(size),
             format_size(room),
@@ -61,7 +63,8 @@ fn copy_to_memory(known: &Known<'_>) -> Vec<LintFinding> {
         );
         let consequence = "The copying ends with \"No space left on device\" and the boot in a rescue shell.";
         let needs = (size / 75).saturating_mul(100).div_ceil(1 << 30);
-        let edit = super::edit::Edit::SetCartridgeField { key: "guest.memory".to_owned(), value: format!("{}G", needs + 1) };
+        let edit =
+            super::edit::Edit::SetCartridgeField { key: "guest.memory".to_owned(), value: format!("{}G", needs + 1) };
         let place = known.at_file(&entry.file, Some(entry.line));
         let edit = Some(edit).filter(|_| given.is_none());
         found.push(
@@ -74,33 +77,41 @@ fn copy_to_memory(known: &Known<'_>) -> Vec<LintFinding> {
 }
 
 fn overlay(known: &Known<'_>) -> Vec<LintFinding> {
-    let mut found = Vec::new();
+    let mut larger = Vec::new();
     for entry in entries(known) {
         let options = filled(known, &entry.options);
         let Some(text) = parameter(&options, "cow_spacesize") else { continue };
         let on_disk = parameter(&options, "cow_label").is_some() || parameter(&options, "cow_device").is_some();
-        let Some(size) = mount_size(&text, memory(known)).filter(|size| *size > memory(known) && !on_disk) else { continue };
-        let what = format!(
-            "{:?} gives changes of the live system {} of memory, and the guest has {}.",
-            entry.title,
-            format_size(size),
-            format_size(memory(known))
-        );
-        let consequence = "The kernel promises more than there is: a live system that fills it ends processes for want of memory.";
-        let place = known.at_file(&entry.file, Some(entry.line));
-        found.push(LintFinding::warning(place, what, consequence).seen_at([known.at_field("guest.memory")]));
+        let size = mount_size(&text, memory(known)).filter(|size| *size > memory(known) && !on_disk);
+        larger.extend(size.map(|size| (size, known.at_file(&entry.file, Some(entry.line)))));
     }
-    found
+    // Entries are usually all alike: once is enough.
+    let Some((size, place)) = larger.first().cloned() else { return Vec::new() };
+    let what = format!(
+        "Changes of the live system are given {} of memory (cow_spacesize), and the guest has {}.",
+        format_size(size),
+        format_size(memory(known))
+    );
+    let consequence = "It starts; once more is written than there is memory for, the kernel ends processes.";
+    let others = larger.into_iter().skip(1).map(|(_, place)| place);
+    vec![LintFinding::note(place, what, consequence).seen_at(others).seen_at([known.at_field("guest.memory")])]
 }
 
 fn small(known: &Known<'_>) -> Vec<LintFinding> {
     if known.subject.guest_memory_mib >= LEAST_MIB || entries(known).next().is_none() {
         return Vec::new();
     }
-    let what = format!("The guest has {} MiB of memory; an Arch live system needs {LEAST_MIB} to start.", known.subject.guest_memory_mib);
+    let what = format!(
+        "The guest has {} MiB of memory; an Arch live system needs {LEAST_MIB} to start.",
+        known.subject.guest_memory_mib
+    );
     let edit = super::edit::Edit::SetCartridgeField { key: "guest.memory".to_owned(), value: "2G".to_owned() };
     vec![
-        LintFinding::warning(known.at_field("guest.memory"), what, "The kernel ends processes for want of memory while it boots, or panics.")
-            .fixed_by("Give the guest 2G of memory", Some(edit)),
+        LintFinding::warning(
+            known.at_field("guest.memory"),
+            what,
+            "The kernel ends processes for want of memory while it boots, or panics.",
+        )
+        .fixed_by("Give the guest 2G of memory", Some(edit)),
     ]
 }

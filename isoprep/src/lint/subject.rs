@@ -1,5 +1,5 @@
-//! What the rules look at: plain data about a profile after assembly and about what is injected, and a bounded way to read
-//! the files behind it. Nothing here decides anything.
+//! What the rules look at: plain data about a profile after assembly and about what is injected, and a bounded way to
+//! read the files behind it. Nothing here decides anything.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};

@@ -1,8 +1,8 @@
-//! Reads pacman's sync databases, so that a package's name can be judged before anything is downloaded: which exist, what
-//! they provide, which groups there are, what they depend on, how large they are.
+//! Reads pacman's sync databases, so that a package's name can be judged before anything is downloaded: which exist,
+//! what they provide, which groups there are, what they depend on, how large they are.
 //!
-//! A database is a tar archive, packed with gzip, zstd, xz or not at all, with a file `NAME-VERSION/desc` a package; its
-//! fields are a line `%NAME%`, the values a line each, and an empty line (repo-add(8), libalpm's `be_sync.c`).
+//! A database is a tar archive, packed with gzip, zstd, xz or not at all, with a file `NAME-VERSION/desc` a package;
+//! its fields are a line `%NAME%`, the values a line each, and an empty line (repo-add(8), libalpm's `be_sync.c`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -59,7 +59,9 @@ impl SyncDatabases {
     pub fn load(folder: &Path) -> (Self, Vec<SyncDbError>) {
         let (mut databases, mut errors) = (Self::default(), Vec::new());
         let Ok(entries) = folder.read_dir() else { return (databases, errors) };
-        for file in entries.flatten().map(|entry| entry.path()).filter(|file| file.extension().is_some_and(|e| e == "db")) {
+        for file in
+            entries.flatten().map(|entry| entry.path()).filter(|file| file.extension().is_some_and(|e| e == "db"))
+        {
             let Some(name) = file.file_stem().and_then(|name| name.to_str()) else { continue };
             match File::open(&file).and_then(|file| parse(BufReader::new(file))) {
                 Ok(packages) => databases.insert(name, packages),
@@ -69,9 +71,30 @@ impl SyncDatabases {
         (databases, errors)
     }
 
+    /// Adds the database of a repository from its file.
+    ///
+    /// # Errors
+    /// It is not there, or no database.
+    pub fn add(&mut self, repository: &str, file: &Path) -> io::Result<()> {
+        let packages = parse(BufReader::new(File::open(file)?))?;
+        self.insert(repository, packages);
+        Ok(())
+    }
+
+    /// The names of all packages.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.repositories.values().flatten().map(|package| package.name.as_str())
+    }
+
     /// Adds the database of a repository.
     pub fn insert(&mut self, repository: &str, packages: Vec<SyncPackage>) {
         self.repositories.insert(repository.to_owned(), packages);
+    }
+
+    /// The packages of a repository; none if it is not at hand.
+    #[must_use]
+    pub fn packages_of(&self, repository: &str) -> &[SyncPackage] {
+        self.repositories.get(repository).map_or(&[], Vec::as_slice)
     }
 
     /// Whether all of these repositories are known, and there is one: only then is a missing name really missing.
@@ -220,7 +243,8 @@ mod tests {
         tar.into_inner().unwrap()
     }
 
-    const LINUX: &str = "%NAME%\nlinux\n\n%ISIZE%\n150\n\n%CSIZE%\n140\n\n%PROVIDES%\nKSMBD-MODULE\nWIREGUARD-MODULE=1\n\n\
+    const LINUX: &str = "%NAME%\nlinux\n\n%ISIZE%\n150\n\n%CSIZE%\n140\n\n%PROVIDES%\n\
+                         KSMBD-MODULE\nWIREGUARD-MODULE=1\n\n\
                          %DEPENDS%\ncoreutils\ninitramfs\nkmod>=3\n\n";
     const MKINITCPIO: &str = "%NAME%\nmkinitcpio\n\n%PROVIDES%\ninitramfs\n\n%DEPENDS%\nlinux\n";
     const GNOME: &str = "%NAME%\ngnome-shell\n\n%GROUPS%\ngnome\n";

@@ -65,7 +65,9 @@ fn unit_missing(known: &Known<'_>) -> Vec<LintFinding> {
     let mut found = Vec::new();
     for (entry, target) in enabled(known) {
         // Packages put their units into /usr/lib.
-        let ours = target.starts_with("/etc/systemd/system") || target.starts_with("/root") || target.starts_with("/usr/local");
+        let ours = target.starts_with("/etc/systemd/system")
+            || target.starts_with("/root")
+            || target.starts_with("/usr/local");
         let is_template = target.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.contains('@'));
         if !ours || is_template || known.item(&target).is_some() || target == Path::new("/dev/null") {
             continue;

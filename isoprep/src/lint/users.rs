@@ -1,12 +1,13 @@
-//! Rules about `airootfs/etc/passwd`: mkarchiso fills the homes of its users once all packages are installed, and a line that
-//! it cannot follow ends the build there.
+//! Rules about `airootfs/etc/passwd`: mkarchiso fills the homes of its users once all packages are installed, and a
+//! line that it cannot follow ends the build there.
 //!
-//! mkarchiso reads the file with `while IFS=':' read -a passwd -r` under `set -e -u`, and takes users with an id of 1000 to
+//! mkarchiso reads the file with `while IFS=':' read -a passwd -r` under `set -e -u`, and takes users with an id of
+//! 1000 to
 //! 59999. A home has to be inside the root, and `realpath` wants the folder above it to exist.
 
 use std::path::{Component, Path};
 
-use super::finding::{LintFinding, Place, Severity};
+use super::finding::{LintFinding, Place};
 use super::known::{Known, Presence, plain};
 use super::packages::makes_an_image;
 use super::permissions::permission_of;
@@ -33,7 +34,17 @@ const SHELLS: [(&str, &[&str]); 9] = [
     ("nu", &["nushell"]),
     ("tcsh", &["tcsh"]),
     ("xonsh", &["xonsh"]),
-    ("zsh", &["grml-zsh-config", "oh-my-zsh-git", "zsh", "zsh-autosuggestions", "zsh-completions", "zsh-syntax-highlighting"]),
+    (
+        "zsh",
+        &[
+            "grml-zsh-config",
+            "oh-my-zsh-git",
+            "zsh",
+            "zsh-autosuggestions",
+            "zsh-completions",
+            "zsh-syntax-highlighting",
+        ],
+    ),
 ];
 
 /// A line of `passwd`.
@@ -49,7 +60,11 @@ fn lines(known: &Known<'_>) -> Vec<Line> {
     let text = known.text(entry).unwrap_or_default();
     let lines = (1..).zip(text.split_inclusive('\n'));
     lines
-        .map(|(at, line)| Line { place: known.at(entry, Some(at)), text: line.trim_end_matches('\n').to_owned(), ended: line.ends_with('\n') })
+        .map(|(at, line)| Line {
+            place: known.at(entry, Some(at)),
+            text: line.trim_end_matches('\n').to_owned(),
+            ended: line.ends_with('\n'),
+        })
         .collect()
 }
 
@@ -66,16 +81,20 @@ fn home(known: &Known<'_>) -> Vec<LintFinding> {
     for line in lines(known) {
         let Some((user, home)) = home_of(&line) else { continue };
         let path = Path::new(home);
-        let stops = "All packages are installed, then mkarchiso ends with \"Failed to set permissions … Outside of valid path\".";
+        let stops = "All packages are installed, then mkarchiso ends with \"Failed to set permissions … Outside of \
+            valid path\".";
         if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
             let what = format!("The home of {user} is {home:?}: no path inside the image.");
             let edit = known.replace(&line.place, |old| Some(old.replacen(home, &format!("/home/{user}"), 1)));
-            found.push(LintFinding::error(line.place.clone(), what, stops).fixed_by(format!("Write /home/{user}"), edit));
+            found.push(
+                LintFinding::error(line.place.clone(), what, stops).fixed_by(format!("Write /home/{user}"), edit),
+            );
             continue;
         }
-        let escapes = path.ancestors().filter_map(|above| known.item(above)).any(|item| {
-            matches!(&item.entry.kind, EntryKind::Link(target) if target.is_absolute())
-        });
+        let escapes = path
+            .ancestors()
+            .filter_map(|above| known.item(above))
+            .any(|item| matches!(&item.entry.kind, EntryKind::Link(target) if target.is_absolute()));
         let parent = plain(path.parent().unwrap_or(path));
         let there = PARENTS.iter().any(|it| parent == Path::new(it)) || known.presence(&parent) == Presence::There;
         if escapes {
@@ -83,7 +102,10 @@ fn home(known: &Known<'_>) -> Vec<LintFinding> {
             let consequence = format!("mkarchiso follows it to the machine that builds, outside of the image. {stops}");
             found.push(LintFinding::error(line.place.clone(), what, consequence));
         } else if !there {
-            let what = format!("The home of {user} is {home}, and there is no folder {} when mkarchiso makes it.", parent.display());
+            let what = format!(
+                "The home of {user} is {home}, and there is no folder {} when mkarchiso makes it.",
+                parent.display()
+            );
             // A package may make the folder.
             found.push(LintFinding::warning(line.place.clone(), what, stops));
         }
@@ -105,7 +127,8 @@ fn broken(known: &Known<'_>) -> Vec<LintFinding> {
         } else if user && fields.len() < 6 {
             (format!("The line of {name} has {} fields instead of 7.", fields.len()), stops)
         } else if !line.ended && user {
-            let consequence = "mkarchiso does not read it: the home is not made from /etc/skel, and root owns what airootfs has of it.";
+            let consequence = "mkarchiso does not read it: the home is not made from /etc/skel, and root owns what \
+                airootfs has of it.";
             (format!("No line feed ends the line of {name}, the last one of the file."), consequence)
         } else {
             continue;
@@ -156,10 +179,12 @@ fn shadow(known: &Known<'_>) -> Vec<LintFinding> {
         if mode & 0o044 == 0 {
             continue;
         }
-        let what = format!("airootfs has {path}, and file_permissions does not close it: it will have mode {mode:03o}.");
-        let finding = LintFinding::warning(known.at(entry, None), what, "Every user and service of the live system can read it.");
+        let what =
+            format!("airootfs has {path}, and file_permissions does not close it: it will have mode {mode:03o}.");
+        let finding =
+            LintFinding::warning(known.at(entry, None), what, "Every user and service of the live system can read it.");
         let edit = super::permissions::add_permission(known, &path, "0:0:400");
-        found.push(finding.graded(Severity::Warning).fixed_by(format!("Add {path} with 0:0:400 to file_permissions"), edit));
+        found.push(finding.fixed_by(format!("Add {path} with 0:0:400 to file_permissions"), edit));
     }
     found
 }

@@ -23,8 +23,8 @@ const LOCK_INSIDE: &str = "/run/cartridge/lock";
 const BUILD_INSIDE: &str = "/run/cartridge/build";
 /// Where the profile is seen.
 const PROFILE_INSIDE: &str = "/run/cartridge/profile";
-/// The `PATH` of a container: Arch Linux' own.
-const CONTAINER_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/bin";
+/// The `PATH` of a container: wherever a distribution keeps programs.
+const CONTAINER_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Our `mount`, `umount` and first process, which the scratch directory holds while mkarchiso runs.
 pub(super) const SHIMS: [(&str, &str); 3] =

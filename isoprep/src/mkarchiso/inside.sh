@@ -8,7 +8,7 @@ lock=$1
 shift
 # Lines keep their order.
 exec 2>&1
-flock --shared "$lock" kill -KILL -1 &
+flock --shared "$lock" sh -c 'kill -s KILL -- -1' &
 "$@" &
 wait $!
 exit $?

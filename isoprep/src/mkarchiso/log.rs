@@ -27,6 +27,20 @@ pub enum MkarchisoStage {
     Iso,
 }
 
+impl std::fmt::Display for MkarchisoStage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Checking => "checking",
+            Self::Files => "files",
+            Self::Packages => "installing packages",
+            Self::Customizing => "customizing",
+            Self::BootLoaders => "setting up boot loaders",
+            Self::RootImage => "packing the root",
+            Self::Iso => "writing the image",
+        })
+    }
+}
+
 /// One thing that mkarchiso told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

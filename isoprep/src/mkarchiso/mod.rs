@@ -15,6 +15,9 @@ mod product;
 mod run;
 mod ways;
 
+/// The container image that is used where there is no better way: one with archiso in it, made by the user.
+pub const CONTAINER: &str = "localhost/archiso:latest";
+
 pub use command::{CACHE_INSIDE, HELPER, HelperRequest};
 pub use facts::{find, look_around};
 pub use log::{MkarchisoLog, MkarchisoNews, MkarchisoStage};

@@ -25,7 +25,7 @@ use crate::pacman_log::{LogFinding, Weight};
 const BEAT: Duration = Duration::from_millis(20);
 /// How long a cancelled way may take to end by itself before it is killed: the container, and the helper, which is root's
 /// and cannot be signalled.
-const GRACE: Duration = Duration::from_millis(1200);
+const GRACE: Duration = Duration::from_millis(1000);
 /// How much output waits to be read.
 const QUEUE: usize = 256;
 /// The file in the output directory that tells the helper to stop.
@@ -275,9 +275,6 @@ fn build(
             tell(news);
         }
     });
-    if job.way == Way::Podman {
-        remove_container(&container);
-    }
     let exit = exit?;
     let succeeded = exit.status.success();
     log.finish(succeeded).into_iter().for_each(&mut *tell);
@@ -393,6 +390,7 @@ fn stop(plan: &Plan<'_>, scratch: &Scratch, child: &ProcessHandle, events: Recei
         Way::Podman => {
             // It was locked by us; that cannot fail.
             let _ = rustix::fs::flock(&scratch.lock, FlockOperation::Unlock);
+            // What podman keeps of it is removed by podman's monitor (`--rm`), with or without the client.
             let _ = child.wait(GRACE);
         }
         Way::Helper => {
@@ -408,13 +406,6 @@ fn stop(plan: &Plan<'_>, scratch: &Scratch, child: &ProcessHandle, events: Recei
 fn container_name(scratch: &Path) -> String {
     let tail = scratch.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     format!("cartridge-{}-{tail}", std::process::id())
-}
-
-/// Makes sure that a container is gone; `--rm` did it already if all went well.
-fn remove_container(name: &str) {
-    let line = CommandLine::new("podman").args(["rm", "--force", "--ignore", "--time=0", name]);
-    // A container that cannot be removed has ended: its lock is free, and its first process saw that.
-    let _ = tool(&line, &Cancel::new(), |_, _| ());
 }
 
 /// The one image in `dir`.
@@ -474,11 +465,13 @@ pub fn remove_scratch(way: Way, dir: &Path) -> Result<(), MkarchisoError> {
     let mut why = String::new();
     if inner.exists() {
         let words = [OsString::from("-rf"), "--one-file-system".into(), "--".into(), inner.into_os_string()];
-        let line = match way {
-            Way::Podman => CommandLine::new("podman").args(["unshare", "rm"]).args(words),
-            _ => CommandLine::new("rm").args(words).isolated(Isolation::new().writable(dir)),
-        };
-        if let Err(error) = tool(&line, &Cancel::new(), |_, _| ()) {
+        let isolated = CommandLine::new("rm").args(words.clone()).isolated(Isolation::new().writable(dir));
+        let mut removed = tool(&isolated, &Cancel::new(), |_, _| ());
+        if removed.is_err() && way == Way::Podman {
+            let line = CommandLine::new("podman").args(["unshare", "rm"]).args(words);
+            removed = tool(&line, &Cancel::new(), |_, _| ());
+        }
+        if let Err(error) = removed {
             why = format!("{error}\n  ");
         }
     }

@@ -35,9 +35,6 @@ pub(crate) fn recognise(line: &str) -> Option<Recognised> {
     if line == "Interrupt signal received" || line == "Hangup signal received" {
         return Some(Recognised::new(FaultKind::Interrupted, Weight::Cause, None));
     }
-    if line.starts_with("==> WARNING: Image generation FAILED") {
-        return Some(Recognised::new(FaultKind::Initcpio, Weight::Cause, None));
-    }
     if let Some(subject) = line.strip_suffix(" exists in filesystem").or_else(|| both(line)) {
         let file = subject.split_once(": ").map_or(subject, |(_, file)| file);
         return Some(Recognised::new(FaultKind::FileConflict, Weight::Cause, Some(file)));
@@ -211,6 +208,9 @@ fn arch(rest: &str) -> Recognised {
     {
         return is(K::InitcpioPart, Cause, quoted(rest).or(Some("the kernel")));
     }
+    if rest.starts_with("Image generation FAILED") {
+        return is(K::Initcpio, Cause, None);
+    }
     if rest.starts_with("Failed to install packages to new root") {
         return is(K::Transaction, Summary, None);
     }
@@ -240,4 +240,60 @@ fn system(line: &str) -> Option<Recognised> {
 /// `FILE exists in both 'a' and 'b'`.
 fn both(line: &str) -> Option<&str> {
     line.split_once(" exists in both ").map(|(file, _)| file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(line: &str) -> Option<(FaultKind, Weight)> {
+        recognise(line).map(|it| (it.kind, it.weight))
+    }
+
+    #[test]
+    fn what_a_good_installation_prints_is_no_failure() {
+        let lines = "==> WARNING: Possibly missing firmware for module: 'xhci_pci_renesas'\n\
+            ==> WARNING: work/x86_64/airootfs is not a mountpoint. This may have undesirable side effects.\n\
+            warning: directory permissions differ on /root/\nwarning: /etc/shadow installed as /etc/shadow.pacnew\n\
+            Creating group 'systemd-journal' with GID 999.\n  Skipped: Running in chroot.\n\
+            (12/20) Reloading system manager configuration...\n core is up to date\n\
+            :: There are 3 providers available for initramfs:\n:: Repository core\n   1) mkinitcpio  2) booster  3) dracut\n\
+            Optional dependencies for error-handler\n    perl: for error-handler\n\
+            ==> Image generation successful\n  -> Running build hook: [modconf]\n\
+            xorriso : WARNING : -volid text does not comply to ISO 9660 / ECMA 119 rules";
+        for line in lines.lines() {
+            assert_eq!(recognise(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn newer_tools_are_understood() {
+        use FaultKind as K;
+        use Weight::{Cause, Doubt};
+        let cases = [
+            (
+                "error: restricting filesystem access failed because the Landlock ruleset could not be applied!",
+                K::Sandbox,
+                Doubt,
+            ),
+            ("error: switching to sandbox user 'alpm' failed!", K::Sandbox, Doubt),
+            ("==> ERROR: Image generation FAILED: 'bsdtar (step 1) reported an error'", K::Initcpio, Cause),
+            ("==> ERROR: specified kernel image does not exist: `/boot/vmlinuz-linux'", K::InitcpioPart, Cause),
+            ("==> ERROR: module not found: 'nvidia'", K::InitcpioPart, Doubt),
+            ("error: could not register 'local' database (database already registered)", K::Other, Doubt),
+            ("error: required key missing from keyring", K::Signature, Cause),
+            ("error: command terminated by signal 2: Interrupt", K::Interrupted, Cause),
+        ];
+        for (line, wanted, weight) in cases {
+            assert_eq!(kind(line), Some((wanted, weight)), "{line}");
+        }
+    }
+
+    #[test]
+    fn questions_without_an_answer_are_no_part_of_what_follows() {
+        assert_eq!(after_prompt("Do you want to delete it? [Y/n] error: x"), "error: x");
+        assert_eq!(after_prompt("Continue? [y/N] "), "");
+        assert_eq!(after_prompt("error: x"), "error: x");
+        assert_eq!((quoted("a 'b' c"), quoted("'"), quoted("x \"y\"")), (Some("b"), None, Some("y")));
+    }
 }

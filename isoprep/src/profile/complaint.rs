@@ -68,9 +68,10 @@ pub(super) fn take_apart(errors: &[u8], file: &Path) -> Said {
         let (file, line, words) = (PathBuf::from(next()), next().parse().unwrap_or(0), next());
         said.failed = Some(Complaint { file, line, words });
     }
+    // A path may hold anything, even the end of a line; there is no NUL left in what was said.
     let own = file.to_string_lossy();
-    for line in plain.lines() {
-        match complaint(line, &own) {
+    for line in plain.replace(&*own, "\0").lines() {
+        match complaint(line, file) {
             // Bash 5.2 says this of itself when it ends in a function.
             Some(it) if it.words.starts_with("pop_var_context") => {}
             Some(it) => match said.complaints.last_mut() {
@@ -81,7 +82,7 @@ pub(super) fn take_apart(errors: &[u8], file: &Path) -> Said {
                 _ => said.complaints.push(it),
             },
             None => {
-                said.output.push_str(line);
+                said.output.push_str(&line.replace('\0', &own));
                 said.output.push('\n');
             }
         }
@@ -89,17 +90,12 @@ pub(super) fn take_apart(errors: &[u8], file: &Path) -> Said {
     said
 }
 
-fn complaint(line: &str, own: &str) -> Option<Complaint> {
-    let parts = |file: &str, rest: &str| {
-        let (number, words) = rest.split_once(": ")?;
-        Some(Complaint { file: PathBuf::from(file), line: number.parse().ok()?, words: words.to_owned() })
-    };
-    // A path may hold what divides the parts.
-    if let Some(rest) = line.strip_prefix(own).and_then(|rest| rest.strip_prefix(": line ")) {
-        return parts(own, rest);
-    }
+fn complaint(line: &str, own: &Path) -> Option<Complaint> {
     let (file, rest) = line.split_once(": line ")?;
-    parts(file, rest)
+    let (number, words) = rest.split_once(": ")?;
+    let file = if file == "\0" { own } else { Path::new(file) };
+    let words = words.replace('\0', &own.to_string_lossy());
+    Some(Complaint { file: file.to_path_buf(), line: number.parse().ok()?, words })
 }
 
 /// The error that ended the evaluation of `file`, whose text is `source`.
@@ -171,7 +167,7 @@ fn bound(remains: &Remains, limits: &EvaluationLimits) -> Option<Bound> {
         return Some(Bound::Processes(limits.processes));
     }
     // The first process of a namespace ignores the signal and is told by an error instead.
-    if errors.contains("file too large") {
+    if errors.contains("file too large") || errors.contains("no space left on device") {
         return Some(Bound::FileSize(limits.file_bytes));
     }
     // glibc's and bash's words when the address space is used up.
@@ -200,7 +196,7 @@ fn tail(output: &str) -> String {
 mod tests {
     use super::*;
 
-    const FILE: &str = "/p: line 9: x/profiledef.sh";
+    const FILE: &str = "/p: line 9: x\ny/profiledef.sh";
 
     fn remains(status: Result<i32, i32>, errors: &str) -> Remains {
         let took = Duration::from_millis(10);
@@ -230,7 +226,7 @@ mod tests {
         let said = "./lib.sh: line 3: foo: unbound variable\n";
         assert_eq!(
             explained(Ok(1), said),
-            ended("/p: line 9: x/lib.sh", Some(3), 1, None, "foo: unbound variable", "")
+            ended("/p: line 9: x\ny/lib.sh", Some(3), 1, None, "foo: unbound variable", "")
         );
         assert_eq!(explained(Ok(0), ""), ended(FILE, Some(2), 0, None, "", ""));
         let said = "\0at\0environment\x0017\0. \"$profile/profiledef.sh\"\0";

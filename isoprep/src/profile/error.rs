@@ -16,7 +16,7 @@ pub enum Bound {
     Processor(u64),
     /// Processes at once.
     Processes(u64),
-    /// Size of a file in its private `/tmp`, bytes.
+    /// Size of its private `/tmp` and of a file in it, bytes.
     FileSize(u64),
     /// What it prints and what its variables hold, bytes.
     Output(usize),
@@ -28,7 +28,7 @@ impl fmt::Display for Bound {
             Self::Memory(bytes) => write!(f, "it took more than {} MiB of memory", bytes >> 20),
             Self::Processor(seconds) => write!(f, "it computed for more than {seconds} s"),
             Self::Processes(most) => write!(f, "it started more than {most} processes at once"),
-            Self::FileSize(bytes) => write!(f, "it wrote a file of more than {} MiB", bytes >> 20),
+            Self::FileSize(bytes) => write!(f, "it wrote more than {} MiB to its private /tmp", bytes >> 20),
             Self::Output(bytes) => write!(f, "it printed or set more than {} MiB", bytes >> 20),
         }
     }

@@ -13,9 +13,10 @@ use cartridge_supervise::{
     Cancel, Channel, CommandLine, Exit, Isolation, IsolationError, Limits, Observer, SpawnError, spawn,
 };
 
-use super::answer::{self, Answer};
-use super::complaint::{OWN_NAME, Remains, Said, explain, take_apart};
+use super::answer::Answer;
+use super::complaint::{OWN_NAME, Remains, Said};
 use super::error::ProfileError;
+use super::outcome::outcome;
 
 /// What bash runs.
 const SCRIPT: &str = include_str!("evaluate.sh");
@@ -33,9 +34,9 @@ pub struct EvaluationLimits {
     pub cpu_seconds: u64,
     /// Address space of each process, bytes.
     pub memory_bytes: u64,
-    /// Processes at once, of all evaluations that run.
+    /// Processes at once.
     pub processes: u64,
-    /// Size of a file that it writes to its private `/tmp`, bytes.
+    /// Size of its private `/tmp` and of each file in it, bytes.
     pub file_bytes: u64,
     /// What it may print and its variables may hold together, bytes.
     pub output_bytes: usize,
@@ -47,7 +48,7 @@ impl Default for EvaluationLimits {
             time: Duration::from_secs(20),
             cpu_seconds: 10,
             memory_bytes: 512 << 20,
-            processes: 64,
+            processes: 32,
             file_bytes: 16 << 20,
             output_bytes: 8 << 20,
         }
@@ -82,12 +83,7 @@ pub(super) fn evaluate(request: &Request<'_>, cancel: &Cancel) -> Result<(Answer
     let line = command(request, &bash, &marker);
     let (remains, output) =
         run(&line, request, cancel).map_err(|error| error.into_profile_error(request.dir, &file))?;
-    if remains.status == Ok(0) && !remains.timed_out && !remains.overflowed && answer::is_complete(&output, &marker) {
-        let answer =
-            answer::parse(&output, &marker).map_err(|why| ProfileError::Garbled { file: file.clone(), why })?;
-        return Ok((answer, take_apart(&remains.errors, &file)));
-    }
-    Err(explain(&remains, &file, request.source, request.limits))
+    outcome(&output, &remains, &marker, &file, request.source, request.limits)
 }
 
 /// The command with everything that it sees.
@@ -119,6 +115,7 @@ fn isolation(request: &Request<'_>) -> Isolation {
         cpu_seconds: Some(limits.cpu_seconds),
         processes: Some(limits.processes),
         file_bytes: Some(limits.file_bytes),
+        private_bytes: Some(limits.file_bytes),
     });
     if let Some(home) = request.home.filter(|home| home.is_dir() && home.parent().is_some()) {
         isolation = isolation.hidden(home);

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC1091,SC2034
 # What bash runs to evaluate a profile (see evaluate.rs). It does to profiledef.sh what mkarchiso 88 does: the same options,
 # the same variables declared before, sourced by a function without arguments in the profile's folder. It prints what
 # `declare -p` says before, and, between the words that it is given on standard input, after, inside and outside of that function.

@@ -2,7 +2,7 @@
 //!
 //! - `model` says what a profile is; [`read`] makes one out of a folder.
 //! - `evaluate` runs `profiledef.sh` with the real bash, shut in; `answer` and `declare` read what bash prints, `definition`
-//!   makes the definition of it, `complaint` and `error` say why it did not work.
+//!   makes the definition of it, `complaint` and `error` say why it did not work. `outcome` puts these together.
 //! - `packages`, `pacman_conf`, `boot_entries` and `initcpio` are parsers of text: they never fail, and what they do not
 //!   understand is a warning. `assignments` reads bash files without running them.
 //! - `minimal` is a small profile of our own.
@@ -20,6 +20,7 @@ mod evaluate;
 mod initcpio;
 mod minimal;
 mod model;
+mod outcome;
 mod packages;
 mod pacman_conf;
 mod pattern;
@@ -38,6 +39,8 @@ pub use model::{
     BootEntry, BootMode, BootModeKind, Definition, Directive, FilePermission, ImageType, InitcpioConfig,
     InitcpioPreset, ListedPackage, PackageList, PacmanConf, Profile, ProfileWarning, Repository,
 };
+#[doc(hidden)]
+pub use outcome::definition_of;
 pub use packages::parse_package_list;
 pub use pacman_conf::{Included, parse_pacman_conf};
 pub use read::{ReadOptions, read};

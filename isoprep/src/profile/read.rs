@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cartridge_supervise::Cancel;
@@ -81,9 +81,9 @@ pub fn read(dir: &Path, options: &ReadOptions, cancel: &Cancel) -> Result<Profil
         limits: &options.limits,
     };
     let (answer, said) = evaluate(&request, cancel)?;
-    let Defined { definition, packages, bootstrap_packages, warnings } =
+    let Defined { definition, folder, packages, bootstrap_packages, warnings } =
         define(&answer, &source.text, &options.machine);
-    let mut files = Files { dir: &dir, warnings };
+    let mut files = Files { dir: &dir, folder: dir.join(folder), warnings };
     files.warnings.extend(complaints(&said, &dir));
     let packages = files.packages(&packages, "packages", &definition.arch);
     let packages = packages.unwrap_or_else(|path| {
@@ -152,8 +152,17 @@ fn definition_file(dir: &Path) -> Result<PathBuf, ProfileError> {
     file.canonicalize().map_err(unreadable)
 }
 
+/// The path without `..`, where that is sure: what comes before may be a link.
+fn without_parents(path: PathBuf) -> PathBuf {
+    let has_parents = path.components().any(|it| it == Component::ParentDir);
+    let above = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+    has_parents.then(above).flatten().unwrap_or(path)
+}
+
 struct Files<'a> {
     dir: &'a Path,
+    /// Where the shell was when the profile ended, to which its paths are relative.
+    folder: PathBuf,
     warnings: Vec<ProfileWarning>,
 }
 
@@ -189,7 +198,7 @@ impl Files<'_> {
         let path = match (variable, self.dir.join(stem)) {
             ("", plain) if !of_arch.exists() && plain.exists() => plain,
             ("", _) => of_arch,
-            (variable, _) => self.dir.join(variable),
+            (variable, _) => without_parents(self.folder.join(variable)),
         };
         if !path.exists() {
             return Err(path);
@@ -199,7 +208,7 @@ impl Files<'_> {
     }
 
     fn pacman_conf(&mut self, named: &Path) -> PacmanConf {
-        let path = self.dir.join(named);
+        let path = without_parents(self.folder.join(named));
         if !path.exists() {
             self.warn(&path, None, "is not there: mkarchiso ends without a pacman.conf".to_owned());
             return PacmanConf { file: path, ..PacmanConf::default() };

@@ -5,8 +5,6 @@ use std::path::{Component, Path, PathBuf};
 use super::model::{Base, EngineKind, InstalledProfile};
 use super::values::{self, Problem};
 
-/// The suite of engine debian when none is named.
-pub(super) const SUITE: &str = "stable";
 /// The word for our own profile.
 pub(super) const MINIMAL: &str = "minimal";
 /// What makes a folder an archiso profile.

@@ -81,7 +81,7 @@ pub const FIELDS: &[FieldDoc] = &[
         default: "",
         unit: "",
         range: "archiso: a profile's folder, or releng, baseline, minimal; debian: a suite; tree: a folder or tarball",
-        doc: "What the image is made from: minimal for archiso when not set, stable for debian; tree needs one.",
+        doc: "What the image is made from: for archiso minimal when not set, for debian this machine's suite or stable.",
         engines: DISTRIBUTIONS,
     },
     FieldDoc {

@@ -103,7 +103,8 @@ impl EngineKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Base {
-    /// Engine micro: parts of this machine, nothing to choose.
+    /// Engine micro: parts of this machine, nothing to choose. Engine debian: this machine's own suite where it is Debian,
+    /// else `stable`.
     Host,
     /// Engines archiso and mkarchiso: the folder of a profile. Engine tree: the folder that becomes the root. Absolute.
     Folder(PathBuf),

@@ -65,9 +65,8 @@ impl Judge<'_> {
             return base;
         }
         match engine {
-            EngineKind::Micro => Base::Host,
+            EngineKind::Micro | EngineKind::Debian => Base::Host,
             EngineKind::Archiso | EngineKind::Mkarchiso => Base::Minimal,
-            EngineKind::Debian => Base::Suite(base::SUITE.to_owned()),
             EngineKind::Tree => {
                 if self.take("image.base").is_none() {
                     let at = self.take("image.engine").map_or(0, |(at, _)| at);

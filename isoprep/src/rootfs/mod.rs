@@ -17,7 +17,7 @@ pub(crate) use script::Script;
 
 use crate::build::{BuildError, room_for};
 use crate::pacman_log::{LineCutter, Piece};
-use crate::progress::Reporter;
+use crate::progress::{Reporter, StageName};
 
 /// What processes inside find as their search path: wherever a distribution keeps programs.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -70,6 +70,11 @@ impl<'a> RootTree<'a> {
         &self.root
     }
 
+    /// Which stage makes it.
+    pub(crate) fn stage(&self) -> StageName {
+        self.reporter.stage
+    }
+
     /// Lets processes write this folder of ours too.
     pub(crate) fn also_writable(&mut self, dir: &Path) {
         self.writable.push(dir.to_path_buf());
@@ -113,10 +118,16 @@ impl<'a> RootTree<'a> {
         script: &Script,
         isolation: Isolation,
     ) -> Result<Output, BuildError> {
+        let line = self.scripted(what, script)?;
+        self.run(line, isolation)
+    }
+
+    /// Writes a script of ours into the work directory; the command runs it.
+    pub(crate) fn scripted(&mut self, what: &str, script: &Script) -> Result<CommandLine, BuildError> {
         self.scripts += 1;
         let file = self.work.join(format!("{}-{:02}-{what}.sh", self.reporter.stage, self.scripts));
         fs::write(&file, script.bytes()).map_err(BuildError::write(self.reporter.stage, &file, 0))?;
-        self.run(CommandLine::new("bash").arg(&file), isolation)
+        Ok(CommandLine::new("bash").arg(&file))
     }
 
     /// Runs a program; what it prints goes to the log, line by line.

@@ -42,8 +42,7 @@ pub(crate) fn assemble(
     let source = &request.recipe.source.path;
     let wanted = inject::wanted(&request.recipe, reporter)?;
     let root = source.canonicalize().map_err(BuildError::io(stage, "open the repository", source))?;
-    let ours = [&request.images, &request.work, &request.cache];
-    let ours: Vec<PathBuf> = ours.into_iter().chain(&request.apart).filter_map(|dir| dir.canonicalize().ok()).collect();
+    let ours = ours(request);
     let walked = walk(&root, &request.recipe, &ours, reporter)?;
     let mut sorted = Sorted { unreadable: walked.unreadable, ..Sorted::default() };
     for (path, meta) in walked.entries {
@@ -75,6 +74,12 @@ pub(crate) fn assemble(
         manifest.insert(&path, Entry::File { mode: file.mode, size: file.size, content, from: file.full });
     }
     Ok(Assembled { manifest, wanted, reused: hashed.read == 0 })
+}
+
+/// The folders of ours, which are never injected wherever they lie.
+pub(crate) fn ours(request: &BuildRequest) -> Vec<PathBuf> {
+    let ours = [&request.images, &request.work, &request.cache];
+    ours.into_iter().chain(&request.apart).filter_map(|dir| dir.canonicalize().ok()).collect()
 }
 
 /// What was walked, by kind.

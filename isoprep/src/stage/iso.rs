@@ -104,16 +104,50 @@ pub(crate) fn put(
     put().map_err(BuildError::write(stage, target, needed))?;
     reporter.go_on()?;
     draft.persist(target).map_err(|e| BuildError::write(stage, target, needed)(e.error))?;
-    let remember = || -> std::io::Result<()> {
-        atomic::sync_dir(dir)?;
+    remember(cache, target, key, reporter);
+    Ok(())
+}
+
+/// Takes an image that a tool has made: moved to `target` in one step, and remembered.
+pub(crate) fn adopt(
+    made: &Path,
+    target: &Path,
+    (cache, key): (&Cache, Key),
+    reporter: &Reporter<'_>,
+) -> Result<(), BuildError> {
+    let stage = reporter.stage;
+    let dir = target.parent().unwrap_or(Path::new("/"));
+    let bytes = atomic::size(made).map_err(BuildError::io(stage, "read", made))?;
+    let stem = target.file_stem().unwrap_or_default().to_string_lossy();
+    drafts::sweep_image(dir, &stem);
+    let draft = drafts::image(dir, &stem).map_err(BuildError::write(stage, target, bytes))?;
+    // The same file system lets it be renamed; another one needs room and time.
+    if fs::rename(made, draft.path()).is_err() {
+        room_for(stage, dir, bytes)?;
+        fs::copy(made, draft.path()).map_err(BuildError::write(stage, target, bytes))?;
+    }
+    let (_lock, draft) = draft.into_parts();
+    let finish = || -> std::io::Result<()> {
+        let file = File::open(&draft)?;
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+        file.sync_all()
+    };
+    finish().map_err(BuildError::write(stage, target, bytes))?;
+    draft.persist(target).map_err(|e| BuildError::write(stage, target, bytes)(e.error))?;
+    remember(cache, target, key, reporter);
+    Ok(())
+}
+
+/// Notes which image lies at `target`. Without that the next build makes the same one again: slower, not wrong.
+fn remember(cache: &Cache, target: &Path, key: Key, reporter: &Reporter<'_>) {
+    let note = || -> std::io::Result<()> {
+        atomic::sync_dir(target.parent().unwrap_or(Path::new("/")))?;
         let record = serde_json::to_vec(&record(target, key)?).map_err(std::io::Error::other)?;
         atomic::write(&record_file(cache, target)?, &record)
     };
-    // Without a record the next build makes the same ISO again: slower, not wrong.
-    if let Err(e) = remember() {
+    if let Err(e) = note() {
         reporter.line(format!("warning: the image was written, but the cache did not note it: {e}"));
     }
-    Ok(())
 }
 
 fn master(

@@ -18,10 +18,10 @@ use crate::cache::{Cache, Entry as CacheEntry};
 use crate::plan::Key;
 use crate::progress::{Meter, Reporter};
 use crate::recipe::Recipe;
+use crate::stage::base::Folders;
 use crate::stage::hashing;
 use crate::stage::inject::Extra;
 use crate::stage::manifest::{Entry, Manifest};
-use crate::stage::packages::Folders;
 
 /// The layer's name in the cache entry.
 pub(crate) const LAYER: &str = "layer.sfs";
@@ -35,15 +35,21 @@ pub(crate) struct Additions<'a> {
     pub(crate) extras: &'a [Extra],
     /// The program that reports on a boot, and the unit that starts it; `None` for a release build.
     pub(crate) reporter: Option<&'static [u8]>,
+    /// More files, unless the repository or the recipe has them.
+    pub(crate) settings: &'a [Setting],
     /// The folders of the root image.
     pub(crate) folders: &'a Folders,
     /// The time of everything.
     pub(crate) epoch: u64,
 }
 
-/// Starts the reporter once everything else is up (systemd.service(5)).
+/// A small file: path in the guest, mode, content.
+pub(crate) type Setting = (PathBuf, u32, Vec<u8>);
+
+/// Starts the reporter once everything else is up (systemd.service(5)). It waits for the end of the boot: a type whose start is
+/// part of the boot would wait for itself. The explicit order keeps the target from being ordered after it (systemd.target(5)).
 const UNIT: &str = "[Unit]\nDescription=Tell Cartridge what has booted\nAfter=multi-user.target systemd-user-sessions.service\n\n\
-    [Service]\nType=oneshot\nExecStart=/usr/lib/cartridge/report\n\n[Install]\nWantedBy=multi-user.target\n";
+    [Service]\nType=simple\nExecStart=/usr/lib/cartridge/report\n\n[Install]\nWantedBy=multi-user.target\n";
 
 /// One thing of the layer.
 enum Piece {
@@ -82,6 +88,9 @@ fn pieces(recipe: &Recipe, manifest: &Manifest, what: &Additions<'_>) -> BTreeMa
         pieces.insert(unit.into(), Piece::Bytes { mode: 0o644, bytes: UNIT.into() });
         let wanted = Path::new("/etc/systemd/system/multi-user.target.wants/cartridge-report.service");
         pieces.insert(wanted.into(), Piece::Link(unit.into()));
+    }
+    for (path, mode, bytes) in what.settings {
+        pieces.entry(path.clone()).or_insert_with(|| Piece::Bytes { mode: *mode, bytes: bytes.clone() });
     }
     let above: Vec<PathBuf> = pieces.keys().flat_map(|path| path.ancestors().skip(1)).map(Path::to_path_buf).collect();
     for dir in above {

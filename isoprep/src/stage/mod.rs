@@ -1,8 +1,10 @@
 //! The stages, one file each. A stage reads its inputs, writes one cache entry, and tells how far it is.
 
 pub(crate) mod assemble;
+pub(crate) mod base;
 pub(crate) mod bootloader;
 pub(crate) mod cpio;
+pub(crate) mod debian;
 pub(crate) mod disc;
 pub(crate) mod esp;
 pub(crate) mod hashing;
@@ -10,6 +12,7 @@ pub(crate) mod initramfs;
 pub mod inject;
 pub(crate) mod iso;
 pub(crate) mod layer;
+pub(crate) mod live_hook;
 pub(crate) mod loaders;
 pub(crate) mod manifest;
 pub(crate) mod modules;
@@ -18,4 +21,5 @@ pub(crate) mod packages;
 pub(crate) mod settings;
 pub(crate) mod skeleton;
 pub(crate) mod tracked;
+pub(crate) mod tree;
 pub(crate) mod walk;

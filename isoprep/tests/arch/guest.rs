@@ -43,8 +43,8 @@ pub struct Boot {
 
 /// A guest that has reported, and was ended.
 #[derive(Clone, Debug)]
-pub struct Booted {
-    pub report: Report,
+pub struct Booted<R = Report> {
+    pub report: R,
     /// Everything that was heard from the serial line.
     pub serial: String,
     /// From the start of QEMU to the end of the report.
@@ -91,6 +91,9 @@ impl Observer for Ear {
     }
 }
 
+/// Looks at what came on the serial line so far: nothing yet, what was waited for, or why that will never come.
+type Look<'a, R> = &'a dyn Fn(&[u8]) -> Result<Option<R>, String>;
+
 impl Boot {
     pub fn new(iso: &Path, firmware: Firmware, medium: Medium) -> Self {
         Self { iso: iso.into(), firmware, medium, memory_mib: 1024, deadline: DEADLINE, automated: false }
@@ -128,12 +131,23 @@ impl Boot {
     /// # Errors
     /// QEMU ended, the initramfs gave up, a line of the report is broken, or the deadline passed.
     pub fn run(&self) -> Result<Booted, BootFailure> {
+        self.until(|serial| {
+            let report = parse(serial)?;
+            Ok((report.complete && (!self.automated || report.automated.is_some())).then_some(report))
+        })
+    }
+
+    /// Starts the guest, waits until `look` finds what it wants in what was heard so far, and ends it.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and what `look` says.
+    pub fn until<R>(&self, look: impl Fn(&[u8]) -> Result<Option<R>, String>) -> Result<Booted<R>, BootFailure> {
         let dir = tempfile::tempdir().unwrap();
         let heard = Arc::<(Mutex<Heard>, Condvar)>::default();
         let started = Instant::now();
         let line = self.command_line(dir.path());
         let qemu = spawn(&line, Ear(Arc::clone(&heard))).unwrap_or_else(|e| panic!("{e}"));
-        let result = self.wait(&heard, started);
+        let result = self.wait(&heard, started, &look);
         let _ = qemu.end(Duration::from_secs(1));
         result.map_err(|why| {
             let heard = heard.0.lock().unwrap();
@@ -145,16 +159,20 @@ impl Boot {
         })
     }
 
-    fn wait(&self, heard: &(Mutex<Heard>, Condvar), started: Instant) -> Result<Booted, String> {
+    fn wait<R>(
+        &self,
+        heard: &(Mutex<Heard>, Condvar),
+        started: Instant,
+        look: Look<'_, R>,
+    ) -> Result<Booted<R>, String> {
         let mut state = heard.0.lock().unwrap();
         loop {
-            let report = parse(&state.serial)?;
-            if report.complete && (!self.automated || report.automated.is_some()) {
+            if let Some(report) = look(&state.serial)? {
                 let serial = String::from_utf8_lossy(&state.serial).into_owned();
                 return Ok(Booted { report, serial, took: started.elapsed() });
             }
             // The prompt of an initramfs that waits for a person who is not there.
-            for sign in ["[rootfs ", "Kernel panic - not syncing"] {
+            for sign in ["[rootfs ", "(initramfs) ", "Kernel panic - not syncing"] {
                 if state.serial.windows(sign.len()).any(|it| it == sign.as_bytes()) {
                     return Err(format!("the guest gave up: its serial line says {sign:?}"));
                 }

@@ -49,4 +49,4 @@ pub use fault::Fault;
 pub use guest::{Boot, BootFailure, Booted, Firmware, Medium};
 pub use profile::TestProfile;
 pub use report::{Mount, PathFacts, Report, TreeFacts};
-pub use repository::{Repository, Signatures, tree_hash};
+pub use repository::{COPY, COPY_KERNEL, Repository, Signatures, tree_hash};

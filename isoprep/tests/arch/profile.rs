@@ -36,8 +36,16 @@ const HOOK: &str = "[Trigger]\nOperation = Install\nOperation = Upgrade\nType = 
                     Exec = /bin/sh -c \"echo yes >/etc/hooked; rm -- /etc/pacman.d/hooks/50-archtest.hook\"\n";
 
 /// The packages that such a profile cannot do without.
-const PACKAGES: &[&str] =
-    &["arch-install-scripts", "base", "linux", "mkinitcpio", "mkinitcpio-archiso", "mkinitcpio-nfs-utils", "syslinux"];
+const PACKAGES: &[&str] = &[
+    "arch-install-scripts",
+    "base",
+    "linux",
+    "mkinitcpio",
+    "mkinitcpio-archiso",
+    "mkinitcpio-nfs-utils",
+    "nbd",
+    "syslinux",
+];
 
 #[derive(Clone, Debug)]
 enum Entry {
@@ -109,6 +117,11 @@ impl TestProfile {
             .link(
                 "airootfs/etc/systemd/system/multi-user.target.wants/choose-mirror.service",
                 "/etc/systemd/system/choose-mirror.service",
+            )
+            .file(
+                "airootfs/etc/systemd/system/choose-mirror.service",
+                "[Unit]\nDescription=Choose a mirror\n\n[Service]\nType=oneshot\nExecStart=/usr/local/bin/choose-mirror\n\n\
+                 [Install]\nWantedBy=multi-user.target\n",
             )
             .executable("airootfs/root/.automated_script.sh", "#!/usr/bin/env bash\necho automated\n")
             .executable("airootfs/usr/local/bin/choose-mirror", "#!/usr/bin/env bash\necho mirror\n")

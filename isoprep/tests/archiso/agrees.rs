@@ -4,7 +4,7 @@
 use isoprep::Cancel;
 use isoprep::contents::{Change, Side, Watch, show};
 
-use crate::arch::{TestProfile, mkarchiso};
+use crate::arch::{Firmware, Medium, TestProfile, mkarchiso};
 use crate::bench::{Bench, EPOCH, profile};
 
 fn rich() -> TestProfile {
@@ -77,4 +77,20 @@ fn may_differ(tree: &str, how: &str, path: &str) -> bool {
         ("efi", "content") => ["EFI/BOOT/BOOTx64.EFI", "EFI/BOOT/BOOTIA32.EFI"].contains(&path),
         _ => false,
     }
+}
+
+#[test]
+fn the_engine_mkarchiso_builds_and_boots_with_the_repository() {
+    if mkarchiso::find().is_none() {
+        return mkarchiso::skipped("the_engine_mkarchiso_builds_and_boots_with_the_repository");
+    }
+    let bench = Bench::new(&profile(), "engine = \"mkarchiso\"");
+    let (image, reused, lines) = bench.build_telling();
+    let image = image.unwrap_or_else(|e| panic!("{e}\n{}", lines.join("\n")));
+    assert!(lines.iter().any(|line| line.contains("mkarchiso runs in a user namespace")), "{lines:#?}");
+    assert!(!reused["packages"]);
+    crate::boots::found(&bench, &crate::boots::boot(&image.iso, Firmware::Bios, Medium::Cd));
+    let (_, reused, _) = bench.build_telling();
+    assert!(reused["packages"] && reused["iso"], "{reused:?}");
+    bench.assert_clean();
 }

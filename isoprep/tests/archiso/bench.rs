@@ -6,12 +6,15 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use isoprep::{BuildError, BuildRequest, Cancel, EngineKind, Host, HostSearch, Image, Progress, StageName, Tools};
+use isoprep::{BuildError, BuildRequest, Cancel, Host, HostSearch, Image, Progress, StageName, Tools};
 
 use crate::arch::{Repository, TestProfile};
 
 /// Stands in for the reporter: prints what the guest's own hash says.
 const REPORTER: &[u8] = b"#!/usr/bin/bash\nexec /usr/lib/guest-report/tree-hash \"$1\"\n";
+
+/// Names the folder to work in, instead of one of the build's.
+pub const PLACE: &str = "CARTRIDGE_TEST_PLACE";
 
 /// When everything was made.
 pub const EPOCH: u64 = 1_700_000_000;
@@ -51,7 +54,7 @@ impl Bench {
 
     /// As [`new`](Self::new), below a folder whose name begins with `prefix`.
     pub fn named(prefix: &str, profile: &TestProfile, settings: &str) -> Self {
-        let top = std::env::var_os("CARTRIDGE_TEST_PLACE").unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into());
+        let top = std::env::var_os(PLACE).unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into());
         let dir = tempfile::Builder::new().prefix(prefix).tempdir_in(top).unwrap();
         let at = |name: &str| dir.path().join(name);
         for name in ["repo/bin", "work", "images"] {
@@ -66,20 +69,24 @@ impl Bench {
         }
         symlink("run", repo.join("link")).unwrap();
         fs::write(repo.join("extra"), "extra\n").unwrap();
+        let engine = if settings.contains("engine") { "" } else { "engine = \"archiso\"\n" };
         let text = format!(
-            "name = \"demo\"\n[source]\ninto = \"/root/demo\"\nexclude = [\"/iso\"]\n[image]\nengine = \"archiso\"\nbase = \"iso\"\n\
-             env = {{ GREETING = \"it's me\" }}\nfiles = {{ \"/etc/extra\" = \"extra\" }}\n{settings}\n"
+            "name = \"demo\"\n[source]\ninto = \"/root/demo\"\nexclude = [\"/iso\"]\n[image]\nbase = \"iso\"\n\
+             env = {{ GREETING = \"it's me\" }}\nfiles = {{ \"/etc/extra\" = \"extra\" }}\n{engine}{settings}\n"
         );
         let recipe = isoprep::parse(&text, &repo).unwrap_or_else(|e| panic!("{e}"));
+        let host = Host::Distribution(Tools::find(&search(), recipe.image.engine).unwrap_or_else(|e| panic!("{e}")));
         let request = BuildRequest {
             recipe,
-            host: Host::Distribution(Tools::find(&search(), EngineKind::Archiso).unwrap_or_else(|e| panic!("{e}"))),
+            host,
             epoch: Some(EPOCH),
             init: REPORTER,
             cache: at("cache"),
             work: at("work"),
             images: at("images"),
             guest_memory_mib: None,
+            build_anyway: false,
+            cartridge: None,
             apart: Vec::new(),
         };
         Self { dir, request }
@@ -155,7 +162,7 @@ impl Bench {
         let (image, reused, lines) = self.build_telling();
         image.unwrap_or_else(|e| panic!("{e}\n{}", lines.join("\n")));
         // Looking at the repository is done each time for a while: files that were just written are read again.
-        assert_eq!(reused.len(), 6, "{reused:?}");
+        assert_eq!(reused.len(), 7, "{reused:?}");
         let order = ["packages", "inject", "squash", "bootloader", "iso"];
         order.into_iter().filter(|stage| !reused[stage]).collect()
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::arch::{Boot, Booted, Firmware, Medium, tree_hash};
 use crate::bench::{Bench, profile};
 
-fn boot(iso: &Path, firmware: Firmware, medium: Medium) -> Booted {
+pub fn boot(iso: &Path, firmware: Firmware, medium: Medium) -> Booted {
     Boot::new(iso, firmware, medium).run().unwrap_or_else(|e| panic!("{e}"))
 }
 
@@ -19,7 +19,7 @@ fn expected(bench: &Bench) -> (u64, String) {
 }
 
 /// The guest has the repository as it is, and the rest as the profile wants it.
-fn found(bench: &Bench, booted: &Booted) {
+pub fn found(bench: &Bench, booted: &Booted) {
     let report = &booted.report;
     let path = |name: &str| report.paths.get(name).unwrap_or_else(|| panic!("no {name}: {}", booted.serial));
     let (files, hash) = expected(bench);

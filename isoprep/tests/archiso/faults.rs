@@ -10,9 +10,13 @@ use isoprep::{BuildError, Cancel, Progress};
 use crate::arch::{Repository, Signatures};
 use crate::bench::{Bench, profile};
 
-/// Builds a profile with more packages, which must fail in its packages.
-fn fault(bench: &Bench) -> (FaultKind, String) {
-    let (result, _, lines) = bench.build_telling();
+/// Builds what must fail in its packages, also where lint said so before.
+fn fault(mut bench: Bench) -> (FaultKind, String) {
+    let (mut result, _, mut lines) = bench.build_telling();
+    if matches!(result, Err(BuildError::Lint { .. })) {
+        bench.request.build_anyway = true;
+        (result, _, lines) = bench.build_telling();
+    }
     match result {
         Err(BuildError::Packages { finding, command, .. }) => {
             assert!(command.contains("pacman"), "{command}");
@@ -33,7 +37,7 @@ fn packages_that_cannot_be_installed_are_told_apart() {
         (&["failing-hook"][..], FaultKind::PacmanHook, "failing"),
         (&["failing-scriptlet"][..], FaultKind::Scriptlet, "failing-scriptlet"),
     ] {
-        let (found, text) = fault(&Bench::new(&profile().packages(packages), ""));
+        let (found, text) = fault(Bench::new(&profile().packages(packages), ""));
         assert_eq!(found, kind, "{packages:?}: {text}");
         assert!(text.contains(words), "{packages:?}: {text}");
     }
@@ -41,15 +45,37 @@ fn packages_that_cannot_be_installed_are_told_apart() {
 
 #[test]
 fn a_hook_without_its_package_fails_before_the_image_is_packed() {
-    let (kind, text) = fault(&Bench::new(&profile().hook_after("udev", "plymouth"), ""));
+    let (kind, text) = fault(Bench::new(&profile().hook_after("udev", "plymouth"), ""));
     assert_eq!(kind, FaultKind::InitcpioHook, "{text}");
     assert!(text.contains("plymouth"), "{text}");
 }
 
 #[test]
+fn lint_stops_what_would_fail_and_nothing_is_installed() {
+    let bench = Bench::new(&profile().hook_after("udev", "plymouth").packages(&["jqq"]), "");
+    let (result, reused, _) = bench.build_telling();
+    let Err(BuildError::Lint { findings, .. }) = result else { panic!("{result:?}") };
+    let rules: Vec<&str> = findings.iter().map(|it| it.rule.0).collect();
+    assert!(rules.contains(&"hook-without-package") && rules.contains(&"package-not-found"), "{findings:#?}");
+    assert!(!reused.contains_key("packages"), "{reused:?}");
+    bench.assert_clean();
+}
+
+#[test]
+fn a_good_profile_has_no_finding_and_a_tree_with_origins() {
+    let bench = Bench::new(&profile(), "packages = [\"git\"]");
+    let work = tempfile::tempdir_in(&bench.request.work).unwrap();
+    let request = isoprep::BuildRequest { work: work.path().into(), ..bench.request.clone() };
+    let seen = isoprep::examine(&request, &Cancel::new(), &|_| ()).unwrap();
+    let bad: Vec<_> = seen.lint.iter().filter(|it| it.severity != isoprep::lint::Severity::Note).collect();
+    assert!(bad.is_empty(), "{bad:#?}");
+    assert!(seen.tree.iter().any(|node| node.name == "profiledef.sh"), "{:#?}", seen.tree);
+}
+
+#[test]
 fn a_signature_that_nobody_trusts_is_refused() {
     let profile = profile().signatures(Repository::get(), Signatures::Required);
-    let (kind, text) = fault(&Bench::new(&profile, ""));
+    let (kind, text) = fault(Bench::new(&profile, ""));
     assert_eq!(kind, FaultKind::Signature, "{text}");
 }
 
@@ -57,7 +83,7 @@ fn a_signature_that_nobody_trusts_is_refused() {
 fn a_mirror_that_is_down_is_told_as_such() {
     let bench = Bench::new(&profile(), "");
     bench.set_server("http://127.0.0.1:9/repo");
-    let (kind, text) = fault(&bench);
+    let (kind, text) = fault(bench);
     assert_eq!(kind, FaultKind::Download, "{text}");
 }
 

@@ -7,4 +7,6 @@ mod arch;
 mod bench;
 mod boots;
 mod faults;
+mod kill;
 mod reuse;
+mod users;

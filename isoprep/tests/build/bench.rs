@@ -64,6 +64,8 @@ impl Bench {
             work: at("work"),
             images: at("images"),
             guest_memory_mib: None,
+            build_anyway: false,
+            cartridge: None,
             apart: Vec::new(),
         };
         Self { dir, request }

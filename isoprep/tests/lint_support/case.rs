@@ -10,6 +10,7 @@
 //! ------
 //! severity rule file:line | fix
 //! ```
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -58,7 +59,9 @@ fn case(text: &str) -> Case {
             repository.facts.push(line.to_owned());
         } else if line.starts_with("=== ") {
             let mut block = vec![line];
-            while let Some(line) = lines.next_if(|line| !["=== ", "~ ", "!"].iter().any(|it| line.starts_with(it)) || line.starts_with("!!")) {
+            while let Some(line) = lines
+                .next_if(|line| !["=== ", "~ ", "!"].iter().any(|it| line.starts_with(it)) || line.starts_with("!!"))
+            {
                 block.push(line);
             }
             repository.files.extend(Description::parse(&block.join("\n")).files);
@@ -66,7 +69,8 @@ fn case(text: &str) -> Case {
             assert!(line.is_empty(), "{name}: what is {line:?}?");
         }
     }
-    let expected = expected.lines().filter(|line| !line.is_empty() && !line.starts_with("# ")).map(str::to_owned).collect();
+    let expected =
+        expected.lines().filter(|line| !line.is_empty() && !line.starts_with("# ")).map(str::to_owned).collect();
     Case { name, repository, expected }
 }
 

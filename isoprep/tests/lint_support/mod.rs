@@ -1,20 +1,23 @@
-//! Makes a repository out of a text, lays its overlays over its base, reads the profile with the real reader and lints it.
+//! Makes a repository out of a text, assembles it, reads the assembled profile and lints it: all as for a build.
 //!
 //! A text is a list of files: `=== PATH [MODE]` and its content, `=== PATH -> TARGET` for a link. `@ROOT@` is the
 //! repository's folder, `@DRAWN:BEGINNING:COUNT@` a token that nobody has. Lines `@…` before the first file say what is
-//! known besides: `@database NAME: PACKAGE[=SIZE][>DEPENDENCY]…`, `@image-bytes N`, `@no-mirrorlist`.
+//! known besides: `@database NAME: PACKAGE[=SIZE][>DEPENDENCY]…`, `@image-bytes N`, `@no-mirrorlist`,
+//! `@modes-lost` for a bare mkarchiso.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod case;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use isoprep::lint::{Entry, EntryKind, Injected, LintFinding, Modes, OnDisk, Subject, SyncDatabases, SyncPackage, lint};
+use isoprep::assembly::{self, Ingredients};
+use isoprep::lint::{Gathered, LintFinding, Modes, OnDisk, Surroundings, SyncDatabases, SyncPackage, lint};
 use isoprep::profile::{self, ReadOptions};
-use isoprep::recipe::{self, Base, EngineKind, Recipe};
-use isoprep::Cancel;
+use isoprep::recipe::{self, Base, EngineKind};
+use isoprep::{Cancel, Progress};
 
 /// A repository on the disk.
 pub struct Repository {
@@ -22,6 +25,7 @@ pub struct Repository {
     databases: SyncDatabases,
     image_bytes: Option<u64>,
     supplied: Vec<PathBuf>,
+    modes_lost: bool,
     _dir: tempfile::TempDir,
 }
 
@@ -94,6 +98,7 @@ impl Repository {
             databases: SyncDatabases::default(),
             image_bytes: None,
             supplied: vec![PathBuf::from("/etc/pacman.d/mirrorlist")],
+            modes_lost: false,
             _dir: dir,
         };
         for fact in &description.facts {
@@ -108,46 +113,60 @@ impl Repository {
             self.databases.insert(name, packages.split_whitespace().map(package).collect());
         } else if let Some(bytes) = fact.strip_prefix("@image-bytes ") {
             self.image_bytes = Some(bytes.parse().unwrap());
+        } else if fact == "@modes-lost" {
+            self.modes_lost = true;
         } else {
             assert_eq!(fact, "@no-mirrorlist", "no such fact");
             self.supplied.clear();
         }
     }
 
-    /// Everything that is said about it.
+    /// Everything that is said about it: assembled, read and looked at as for a build.
     pub fn lint(&self) -> Vec<LintFinding> {
         let text = fs::read_to_string(self.root.join("cartridge.toml")).unwrap();
         let recipe = recipe::parse(&text, &self.root).unwrap_or_else(|e| panic!("{e}\n{text}"));
-        let assembled = Assembled::new(&recipe);
+        let base = match &recipe.image.base {
+            Base::Folder(base) => base.clone(),
+            Base::Installed(which) => which.folder(),
+            other => panic!("a case has no such base: {other:?}"),
+        };
+        let ingredients = Ingredients {
+            base,
+            overlays: recipe.image.overlays.clone(),
+            remove: recipe.image.remove.clone(),
+            pacman_conf: recipe.image.pacman_conf.clone(),
+            packages: recipe.image.packages.clone(),
+            into: recipe.source.into.clone(),
+            ..Ingredients::default()
+        };
+        let (cancel, quiet) = (Cancel::new(), |_: Progress| {});
+        let assembly = assembly::prepare(&ingredients, &cancel, &quiet).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().canonicalize().unwrap().join("profile");
+        fs::create_dir(&target).unwrap();
+        assembly.write(&target, &cancel, &quiet).unwrap_or_else(|e| panic!("{e}"));
         let mut options = ReadOptions::of_this_user(Some(1_780_000_000));
         options.machine = "x86_64".to_owned();
-        options.seen.push(assembled.dir.path().canonicalize().unwrap());
-        let dir = assembled.dir.path().join("profile");
-        let mut profile = profile::read(&dir, &options, &Cancel::new()).unwrap_or_else(|e| panic!("{e}"));
-        // Lines of an included file of this machine are nothing that a case could expect.
-        profile.pacman_conf.includes.clear();
-        let injected = injected(&recipe);
+        options.seen.push(target.clone());
+        let mut profile = profile::read(&target, &options, &cancel).unwrap_or_else(|e| panic!("{e}"));
+        if let Some(chosen) = &assembly.pacman_conf {
+            profile.pacman_conf = profile::read_pacman_conf(&target.join(chosen)).unwrap();
+        }
         let mut supplied = self.supplied.clone();
         // A mirror of the cartridge's takes the place of whatever mirror list there is.
         supplied.extend(recipe.image.mirror.iter().map(|_| PathBuf::from("/nowhere/mirrorlist")));
-        let extra: Vec<Entry> = recipe.image.files.iter().map(|(to, from)| entry(from, to)).collect();
-        lint(&Subject {
-            root: &self.root,
-            cartridge: &text,
-            profile: &profile,
-            base: &assembled.base,
-            files: &assembled.files,
-            injected: Some(Injected { into: &recipe.source.into, entries: &injected }),
-            extra_files: &extra,
-            env: &recipe.image.env,
-            packages: &recipe.image.packages,
-            modes: Modes { airootfs_kept: false, injected_kept: recipe.image.engine != EngineKind::Mkarchiso },
+        let gathered = Gathered::new(&recipe, &assembly, &[], &cancel, &quiet).unwrap();
+        let surroundings = Surroundings {
+            modes: Modes {
+                airootfs_kept: !self.modes_lost,
+                injected_kept: !self.modes_lost || recipe.image.engine == EngineKind::Archiso,
+            },
             supplied: &supplied,
-            guest_memory_mib: recipe.guest.memory_mib,
             image_bytes: self.image_bytes,
             databases: &self.databases,
             host: &OnDisk,
-        })
+        };
+        lint(&gathered.subject(&recipe, &text, &profile, &surroundings))
     }
 }
 
@@ -172,70 +191,4 @@ fn drawn(text: &str) -> String {
         whole += rest;
     }
     whole
-}
-
-fn entry(from: &Path, path: &Path) -> Entry {
-    let meta = fs::symlink_metadata(from).unwrap_or_else(|e| panic!("{}: {e}", from.display()));
-    let kind = match fs::read_link(from) {
-        Ok(target) => EntryKind::Link(target),
-        Err(_) if meta.is_dir() => EntryKind::Dir,
-        Err(_) => EntryKind::File(meta.len()),
-    };
-    Entry { path: path.to_path_buf(), kind, mode: meta.permissions().mode() & 0o7777, from: from.to_path_buf() }
-}
-
-fn injected(recipe: &Recipe) -> Vec<Entry> {
-    let walk = recipe::source_walker(recipe, &[]).build().map(Result::unwrap).filter(|it| it.depth() > 0);
-    let mut all: Vec<Entry> =
-        walk.map(|it| entry(it.path(), it.path().strip_prefix(&recipe.source.path).unwrap())).collect();
-    all.sort_by(|a, b| a.path.cmp(&b.path));
-    all
-}
-
-/// A base with its overlays laid over it, and where each file came from.
-struct Assembled {
-    dir: tempfile::TempDir,
-    base: PathBuf,
-    files: Vec<Entry>,
-}
-
-impl Assembled {
-    fn new(recipe: &Recipe) -> Self {
-        let Base::Folder(base) = &recipe.image.base else { panic!("a case has a folder as its base") };
-        let mut all: BTreeMap<PathBuf, Entry> = BTreeMap::new();
-        for (at, layer) in std::iter::once(base).chain(&recipe.image.overlays).enumerate() {
-            below(layer, layer, &mut all);
-            if at == 0 {
-                all.retain(|path, _| !recipe.image.remove.iter().any(|remove| path.starts_with(remove)));
-            }
-        }
-        let dir = tempfile::tempdir().unwrap();
-        let profile = dir.path().join("profile");
-        fs::create_dir(&profile).unwrap();
-        for (path, entry) in &all {
-            let to = profile.join(path);
-            match &entry.kind {
-                EntryKind::Dir => fs::create_dir(&to).unwrap(),
-                EntryKind::Link(target) => symlink(target, &to).unwrap(),
-                EntryKind::File(_) => _ = fs::copy(&entry.from, &to).unwrap(),
-            }
-        }
-        if let Some(conf) = &recipe.image.pacman_conf {
-            let to = profile.join("pacman.conf");
-            fs::copy(conf, &to).unwrap();
-            all.insert("pacman.conf".into(), entry(conf, Path::new("pacman.conf")));
-        }
-        Self { dir, base: base.clone(), files: all.into_values().collect() }
-    }
-}
-
-fn below(root: &Path, folder: &Path, all: &mut BTreeMap<PathBuf, Entry>) {
-    for it in fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())).map(Result::unwrap) {
-        let path = it.path();
-        let relative = path.strip_prefix(root).unwrap().to_path_buf();
-        all.insert(relative.clone(), entry(&path, &relative));
-        if it.file_type().unwrap().is_dir() {
-            below(root, &path, all);
-        }
-    }
 }

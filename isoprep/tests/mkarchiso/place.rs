@@ -57,7 +57,7 @@ impl Place {
             assert!(Instant::now() < end, "still running: {:?}", processes(top));
             std::thread::sleep(Duration::from_millis(20));
         }
-        // Spaces are written as \040 there.
+        // Blanks are written as \040 there.
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         assert!(!mounts.contains(&top.replace(' ', "\\040")), "{mounts}");
         let left: Vec<_> = fs::read_dir(&self.job.work).unwrap().map(|it| it.unwrap().file_name()).collect();
@@ -65,14 +65,17 @@ impl Place {
     }
 }
 
-/// The processes whose command line has `text`.
+/// The processes that have `text`, a path of ours, in their command line, or mounted: in a namespace they see it elsewhere.
 pub fn processes(text: &str) -> Vec<String> {
+    let mounted = text.replace(' ', "\\040");
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         let own = entry.file_name().to_str() == Some(&std::process::id().to_string());
         let Ok(line) = fs::read(entry.path().join("cmdline")) else { continue };
         let line = String::from_utf8_lossy(&line).replace('\0', " ");
-        if !own && line.contains(text) && entry.file_name().to_string_lossy().parse::<u32>().is_ok() {
+        let sees = || fs::read_to_string(entry.path().join("mountinfo")).is_ok_and(|it| it.contains(&mounted));
+        let is_process = entry.file_name().to_string_lossy().parse::<u32>().is_ok();
+        if !own && is_process && (line.contains(text) || sees()) {
             found.push(line);
         }
     }

@@ -14,7 +14,7 @@ use crate::arch::{Fault, Repository, Signatures, TestProfile, mkarchiso};
 use crate::place::{Place, processes};
 
 /// A place with a profile, whose boot entries are read from it.
-fn place(tool: &Path, profile: &TestProfile) -> Place {
+pub fn place(tool: &Path, profile: &TestProfile) -> Place {
     let mut place = Place::new(tool);
     profile.write(&place.job.profile);
     // As the assembly does: the packages come into a cache of ours.
@@ -113,6 +113,15 @@ fn what_pacman_goes_on_after_is_a_doubt() {
         let doubts = built.unwrap_or_else(|e| panic!("{fault:?}: {e}")).doubts;
         assert!(doubts.iter().any(|it| it.kind == kind && it.weight == Weight::Doubt), "{fault:?}: {doubts:?}");
     }
+}
+
+#[test]
+fn owners_are_kept_where_ids_are_lent_and_missed_aloud_where_not() {
+    let Some(tool) = tool("owners") else { return };
+    let place = place(&tool, &TestProfile::releng(Repository::get()).packages(&["owned-files"]));
+    let doubts = place.build().0.unwrap_or_else(|e| panic!("{e}")).doubts;
+    let lost = doubts.iter().any(|it| it.kind == FaultKind::Owners);
+    assert_eq!(lost, !cartridge_supervise::IdMap::of_this_user().has_many(), "{doubts:?}");
 }
 
 #[test]

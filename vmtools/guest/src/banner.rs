@@ -8,6 +8,7 @@ use crate::accelerator;
 use crate::console::Console;
 use crate::guest_file::Guest;
 use crate::repository::Found;
+use crate::system::System;
 
 /// How the host finds the report in the serial stream.
 const MARK: &str = "CARTRIDGE-REPORT";
@@ -23,6 +24,11 @@ pub(crate) struct Report {
     files: u64,
     tree: String,
     path: String,
+    /// What systemd says of the system, where it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed: Vec<String>,
 }
 
 impl Report {
@@ -44,7 +50,17 @@ impl Report {
             files,
             tree,
             path: guest.into.display().to_string(),
+            system: None,
+            failed: Vec::new(),
         }
+    }
+
+    /// Adds what an init of the system's own says.
+    pub(crate) fn of(mut self, system: Option<System>) -> Self {
+        if let Some(System { state, failed }) = system {
+            (self.system, self.failed) = (Some(state), failed);
+        }
+        self
     }
 
     fn line(&self) -> String {
@@ -121,6 +137,8 @@ mod tests {
             files: 3,
             tree: "0".repeat(64),
             path: "/root/a".into(),
+            system: None,
+            failed: Vec::new(),
         }
     }
 
@@ -133,6 +151,10 @@ mod tests {
         assert_eq!(json["v"], 1);
         assert_eq!(json["name"], "a \"b\"\n\x1b");
         assert_eq!(json["files"], 3);
+        assert!(json.get("system").is_none(), "older readers know no such key");
+        let degraded = System { state: "degraded".into(), failed: vec!["a.service".into()] };
+        let line = report().of(Some(degraded)).line();
+        assert!(line.trim_end().ends_with(r#""system":"degraded","failed":["a.service"]}"#), "{line}");
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod power_button;
 mod repository;
 mod shell;
 mod signals;
+mod system;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -49,8 +50,10 @@ fn report_only() -> ExitCode {
     }
     let mut notes = Vec::new();
     let guest = guest_file::read(&mut notes);
-    let found = repository::start(&guest.into).wait(|| ());
-    let report = banner::Report::gather(&guest, found, &mut notes);
+    let hashing = repository::start(&guest.into);
+    let system = system::settled();
+    let found = hashing.wait(|| ());
+    let report = banner::Report::gather(&guest, found, &mut notes).of(system);
     banner::tell(&report);
     ExitCode::SUCCESS
 }

@@ -42,9 +42,24 @@ pub struct GuestReport {
     pub tree: String,
     /// Where the repository lies in the guest.
     pub path: String,
-    /// What systemd says of the whole system, where there is one: "running", "degraded" (systemctl(1), is-system-running).
+    /// What systemd says of the system once it is up: "running", "degraded" …; `None` where another init runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<String>,
+    /// Units that failed, at most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<String>,
+}
+
+impl GuestReport {
+    /// What systemd says, for people: "systemd says degraded: a.service failed".
+    #[must_use]
+    pub fn system_words(&self) -> Option<String> {
+        let state = self.system.as_ref()?;
+        Some(match &*self.failed {
+            [] => format!("systemd says {state}"),
+            failed => format!("systemd says {state}: {} failed", failed.join(", ")),
+        })
+    }
 }
 
 /// Something that [`ReportScanner`] found.
@@ -192,6 +207,18 @@ mod tests {
                 assert!(found.len() == 1 && is_the_report(&found[0]), "{text:?} {found:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_systemd_says_is_read_where_it_says_something() {
+        let of = |more: &str| {
+            let found = scan(format!("CARTRIDGE-REPORT {}{more}}}\n", JSON.trim_end_matches('}')).as_bytes(), 9);
+            if let [Finding::Report(report)] = &found[..] { report.clone() } else { panic!("{found:?}") }
+        };
+        assert_eq!((of("").system, of("").failed), (None, Vec::new()));
+        let degraded = of(r#","system":"degraded","failed":["a.service"],"later":1"#);
+        assert_eq!((degraded.system.as_deref(), &*degraded.failed), (Some("degraded"), &["a.service".to_owned()][..]));
+        assert_eq!(degraded.system_words().as_deref(), Some("systemd says degraded: a.service failed"));
     }
 
     #[test]

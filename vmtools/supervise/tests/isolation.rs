@@ -114,11 +114,22 @@ fn without_capabilities_nothing_can_be_undone() {
 
 #[test]
 fn limits_hold() {
-    let limits =
-        Limits { processes: Some(40), file_bytes: Some(1 << 20), cpu_seconds: Some(1), memory_bytes: Some(256 << 20) };
+    let limits = Limits {
+        processes: Some(40),
+        file_bytes: Some(1 << 20),
+        cpu_seconds: Some(1),
+        memory_bytes: Some(256 << 20),
+        private_bytes: Some(4 << 20),
+    };
     let closed = || Isolation::new().unprivileged().limits(limits);
     let big = run(&sh("head -c 4000000 /dev/zero >/tmp/x", closed()), &Cancel::new(), |_, _| ());
     assert!(matches!(big, Err(RunError::Failed { .. })), "{big:?}");
+    let room = "for dir in /tmp /run /dev /dev/shm /mnt; do for i in $(seq 9); do head -c 1000000 /dev/zero 2>/dev/null >$dir/$i; done; \
+                du -sm $dir | cut -f1; rm $dir/[0-9]; for i in $(seq 2000); do true >$dir/$i; done 2>/dev/null; ls $dir | wc -l; done";
+    let kept: Vec<u64> =
+        out(room, Isolation::new().hidden("/mnt").limits(limits)).lines().map(|it| it.parse().unwrap()).collect();
+    assert!(kept.len() == 10 && kept.iter().step_by(2).all(|size| (3..=4).contains(size)), "{kept:?}");
+    assert!(kept.iter().skip(1).step_by(2).all(|files| (900..1024).contains(files)), "{kept:?}");
     let busy = run(&sh("while :; do :; done", closed()), &Cancel::new(), |_, _| ());
     let Err(RunError::Failed { how, .. }) = busy else { panic!("{busy:?}") };
     assert!(how.contains("signal"), "{how}");

@@ -17,14 +17,15 @@ use crate::session::state::{Goal, Input};
 
 impl Driver {
     pub(super) async fn start_prepare(&mut self, goal: Goal) {
-        let Some(recipe) = self.inserted.as_ref().and_then(|i| i.recipe.clone().ok()) else {
+        let Some(cartridge) = self.inserted.as_ref().and_then(|i| Some((i.recipe.clone().ok()?, i.text.clone())))
+        else {
             return self.fail(internal("Nothing is inserted", &"the cartridge has errors")).await;
         };
         self.cancel = Cancel::new();
         self.leave_examination();
         let (paths, who, cancel) = (self.paths.clone(), self.who.clone(), self.cancel.clone());
         self.job = Some(tokio::task::spawn_blocking(move || {
-            Outcome::Prepared(jobs::prepare(recipe, goal, &paths, &who, &cancel))
+            Outcome::Prepared(jobs::prepare(cartridge, goal, &paths, &who, &cancel))
         }));
     }
 
@@ -45,6 +46,8 @@ impl Driver {
             init: vmtools::INIT,
             apart: self.paths.ours(),
             guest_memory_mib: Some(memory_mib),
+            build_anyway: !self.lint || self.anyway,
+            cartridge: self.prepared.as_ref().map(|it| it.text.clone()),
             cache: if self.fresh { work.join("stages") } else { self.paths.stages() },
             work,
         };
@@ -64,7 +67,7 @@ impl Driver {
     }
 
     /// The build has answered.
-    pub(super) async fn built(&mut self, answer: Result<Box<Image>, NotBuilt>) {
+    pub(super) async fn built(&mut self, answer: Result<Box<Image>, Box<NotBuilt>>) {
         let took_ms = self.build_began.take().map_or(0, |began| millis(began.elapsed()));
         let Some(recipe) = self.prepared.as_ref().map(|it| it.recipe.clone()) else {
             return self.fail(internal("There is nothing that was built", &"nothing was prepared")).await;
@@ -82,7 +85,8 @@ impl Driver {
                 self.start_comparing(&built.image, &recipe).await;
                 self.input(Input::Built).await;
             }
-            Err(NotBuilt { failure, lint }) => {
+            Err(error) => {
+                let NotBuilt { failure, lint } = *error;
                 if !lint.is_empty() {
                     self.stopped_by_lint(lint).await;
                 }

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use vmtools::{EndStep, GuestHandle};
 
 use super::{Driver, accelerator_event, millis};
+use crate::doctor::Purpose;
 use crate::paths::Paths;
 use crate::session::event::{Event, Failure, Level};
 use crate::session::failure::exit_code;
@@ -97,8 +98,10 @@ impl Driver {
 
     pub(super) fn diagnose(&self) {
         let (paths, side) = (self.paths.clone(), self.side.0.clone());
+        let recipe = self.inserted.as_ref().and_then(|it| it.recipe.as_ref().ok());
+        let purpose = recipe.map(Purpose::of).unwrap_or_default();
         tokio::task::spawn_blocking(move || {
-            let _ = side.blocking_send(Event::Diagnosed { checks: crate::doctor::run(&paths) });
+            let _ = side.blocking_send(Event::Diagnosed { checks: crate::doctor::run(&paths, purpose) });
             // The checks have just probed it, so this only reads the answer.
             let choice = vmtools::choose_accelerator(vmtools::AcceleratorWish::Auto, &paths.accelerator());
             let _ = side.blocking_send(accelerator_event(&choice));

@@ -49,7 +49,7 @@ impl Driver {
         let engine = prepared.map_or(EngineKind::Micro, |it| it.recipe.image.engine);
         let accelerator = prepared.and_then(|it| it.accelerator.as_ref()).map(|it| it.accelerator);
         let emulated = accelerator != Some(vmtools::Accelerator::Kvm);
-        let patience = patience(engine, emulated, mute.is_some());
+        let patience = self.patience.unwrap_or_else(|| patience(engine, emulated, mute.is_some()));
         self.watching = Watching { mute, patience, ..Watching::default() };
         self.boot_deadline = Some(Instant::now() + patience);
     }

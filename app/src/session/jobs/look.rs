@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use isoprep::assembly::Node;
-use isoprep::lint::LintFinding;
-use isoprep::{BuildError, BuildRequest, Cancel, Recipe};
+use isoprep::{BuildRequest, Cancel, Recipe};
 
 use crate::paths::Paths;
 use crate::session::event::Failure;
@@ -28,9 +27,9 @@ impl Look {
     }
 }
 
-/// Looks at `recipe` in `work`, a new work directory, and removes that.
-pub(in crate::session) fn look(recipe: Recipe, work: PathBuf, paths: &Paths, cancel: &Cancel) -> Look {
-    let look = match request(recipe, work.clone(), paths) {
+/// Looks at a cartridge, its recipe and its text, in `work`, a new work directory, and removes that.
+pub(in crate::session) fn look(cartridge: (Recipe, String), work: PathBuf, paths: &Paths, cancel: &Cancel) -> Look {
+    let look = match request(cartridge, work.clone(), paths) {
         Ok(request) => seen(&request, cancel),
         Err(failure) => Look::failed(failure),
     };
@@ -44,7 +43,7 @@ pub(in crate::session) fn look(recipe: Recipe, work: PathBuf, paths: &Paths, can
     }
 }
 
-fn request(recipe: Recipe, work: PathBuf, paths: &Paths) -> Result<BuildRequest, Failure> {
+fn request((recipe, text): (Recipe, String), work: PathBuf, paths: &Paths) -> Result<BuildRequest, Failure> {
     let mut findings = isoprep::check_places(&recipe, &paths.apart());
     if findings.is_empty() {
         findings = isoprep::check(&recipe);
@@ -60,6 +59,8 @@ fn request(recipe: Recipe, work: PathBuf, paths: &Paths) -> Result<BuildRequest,
         init: vmtools::INIT,
         apart: paths.ours(),
         guest_memory_mib: Some(super::guest_memory_mib(&recipe)),
+        build_anyway: false,
+        cartridge: Some(text),
         cache: paths.stages(),
         recipe,
         work,
@@ -67,35 +68,10 @@ fn request(recipe: Recipe, work: PathBuf, paths: &Paths) -> Result<BuildRequest,
 }
 
 fn seen(request: &BuildRequest, cancel: &Cancel) -> Look {
-    match examine(request, cancel) {
-        Ok((lint, tree, warnings)) => {
+    match isoprep::examine(request, cancel, &|_| ()) {
+        Ok(isoprep::Examination { lint, tree, warnings }) => {
             Look { lint: lint.into_iter().map(LintView::new).collect(), tree, warnings, failure: None }
         }
         Err(error) => Look::failed(failure::of_build(&error)),
     }
-}
-
-fn examine(request: &BuildRequest, cancel: &Cancel) -> Result<(Vec<LintFinding>, Vec<Node>, Vec<String>), BuildError> {
-    let image = &request.recipe.image;
-    let base = match &image.base {
-        isoprep::Base::Folder(dir) => dir.clone(),
-        isoprep::Base::Installed(which) => which.folder(),
-        _ => {
-            let dir = request.work.join("minimal");
-            let _ = isoprep::profile::write_minimal(&dir);
-            dir
-        }
-    };
-    let ingredients = isoprep::assembly::Ingredients {
-        base,
-        overlays: image.overlays.clone(),
-        remove: image.remove.clone(),
-        pacman_conf: image.pacman_conf.clone(),
-        packages: image.packages.clone(),
-        into: request.recipe.source.into.clone(),
-        ..isoprep::assembly::Ingredients::default()
-    };
-    let assembly = isoprep::assembly::prepare(&ingredients, cancel, &|_| ())?;
-    let warnings = assembly.warnings.iter().map(ToString::to_string).collect();
-    Ok((Vec::new(), isoprep::assembly::nodes(&assembly), warnings))
 }

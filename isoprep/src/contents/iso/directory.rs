@@ -66,7 +66,7 @@ pub(super) fn list(
     watch: &Watch<'_>,
 ) -> Result<Listing, Fault> {
     let counter = watch.counter(Reading::Listing, None);
-    let mut listing = Listing::default();
+    let mut listing = Listing::of(region.len());
     // How many bytes to pass over in each system use area, if the image has Rock Ridge at all.
     let mut skip = None;
     let mut todo = vec![(TreePath::default(), root)];

@@ -97,7 +97,8 @@ fn take(
             b"PN" => *number = Some(device(fields.both_u32()?, fields.both_u32()?)),
             b"NM" => {
                 // Bits 1 and 2: the directory itself or its parent.
-                if fields.u8()? & 0b110 == 0 {
+                let flags = fields.u8()?;
+                if flags & 0b110 == 0 {
                     facts.name.extend(&field[5..]);
                 }
             }

@@ -10,8 +10,8 @@ pub(super) use wire::BEGINNING;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -21,7 +21,7 @@ use super::error::ContentsError;
 use super::image::{Depth, ImageReader, TreeName, open_image};
 use super::model::{ImageContents, Kind};
 use super::watch::Watch;
-use crate::cache::atomic;
+use crate::cache::drafts;
 
 /// The version of the format that is written; older ones would be read, there are none.
 pub const RECORD_VERSION: u32 = 1;
@@ -150,6 +150,12 @@ pub enum RecordError {
         /// The file.
         path: PathBuf,
     },
+    /// The image became another one while it was read.
+    #[error("{} was replaced while its record was made: it has none", image.display())]
+    Replaced {
+        /// The ISO.
+        image: PathBuf,
+    },
     /// The image could not be read.
     #[error(transparent)]
     Image(#[from] ContentsError),
@@ -195,7 +201,17 @@ impl BuildRecord {
     pub fn write(&self, path: &Path) -> Result<(), RecordError> {
         let failed = |source| RecordError::Io { doing: "write", path: path.to_path_buf(), source };
         let bytes = self.to_bytes().map_err(failed)?;
-        atomic::write(path, &bytes).map_err(failed)
+        let put = || -> io::Result<()> {
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+            // Called like an image's draft: what a killed build leaves of it is swept with those.
+            let mut draft = drafts::image(path.parent().unwrap_or(Path::new(".")), &stem)?;
+            draft.write_all(&bytes)?;
+            draft.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+            draft.as_file().sync_all()?;
+            draft.persist(path)?;
+            Ok(())
+        };
+        put().map_err(failed)
     }
 
     /// Whether it is about the file at `iso` as that is now.
@@ -243,6 +259,9 @@ pub fn leave_record(iso: &Path, facts: BuildFacts, watch: &Watch<'_>) -> Result<
         if let Some(package) = contents.packages.get_mut(name) {
             package.repository = Some(repository.clone());
         }
+    }
+    if Stamp::of(iso).ok() != Some(stamp) {
+        return Err(RecordError::Replaced { image: iso.to_path_buf() });
     }
     let record = BuildRecord { stamp, facts, contents };
     if before.is_some_and(|before| before.stamp != stamp) {

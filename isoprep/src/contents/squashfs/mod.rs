@@ -78,6 +78,11 @@ impl Squashfs {
         format!("{}, blocks of {} KiB", self.superblock.compressor.word(), self.superblock.block_size >> 10)
     }
 
+    /// Its size, bytes.
+    pub(super) fn packed(&self) -> u64 {
+        self.superblock.bytes_used
+    }
+
     /// Fills `buffer` with the content of a file from `offset` on.
     pub(super) fn read_at(&self, layout: &Layout, buffer: &mut [u8], offset: u64) -> Result<(), Fault> {
         self.data.read_at(layout, buffer, offset)
@@ -128,7 +133,7 @@ impl Squashfs {
 impl Volume for Squashfs {
     fn list(&self, watch: &Watch<'_>) -> Result<Listing, Fault> {
         let counter = watch.counter(Reading::Listing, Some(u64::from(self.superblock.inode_count)));
-        let mut listing = Listing::default();
+        let mut listing = Listing::of(self.superblock.bytes_used);
         let root = self.superblock.root;
         let (inode, _) = Inode::read(&self.metadata, self.superblock.inode_table, root)?;
         let Shape::Directory(first) = inode.shape else {

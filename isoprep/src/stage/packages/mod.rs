@@ -8,34 +8,25 @@ mod scripts;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, BufRead};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cartridge_supervise::{CommandLine, Isolation, RunError};
-use serde::{Deserialize, Serialize};
 
 use crate::build::{BuildError, room_for};
-use crate::cache::{Cache, Entry, packages::PackageCache};
+use crate::cache::{Cache, Entry, atomic, packages::PackageCache};
 use crate::host::Tools;
-use crate::pacman_log::{FaultKind, PacmanLog, PacmanNews};
+use crate::lint::SyncDatabases;
+use crate::pacman_log::{FaultKind, LogFinding, PacmanLog, PacmanNews, nearest_names};
 use crate::plan::Key;
 use crate::profile::Profile;
 use crate::progress::{Reporter, Unit};
-use crate::rootfs::{Packing, RootTree, Script, pack_command, relay};
+use crate::rootfs::{RootTree, Script, relay};
+use crate::stage::base::{self, InstalledPackage};
 use pacman::Pacman;
 
-/// The packed root in the entry.
-pub(crate) const ROOT: &str = "root.sfs";
-/// What boot loaders are made of, in the entry: a folder with the root's own paths.
-pub(crate) const BOOT: &str = "boot";
-/// Names and versions of the packages.
-pub(crate) const PACKAGE_LIST: &str = "pkglist.txt";
-/// The folders of the root with modes and owners, NUL-terminated.
-pub(crate) const FOLDERS: &str = "folders";
-/// What was installed, as JSON.
-pub(crate) const INSTALLED: &str = "installed.json";
 /// Room to ask for before anything is fetched, bytes: the smallest Arch root is larger.
 const NEEDED: u64 = 128 << 20;
 
@@ -58,17 +49,10 @@ pub(crate) struct Ingredients<'a> {
     pub(crate) work: &'a Path,
     /// Where fetched packages are kept.
     pub(crate) fetched: &'a PackageCache,
-}
-
-/// A package of the image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InstalledPackage {
-    /// Its name.
-    pub name: String,
-    /// `epoch:version-release`.
-    pub version: String,
-    /// The repository that it came from.
-    pub repository: String,
+    /// Whether to go on after a hook or a scriptlet that failed, as pacman does.
+    pub(crate) lenient: bool,
+    /// Where fetched databases are remembered.
+    pub(crate) databases: &'a Path,
 }
 
 /// Prints the profile's pacman configuration with everything included and expanded.
@@ -89,30 +73,20 @@ pub(crate) fn expanded_conf(
 /// Makes the root and packs it.
 pub(crate) fn packages(
     what: &Ingredients<'_>,
-    (cache, key): (&Cache, Key),
+    at: (&Cache, Key),
     reporter: &Reporter<'_>,
 ) -> Result<Entry, BuildError> {
-    let stage = reporter.stage;
-    room_for(stage, what.work, NEEDED)?;
-    let draft = cache.draft(stage, key).map_err(BuildError::write(stage, Path::new("the cache"), NEEDED))?;
-    let mut tree = RootTree::create(what.work, what.epoch, reporter)?;
-    let made = make(what, &mut tree, &draft.file(""), reporter);
-    // Whatever happened: a tree of lent users is not left for others to remove.
-    let gone = tree.discard();
-    made?;
-    gone?;
-    draft.commit().map_err(BuildError::write(stage, Path::new("the cache"), NEEDED))
+    base::base((what.work, what.epoch, NEEDED), at, reporter, |tree, entry| make(what, tree, entry, reporter))
 }
 
 fn make(
     what: &Ingredients<'_>,
     tree: &mut RootTree<'_>,
-    draft: &Path,
+    entry: &Path,
     reporter: &Reporter<'_>,
-) -> Result<(), BuildError> {
+) -> Result<Vec<InstalledPackage>, BuildError> {
     let profile = what.profile;
     tree.also_shown(&profile.dir);
-    tree.also_writable(draft);
     let root = tree.path().to_path_buf();
     let airootfs = profile.dir.join("airootfs");
     let mut layout = scripts::layout(&root, &airootfs, what.modes, &profile.definition.file_permissions);
@@ -122,15 +96,14 @@ fn make(
     tree.script("layout", &layout)?;
     let installed = install(what, tree, reporter)?;
     let passwd = Some(airootfs.join("etc/passwd")).filter(|it| it.is_file());
-    let finish = scripts::finish(&root, &profile.definition, passwd.as_deref(), what.epoch, &draft.join(PACKAGE_LIST));
+    let list = entry.join(base::PACKAGE_LIST);
+    let finish = scripts::finish(&root, &profile.definition, passwd.as_deref(), what.epoch, &list);
     tree.script("finish", &finish)?;
     customize(tree, &root, reporter)?;
-    tree.script("collect", &scripts::collect(&root, &draft.join(BOOT), &draft.join(FOLDERS)))?;
+    tree.script("collect", &base::collect(&root, entry))?;
     tree.script("cleanup", &scripts::cleanup(&root, what.epoch, &layer_hook::PLACES))?;
-    let listed = serde_json::to_vec(&installed).map_err(io::Error::other);
-    let file = draft.join(INSTALLED);
-    listed.and_then(|bytes| fs::write(&file, bytes)).map_err(BuildError::write(reporter.stage, &file, 0))?;
-    pack(what, tree, &draft.join(ROOT), reporter)
+    base::pack(what.tools, tree, (&root, entry, what.epoch), &[])?;
+    Ok(installed)
 }
 
 /// Puts our mkinitcpio hook into the root, and its name into the configuration that makes the live initramfs.
@@ -202,9 +175,13 @@ fn install(
         });
     }
     let online = || tree.isolation().network();
-    let run = |line: CommandLine, isolation: Isolation| run_pacman(tree, line, isolation, reporter);
+    let run = |line: CommandLine, isolation: Isolation| run_pacman(tree, line, isolation, what.lenient, reporter);
     run(pacman.refresh(), online())?;
-    let listed = run(pacman.list(&packages), online())?;
+    let databases = root.join("var/lib/pacman/sync");
+    if let Err(e) = remember(&databases, what.databases) {
+        reporter.line(format!("warning: the package databases are not remembered for the next look: {e}"));
+    }
+    let listed = run(pacman.list(&packages), online()).map_err(|error| with_nearest(error, &databases))?;
     let wanted = pacman::wanted(&listed);
     let bytes: u64 = wanted.iter().map(|it| it.bytes).sum();
     room_for(stage, what.fetched.path(), bytes)?;
@@ -241,20 +218,52 @@ fn install(
     Ok(installed)
 }
 
+/// Where the databases of a configuration are remembered.
+pub(crate) fn databases_room(cache: &Cache, expanded: &str) -> io::Result<PathBuf> {
+    cache.room(&format!("index/databases-{}", blake3::hash(expanded.as_bytes()).to_hex()))
+}
+
+fn remember(databases: &Path, room: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(databases)? {
+        let from = entry?.path();
+        if from.extension().is_some_and(|end| end == "db")
+            && let Some(name) = from.file_name()
+        {
+            atomic::write(&room.join(name), &fs::read(&from)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Says which names come nearest to that of a package that there is not.
+fn with_nearest(mut error: BuildError, databases: &Path) -> BuildError {
+    if let BuildError::Packages { finding, .. } = &mut error
+        && finding.kind == FaultKind::PackageNotFound
+        && let Some(name) = finding.subject.clone()
+    {
+        let (known, _) = SyncDatabases::load(databases);
+        finding.suggest(&nearest_names(&name, known.names()));
+    }
+    error
+}
+
 /// What is installed: the packages that `profiledef.sh` names itself, then those of the list.
 pub(crate) fn listed(profile: &Profile) -> Vec<String> {
     let own = profile.definition.pkg_list.iter().cloned();
     own.chain(profile.packages.packages.iter().map(|it| it.name.clone())).collect()
 }
 
-/// Runs pacman; tells how far it is. Its exit code is not trusted alone: it is 0 after a hook that failed.
+/// Runs pacman; tells how far it is. Its exit code is not trusted alone: it is 0 after a hook that failed, and what that was
+/// for will be missed later.
 fn run_pacman(
     tree: &RootTree<'_>,
     line: CommandLine,
     isolation: Isolation,
+    lenient: bool,
     reporter: &Reporter<'_>,
 ) -> Result<String, BuildError> {
-    let line = tree.prepared(line, isolation);
+    // What it says is understood by the order of its lines.
+    let line = tree.prepared(line, isolation).one_pipe();
     let mut log = PacmanLog::new();
     let tell = |news: Vec<PacmanNews>| {
         for news in news {
@@ -270,10 +279,15 @@ fn run_pacman(
     let result = relay(&line, reporter, |channel, bytes| tell(log.feed(channel, bytes)));
     tell(log.finish(result.is_ok()));
     let stage = reporter.stage;
-    match (log.findings().first_error(result.is_ok()), result) {
+    let failed = |it: &&LogFinding| matches!(it.kind, FaultKind::PacmanHook | FaultKind::Scriptlet) && !lenient;
+    let first = log.findings().first_error(result.is_ok()).or_else(|| log.findings().iter().find(failed));
+    match (first, result) {
         (_, Err(error @ RunError::Cancelled { .. })) => Err(BuildError::tool(stage)(error)),
-        (Some(finding), Err(error)) if finding.kind == FaultKind::DiskFull => Err(tree.failed(error)),
-        (Some(finding), _) => {
+        (Some(finding), result) => {
+            // pacman has many words for a full disk, and says another thing first.
+            if let Err(full @ BuildError::DiskFull { .. }) = result.map_err(|error| tree.failed(error)) {
+                return Err(full);
+            }
             let (finding, command) = (Box::new(finding.clone()), line.to_string());
             Err(BuildError::Packages { stage, finding, command })
         }
@@ -341,34 +355,4 @@ fn customize(tree: &mut RootTree<'_>, root: &Path, reporter: &Reporter<'_>) -> R
     let mut gone = Script::new();
     gone.run(["rm".as_ref(), "--".as_ref(), root.join(PLACE).as_os_str()]);
     tree.script("customized", &gone).map(drop)
-}
-
-/// Packs the root. Nothing is mounted in it any more: what was, was in the namespaces of the processes before.
-fn pack(what: &Ingredients<'_>, tree: &RootTree<'_>, target: &Path, reporter: &Reporter<'_>) -> Result<(), BuildError> {
-    let tool = what.tools.program("mksquashfs").map_err(|what| BuildError::missing(reporter.stage, what))?;
-    let line = pack_command(tool, &Packing::Quick, tree.path(), target, what.epoch);
-    tree.run(line, tree.isolation()).map(drop)
-}
-
-/// A folder of the root: permission bits, owner and group by its path.
-pub(crate) type Folders = BTreeMap<PathBuf, (u32, u32, u32)>;
-
-/// Reads [`FOLDERS`] of an entry.
-pub(crate) fn folders(entry: &Entry) -> io::Result<Folders> {
-    use std::os::unix::ffi::OsStringExt;
-    let file = io::BufReader::new(fs::File::open(entry.file(FOLDERS))?);
-    let mut folders = Folders::new();
-    for record in file.split(0) {
-        let record = record?;
-        let mut parts = record.splitn(4, |byte| *byte == b' ');
-        let mut number = |radix| {
-            let text = std::str::from_utf8(parts.next()?).ok()?;
-            u32::from_str_radix(text, radix).ok()
-        };
-        let (Some(mode), Some(uid), Some(gid)) = (number(8), number(10), number(10)) else { continue };
-        let Some(path) = parts.next() else { continue };
-        let path = PathBuf::from(std::ffi::OsString::from_vec(path.to_vec()));
-        folders.insert(Path::new("/").join(path), (mode, uid, gid));
-    }
-    Ok(folders)
 }

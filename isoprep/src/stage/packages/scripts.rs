@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::profile::{Definition, FilePermission};
 use crate::rootfs::{RootTree, Script};
+use crate::stage::base;
 
 /// Lays out the root: the profile's `airootfs` with fresh owners and modes, the modes that `modes` names for files that are
 /// programs, the definition's own permissions, and the folders that pacman and its hooks expect.
@@ -76,7 +77,7 @@ pub(super) fn finish(
     if let Some(passwd) = passwd {
         script.set("passwd", passwd).text(HOMES);
     }
-    script.text(PACKAGE_LIST);
+    script.text(base::PACKAGE_LISTS).text("pacman_packages >\"$pkglist\"");
     script
 }
 
@@ -122,60 +123,27 @@ const HOMES: &str = r#"while IFS=: read -r name _ uid gid _ home _ || [ -n "$nam
     chown -hR -- "$uid:$gid" "$root$home"
 done <"$passwd""#;
 
-/// Name and version of each package, from pacman's own records (alpm's local database: `desc`, `%NAME%`, `%VERSION%`).
-const PACKAGE_LIST: &str = r#"for desc in "$root"/var/lib/pacman/local/*/desc; do
-    awk '/^%NAME%$/ { getline name } /^%VERSION%$/ { getline version } END { print name " " version }' "$desc"
-done | LC_ALL=C sort >"$pkglist""#;
-
 /// Takes away what an image must not carry, and what would differ from build to build: sync databases, cached packages, logs,
 /// temporary files, `.pacnew` and its like, the machine's identity, and the moment that each package was installed.
 pub(super) fn cleanup(root: &Path, epoch: u64, ours: &[&str]) -> Script {
     let mut script = Script::new();
-    script.set("root", root).set("epoch", epoch.to_string());
+    script.set("root", root).set("epoch", epoch.to_string()).set("identity", "uninitialized\n");
     for path in ours {
         script.run([OsStr::new("rm"), OsStr::new("-rf"), OsStr::new("--"), root.join(path).as_os_str()]);
     }
-    script.text(CLEANUP);
+    script.text(base::TIDY).text(CLEANUP);
     script
 }
 
-const CLEANUP: &str = r#"clean() { if [ -d "$1" ]; then find "$@" -delete; fi; }
-clean "$root/boot" -mindepth 1
+const CLEANUP: &str = r#"clean "$root/boot" -mindepth 1
 clean "$root/var/lib/pacman" -maxdepth 1 -type f
 clean "$root/var/lib/pacman/sync"
 clean "$root/var/cache/pacman/pkg" -type f
 clean "$root/var/log" -type f
-clean "$root/var/tmp" -mindepth 1
 find "$root" \( -name '*.pacnew' -o -name '*.pacsave' -o -name '*.pacorig' \) -delete
-rm -f -- "$root/etc/machine-id" "$root/var/cache/ldconfig/aux-cache"
-printf 'uninitialized\n' >"$root/etc/machine-id"
 for desc in "$root"/var/lib/pacman/local/*/desc; do
     sed -i "/^%INSTALLDATE%\$/{n;s/.*/$epoch/}" "$desc"
 done"#;
-
-/// Copies everything that boot loaders are made of into `to`, at the same paths, and says which folders the root has, for
-/// layers that are laid over it.
-pub(super) fn collect(root: &Path, to: &Path, folders: &Path) -> Script {
-    let mut script = Script::new();
-    script.set("root", root).set("to", to).set("folders", folders).text(COLLECT);
-    script
-}
-
-const COLLECT: &str = r#"cd -- "$root"
-mkdir -p -- "$to"
-wanted=(boot/vmlinuz-* boot/initramfs-*.img boot/{intel-uc,intel-ucode,amd-uc,amd-ucode}.img boot/{early_ucode,microcode}.cpio
-    boot/memtest86+/memtest.{bin,efi} usr/lib/syslinux/bios/*.c32
-    usr/lib/syslinux/bios/{lpxelinux.0,memdisk,isolinux.bin,isohdpfx.bin} usr/lib/systemd/boot/efi/systemd-boot*.efi
-    usr/share/edk2-shell/*/Shell_Full.efi usr/share/hwdata/pci.ids usr/lib/modules/*/modules.alias
-    usr/share/licenses/{intel-uc,intel-ucode,amd-uc,amd-ucode}/* usr/share/licenses/spdx/GPL-2.0-only.txt)
-for file in "${wanted[@]}"; do
-    if [ -f "$file" ]; then
-        mkdir -p -- "$to/$(dirname -- "$file")"
-        cp -L --preserve=timestamps -- "$file" "$to/$file"
-        chmod 644 -- "$to/$file"
-    fi
-done
-find . -xdev -type d -printf '%m %U %G %p\0' >"$folders""#;
 
 #[cfg(test)]
 mod tests {
@@ -198,7 +166,7 @@ mod tests {
             layout(root, Path::new("/"), &[("/x y".into(), 0o755)].into(), &[("/a'b/".into(), permission)].into()),
             finish(root, &definition, Some(Path::new("/p")), 7, Path::new("/l")),
             cleanup(root, 7, &["etc/initcpio/hooks/cartridge"]),
-            collect(root, Path::new("/b"), Path::new("/f")),
+            base::collect(root, Path::new("/b")),
         ];
         for script in &scripts {
             let line = cartridge_supervise::CommandLine::new("bash").arg("-n").stdin(script.bytes());

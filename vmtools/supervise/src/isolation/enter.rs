@@ -136,6 +136,9 @@ fn stay_outside(child: i32) -> ! {
         if libc::WIFSIGNALED(status) {
             let signal = libc::WTERMSIG(status);
             libc::signal(signal, libc::SIG_DFL);
+            // It is not us who crashed.
+            let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            libc::setrlimit(libc::RLIMIT_CORE, &raw const none);
             libc::kill(libc::getpid(), signal);
             libc::_exit(128 + signal);
         }
@@ -245,7 +248,7 @@ fn devices(steps: &Steps) -> Done {
     }
     at(Step::Devices, make_dir(c"/dev/shm").and_then(|()| make_dir(c"/dev/pts")))?;
     let shm = unsafe {
-        libc::mount(c"tmpfs".as_ptr(), c"/dev/shm".as_ptr(), c"tmpfs".as_ptr(), 0, c"mode=1777".as_ptr().cast())
+        libc::mount(c"tmpfs".as_ptr(), c"/dev/shm".as_ptr(), c"tmpfs".as_ptr(), 0, steps.shm.as_ptr().cast())
     };
     at(Step::Devices, check(shm))?;
     let flags = libc::MS_NOSUID | libc::MS_NOEXEC;

@@ -35,6 +35,8 @@ pub struct Limits {
     pub processes: Option<u64>,
     /// Size of each file written, bytes (`RLIMIT_FSIZE`).
     pub file_bytes: Option<u64>,
+    /// Size of each private directory (`/tmp`, `/run`, `/dev`, `/dev/shm`, those that are hidden), bytes; they are memory.
+    pub private_bytes: Option<u64>,
 }
 
 /// What a child sees and may do. Without additions: the whole file system read-only and without devices, an empty `/tmp` and

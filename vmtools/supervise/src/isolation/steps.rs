@@ -55,6 +55,8 @@ pub(crate) struct Steps {
     pub(super) held: Vec<Held>,
     pub(super) devices: Vec<Held>,
     pub(super) tmpfs: Vec<Tmpfs>,
+    /// What mount(8) is told of `/dev/shm`.
+    pub(super) shm: CString,
     pub(super) folders: Vec<CString>,
     pub(super) links: Vec<(CString, CString)>,
     pub(super) closed: Vec<CString>,
@@ -90,6 +92,9 @@ impl Steps {
         let held: Vec<Held> = (shown.iter().map(|(from, to)| hold(from, to, false)))
             .chain(plan.writable.iter().map(|(from, to)| hold(from, to, true)))
             .collect::<io::Result<_>>()?;
+        // An empty file takes memory too: no more of them than there are pages.
+        let bound = |bytes: u64| format!(",size={bytes},nr_inodes={}", bytes / 4096);
+        let bound = plan.limits.private_bytes.map(bound).unwrap_or_default();
         let mut tmpfs = PRIVATE.map(|(at, data)| (PathBuf::from(at), data)).to_vec();
         let mut empty = Vec::new();
         for dir in &plan.hidden {
@@ -114,7 +119,8 @@ impl Steps {
             folders: folders(&held, empty, &private)?,
             held,
             devices: devices.map(|path| hold(&path, &path, true)).collect::<io::Result<_>>()?,
-            tmpfs: tmpfs.iter().map(|(at, data)| tmpfs_at(at, data)).collect::<io::Result<_>>()?,
+            tmpfs: tmpfs.iter().map(|(at, data)| tmpfs_at(at, &format!("{data}{bound}"))).collect::<io::Result<_>>()?,
+            shm: CString::new(format!("mode=1777{bound}"))?,
             links: vec![
                 (c"/proc/self/fd".to_owned(), c"/dev/fd".to_owned()),
                 (c"/proc/self/fd/0".to_owned(), c"/dev/stdin".to_owned()),

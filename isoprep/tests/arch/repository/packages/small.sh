@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Names that profiles ask for: each package has a note and nothing to run. And a group, and something provided.
 
-small_packages=(arch-install-scripts git grub gum jq libnewt nano openssl reflector vim)
+small_packages=(arch-install-scripts git grub gum jq libnewt nano nbd openssl reflector vim)
 
 package_small() {
     description="The name $package, for tests of package lists"

@@ -1,0 +1,57 @@
+//! `cartridge cache`: what the cache holds, and emptying it.
+
+use super::args::CacheArgs;
+use super::print::{Printer, out, size};
+use crate::session::failure::exit_code;
+use crate::session::{Command, Event, Model, SessionHandle};
+
+/// Shows or empties the cache and returns the exit code.
+pub(super) async fn run(args: &CacheArgs, mut session: SessionHandle) -> u8 {
+    let printer = Printer::new(args.json);
+    let mut model = Model::default();
+    let mut code = exit_code::GOOD;
+    let _ = session.commands.send(if args.clean { Command::CleanCache } else { Command::ViewCache }).await;
+    while let Some(told) = session.events.recv().await {
+        model.fold(&told);
+        let over = match &told.event {
+            Event::CacheViewed { path, view, freed } => {
+                if args.json {
+                    printer.show(&told, &model);
+                } else {
+                    for row in &view.rows {
+                        let noun = if row.results == 1 { "result" } else { "results" };
+                        out(&format!("{:>10}  {:>6} {noun:<7}  {}", size(row.bytes), row.results, row.what));
+                    }
+                    let freed = freed.map_or_else(String::new, |bytes| format!("; {} freed", size(bytes)));
+                    out(&format!(
+                        "{:>10}  in all, of at most {} before the oldest go, in {}{freed}",
+                        size(view.bytes),
+                        size(view.limit),
+                        path.display()
+                    ));
+                }
+                true
+            }
+            Event::Failed { failure } => {
+                code = failure.exit_code;
+                printer.show(&told, &model);
+                true
+            }
+            _ => {
+                if args.json {
+                    printer.show(&told, &model);
+                }
+                false
+            }
+        };
+        if over {
+            let _ = session.commands.send(Command::Quit).await;
+        }
+    }
+    if !model.closed {
+        eprintln!("The session stopped unexpectedly; this is a bug");
+        code = exit_code::INTERNAL;
+    }
+    printer.finished(code);
+    code
+}

@@ -1,0 +1,35 @@
+//! `--set FIELD=VALUE`: fields of the cartridge, changed for one run.
+
+/// The fields and values of `pairs`.
+///
+/// # Errors
+/// A sentence for the first that has no value, or names no field.
+pub(super) fn parse(pairs: &[String]) -> Result<Vec<(String, String)>, String> {
+    pairs.iter().map(|pair| one(pair)).collect()
+}
+
+fn one(pair: &str) -> Result<(String, String), String> {
+    let Some((key, value)) = pair.split_once('=') else {
+        return Err(format!("--set wants FIELD=VALUE, for example --set guest.firmware=uefi, not {pair:?}"));
+    };
+    let (key, value) = (key.trim(), value.trim());
+    if !isoprep::FIELDS.iter().any(|field| field.key == key) {
+        let known = isoprep::FIELDS.iter().map(|field| field.key).collect::<Vec<_>>().join(", ");
+        return Err(format!("there is no field {key:?}. Fields: {known}"));
+    }
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_names_a_field_that_there_is() {
+        let good = one("guest.firmware = uefi").unwrap();
+        assert_eq!(good, ("guest.firmware".to_owned(), "uefi".to_owned()));
+        assert_eq!(one("image.env={ A = \"=\" }").unwrap().1, "{ A = \"=\" }");
+        assert!(one("guest.firmware").unwrap_err().contains("FIELD=VALUE"));
+        assert!(one("guest.gpus=1").unwrap_err().contains("guest.cpus"));
+    }
+}

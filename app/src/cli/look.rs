@@ -1,0 +1,131 @@
+//! `cartridge lint` and `cartridge tree`: a look at a cartridge before it is built.
+
+use std::io::IsTerminal as _;
+use std::path::Path;
+
+use isoprep::lint::{LintFinding, Severity, render_text};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::args::LookArgs;
+use super::fields;
+use super::print::{Printer, out};
+use crate::doctor::Purpose;
+use crate::session::event::Level;
+use crate::session::examination::Examination;
+use crate::session::failure::exit_code;
+use crate::session::{Command, Event, Model, SessionHandle};
+use crate::start::current_folder;
+
+/// Shows the findings and returns the exit code.
+pub(super) async fn lint(args: LookArgs, session: SessionHandle) -> u8 {
+    look(args, session, |examination| {
+        let findings: Vec<LintFinding> = examination.lint.iter().map(|it| it.finding.clone()).collect();
+        out(render_text(&findings, std::io::stdout().is_terminal()).trim_end());
+        examination.warnings.iter().for_each(|warning| out(&format!("warning: {warning}")));
+    })
+    .await
+}
+
+/// Shows the assembled profile and returns the exit code.
+pub(super) async fn tree(args: LookArgs, session: SessionHandle) -> u8 {
+    look(args, session, |examination| {
+        if examination.tree.is_empty() && examination.failure.is_none() {
+            eprintln!("There is no archiso profile: the cartridge has another engine than archiso and mkarchiso");
+        }
+        out(isoprep::assembly::lines(&examination.tree).trim_end());
+        examination.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    })
+    .await
+}
+
+async fn look(args: LookArgs, mut session: SessionHandle, show: impl Fn(&Examination)) -> u8 {
+    let printer = Printer::new(args.json);
+    let (mut model, mut code) = (Model::default(), exit_code::GOOD);
+    let path = current_folder().join(args.path.as_deref().unwrap_or(Path::new("")));
+    let mut sets = match fields::parse(&args.set) {
+        Ok(sets) => sets,
+        Err(why) => {
+            eprintln!("cartridge: {why}");
+            code = exit_code::USAGE;
+            Vec::new()
+        }
+    };
+    let Ok(mut interrupts) = signal(SignalKind::interrupt()) else {
+        eprintln!("cartridge: signals cannot be caught on this system");
+        return exit_code::INTERNAL;
+    };
+    let first = if code == exit_code::GOOD { Command::Insert(path) } else { Command::Quit };
+    let _ = session.commands.send(first).await;
+    let mut asked = false;
+    loop {
+        let told = tokio::select! {
+            told = session.events.recv() => told,
+            _ = interrupts.recv() => {
+                code = exit_code::CANCELLED;
+                let _ = session.commands.send(Command::Quit).await;
+                continue;
+            }
+        };
+        let Some(told) = told else { break };
+        model.fold(&told);
+        if args.json || matches!(told.event, Event::Failed { .. } | Event::Refused { .. }) {
+            printer.show(&told, &model);
+        }
+        match &told.event {
+            Event::CartridgeChanged { cartridge } if !asked && (cartridge.findings.is_empty() || !sets.is_empty()) => {
+                asked = true;
+                for (key, value) in sets.drain(..) {
+                    let _ = session.commands.send(Command::SetField { key, value }).await;
+                }
+                let _ = session.commands.send(Command::Examine).await;
+            }
+            Event::Examined { lint, failure, .. } => {
+                if let (Some(examination), false) = (&model.examination, args.json) {
+                    show(examination);
+                }
+                if let Some(failure) = failure {
+                    code = failure.exit_code;
+                    if !args.json {
+                        let text = Event::Failed { failure: failure.clone() }.sentence().unwrap_or_default();
+                        eprintln!("{text}");
+                    }
+                } else if lint.iter().any(|it| it.finding.severity == Severity::Error) {
+                    code = exit_code::CARTRIDGE;
+                }
+                let _ = session.commands.send(Command::Quit).await;
+            }
+            Event::Failed { failure } => {
+                code = failure.exit_code;
+                if !asked {
+                    let _ = session.commands.send(Command::Quit).await;
+                }
+            }
+            // A value that its field does not take.
+            Event::Noticed { level: Level::Warning, text } if asked && !args.set.is_empty() => {
+                if !args.json {
+                    eprintln!("cartridge: {text}");
+                }
+                code = exit_code::USAGE;
+                let _ = session.commands.send(Command::Quit).await;
+            }
+            _ => {}
+        }
+    }
+    if !model.closed {
+        eprintln!("The session stopped unexpectedly; this is a bug");
+        code = exit_code::INTERNAL;
+    }
+    printer.finished(code);
+    code
+}
+
+/// What the cartridge at `path` needs of this host.
+///
+/// # Errors
+/// Why it cannot be opened, or what is wrong with it.
+pub(super) fn purpose(path: &Path) -> Result<Purpose, String> {
+    let file = isoprep::open(&current_folder().join(path)).map_err(|e| e.to_string())?;
+    let root = file.file.parent().unwrap_or(Path::new("/"));
+    let recipe = isoprep::parse(&file.text, root).map_err(|e| e.to_string())?;
+    Ok(Purpose::of(&recipe))
+}

@@ -1,0 +1,66 @@
+//! What a cartridge needs of the host besides what every one does: by its engine and by its guest.
+
+use isoprep::{EngineKind, Firmware, Recipe};
+
+/// What the host is wanted for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Purpose {
+    /// The engine of the cartridge; `None` where no particular one is meant.
+    pub engine: Option<EngineKind>,
+    /// Whether its guest starts with UEFI.
+    pub uefi: bool,
+}
+
+/// The check of user namespaces, by name.
+pub(super) const USER_NAMESPACES: &str = "User namespaces";
+/// The check of lent ids, by name.
+pub(super) const LENT_IDS: &str = "Lent ids";
+/// The row of the table about UEFI firmware, by name.
+const FIRMWARE: &str = "UEFI firmware";
+
+impl Purpose {
+    /// What `recipe` wants.
+    #[must_use]
+    pub fn of(recipe: &Recipe) -> Self {
+        Self { engine: Some(recipe.image.engine), uefi: recipe.guest.firmware == Firmware::Uefi }
+    }
+
+    /// Who cannot do without the need called `name`, if somebody cannot: the end of the sentence "needed by …".
+    pub(super) fn needs(self, name: &str) -> Option<String> {
+        if self.uefi && name == FIRMWARE {
+            return Some("this cartridge's guest, which starts with UEFI".to_owned());
+        }
+        let engine = self.engine?;
+        of_engine(engine).contains(&name).then(|| format!("this cartridge's engine, {}", engine.word()))
+    }
+}
+
+/// What an engine cannot do without, by the names of needs and checks.
+fn of_engine(engine: EngineKind) -> &'static [&'static str] {
+    match engine {
+        EngineKind::Micro | EngineKind::Mkarchiso => &[],
+        EngineKind::Archiso => &["squashfs tools", "pacman", "subordinate ids", USER_NAMESPACES, LENT_IDS],
+        EngineKind::Debian => {
+            &["squashfs tools", "mmdebstrap", "Debian's keys", "subordinate ids", USER_NAMESPACES, LENT_IDS]
+        }
+        EngineKind::Tree => &["squashfs tools", "subordinate ids", USER_NAMESPACES, LENT_IDS],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::checks;
+
+    #[test]
+    fn what_is_needed_is_a_need_of_the_table_or_a_check_of_the_host() {
+        for engine in [EngineKind::Archiso, EngineKind::Debian, EngineKind::Tree] {
+            for name in of_engine(engine) {
+                let known =
+                    checks().iter().any(|spec| spec.name == *name) || [USER_NAMESPACES, LENT_IDS].contains(name);
+                assert!(known, "{name}");
+            }
+        }
+        assert!(checks().iter().any(|spec| spec.name == FIRMWARE));
+    }
+}

@@ -1,0 +1,150 @@
+//! The request: one JSON document with three directories and a time. Pure: whether the directories are what they should be
+//! is for `pinned` to find out.
+
+use std::path::{Component, Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::error::HelperError;
+
+/// The longest request that is read, bytes.
+pub(crate) const LONGEST: u64 = 16 * 1024;
+/// The longest path, bytes (`PATH_MAX`, with its NUL).
+const LONGEST_PATH: usize = 4095;
+/// The last second that four digits of a year can name: 9999-12-31, as ISO 9660 writes it.
+const LAST: u64 = 253_402_300_799;
+
+/// What the caller wants.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Request {
+    /// The assembled profile.
+    pub(crate) profile: PathBuf,
+    /// A work directory with Cartridge's marker.
+    pub(crate) work: PathBuf,
+    /// A directory inside `work`, for the image.
+    pub(crate) out: PathBuf,
+    /// The time stamp of what is made, seconds since 1970.
+    pub(crate) source_date_epoch: u64,
+}
+
+impl Request {
+    /// Reads a request.
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, HelperError> {
+        if text.len() as u64 > LONGEST {
+            return Err(HelperError::Request(format!("it has more than {LONGEST} bytes")));
+        }
+        let request: Self = serde_json::from_slice(text).map_err(|error| HelperError::Request(error.to_string()))?;
+        for (what, path) in [("profile", &request.profile), ("work", &request.work), ("out", &request.out)] {
+            if let Some(wrong) = wrong(path) {
+                return Err(HelperError::Path { what, path: path.clone(), wrong: wrong.to_owned() });
+            }
+        }
+        if request.source_date_epoch > LAST {
+            return Err(HelperError::Request("source_date_epoch is after the year 9999".to_owned()));
+        }
+        request.out_in_work()?;
+        Ok(request)
+    }
+
+    /// `out`, relative to `work`.
+    pub(crate) fn out_in_work(&self) -> Result<&Path, HelperError> {
+        let inside = self.out.strip_prefix(&self.work).ok().filter(|it| !it.as_os_str().is_empty());
+        inside.ok_or_else(|| HelperError::Path {
+            what: "out",
+            path: self.out.clone(),
+            wrong: "is not inside work".to_owned(),
+        })
+    }
+}
+
+/// What is wrong with how a path is written.
+fn wrong(path: &Path) -> Option<&'static str> {
+    use std::os::unix::ffi::OsStrExt;
+    let bytes = path.as_os_str().as_bytes();
+    if !path.is_absolute() {
+        return Some("is not absolute");
+    }
+    if bytes.len() > LONGEST_PATH {
+        return Some("is too long");
+    }
+    if bytes.contains(&0) {
+        return Some("has a NUL byte");
+    }
+    // `components` hides "." and doubled slashes; the text must not have them either.
+    let plain = path.components().skip(1).all(|it| matches!(it, Component::Normal(_)));
+    let written: PathBuf = path.components().collect();
+    if !plain || written.as_os_str() != path.as_os_str() || path == Path::new("/") {
+        return Some("is not a plain path without \".\", \"..\" and doubled slashes");
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn json(profile: &str, work: &str, out: &str, more: &str) -> Vec<u8> {
+        let quote = |text: &str| serde_json::to_string(text).unwrap();
+        format!(
+            "{{\"profile\":{},\"work\":{},\"out\":{},\"source_date_epoch\":7{more}}}",
+            quote(profile),
+            quote(work),
+            quote(out)
+        )
+        .into_bytes()
+    }
+
+    #[test]
+    fn a_request_is_read() {
+        let request = Request::parse(&json("/a/p", "/a/w", "/a/w/x y/o", "")).unwrap();
+        assert_eq!(request.out_in_work().unwrap(), Path::new("x y/o"));
+        assert_eq!((request.profile, request.source_date_epoch), (PathBuf::from("/a/p"), 7));
+    }
+
+    #[test]
+    fn nothing_else_is() {
+        let good = ["/a/p", "/a/w", "/a/w/o"];
+        for (index, bad) in [0, 1, 2].into_iter().flat_map(|index| {
+            ["", "/", "a/b", "/a/../b", "/a/./b", "/a//b", "/a/b/", "/a\0b", "../w", "/.."].map(|bad| (index, bad))
+        }) {
+            let mut paths = good;
+            paths[index] = bad;
+            assert!(Request::parse(&json(paths[0], paths[1], paths[2], "")).is_err(), "{paths:?}");
+        }
+        for out in ["/a/w", "/a/wo", "/a/o", "/a"] {
+            assert!(Request::parse(&json("/a/p", "/a/w", out, "")).is_err(), "{out}");
+        }
+        assert!(Request::parse(&json("/a/p", "/a/w", "/a/w/o", ",\"more\":1")).is_err());
+        assert!(Request::parse(&json("/a/p", "/a/w", "/a/w/o", ",\"work\":\"/b\"")).is_err());
+        assert!(Request::parse(b"").is_err() && Request::parse(b"null").is_err() && Request::parse(b"[]").is_err());
+        let mut long = json("/a/p", "/a/w", "/a/w/o", "");
+        long.resize(LONGEST as usize + 1, b' ');
+        assert!(Request::parse(&long).is_err());
+        let late = String::from_utf8(json("/a/p", "/a/w", "/a/w/o", "")).unwrap();
+        assert!(Request::parse(late.replace(":7", ":253402300800").as_bytes()).is_err());
+        assert!(Request::parse(late.replace(":7", ":-1").as_bytes()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Request::parse(&bytes);
+        }
+
+        #[test]
+        fn what_is_accepted_is_plain(profile in "[/a.b \\n\"\u{e4}]{0,12}", work in "[/a.b]{0,12}", tail in "[/a.b]{0,12}") {
+            let out = format!("{work}{tail}");
+            if let Ok(request) = Request::parse(&json(&profile, &work, &out, "")) {
+                for path in [&request.profile, &request.work, &request.out] {
+                    let text = path.to_str().unwrap();
+                    prop_assert!(text.starts_with('/') && text.len() > 1 && !text.ends_with('/'));
+                    prop_assert!(!text.split('/').skip(1).any(|it| it.is_empty() || it == "." || it == ".."));
+                }
+                prop_assert!(request.out.starts_with(&request.work) && request.out != request.work);
+            }
+        }
+    }
+}

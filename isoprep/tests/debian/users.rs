@@ -1,0 +1,88 @@
+//! An ordinary user with lent ids builds what root builds, bit by bit. The user exists for the test alone: in a mount namespace
+//! of its own, over copies of the files that name users.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use cartridge_supervise::{CommandLine, run};
+use isoprep::{Cancel, Unit};
+
+use crate::bench::{self, Bench};
+use crate::boots::steps;
+use crate::init;
+
+const INSIDE: &str = "CARTRIDGE_TEST_INSIDE";
+/// An id that no machine gives to people, and the ids that are lent to it.
+const USER: u32 = 61_183;
+const LENT: &str = "2130706432:65536";
+/// Arguments: the folder of the test, and the command.
+const ENTER: &str = r#"set -e
+cd "$1"
+for file in passwd group subuid subgid; do cp /etc/$file $file; done
+echo "throwaway:x:61183:61183::$1:/bin/sh" >>passwd
+echo "throwaway:x:61183:" >>group
+for file in subuid subgid; do echo "throwaway:$2" >>$file; done
+for file in passwd group subuid subgid; do mount --bind $file /etc/$file; done
+shift 2
+cd /
+exec setpriv --reuid=61183 --regid=61183 --clear-groups --inh-caps=-all -- "$@""#;
+
+fn image_of_this_user() -> (Vec<u8>, Bench) {
+    let bench = Bench::without_base("debian", "");
+    let (image, reused, told) = bench.build_telling();
+    let image = image.unwrap_or_else(|e| panic!("{e}\n{}", bench::lines(&told)));
+    assert!(!reused["packages"], "it must be made here");
+    let installing = steps(&told, Unit::Packages);
+    let (_, total, what) = installing.last().expect("installation is told");
+    assert!(*total > 200 && what.starts_with("setting up "), "{installing:?}");
+    assert!(installing.windows(2).all(|two| two[0].0 <= two[1].0), "{installing:?}");
+    (fs::read(&image.iso).unwrap(), bench)
+}
+
+/// As root: the base of all tests, and this one made by somebody else. As an ordinary user: twice by oneself.
+#[test]
+fn an_ordinary_user_builds_the_same_image_bit_by_bit() {
+    const TEST: &str = "users::an_ordinary_user_builds_the_same_image_bit_by_bit";
+    if std::env::var_os(INSIDE).is_some() {
+        assert!(!rustix::process::geteuid().is_root());
+        let (image, _bench) = image_of_this_user();
+        fs::write(bench::place().join("sum"), blake3::hash(&image).to_hex().as_str()).unwrap();
+        return;
+    }
+    let bench = Bench::new("debian", "");
+    let mine = blake3::hash(&fs::read(bench.build().iso).unwrap()).to_hex();
+    // Somebody else may not be able to get at the build directory.
+    let place = tempfile::Builder::new().prefix("some one").tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    let copy = |from: &Path, name: &str| {
+        fs::copy(from, at(name)).unwrap();
+        fs::set_permissions(at(name), fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    copy(&std::env::current_exe().unwrap(), "test");
+    copy(init::file(), "init");
+    // The packages have been fetched.
+    let fetched = at("user/debian-cache/packages-fetched");
+    fs::create_dir_all(&fetched).unwrap();
+    for file in fs::read_dir(bench::cache().join("packages-fetched")).unwrap().flatten() {
+        if file.file_type().unwrap().is_file() {
+            fs::copy(file.path(), fetched.join(file.file_name())).unwrap();
+        }
+    }
+    let root = rustix::process::geteuid().is_root();
+    let line = if root {
+        let owner = format!("{USER}:{USER}");
+        run(&CommandLine::new("chown").args(["-R", &owner]).arg(at("user")), &Cancel::new(), |_, _| ()).unwrap();
+        let line = CommandLine::new("unshare").args(["-m", "--propagation", "private", "--", "sh", "-c", ENTER, "sh"]);
+        line.arg(place.path()).arg(LENT).arg(at("test"))
+    } else {
+        CommandLine::new(at("test"))
+    };
+    let line = line.args([TEST, "--exact", "--nocapture", "--test-threads=1"]).env(INSIDE, "1");
+    let line = line.env(bench::PLACE, at("user")).env(init::READY, at("init")).env("TMPDIR", at("user"));
+    let output = run(&line, &Cancel::new(), |_, _| ()).unwrap_or_else(|e| panic!("{e}"));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("1 passed"), "the test did not run inside: {said}");
+    assert_eq!(fs::read_to_string(at("user/sum")).unwrap(), mine.as_str());
+}
