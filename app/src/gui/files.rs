@@ -218,7 +218,8 @@ impl FilesPanel {
             clipped.text(pos2(name.right() + 8.0, y), Align2::LEFT_CENTER, text, small, palette.dim);
         }
         response.on_hover_ui(|ui| {
-            ui.label(hover(node, &origin));
+            // A path that is broken cannot be read.
+            ui.add(egui::Label::new(hover(node, &origin)).extend());
         });
     }
 }

@@ -252,12 +252,12 @@ fn name_share(doc: &FieldDoc) -> f32 {
 fn edit(ui: &mut Ui, text: &mut String, width: f32, hint: &str, name: &str) -> egui::Response {
     let palette = Palette::of(ui);
     ui.scope(|ui| {
-        ui.spacing_mut().button_padding = vec2(8.0, 4.0);
+        ui.spacing_mut().button_padding = vec2(7.0, 4.0);
         ui.spacing_mut().interact_size.y = 27.0;
         let edit = TextEdit::singleline(text)
             .id_salt(name)
-            .hint_text(RichText::new(hint).size(13.0).color(palette.dim))
-            .font(egui::FontId::proportional(13.0))
+            .hint_text(RichText::new(hint).size(12.5).color(palette.dim))
+            .font(egui::FontId::proportional(12.5))
             .text_color(palette.text)
             .align(egui::Align2::LEFT_CENTER)
             .desired_width(width);

@@ -38,6 +38,15 @@ fn lists_in_the_settings() {
 }
 
 #[test]
+fn packages_in_the_settings() {
+    picture("settings_packages", BOTH, |stage| {
+        story::inserted(stage);
+        stage.settle();
+        stage.window.get_by_role_and_label(egui::Role::TextInput, "Mirror").scroll_to_me();
+    });
+}
+
+#[test]
 fn the_choice_of_an_engine() {
     picture("settings_engine", BOTH, |stage| {
         story::inserted(stage);
