@@ -4,7 +4,7 @@ use egui::{Label, RichText, Ui};
 use lucide_icons::Icon;
 use vmtools::GuestStatus;
 
-use super::changes_rows;
+use super::changes_words;
 use super::controls;
 use super::lint;
 use super::lint_rows::Counts;
@@ -229,8 +229,8 @@ fn since(ui: &mut Ui, comparison: &Comparison) {
         return;
     }
     let facts = [
-        ("Packages", changes_rows::packages(it)),
-        ("Files", changes_rows::files(it)),
+        ("Packages", changes_words::packages(it)),
+        ("Files", changes_words::files(it)),
         ("Size", words::growth_of(it.bytes)),
     ];
     ui.columns_const(|columns: &mut [Ui; 3]| {
