@@ -25,7 +25,7 @@ use super::theme_portal::Desktop;
 use super::toasts::Toasts;
 use super::topbar::{self, WindowState};
 use super::wish::{Dialog, PickFor, Wish, Wishes};
-use super::{Insert, Options, overlays, screen, settings_items, status};
+use super::{Insert, Options, overlays, screen, settings_values, status};
 use crate::session::event::Level;
 use crate::session::logs::Pane;
 use crate::session::state::Phase;
@@ -316,7 +316,7 @@ impl App {
             PickFor::Item { key, .. } => {
                 let view = cartridge?.fields.iter().find(|field| field.key == key)?;
                 let doc = isoprep::FIELDS.iter().find(|doc| doc.key == key)?;
-                let value = settings_items::with(doc, view, picker::value(cartridge?, &key, &path))?;
+                let value = settings_values::with(doc, view, picker::value(cartridge?, &key, &path))?;
                 Some(Command::SetField { key, value })
             }
         }

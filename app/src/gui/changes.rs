@@ -5,6 +5,7 @@ use isoprep::contents::Difference;
 use lucide_icons::Icon;
 
 use super::changes_rows::{self, Mark, Row};
+use super::changes_words;
 use super::controls;
 use super::theme::{Palette, semibold};
 use super::wish::{Wish, Wishes};
@@ -111,7 +112,7 @@ impl ChangesPanel {
 
 fn draw(ui: &Ui, rect: Rect, difference: &Difference, row: Row) {
     let palette = Palette::of(ui);
-    let line = changes_rows::line(difference, row);
+    let line = changes_words::line(difference, row);
     let y = rect.center().y;
     let painter = ui.painter();
     let response = ui.interact(rect, ui.scope_id().with(("change", format!("{row:?}"))), Sense::hover());

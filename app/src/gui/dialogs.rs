@@ -47,7 +47,8 @@ fn modal(ctx: &Context, title: &str, width: f32, wishes: &mut Wishes, add: impl 
         .shadow(ctx.global_style().visuals.window_shadow)
         .inner_margin(egui::Margin::same(20));
     let shade = egui::Color32::from_black_alpha(if dark { 140 } else { 70 });
-    let response = Modal::new(Id::unique("dialog")).frame(frame).backdrop_color(shade).show(ctx, |ui| {
+    // Each has an id of its own: a dialog begins with the size that it had the last time.
+    let response = Modal::new(Id::unique(("dialog", title))).frame(frame).backdrop_color(shade).show(ctx, |ui| {
         ui.set_width(width);
         ui.horizontal(|ui| {
             ui.label(RichText::new(title).heading().color(palette.strong));

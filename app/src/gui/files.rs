@@ -168,7 +168,7 @@ impl FilesPanel {
     fn row(&mut self, ui: &Ui, rect: Rect, at: usize, node: &Node, tree: &egui::Response) {
         let palette = Palette::of(ui);
         let folder = node.kind == "folder";
-        let response = ui.interact(rect, tree.id.with(&node.path), Sense::click());
+        let response = ui.interact(rect, tree.id.with(&node.path), Sense::CLICK);
         let origin = origin(node);
         response.widget_info(|| {
             let name = format!("{}: {origin}", node.path);
@@ -218,7 +218,8 @@ impl FilesPanel {
             clipped.text(pos2(name.right() + 8.0, y), Align2::LEFT_CENTER, text, small, palette.dim);
         }
         response.on_hover_ui(|ui| {
-            ui.label(hover(node, &origin));
+            // A path that is broken cannot be read.
+            ui.add(egui::Label::new(hover(node, &origin)).extend());
         });
     }
 }

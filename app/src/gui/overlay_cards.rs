@@ -4,9 +4,10 @@ use egui::{Label, RichText, Ui};
 use lucide_icons::Icon;
 use vmtools::GuestStatus;
 
-use super::changes_rows;
+use super::changes_words;
 use super::controls;
 use super::lint;
+use super::lint_rows::Counts;
 use super::overlays::middle;
 use super::panels::Panel;
 use super::theme::{self, Palette};
@@ -52,10 +53,16 @@ pub fn failed(ui: &mut Ui, model: &Model, goal: Option<Goal>, wishes: &mut Wishe
         return;
     };
     card(ui, Icon::CircleX, palette.error, &failure.title, "", |ui| {
-        if !failure.detail.is_empty() {
+        if model.stopped_by_lint {
+            // The findings themselves are in their panel, each with its button.
+            let found = model.examination.as_ref().map(Counts::of).unwrap_or_default().words();
+            let words =
+                format!("{found}. The build stopped before its packages, so that nothing was fetched for nothing.");
+            ui.add(Label::new(RichText::new(words).color(palette.text)).wrap());
+        } else if !failure.detail.is_empty() {
             controls::quote(ui, "detail", &failure.detail, 110.0);
         }
-        if let Some(advice) = &failure.advice {
+        if let Some(advice) = failure.advice.as_ref().filter(|_| !model.stopped_by_lint) {
             ui.horizontal_top(|ui| {
                 ui.label(controls::icon(Icon::Lightbulb, 14.0).color(palette.warning));
                 ui.add(Label::new(RichText::new(advice).color(palette.text)).wrap().selectable(true));
@@ -74,7 +81,7 @@ pub fn failed(ui: &mut Ui, model: &Model, goal: Option<Goal>, wishes: &mut Wishe
             } else if let Some(pane) = failure.pane {
                 log_button(ui, pane, wishes);
             }
-            if let Some(command) = &failure.command
+            if let Some(command) = failure.command.as_ref().filter(|_| !model.stopped_by_lint)
                 && controls::button(ui, true, Icon::Copy, "Copy command", command).clicked()
             {
                 wishes.add(Wish::Copy(command.clone()));
@@ -222,8 +229,8 @@ fn since(ui: &mut Ui, comparison: &Comparison) {
         return;
     }
     let facts = [
-        ("Packages", changes_rows::packages(it)),
-        ("Files", changes_rows::files(it)),
+        ("Packages", changes_words::packages(it)),
+        ("Files", changes_words::files(it)),
         ("Size", words::growth_of(it.bytes)),
     ];
     ui.columns_const(|columns: &mut [Ui; 3]| {

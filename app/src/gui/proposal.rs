@@ -1,6 +1,8 @@
 //! What was found in a repository without a `cartridge.toml`, before it is written: a line for each setting as in a diff,
 //! with the reason and the files that say so, and what should be known first.
 
+use std::path::PathBuf;
+
 use egui::{Align, Frame, Label, Layout, Margin, RichText, ScrollArea, Ui, vec2};
 use isoprep::{Proposed, ProposedKind};
 use lucide_icons::Icon;
@@ -37,7 +39,7 @@ pub(super) fn show(ui: &mut Ui, cartridge: &CartridgeView, wishes: &mut Wishes) 
         }
         for finding in &cartridge.findings {
             let words = format!("{}: {}", finding.key, finding.message);
-            boxed(ui, Icon::CircleX, Palette::of(ui).error, &words, &finding.advice);
+            boxed(ui, Icon::CircleX, Palette::of(ui).error, &words, &sentence(&finding.advice, &[]));
         }
         ui.add_space(2.0);
         for group in cartridge.proposed.chunk_by(same).filter(|it| it[0].kind != ProposedKind::Warning) {
@@ -81,7 +83,7 @@ fn known(ui: &mut Ui, it: &Proposed, wishes: &mut Wishes) {
         .command
         .as_ref()
         .map_or(it.why.clone(), |command| it.why.replace(&format!(": {command}"), " the command below"));
-    boxed(ui, Icon::TriangleAlert, palette.warning, &why, "");
+    boxed(ui, Icon::TriangleAlert, palette.warning, &sentence(&why, &it.from), "");
     let Some(command) = &it.command else { return };
     ui.horizontal(|ui| {
         ui.add_space(24.0);
@@ -108,9 +110,9 @@ fn boxed(ui: &mut Ui, glyph: Icon, colour: egui::Color32, words: &str, advice: &
         ui.label(controls::icon(glyph, 14.0).color(colour));
         ui.vertical(|ui| {
             ui.spacing_mut().item_spacing.y = 2.0;
-            ui.add(Label::new(RichText::new(sentence(words)).size(13.5).color(palette.text)).wrap().selectable(true));
+            ui.add(Label::new(RichText::new(words).size(13.5).color(palette.text)).wrap().selectable(true));
             if !advice.is_empty() {
-                ui.add(Label::new(RichText::new(sentence(advice)).small().color(palette.dim)).wrap());
+                ui.add(Label::new(RichText::new(advice).small().color(palette.dim)).wrap());
             }
         });
     });
@@ -142,7 +144,7 @@ fn setting(ui: &mut Ui, group: &[Proposed]) {
                         .on_hover_text("Likely, or the best that there is; the repository does not say it outright.");
                 }
             });
-            let mut why = sentence(&first.why);
+            let mut why = sentence(&first.why, &first.from);
             let from: Vec<String> = first.from.iter().map(|path| path.display().to_string()).collect();
             let from: Vec<&String> = from.iter().filter(|path| !path.is_empty() && !why.contains(*path)).collect();
             if !from.is_empty() {
@@ -154,10 +156,12 @@ fn setting(ui: &mut Ui, group: &[Proposed]) {
     });
 }
 
-/// Reasons begin small, as parts of a longer sentence. A name keeps its letters: `airootfs`, `iso/build.sh`.
-fn sentence(words: &str) -> String {
+/// Reasons begin small, as parts of a longer sentence. A name keeps its letters: `iso/build.sh`, and the files and folders
+/// of the reason.
+fn sentence(words: &str, names: &[PathBuf]) -> String {
     let first = words.split(' ').next().unwrap_or_default();
-    if !first.chars().all(|c| c.is_ascii_lowercase()) || !words.contains(' ') {
+    let name = names.iter().any(|name| name.as_os_str() == first);
+    if name || !first.chars().all(|c| c.is_ascii_lowercase()) || !words.contains(' ') {
         return words.to_owned();
     }
     let mut letters = words.chars();
@@ -170,8 +174,8 @@ mod tests {
 
     #[test]
     fn sentences_begin_with_a_capital_and_names_keep_theirs() {
-        assert_eq!(sentence("the one for a network"), "The one for a network");
-        assert_eq!(sentence("iso/build.sh adds it"), "iso/build.sh adds it");
-        assert_eq!(sentence("packages.x86_64"), "packages.x86_64");
+        assert_eq!(sentence("the one for a network", &[]), "The one for a network");
+        assert_eq!(sentence("iso/build.sh adds it", &[]), "iso/build.sh adds it");
+        assert_eq!(sentence("themes is a submodule", &["themes".into()]), "themes is a submodule");
     }
 }

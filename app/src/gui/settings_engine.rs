@@ -1,6 +1,6 @@
 //! The choice of the engine, with what each is for; and the words that name a base without being a folder.
 
-use egui::{RichText, Ui};
+use egui::{AtomExt as _, RichText, Ui};
 use isoprep::{EngineKind, FieldDoc};
 use lucide_icons::Icon;
 
@@ -40,10 +40,9 @@ pub(super) fn choice(ui: &mut Ui, doc: &FieldDoc, options: &[&str], view: &Field
             for option in options {
                 let on = *option == view.value;
                 let words = if purpose(option).is_empty() { (*option).to_owned() } else { purpose(option).to_owned() };
-                let line = egui::Button::selectable(
-                    on,
-                    (RichText::new(*option).color(palette.strong), RichText::new(words).small().color(palette.dim)),
-                );
+                let word = RichText::new(*option).color(palette.strong);
+                let word = word.atom_size(egui::vec2(76.0, 18.0)).atom_align(egui::Align2::LEFT_CENTER);
+                let line = egui::Button::selectable(on, (word, RichText::new(words).small().color(palette.dim)));
                 let response = ui.add(line);
                 let name = format!("{}: {option}", doc.label);
                 response.widget_info(|| egui::WidgetInfo::selected(egui::Role::RadioButton, true, on, name.as_str()));

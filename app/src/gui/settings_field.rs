@@ -201,7 +201,7 @@ fn integer(
     let value: Option<i64> = view.value.trim().parse().ok();
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
-        let width = ui.available_width().floor() - 2.0 * 32.0;
+        let width = ui.available_width().floor() - 2.0 * 33.0;
         typed(ui, doc, view, draft, width, wishes);
         let mut nudge = |ui: &mut Ui, glyph, name: String, by: i64| {
             let next = value.map(|value| value.saturating_add(by)).filter(|value| range.contains(value));
@@ -227,7 +227,7 @@ fn path(ui: &mut Ui, doc: &FieldDoc, view: &FieldView, draft: &mut Draft, around
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
         let buttons = f32::from(u8::from(by_name) + u8::from(picked));
-        let width = ui.available_width().floor() - 32.0 * buttons;
+        let width = ui.available_width().floor() - 33.0 * buttons;
         typed(ui, doc, view, draft, width, wishes);
         if by_name {
             settings_engine::base_menu(ui, doc, engine, wishes);

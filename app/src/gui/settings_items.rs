@@ -8,6 +8,7 @@ use isoprep::{FieldDoc, FieldKind};
 use lucide_icons::Icon;
 
 use super::controls;
+use super::settings_values::{Act, Item, done, read, written};
 use super::theme::Palette;
 use super::wish::{PickFor, Wish, Wishes};
 use crate::session::Command;
@@ -17,9 +18,6 @@ use crate::session::event::FieldView;
 const PAUSE: f64 = 0.6;
 /// Width of the small buttons of a row, points.
 const SMALL: f32 = 24.0;
-
-/// One item: its name, empty for those of a list, and its value.
-type Item = (String, String);
 
 /// What is shown of a field with several things.
 #[derive(Debug, Default)]
@@ -88,24 +86,6 @@ pub fn items(
     }
 }
 
-/// What a button does with the items.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Act {
-    Remove(usize),
-    /// Changes places with the one before it.
-    Up(usize),
-    Add(Vec<Item>),
-}
-
-fn done(items: &mut Vec<Item>, act: Act) {
-    match act {
-        Act::Remove(at) if at < items.len() => drop(items.remove(at)),
-        Act::Up(at) if at > 0 && at < items.len() => items.swap(at - 1, at),
-        Act::Remove(_) | Act::Up(_) => {}
-        Act::Add(more) => items.extend(more),
-    }
-}
-
 /// Items as small words with a cross.
 fn chips(ui: &mut Ui, doc: &FieldDoc, items: &[Item], act: &mut Option<Act>) {
     let palette = Palette::of(ui);
@@ -138,7 +118,7 @@ fn row(ui: &mut Ui, doc: &FieldDoc, state: &mut Items, at: usize, act: &mut Opti
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 3.0;
         let buttons = if ordered { 2.0 } else { 1.0 };
-        let width = ui.available_width() - buttons * (SMALL + 3.0);
+        let width = (ui.available_width() - buttons * (SMALL + 3.0)).floor() - 2.0;
         let (name, value) = &mut state.items[at];
         let number = at + 1;
         let mut changed = false;
@@ -185,7 +165,7 @@ fn fresh(
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 3.0;
         let buttons = if folders { 2.0 } else { 1.0 };
-        let width = ui.available_width() - buttons * (SMALL + 3.0);
+        let width = (ui.available_width() - buttons * (SMALL + 3.0)).floor() - 2.0;
         let (name, value) = &mut state.fresh;
         let mut entered = false;
         let mut heard = |ui: &Ui, response: &egui::Response| {
@@ -232,7 +212,7 @@ fn hints(doc: &FieldDoc) -> (&'static str, &'static str) {
         "image.remove" => ("", "a path like airootfs/etc/motd"),
         "image.packages" => ("", "names, with a space between"),
         "source.exclude" => ("", "a pattern, as in .gitignore"),
-        "image.files" => ("/path in the guest", "file"),
+        "image.files" => ("/in/the/guest", "file"),
         "image.env" => ("NAME", "value"),
         "guest.forward" => ("ssh", "auto or a port"),
         _ => ("name", "value"),
@@ -241,24 +221,30 @@ fn hints(doc: &FieldDoc) -> (&'static str, &'static str) {
 
 /// How much of a row the name has.
 fn name_share(doc: &FieldDoc) -> f32 {
-    if doc.key == "guest.forward" { 0.4 } else { 0.5 }
+    match doc.key {
+        "image.env" => 0.6,
+        "guest.forward" => 0.4,
+        _ => 0.5,
+    }
 }
 
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some tens of letters")]
 fn edit(ui: &mut Ui, text: &mut String, width: f32, hint: &str, name: &str) -> egui::Response {
     let palette = Palette::of(ui);
     ui.scope(|ui| {
-        ui.spacing_mut().button_padding = vec2(8.0, 4.0);
+        ui.spacing_mut().button_padding = vec2(7.0, 4.0);
         ui.spacing_mut().interact_size.y = 27.0;
         let edit = TextEdit::singleline(text)
             .id_salt(name)
-            .hint_text(RichText::new(hint).size(13.0).color(palette.dim))
-            .font(egui::FontId::proportional(13.0))
+            .hint_text(RichText::new(hint).size(12.5).color(palette.dim))
+            .font(egui::FontId::proportional(12.5))
             .text_color(palette.text)
             .align(egui::Align2::LEFT_CENTER)
             .desired_width(width);
         let response = ui.add(edit);
         // What is longer than its field is seen without scrolling in it.
-        if response.hovered() && text.len() > 20 { response.on_hover_text(text.as_str()) } else { response }
+        let long = text.chars().count() > (width / 7.0) as usize;
+        if response.hovered() && long { response.on_hover_text(text.as_str()) } else { response }
     })
     .inner
     .accessible_name(name)
@@ -277,101 +263,4 @@ fn small(ui: &mut Ui, enabled: bool, glyph: Icon, name: &str, hint: &str) -> boo
         response.on_hover_text(hint).clicked()
     })
     .inner
-}
-
-/// The items of a value as a form shows it; `None` for one that is no plain list or table.
-fn read(kind: FieldKind, value: &str) -> Option<Vec<Item>> {
-    let value = value.trim();
-    let toml = |text: &str| toml::from_str::<toml::Table>(&format!("v = {text}")).ok()?.remove("v");
-    match kind {
-        FieldKind::Map if value.is_empty() => Some(Vec::new()),
-        FieldKind::Map => {
-            let text = if value.starts_with('{') { value.to_owned() } else { format!("{{ {value} }}") };
-            let table = toml(&text)?;
-            let text = |value: &toml::Value| match value {
-                toml::Value::String(text) => Some(text.clone()),
-                toml::Value::Integer(number) => Some(number.to_string()),
-                _ => None,
-            };
-            table.as_table()?.iter().map(|(name, value)| Some((name.clone(), text(value)?))).collect()
-        }
-        _ if value.starts_with('[') => {
-            toml(value)?.as_array()?.iter().map(|it| Some((String::new(), it.as_str()?.to_owned()))).collect()
-        }
-        _ => {
-            let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
-            Some(items.map(|item| (String::new(), item.to_owned())).collect())
-        }
-    }
-}
-
-/// The items as the session takes them. Nothing is the default.
-fn written(doc: &FieldDoc, items: &[Item]) -> String {
-    if doc.kind != FieldKind::Map {
-        let items = items.iter().filter(|(_, value)| !value.trim().is_empty());
-        let items: Vec<_> = items.map(|(_, value)| toml::Value::String(value.trim().to_owned())).collect();
-        return if items.is_empty() { String::new() } else { toml::Value::Array(items).to_string() };
-    }
-    let mut table = toml::Table::new();
-    for (name, value) in items.iter().filter(|(name, _)| !name.trim().is_empty()) {
-        // Ports are numbers; variables and paths are text, also where they look like a number.
-        let port = if doc.key == "guest.forward" { value.trim().parse().ok() } else { None };
-        let value = port.map_or_else(|| toml::Value::String(value.clone()), toml::Value::Integer);
-        table.insert(name.trim().to_owned(), value);
-    }
-    if table.is_empty() { String::new() } else { toml::Value::Table(table).to_string() }
-}
-
-/// A list with one more item, as the session takes it; `None` for a value that is no plain list.
-#[must_use]
-pub fn with(doc: &FieldDoc, view: &FieldView, item: String) -> Option<String> {
-    let mut items = read(doc.kind, if view.is_default { "" } else { &view.value })?;
-    items.push((String::new(), item));
-    Some(written(doc, &items))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn doc(key: &str) -> &'static FieldDoc {
-        isoprep::FIELDS.iter().find(|doc| doc.key == key).unwrap()
-    }
-
-    #[test]
-    fn what_is_written_is_read_back_by_the_file_and_by_us() {
-        let item = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        for (key, items) in [
-            ("image.packages", vec![item("", "git"), item("", "a, b")]),
-            ("image.overlays", vec![item("", "b/ä \"x\""), item("", "a")]),
-            ("image.env", vec![item("A_B", "1"), item("X", "say \"hi\" \\ \u{1}")]),
-            ("image.files", vec![item("/root/a b.sh", "x.sh")]),
-            ("guest.forward", vec![item("ssh", "auto"), item("web", "8080")]),
-        ] {
-            let text = isoprep::set_field("", key, &written(doc(key), &items)).unwrap();
-            let shown = isoprep::get_field(&text, key).unwrap();
-            assert_eq!(read(doc(key).kind, &shown), Some(items), "{key}: {shown}");
-        }
-        assert_eq!(written(doc("image.env"), &[]), "");
-        assert_eq!(read(FieldKind::Map, "{ a = [1] }"), None);
-    }
-
-    #[test]
-    fn numbers_are_text_but_for_ports() {
-        let items = [("N".to_owned(), "1".to_owned())];
-        assert!(written(doc("image.env"), &items).contains("\"1\""));
-        assert!(!written(doc("guest.forward"), &items).contains('"'));
-    }
-
-    #[test]
-    fn items_are_moved_removed_and_added() {
-        let item = |value: &str| (String::new(), value.to_owned());
-        let mut items = vec![item("a"), item("b")];
-        done(&mut items, Act::Up(1));
-        done(&mut items, Act::Add(vec![item("c")]));
-        done(&mut items, Act::Remove(1));
-        done(&mut items, Act::Remove(9));
-        done(&mut items, Act::Up(0));
-        assert_eq!(items, [item("b"), item("c")]);
-    }
 }

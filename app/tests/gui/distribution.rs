@@ -236,9 +236,9 @@ pub fn stopped_by_lint(stage: &mut Stage) {
         1201,
         Event::Failed {
             failure: Failure {
-                title: "The lint has 3 errors".to_owned(),
-                detail: "The build stopped before its packages, so that nothing was fetched for nothing.".to_owned(),
-                advice: Some("Mend them with a click each, or build anyway.".to_owned()),
+                title: "The build would fail: the lint has found errors".to_owned(),
+                detail: isoprep::lint::render_text(&[lint().remove(0).finding], false),
+                advice: Some("Correct them, or build anyway (without a window: --no-lint)".to_owned()),
                 command: None,
                 pane: Some(Pane::Build),
                 exit_code: 3,

@@ -244,6 +244,19 @@ fn the_tree_opens_closes_and_says_where_files_came_from() {
 }
 
 #[test]
+fn ctrl_f_goes_to_the_filter_of_what_is_in_front() {
+    let mut stage = stage(story::examined);
+    stage.window.key_press_modifiers(Modifiers::COMMAND, Key::Num6);
+    stage.settle();
+    stage.window.key_press_modifiers(Modifiers::COMMAND, Key::F);
+    stage.settle();
+    stage.window.event(egui::Event::Text("sshd".to_owned()));
+    stage.settle();
+    assert_eq!(stage.window.state().panels.files.rows().0, 6);
+    assert!(!has(&stage, "Search text"), "the logs are not in front");
+}
+
+#[test]
 fn a_proposal_is_saved_with_the_one_accent_button_and_its_command_is_copied() {
     let mut stage = stage(story::proposed);
     assert!(has(&stage, "Proposed image.packages = git, gum, jq"), "items with one reason are one line");

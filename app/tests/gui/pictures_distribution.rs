@@ -29,6 +29,63 @@ fn settings_of_an_engine() {
 }
 
 #[test]
+fn lists_in_the_settings() {
+    picture("settings_lists", BOTH, |stage| {
+        story::inserted(stage);
+        stage.settle();
+        stage.window.get_by_label("New name for Environment").scroll_to_me();
+    });
+}
+
+#[test]
+fn packages_in_the_settings() {
+    picture("settings_packages", BOTH, |stage| {
+        story::inserted(stage);
+        stage.settle();
+        stage.window.get_by_role_and_label(egui::Role::TextInput, "Mirror").scroll_to_me();
+    });
+}
+
+#[test]
+fn the_choice_of_an_engine() {
+    picture("settings_engine", BOTH, |stage| {
+        story::inserted(stage);
+        stage.settle();
+        stage.window.get_by_role_and_label(egui::Role::ComboBox, "Engine").click();
+    });
+}
+
+#[test]
+fn the_smallest_window() {
+    picture("narrow", &["dark"], |stage| {
+        story::building(stage);
+        stage.tell(35_000, Event::Examined { lint: story::lint(), tree: vec![], warnings: vec![], failure: None });
+        let [width, height] = cartridge::gui::preferences::MIN_SIZE;
+        stage.window.set_size(egui::vec2(width, height));
+    });
+}
+
+#[test]
+fn lint_that_could_not_look() {
+    picture("lint_failed", BOTH, |stage| {
+        story::inserted(stage);
+        let failure = cartridge::session::event::Failure {
+            title: "The profile cannot be read".to_owned(),
+            detail:
+                "iso-builder/archiso/configs/releng/profiledef.sh:12: unexpected end of file while looking for \"\n\
+                     bash ended with exit code 2."
+                    .to_owned(),
+            advice: Some("Close the quote in line 9, then check again.".to_owned()),
+            command: None,
+            pane: None,
+            exit_code: 3,
+        };
+        stage.tell(20, Event::Examined { lint: vec![], tree: vec![], warnings: vec![], failure: Some(failure) });
+        front(stage, Panel::Lint);
+    });
+}
+
+#[test]
 fn proposal() {
     picture("proposal", BOTH, story::proposed);
 }
