@@ -186,8 +186,7 @@ proptest! {
         for finding in mkarchiso.findings().iter() {
             prop_assert!(finding.line >= 1 && finding.line <= lines, "{finding}");
         }
-        let (findings, _) = pacman(&bytes, succeeded, 5);
-        prop_assert!(succeeded || findings.iter().count() == 0 || findings.first_error(false).is_some()
-            || findings.iter().all(|it| it.weight == Weight::Doubt));
+        // Where the chunks end changes nothing.
+        prop_assert_eq!(pacman(&bytes, succeeded, 5).1, pacman(&bytes, succeeded, usize::MAX).1);
     }
 }

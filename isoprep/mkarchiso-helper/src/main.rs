@@ -1,5 +1,5 @@
-//! The helper that polkit guards: runs the installed mkarchiso as root for one user, where user namespaces are closed to
-//! ordinary users or lend them no ids. pkexec starts it; nothing else should.
+//! The helper that polkit guards: runs the installed mkarchiso as root for one user, where user namespaces are closed
+//! to ordinary users or lend them no ids. pkexec starts it; nothing else should.
 //!
 //! It is as narrow as it can be:
 //! - it takes no arguments, one small JSON document on its standard input, and nothing from its environment but
@@ -7,11 +7,12 @@
 //! - every directory that it is given is opened once, following no link, must belong to that user, and is used by its
 //!   descriptor from then on: what is renamed or replaced later changes nothing (`request`, `pinned`);
 //! - it builds in a directory that only root may enter, and hands over finished images alone (`room`, `results`);
-//! - mkarchiso itself, with the scripts of profile and packages, runs as the root of a user namespace whose powers end at
-//!   that directory: the rest of the file system is read-only there, devices and kernel settings are closed (`make`).
+//! - mkarchiso itself, with the scripts of profile and packages, runs as the root of a user namespace whose powers end
+//!   at that directory: the rest of the file system is read-only there, devices and kernel settings are closed
+//!   (`make`).
 //!
-//! Whoever may use it can read every file of this machine, since scripts of the profile run with root's eyes. So polkit must
-//! ask for an administrator each time.
+//! Whoever may use it can read every file of this machine, since scripts of the profile run with root's eyes. So polkit
+//! must ask for an administrator each time.
 
 mod error;
 mod make;
@@ -77,8 +78,8 @@ fn caller(word: Option<&str>) -> Result<u32, HelperError> {
     if uid == 0 { Err(HelperError::NoCaller) } else { Ok(uid) }
 }
 
-/// Whether the caller wants it to stop: it has made the file `stop`, or it is gone. A signal of the caller's would not do,
-/// as this process is root's.
+/// Whether the caller wants it to stop: it has made the file `stop`, or it is gone. A signal of the caller's would not
+/// do, as this process is root's.
 fn stopped(pinned: &Pinned, parent: Option<rustix::process::Pid>) -> bool {
     pinned.out_has("stop") || rustix::process::getppid() != parent
 }

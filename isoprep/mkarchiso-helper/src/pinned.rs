@@ -1,5 +1,5 @@
-//! The request's directories, opened once and held. From then on they are known by their descriptors: no path is resolved
-//! again, and renaming or replacing anything on the way to them changes nothing.
+//! The request's directories, opened once and held. From then on they are known by their descriptors: no path is
+//! resolved again, and renaming or replacing anything on the way to them changes nothing.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -222,8 +222,8 @@ mod tests {
         assert!(place.wrong("p", "w", "w/o").contains("not the user's own file"));
     }
 
-    /// A thread swaps a folder for a link to a stranger's as fast as it can. Whatever is opened is the user's own folder, and
-    /// stays it.
+    /// A thread swaps a folder for a link to a stranger's as fast as it can. Whatever is opened is the user's own
+    /// folder, and stays it.
     #[test]
     fn a_folder_that_is_swapped_for_a_link_is_refused_or_is_the_folder() {
         let place = Place::new();

@@ -1,5 +1,5 @@
-//! The request: one JSON document with three directories and a time. Pure: whether the directories are what they should be
-//! is for `pinned` to find out.
+//! The request: one JSON document with three directories and a time. Pure: whether the directories are what they should
+//! be is for `pinned` to find out.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -102,6 +102,13 @@ mod tests {
         let request = Request::parse(&json("/a/p", "/a/w", "/a/w/x y/o", "")).unwrap();
         assert_eq!(request.out_in_work().unwrap(), Path::new("x y/o"));
         assert_eq!((request.profile, request.source_date_epoch), (PathBuf::from("/a/p"), 7));
+    }
+
+    #[test]
+    fn what_the_engine_writes_is_read() {
+        // The same text is in the engine's own test.
+        let text = br#"{"profile":"/c/profile","work":"/c/s","out":"/c/s/out","source_date_epoch":7}"#;
+        assert_eq!(Request::parse(text).unwrap().work, Path::new("/c/s"));
     }
 
     #[test]

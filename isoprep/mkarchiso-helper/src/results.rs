@@ -1,4 +1,5 @@
-//! Hands finished images over to the user. Only regular files are: what a build leaves otherwise stays root's and is removed.
+//! Hands finished images over to the user. Only regular files are: what a build leaves otherwise stays root's and is
+//! removed.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;

@@ -1,5 +1,5 @@
-//! The room that the helper works in: a mount namespace of its own, where the request's directories are seen at fixed places
-//! that only root may reach; and a directory inside the work directory that only root may enter.
+//! The room that the helper works in: a mount namespace of its own, where the request's directories are seen at fixed
+//! places that only root may reach; and a directory inside the work directory that only root may enter.
 
 use std::fs::{self, DirBuilder};
 use std::io;

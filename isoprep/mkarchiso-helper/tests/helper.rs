@@ -1,5 +1,6 @@
-//! The helper as root, asked by a user, with a fake mkarchiso in place of the installed one. These need root, as the helper
-//! does; without it they say that they were skipped. The fake is put over `/usr/bin` in a mount namespace of the test's own.
+//! The helper as root, asked by a user, with a fake mkarchiso in place of the installed one. These need root, as the
+//! helper does; without it they say that they were skipped. The fake is put over `/usr/bin` in a mount namespace of the
+//! test's own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
@@ -259,8 +260,8 @@ fn it_refuses_whoever_did_not_come_through_polkit() {
     place.assert_cleared();
 }
 
-/// While requests are served the user swaps the output directory for a link to a directory of root's. Whatever happens, no
-/// image appears there.
+/// While requests are served the user swaps the output directory for a link to a directory of root's. Whatever happens,
+/// no image appears there.
 #[test]
 fn a_race_with_links_leads_nowhere() {
     let Some(place) = Place::new("a race", "echo iso >\"$out/a.iso\"") else { return };

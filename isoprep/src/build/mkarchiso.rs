@@ -142,6 +142,9 @@ impl Stages<'_> {
         for doubt in &product.doubts {
             reporter.line(format!("warning: {doubt}"));
         }
+        if let Some(why) = &product.leftover {
+            reporter.line(format!("warning: {why}"));
+        }
         for shortfall in &product.shortfalls {
             reporter.line(format!("warning: {shortfall}"));
         }

@@ -11,9 +11,9 @@ use crate::rootfs::KEPT;
 
 /// Where the packages put the helper. polkit's policy names this path.
 pub const HELPER: &str = "/usr/lib/cartridge/mkarchiso-helper";
-/// Where the package cache is seen while mkarchiso runs, whichever way: what `CacheDir` of the assembled profile's `pacman.conf`
-/// must say. mkarchiso and pacman take lists apart at blanks, so that a cache or a work directory whose path has one would be
-/// lost; inside, every path is ours.
+/// Where the package cache is seen while mkarchiso runs, whichever way: what `CacheDir` of the assembled profile's
+/// `pacman.conf` must say. mkarchiso and pacman take lists apart at blanks, so that a cache or a work directory whose
+/// path has one would be lost; inside, every path is ours.
 pub const CACHE_INSIDE: &str = "/run/cartridge/cache";
 /// Where our `mount` and `umount` are seen.
 const SHIMS_INSIDE: &str = "/run/cartridge/bin";
@@ -65,6 +65,11 @@ pub(super) struct Plan<'a> {
 }
 
 impl Plan<'_> {
+    /// Where mkarchiso works, seen from outside.
+    pub fn work(&self) -> PathBuf {
+        self.scratch.join("work")
+    }
+
     pub fn out(&self) -> PathBuf {
         self.scratch.join("out")
     }
@@ -156,8 +161,8 @@ impl Plan<'_> {
     }
 }
 
-/// Whether podman can be told of a path: `--mount` takes commas and quotes for its own, and how they are escaped changed
-/// between its versions.
+/// Whether podman can be told of a path: `--mount` takes commas and quotes for its own, and how they are escaped
+/// changed between its versions.
 pub(super) fn podman_can_name(path: &Path) -> bool {
     use std::os::unix::ffi::OsStrExt;
     !path.as_os_str().as_bytes().iter().any(|byte| byte.is_ascii_control() || b",\"".contains(byte))

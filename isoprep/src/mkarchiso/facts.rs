@@ -1,5 +1,5 @@
-//! Finds out what this host offers for running mkarchiso. Everything is tried, not guessed: a namespace is made, a container
-//! is run.
+//! Finds out what this host offers for running mkarchiso. Everything is tried, not guessed: a namespace is made, a
+//! container is run.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -24,8 +24,8 @@ pub fn find(name: &str, path: &OsStr) -> Option<PathBuf> {
     })
 }
 
-/// Looks around: at the programs in `path` (a `PATH` variable), at namespaces, and, only where these do not do, at podman
-/// with the image called `image`, which takes up to some seconds.
+/// Looks around: at the programs in `path` (a `PATH` variable), at namespaces, and, only where these do not do, at
+/// podman with the image called `image`, which takes up to some seconds.
 #[must_use]
 pub fn look_around(path: &OsStr, image: &str, cancel: &Cancel) -> Facts {
     let tool = find("mkarchiso", path);

@@ -3,7 +3,8 @@
 #
 #   inside.sh LOCK COMMAND [ARGUMENT…]
 #
-# Cartridge holds LOCK for as long as it lives and wants the command to run. Whoever gets the lock knows that it does not.
+# Cartridge holds LOCK for as long as it lives and wants the command to run. Whoever gets the lock knows that it does
+# not.
 lock=$1
 shift
 # Lines keep their order.

@@ -1,26 +1,34 @@
 //! The engine `mkarchiso`: the installed tool, unmodified, for those who want exactly it.
 //!
-//! - `ways` decides which way it is run: in a user namespace, in a rootless container, or by a helper that polkit guards.
+//! - `ways` decides which way it is run: in a user namespace, in a rootless container, or by a helper that polkit
+//!   guards.
 //! - `facts` finds out what this host offers for that.
 //! - `command` makes the command line of a way.
 //! - `log` reads what mkarchiso and its tools print: how far it is, and the first real error.
 //! - `product` looks at the image that was made: an exit code of 0 is not trusted.
-//! - `run` does it, and leaves nothing mounted, running or half done.
+//! - `names` knows what a misspelt package was meant to be.
+//! - `run` does it, in a directory that `scratch` makes and removes; `watch` ends it when it was cancelled.
 
 mod command;
+mod error;
 mod facts;
 mod log;
 mod log_patterns;
+mod names;
 mod product;
 mod run;
+mod scratch;
+mod watch;
 mod ways;
 
 /// The container image that is used where there is no better way: one with archiso in it, made by the user.
 pub const CONTAINER: &str = "localhost/archiso:latest";
 
 pub use command::{CACHE_INSIDE, HELPER, HelperRequest};
+pub use error::MkarchisoError;
 pub use facts::{find, look_around};
 pub use log::{MkarchisoLog, MkarchisoNews, MkarchisoStage};
 pub use product::{BootFile, Shortfall, boot_files, shortfalls};
-pub use run::{MkarchisoError, MkarchisoJob, Product, remove_scratch, run};
+pub use run::{MkarchisoJob, Product, run};
+pub use scratch::remove_scratch;
 pub use ways::{Chosen, Facts, HelperFact, NamespaceFact, NoWay, PodmanFact, Way, choose};

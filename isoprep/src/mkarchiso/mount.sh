@@ -1,6 +1,6 @@
 #!/bin/sh
-# mount(8) as pacstrap and arch-chroot call it, inside a user namespace: `mount SOURCE TARGET -t TYPE -o OPTIONS`.
-# The kernel lets no user namespace mount a devtmpfs, nor a sysfs while it shares the host's network. What this namespace
+# mount(8) as pacstrap and arch-chroot call it, inside a user namespace: `mount SOURCE TARGET -t TYPE -o OPTIONS`. The
+# kernel lets no user namespace mount a devtmpfs, nor a sysfs while it shares the host's network. What this namespace
 # has at /dev, /sys and /proc is shown at the target instead. Everything else is handed on as it is.
 set -u
 here=$(dirname "$0")

@@ -1,5 +1,5 @@
-//! Looks at an image that mkarchiso made: it is whole, and what its boot entries name is on it. mkarchiso ends with 0 for a
-//! boot entry whose kernel does not exist.
+//! Looks at an image that mkarchiso made: it is whole, and what its boot entries name is on it. mkarchiso ends with 0
+//! for a boot entry whose kernel does not exist.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -49,8 +49,8 @@ impl fmt::Display for Shortfall {
     }
 }
 
-/// Every file that the boot entries of a profile name, for the boot modes that it uses. Names that only the boot loader can
-/// resolve (GRUB's variables) are left out.
+/// Every file that the boot entries of a profile name, for the boot modes that it uses. Names that only the boot loader
+/// can resolve (GRUB's variables) are left out.
 #[must_use]
 pub fn boot_files(profile: &Profile) -> Vec<BootFile> {
     let used = |kind: BootModeKind| profile.definition.boot_modes.iter().any(|mode| mode.kind == Some(kind));

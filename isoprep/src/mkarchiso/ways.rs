@@ -1,4 +1,5 @@
-//! Which way mkarchiso is run. It insists on being root; these are the ways to be as much of root as it needs, best first:
+//! Which way mkarchiso is run. It insists on being root; these are the ways to be as much of root as it needs, best
+//! first:
 //!
 //! 1. root of a user namespace, with ids lent to this user: nothing to ask, nothing to install;
 //! 2. a rootless podman container of an image that has archiso;

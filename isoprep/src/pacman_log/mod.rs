@@ -1,8 +1,8 @@
 //! What pacman prints, read while it runs: how far it is, and what went wrong.
 //!
 //! Pure: bytes in, news out. It reads the output of pacman 6 and 7, of pacstrap, and of what they run (mkinitcpio and
-//! other hooks), in a pipe or on a terminal, in English (`LC_ALL=C.UTF-8`). [`PacmanLog`] is for a pacman that runs alone;
-//! [`PacmanReader`] reads lines for those who number them themselves.
+//! other hooks), in a pipe or on a terminal, in English (`LC_ALL=C.UTF-8`). [`PacmanLog`] is for a pacman that runs
+//! alone; [`PacmanReader`] reads lines for those who number them themselves.
 
 mod explain;
 mod finding;

@@ -9,7 +9,8 @@ use isoprep::pacman_log::FaultKind;
 
 use crate::place::{Place, script};
 
-/// What every fake begins with: the options that mkarchiso is given, and a function that makes a real image of one file.
+/// What every fake begins with: the options that mkarchiso is given, and a function that makes a real image of one
+/// file.
 const HEAD: &str = r#"#!/bin/bash
 while getopts vw:o: option; do case $option in w) work=$OPTARG ;; o) out=$OPTARG ;; *) ;; esac; done
 shift $((OPTIND - 1)); profile=$1

@@ -1,5 +1,5 @@
-//! The way through the helper. `CARTRIDGE_TEST_HELPER` says that it is installed, that polkit lets this user run it without a
-//! question, and that `/usr/bin/mkarchiso` is there.
+//! The way through the helper. `CARTRIDGE_TEST_HELPER` says that it is installed, that polkit lets this user run it
+//! without a question, and that `/usr/bin/mkarchiso` is there.
 
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};

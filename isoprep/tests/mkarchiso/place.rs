@@ -65,7 +65,8 @@ impl Place {
     }
 }
 
-/// The processes that have `text`, a path of ours, in their command line, or mounted: in a namespace they see it elsewhere.
+/// The processes that have `text`, a path of ours, in their command line, or mounted: in a namespace they see it
+/// elsewhere.
 pub fn processes(text: &str) -> Vec<String> {
     let mounted = text.replace(' ', "\\040");
     let mut found = Vec::new();

@@ -1,5 +1,5 @@
-//! The way through podman. It needs an image with archiso on this machine, whose name `CARTRIDGE_TEST_ARCHISO_IMAGE` gives,
-//! and a user other than root, since it is for those.
+//! The way through podman. It needs an image with archiso on this machine, whose name `CARTRIDGE_TEST_ARCHISO_IMAGE`
+//! gives, and a user other than root, since it is for those.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -10,7 +10,7 @@ use isoprep::mkarchiso::{CACHE_INSIDE, MkarchisoError, MkarchisoNews, MkarchisoS
 use isoprep::pacman_log::{FaultKind, PacmanNews, Weight};
 use isoprep::profile::{self, ReadOptions};
 
-use crate::arch::{Fault, Repository, Signatures, TestProfile, mkarchiso};
+use crate::arch::{Boot, Fault, Firmware, Medium, Repository, Signatures, TestProfile, mkarchiso};
 use crate::place::{Place, processes};
 
 /// A place with a profile, whose boot entries are read from it.
@@ -44,7 +44,7 @@ fn a_profile_becomes_an_image_and_is_followed_on_its_way() {
     let product = built.unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(product.iso, place.job.out.join("archtest-2026.11.24-x86_64.iso"));
     assert_eq!(product.bytes, fs::metadata(&product.iso).unwrap().len());
-    assert_eq!((product.doubts, product.shortfalls), (Vec::new(), Vec::new()));
+    assert_eq!((product.doubts, product.shortfalls, product.leftover), (Vec::new(), Vec::new(), None));
     let stages: Vec<_> = told
         .iter()
         .filter_map(|it| if let MkarchisoNews::Stage { stage } = it { Some(*stage) } else { None })
@@ -79,6 +79,9 @@ fn each_fault_is_told_by_its_first_real_error() {
     for (fault, kind, subject) in cases {
         let (built, told) = place(&tool, &TestProfile::releng(repository).broken(repository, fault)).build();
         let Err(MkarchisoError::Found { finding, .. }) = built else { panic!("{fault:?}: {built:?}") };
+        if fault == Fault::PackageUnknown {
+            assert!(finding.advice.starts_with("Did you mean \"git\""), "{finding}");
+        }
         let lines = told
             .iter()
             .filter_map(|it| if let MkarchisoNews::Line { number, text } = it { Some((*number, text)) } else { None });
@@ -118,10 +121,16 @@ fn what_pacman_goes_on_after_is_a_doubt() {
 #[test]
 fn owners_are_kept_where_ids_are_lent_and_missed_aloud_where_not() {
     let Some(tool) = tool("owners") else { return };
-    let place = place(&tool, &TestProfile::releng(Repository::get()).packages(&["owned-files"]));
-    let doubts = place.build().0.unwrap_or_else(|e| panic!("{e}")).doubts;
-    let lost = doubts.iter().any(|it| it.kind == FaultKind::Owners);
-    assert_eq!(lost, !cartridge_supervise::IdMap::of_this_user().has_many(), "{doubts:?}");
+    let profile = TestProfile::releng(Repository::get()).packages(&["owned-files"]).report_paths(&["/opt/owned/*"]);
+    let place = place(&tool, &profile);
+    let product = place.build().0.unwrap_or_else(|e| panic!("{e}"));
+    let many = cartridge_supervise::IdMap::of_this_user().has_many();
+    let lost = product.doubts.iter().any(|it| it.kind == FaultKind::Owners);
+    assert_eq!(lost, !many, "{:?}", product.doubts);
+    let booted = Boot::new(&product.iso, Firmware::Bios, Medium::Cd).run().unwrap_or_else(|e| panic!("{e}"));
+    let owner = if many { (1000, 1000) } else { (0, 0) };
+    assert_eq!(booted.report.paths["/opt/owned/user"].owner, owner);
+    assert_eq!(booted.report.paths["/root/.automated_script.sh"].mode & 0o777, 0o755);
 }
 
 #[test]

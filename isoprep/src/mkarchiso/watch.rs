@@ -1,0 +1,90 @@
+//! Runs a way's command to its end, and ends it when it was cancelled: each way ends in its own manner.
+
+use std::fs::File;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
+use cartridge_supervise::{Cancel, Channel, Exit, Observer, ProcessHandle, spawn};
+use rustix::fs::FlockOperation;
+
+use super::command::Plan;
+use super::error::MkarchisoError;
+use super::scratch::Scratch;
+use super::ways::Way;
+
+/// How often we look whether somebody cancelled.
+const BEAT: Duration = Duration::from_millis(20);
+/// How long a cancelled way may take to end by itself before it is killed: the container, and the helper, which is
+/// root's and cannot be signalled.
+const GRACE: Duration = Duration::from_millis(1000);
+/// How much output waits to be read.
+const QUEUE: usize = 256;
+/// The file in the output directory that tells the helper to stop.
+const STOP: &str = "stop";
+
+enum Event {
+    Output(Channel, Vec<u8>),
+    Exited(Exit),
+}
+
+struct Forward(SyncSender<Event>);
+
+impl Observer for Forward {
+    fn output(&mut self, channel: Channel, bytes: &[u8]) {
+        // Nobody listens any more once it was cancelled.
+        let _ = self.0.send(Event::Output(channel, bytes.to_vec()));
+    }
+
+    fn exited(&mut self, exit: &Exit) {
+        let _ = self.0.send(Event::Exited(exit.clone()));
+    }
+}
+
+/// Starts the plan's command and feeds `read` until it ended or was cancelled.
+pub(super) fn watch(
+    plan: &Plan<'_>,
+    scratch: &Scratch,
+    cancel: &Cancel,
+    read: &mut dyn FnMut(Channel, &[u8]),
+) -> Result<Exit, MkarchisoError> {
+    if cancel.is_cancelled() {
+        return Err(MkarchisoError::Cancelled);
+    }
+    let (sender, events) = sync_channel(QUEUE);
+    let child =
+        spawn(&plan.command(), Forward(sender)).map_err(|source| MkarchisoError::Start { way: plan.way, source })?;
+    loop {
+        match events.recv_timeout(BEAT) {
+            Ok(Event::Output(channel, bytes)) => read(channel, &bytes),
+            Ok(Event::Exited(exit)) => return Ok(exit),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return child.exit().ok_or(MkarchisoError::Unexplained { how: "lost".to_owned(), tail: Vec::new() });
+            }
+        }
+        if cancel.is_cancelled() {
+            stop(plan, scratch, &child, events);
+            return Err(MkarchisoError::Cancelled);
+        }
+    }
+}
+
+/// Ends a cancelled build. A namespace dies with its first process; the container and the helper end themselves.
+fn stop(plan: &Plan<'_>, scratch: &Scratch, child: &ProcessHandle, events: Receiver<Event>) {
+    drop(events);
+    match plan.way {
+        Way::Namespace | Way::NamespaceOfOne => {}
+        Way::Podman => {
+            // It was locked by us; that cannot fail.
+            let _ = rustix::fs::flock(&scratch.lock, FlockOperation::Unlock);
+            // What podman keeps of it is removed by podman's monitor (`--rm`), with or without the client.
+            let _ = child.wait(GRACE);
+        }
+        Way::Helper => {
+            // The helper looks for it ten times a second. If it cannot be written the helper still sees us go.
+            let _ = File::create_new(plan.out().join(STOP));
+            let _ = child.wait(GRACE);
+        }
+    }
+    let _ = child.end(Duration::ZERO);
+}
