@@ -8,5 +8,6 @@ mod boots;
 mod facts;
 mod faults;
 mod init;
+mod measure;
 mod trees;
 mod users;
