@@ -37,7 +37,8 @@ fn what_cannot_be_had_is_told_before_anything_is_installed() {
 /// Programs that see a folder below `mark` in a place of its own, without those that remove it, and without our own children that
 /// wait for such programs.
 fn running(mark: &str) -> Vec<String> {
-    let text = |file: std::path::PathBuf| String::from_utf8_lossy(&std::fs::read(file).unwrap_or_default()).into_owned();
+    let text =
+        |file: std::path::PathBuf| String::from_utf8_lossy(&std::fs::read(file).unwrap_or_default()).into_owned();
     let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|it| it.path());
     let inside = processes.filter(|it| text(it.join("mountinfo")).contains(mark));
     let (own, removing) = (text("/proc/self/cmdline".into()), "rm\0");
@@ -50,9 +51,7 @@ fn a_build_can_be_cancelled_while_packages_are_installed() {
     let bench = Bench::new("debian", "packages = [\"hello\"]");
     let mark = bench.dir.path().join("work").to_str().unwrap().to_owned();
     let cancel = Cancel::new();
-    let installing = |progress: &Progress| {
-        matches!(progress, Progress::Advanced { what: Some(what), .. } if what.starts_with("setting up "))
-    };
+    let installing = |progress: &Progress| matches!(progress, Progress::Advanced { what: Some(what), .. } if what.starts_with("setting up "));
     let (begun, seen) = std::sync::mpsc::channel();
     let gone = std::thread::scope(|scope| {
         let (mark, cancel) = (&mark, &cancel);

@@ -63,5 +63,9 @@ fn measure_the_rapid_cycle() {
     let again = measured("unchanged", &bench);
     fs::write(bench.repo().join("folder7/7"), "changed\n").unwrap();
     let one = measured("one file", &bench);
-    println!("unchanged {:.4}, one file {:.4} of the full build", again.div_duration_f64(full), one.div_duration_f64(full));
+    println!(
+        "unchanged {:.4}, one file {:.4} of the full build",
+        again.div_duration_f64(full),
+        one.div_duration_f64(full)
+    );
 }
