@@ -34,8 +34,8 @@ fn what_cannot_be_had_is_told_before_anything_is_installed() {
     }
 }
 
-/// Programs that see a folder below `mark` in a place of its own, without those that remove it, and without our own children that
-/// wait for such programs.
+/// Programs that see a folder below `mark` in a place of its own, without those that remove it, and without our own
+/// children that wait for such programs.
 fn running(mark: &str) -> Vec<String> {
     let text =
         |file: std::path::PathBuf| String::from_utf8_lossy(&std::fs::read(file).unwrap_or_default()).into_owned();

@@ -1,5 +1,5 @@
-//! An ordinary user with lent ids builds what root builds, bit by bit; one without is told what is lacking. The user exists for
-//! the test alone: in a mount namespace of its own, over copies of the files that name users.
+//! An ordinary user with lent ids builds what root builds, bit by bit; one without is told what is lacking. The user
+//! exists for the test alone: in a mount namespace of its own, over copies of the files that name users.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -89,8 +89,8 @@ fn without_lent_ids_it_is_said_what_would_lend_them() {
     });
 }
 
-/// Runs the test called `test` again, as a user who exists for it alone and has `lent` ids; `prepare` fills the folder that the
-/// user owns, `user` below the one that is returned.
+/// Runs the test called `test` again, as a user who exists for it alone and has `lent` ids; `prepare` fills the folder
+/// that the user owns, `user` below the one that is returned.
 fn as_somebody_else(test: &str, lent: &str, prepare: impl FnOnce(&Path)) -> tempfile::TempDir {
     // Somebody else may not be able to get at the build directory.
     let place = tempfile::Builder::new().prefix("some one").tempdir().unwrap();
