@@ -27,6 +27,7 @@ impl Session {
             fresh: false,
             lint: true,
             examines: false,
+            patience: None,
         })
         .unwrap();
         Self { handle, model: Model::default() }

@@ -9,6 +9,7 @@ use cartridge_supervise::Channel;
 use isoprep::mkarchiso::{MkarchisoLog, MkarchisoNews};
 use isoprep::pacman_log::PacmanStep::Checking;
 use isoprep::pacman_log::{Findings, LogFinding, PacmanLog, PacmanNews, Weight};
+use proptest::prelude::*;
 
 /// A line of `logs/expected.tsv`.
 #[derive(Debug)]
@@ -137,4 +138,56 @@ fn progress_on_a_terminal_has_percentages_and_bytes() {
 
 fn brief(news: &PacmanNews) -> String {
     serde_json::to_string(news).unwrap()
+}
+
+/// Words that the reader looks for, to be thrown together.
+const WORDS: [&str; 24] = [
+    "error: ",
+    "==> ERROR: ",
+    "[mkarchiso] ERROR: ",
+    "[mkarchiso] INFO: Creating ISO image",
+    "\r",
+    "\n",
+    "\x1b[1F",
+    "\x1b",
+    ": File ",
+    "'",
+    "\"",
+    " is corrupted (",
+    " exists in filesystem",
+    "(1/2) ",
+    "]",
+    "100%",
+    "[Y/n] ",
+    "xorriso : UPDATE :",
+    " downloading...",
+    "Packages (",
+    "Total Download Size: 1e400 TiB",
+    ": line 9: ",
+    "env: ‘",
+    "failed retrieving file ",
+];
+
+proptest! {
+    #[test]
+    fn whatever_is_printed_is_read_without_a_panic(
+        parts in prop::collection::vec(prop_oneof![
+            prop::sample::select(WORDS.to_vec()).prop_map(|it| it.as_bytes().to_vec()),
+            prop::collection::vec(any::<u8>(), 0..12),
+        ], 0..60),
+        succeeded in any::<bool>(),
+    ) {
+        let bytes = parts.concat();
+        let mut mkarchiso = MkarchisoLog::new();
+        let mut told = mkarchiso.feed(Channel::Stdout, &bytes);
+        told.extend(mkarchiso.feed(Channel::Stderr, &bytes));
+        told.extend(mkarchiso.finish(succeeded));
+        let lines = told.iter().filter(|it| matches!(it, MkarchisoNews::Line { .. })).count();
+        for finding in mkarchiso.findings().iter() {
+            prop_assert!(finding.line >= 1 && finding.line <= lines, "{finding}");
+        }
+        let (findings, _) = pacman(&bytes, succeeded, 5);
+        prop_assert!(succeeded || findings.iter().count() == 0 || findings.first_error(false).is_some()
+            || findings.iter().all(|it| it.weight == Weight::Doubt));
+    }
 }

@@ -47,8 +47,7 @@ pub(super) async fn run(args: DiffArgs, paths: &Paths) -> u8 {
         Err(Trouble::Cancelled) => exit_code::CANCELLED,
         Err(Trouble::Told(detail)) if json => {
             let title = "The images could not be compared".to_owned();
-            let failure =
-                Failure { title, detail, advice: None, command: None, pane: None, exit_code: TROUBLE };
+            let failure = Failure { title, detail, advice: None, command: None, pane: None, exit_code: TROUBLE };
             print::event(Event::Failed { failure });
             TROUBLE
         }

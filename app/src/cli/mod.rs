@@ -12,9 +12,7 @@ mod look;
 mod print;
 mod shot;
 
-pub use args::{
-    CacheArgs, Cli, Colour, DiffArgs, DoctorArgs, EjectArgs, GoalArgs, LogsArgs, LookArgs, ShotArgs, Verb,
-};
+pub use args::{CacheArgs, Cli, Colour, DiffArgs, DoctorArgs, EjectArgs, GoalArgs, LogsArgs, LookArgs, ShotArgs, Verb};
 
 use std::time::Duration;
 

@@ -83,9 +83,15 @@ impl Printer {
     }
 }
 
-/// A stage under way in a line: "packages: installing linux, 12 of 140 packages, 3/s, about 40 s left".
+/// A stage under way in a line: "packages (about 40 s left): installing linux, 12 of 140 packages, 3/s".
 fn message(stage: &StageView, left_ms: Option<u64>) -> String {
     let mut text = stage.name.clone();
+    // Early in the line: terminals are narrow.
+    match left_ms.map(|ms| ms.div_ceil(1000)) {
+        None | Some(..=2) => {}
+        Some(seconds @ ..=99) => text.push_str(&format!(" (about {seconds} s left)")),
+        Some(seconds) => text.push_str(&format!(" (about {} min left)", seconds.div_ceil(60))),
+    }
     let StageStatus::Running { done, total, unit, what, pace, .. } = &stage.status else { return text };
     if let Some(what) = what {
         text.push_str(&format!(": {what}"));
@@ -107,11 +113,6 @@ fn message(stage: &StageView, left_ms: Option<u64>) -> String {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "for people")]
         let rate = rate.round() as u64;
         text.push_str(&format!(", {}/s", count(rate)));
-    }
-    match left_ms.map(|ms| ms.div_ceil(1000)) {
-        Some(seconds @ 1..=99) => text.push_str(&format!(", about {seconds} s left")),
-        Some(seconds) => text.push_str(&format!(", about {} min left", seconds.div_ceil(60))),
-        None => {}
     }
     text
 }
@@ -180,11 +181,11 @@ mod tests {
         assert_eq!(show(0, None, Unit::Files, None, None, None), "packages");
         assert_eq!(
             show(12, Some(140), Unit::Packages, Some("installing linux"), Some(2.6), Some(39_500)),
-            "packages: installing linux, 12 of 140 packages, 3/s, about 40 s left"
+            "packages (about 40 s left): installing linux, 12 of 140 packages, 3/s"
         );
         assert_eq!(
             show(1_500_000, Some(30_000_000), Unit::Bytes, Some("fetching packages"), Some(1e6), Some(600_000)),
-            "packages: fetching packages, 1.5 MB of 30.0 MB, 1.0 MB/s, about 10 min left"
+            "packages (about 10 min left): fetching packages, 1.5 MB of 30.0 MB, 1.0 MB/s"
         );
         assert_eq!(show(40, Some(100), Unit::Percent, None, Some(9.0), None), "packages, 40 %");
     }

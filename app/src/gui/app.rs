@@ -25,7 +25,7 @@ use super::theme_portal::Desktop;
 use super::toasts::Toasts;
 use super::topbar::{self, WindowState};
 use super::wish::{Dialog, PickFor, Wish, Wishes};
-use super::{Insert, Options, settings_items, status};
+use super::{Insert, Options, overlays, screen, settings_items, status};
 use crate::session::event::Level;
 use crate::session::logs::Pane;
 use crate::session::state::Phase;
@@ -347,7 +347,9 @@ impl App {
                 .show(ui, |ui| self.settings.show(ui, &self.model, self.picker.available(), wishes));
         }
         if window.logs_open {
-            let most = (ui.available_height() - 150.0).max(140.0);
+            // A guest's screen stays large enough to be watched; else a line that says how things are is enough.
+            let above = if self.model.guest_runs() { 220.0 } else { screen::TOOLBAR + overlays::LINE };
+            let most = (ui.available_height() - above).max(140.0);
             let tall = self.preferences.tall;
             let bottom = match tall {
                 true => egui::Panel::bottom("tall panes").resizable(false).exact_size(most),

@@ -33,7 +33,10 @@ pub(super) fn show(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
             ui.horizontal(|ui| {
                 ui.label(RichText::new(&row.what).color(palette.text));
                 ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                    ui.label(RichText::new(words::bytes(row.bytes)).monospace().color(palette.text));
+                    ui.allocate_ui_with_layout(egui::vec2(84.0, 22.0), Layout::right_to_left(Align::Center), |ui| {
+                        ui.set_width(84.0);
+                        ui.label(RichText::new(words::bytes(row.bytes)).monospace().color(palette.text));
+                    });
                     let noun = match (row.what.contains("package") && row.what.contains(' '), row.results) {
                         (true, 1) => "file",
                         (true, _) => "files",

@@ -13,6 +13,9 @@ use crate::session::Model;
 /// Height of a row, points.
 pub const ROW: f32 = 22.0;
 
+/// Where what happened stands beside names, as a share of the width.
+const COLUMN: f32 = 0.56;
+
 /// What the panel remembers between frames.
 #[derive(Debug, Default)]
 pub struct ChangesPanel {
@@ -82,7 +85,13 @@ impl ChangesPanel {
                 let words = "The new image holds the very same packages, files and boot entries.";
                 controls::empty(ui, Icon::Equal, palette.success, "Nothing changed", words);
             } else {
-                controls::empty(ui, Icon::ListFilter, palette.dim, "Nothing fits", "No name of a change holds this text.");
+                controls::empty(
+                    ui,
+                    Icon::ListFilter,
+                    palette.dim,
+                    "Nothing fits",
+                    "No name of a change holds this text.",
+                );
             };
         }
         ui.spacing_mut().item_spacing.y = 0.0;
@@ -119,19 +128,14 @@ fn draw(ui: &Ui, rect: Rect, difference: &Difference, row: Row) {
     let mark = changes_rows::mark(row);
     let mono = FontId::monospace(12.5);
     painter.text(pos2(left, y), Align2::LEFT_CENTER, sign(mark), mono.clone(), colour(mark, palette));
-    let right = rect.right() - 18.0;
-    let detail = painter.layout_no_wrap(line.detail, FontId::proportional(12.0), palette.dim);
-    let from = (right - detail.size().x).max(rect.left() + rect.width() * 0.45);
+    // Beside the names, not at the far end: the eye would lose the row.
+    let from = rect.left() + rect.width() * COLUMN;
     let tone = if line.odd { palette.warning } else { palette.dim };
-    let place = pos2(from, y - detail.size().y / 2.0);
-    painter.with_clip_rect(painter.clip_rect().intersect(Rect::everything_left_of(right))).galley_with_override_text_color(
-        place,
-        detail,
-        tone,
-    );
-    let clip = painter.clip_rect().intersect(Rect::everything_left_of(from - 10.0));
+    let cut = |right: f32| painter.with_clip_rect(painter.clip_rect().intersect(Rect::everything_left_of(right)));
+    let small = FontId::proportional(12.0);
+    cut(rect.right() - 18.0).text(pos2(from, y), Align2::LEFT_CENTER, line.detail, small, tone);
     let text = if matches!(row, Row::More(..)) { palette.dim } else { palette.text };
-    painter.with_clip_rect(clip).text(pos2(left + 18.0, y), Align2::LEFT_CENTER, line.name, mono, text);
+    cut(from - 10.0).text(pos2(left + 18.0, y), Align2::LEFT_CENTER, line.name, mono, text);
     if response.hovered() {
         response.on_hover_text(name.trim());
     }

@@ -332,15 +332,15 @@ mod tests {
     use super::*;
 
     fn difference() -> Difference {
-        let mut it = Difference::default();
-        it.bytes = Change { from: 800_000_000, to: 803_100_000 };
+        let mut it = Difference { bytes: Change { from: 800_000_000, to: 803_100_000 }, ..Difference::default() };
         let version = |name: &str, direction| VersionChange {
             name: name.to_owned(),
             version: Change { from: "2".to_owned(), to: "3".to_owned() },
             direction,
             size: Change { from: None, to: None },
         };
-        it.packages.changed = Listed { items: vec![version("linux", Direction::Newer), version("glibc", Direction::Older)], total: 2 };
+        it.packages.changed =
+            Listed { items: vec![version("linux", Direction::Newer), version("glibc", Direction::Older)], total: 2 };
         (it.packages.newer, it.packages.older) = (1, 1);
         let path = |text: &str| isoprep::contents::TreePath::new(text.as_bytes());
         let line = |text: &str| FileLine { path: path(text), kind: "file", size: 1200, package: None };

@@ -157,7 +157,12 @@ pub fn tab(ui: &mut Ui, on: bool, words: RichText, count: u64, colour: Color32, 
 }
 
 /// A field whose text leaves only what holds it, as wide as there is room for; none where there is hardly any.
-pub fn filter_field(ui: &mut Ui, text: &mut String, id: impl std::hash::Hash + std::fmt::Debug, hint: &str) -> Option<Response> {
+pub fn filter_field(
+    ui: &mut Ui,
+    text: &mut String,
+    id: impl std::hash::Hash + std::fmt::Debug,
+    hint: &str,
+) -> Option<Response> {
     let palette = Palette::of(ui);
     let room = ui.available_width() - 12.0;
     if room < 56.0 {

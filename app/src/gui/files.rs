@@ -48,7 +48,7 @@ impl FilesPanel {
     /// The tools beside the tabs, right to left.
     pub fn tools(&mut self, ui: &mut Ui) {
         let Wanted { turned, changed_only, filter } = &mut self.wanted;
-        if controls::icon_button(ui, true, Icon::FoldVertical, "Close all folders", "").clicked() {
+        if controls::icon_button(ui, true, Icon::ChevronsDownUp, "Close all folders", "").clicked() {
             turned.clear();
             (*changed_only, self.cursor) = (false, 0);
             filter.clear();
@@ -81,7 +81,13 @@ impl FilesPanel {
             self.cursor = self.cursor.min(self.rows.len().saturating_sub(1));
         }
         if self.rows.is_empty() {
-            controls::empty(ui, Icon::ListFilter, palette.dim, "Nothing fits", "No path and no origin holds this text.");
+            controls::empty(
+                ui,
+                Icon::ListFilter,
+                palette.dim,
+                "Nothing fits",
+                "No path and no origin holds this text.",
+            );
             return;
         }
         let tree = ui.interact(area, ui.scope_id().with("tree"), Sense::click());
@@ -106,7 +112,7 @@ impl FilesPanel {
             if std::mem::take(&mut self.moved) {
                 #[allow(clippy::cast_precision_loss, reason = "less than 2^24 rows")]
                 let y = top + (self.cursor as f32 - seen.start as f32) * ROW;
-                ui.scroll_to_rect(Rect::from_min_size(pos2(rect_left(ui), y), vec2(1.0, ROW)), None);
+                ui.scroll_to_rect(Rect::from_min_size(pos2(ui.max_rect().left(), y), vec2(1.0, ROW)), None);
             }
         });
     }
@@ -199,7 +205,7 @@ impl FilesPanel {
         };
         icon(x, glyph, palette.dim, 13.0);
         x += 20.0;
-        let right = columns(ui, rect, node, &origin);
+        let right = columns(ui, rect, node);
         let (mono, small) = (FontId::monospace(12.5), FontId::proportional(12.0));
         let colour = if node.removed { palette.dim } else { palette.text };
         let clipped = painter.with_clip_rect(painter.clip_rect().intersect(Rect::everything_left_of(right - 8.0)));
@@ -217,12 +223,8 @@ impl FilesPanel {
     }
 }
 
-fn rect_left(ui: &Ui) -> f32 {
-    ui.max_rect().left()
-}
-
 /// Draws size, mode and origin, and returns where they begin.
-fn columns(ui: &Ui, rect: Rect, node: &Node, origin: &str) -> f32 {
+fn columns(ui: &Ui, rect: Rect, node: &Node) -> f32 {
     let palette = Palette::of(ui);
     let painter = ui.painter();
     let (right, y) = (rect.right() - 18.0, rect.center().y);
@@ -237,15 +239,23 @@ fn columns(ui: &Ui, rect: Rect, node: &Node, origin: &str) -> f32 {
         let mode = format!("{mode:04o}");
         painter.text(pos2(right - 74.0, y), Align2::RIGHT_CENTER, mode, FontId::monospace(12.0), colour);
     }
-    let colour = match (node.removed, node.replaced.is_empty(), node.origin) {
-        (true, ..) => palette.error,
-        (false, false, _) => palette.warning,
-        (false, true, Origin::Base) => palette.dim,
-        (false, true, Origin::Overlay(_)) => palette.accent,
-        (false, true, _) => palette.success,
+    let colour = match node.origin {
+        Origin::Base => palette.dim,
+        Origin::Overlay(_) => palette.accent,
+        _ => palette.success,
     };
     let from = (right - 320.0).max(rect.left() + rect.width() * 0.45);
-    painter.text(pos2(from, y), Align2::LEFT_CENTER, origin, small, colour);
+    let mut words = painter.text(pos2(from, y), Align2::LEFT_CENTER, node.origin, small.clone(), colour);
+    let mut add = |text: String, colour| {
+        words = painter.text(pos2(words.right() + 8.0, y), Align2::LEFT_CENTER, text, small.clone(), colour);
+    };
+    if !node.replaced.is_empty() {
+        let others: Vec<String> = node.replaced.iter().map(ToString::to_string).collect();
+        add(format!("replaces {}", others.join(", ")), palette.warning);
+    }
+    if node.removed {
+        add("removed".to_owned(), palette.error);
+    }
     from
 }
 

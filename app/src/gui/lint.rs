@@ -30,8 +30,7 @@ impl LintPanel {
     /// Something new was seen of the cartridge, or it was changed for another.
     pub fn refresh(&mut self, seen: Option<&Examination>) {
         self.generation += 1;
-        (self.rows, self.counts) =
-            seen.map_or_else(Default::default, |seen| (lint_rows::rows(seen), Counts::of(seen)));
+        (self.rows, self.counts) = seen.map_or_else(Default::default, |seen| (lint_rows::rows(seen), Counts::of(seen)));
     }
 
     /// How much there is.
@@ -50,7 +49,8 @@ impl LintPanel {
     pub fn tools(&self, ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
         let palette = Palette::of(ui);
         let can = model.cartridge.is_some() && !model.examining;
-        if controls::icon_button(ui, can, Icon::RefreshCw, "Check again", "Looks at the cartridge as it is now.").clicked()
+        if controls::icon_button(ui, can, Icon::RefreshCw, "Check again", "Looks at the cartridge as it is now.")
+            .clicked()
         {
             wishes.send(Command::Examine);
         }
@@ -63,7 +63,7 @@ impl LintPanel {
         }
         if let Some(goal) = self.asked.filter(|_| model.stopped_by_lint) {
             ui.add_space(4.0);
-            build_anyway(ui, goal, wishes);
+            return build_anyway(ui, goal, wishes);
         }
         let words = match (model.examining, &model.examination) {
             (true, _) => "Looking…".to_owned(),

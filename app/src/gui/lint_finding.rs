@@ -106,6 +106,9 @@ fn mend(ui: &mut Ui, view: &LintView, wishes: &mut Wishes) {
     let Some(fix) = &view.finding.fix else { return };
     ui.spacing_mut().button_padding = vec2(10.0, 3.0);
     ui.spacing_mut().interact_size.y = 26.0;
+    // On a deep surface a button at rest needs more than its usual fill to be seen.
+    let palette = Palette::of(ui);
+    ui.visuals_mut().widgets.inactive.weak_bg_fill = palette.hover;
     let (word, hint) = if view.asks {
         ("Fix…", "This changes a file of your repository: you see the change first.")
     } else {

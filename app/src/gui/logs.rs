@@ -145,15 +145,26 @@ impl LogsPanel {
         if pane == Pane::Build {
             log_tools::stage_menu(ui, view, &model.stages);
         }
-        controls::filter_field(ui, &mut view.filter_text, ("filter", index(pane)), "Shows only lines that hold this text.");
-        if view.facts.dropped > 0 && ui.available_width() > 170.0 {
-            let text = format!("{} older lines dropped", words::count(view.facts.dropped));
-            let hint = "Only the newest lines are kept in memory. The log's file has them all, up to its limit.";
-            ui.add_space(4.0);
-            ui.label(RichText::new(text).small().color(Palette::of(ui).dim)).on_hover_text(hint);
+        if view.facts.dropped > 0 {
+            dropped(ui, view.facts.dropped);
         }
+        controls::filter_field(
+            ui,
+            &mut view.filter_text,
+            ("filter", index(pane)),
+            "Shows only lines that hold this text.",
+        );
         copy
     }
+}
+
+/// Says that the log is longer than what is shown of it: a mark, because there is little room.
+fn dropped(ui: &mut Ui, lines: u64) {
+    let text = format!("{} older lines dropped", words::count(lines));
+    let hint = "Only the newest lines are kept in memory. The log's file has them all, up to its limit.";
+    let mark = ui.label(controls::icon(Icon::Scissors, 14.0).color(Palette::of(ui).warning));
+    mark.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, text.as_str()));
+    mark.on_hover_text(format!("{text}.\n{hint}"));
 }
 
 fn index(pane: Pane) -> usize {

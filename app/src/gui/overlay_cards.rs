@@ -172,8 +172,7 @@ pub fn built(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
     card(ui, Icon::CircleCheck, palette.success, &title, how, |ui| {
         let facts = [
             ("Image", format!("{} ({})", words::path(&image.iso), words::bytes(image.bytes))),
-            ("Files", words::count(image.files)),
-            ("Tree", image.tree_hash.chars().take(16).collect::<String>()),
+            ("Repository", format!("{} files, tree {}", words::count(image.files), tree(&image.tree_hash))),
             ("Kernel", image.kernel_version.clone()),
         ];
         egui::Grid::new("image").num_columns(2).spacing([16.0, 4.0]).min_row_height(20.0).show(ui, |ui| {
@@ -192,7 +191,8 @@ pub fn built(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
         ui.horizontal(|ui| {
             let changed = model.comparison.as_ref().is_some_and(|it| it.difference.is_some());
             if changed
-                && controls::button(ui, true, Icon::FileDiff, "Show changes", "All of them, in a panel. Ctrl+7").clicked()
+                && controls::button(ui, true, Icon::FileDiff, "Show changes", "All of them, in a panel. Ctrl+7")
+                    .clicked()
             {
                 wishes.add(Wish::ShowPanel(Panel::Changes));
             }
@@ -201,6 +201,10 @@ pub fn built(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
             }
         });
     });
+}
+
+fn tree(hash: &str) -> String {
+    hash.chars().take(16).collect()
 }
 
 /// In what the image differs from the one before it: packages, files, size.
@@ -227,11 +231,14 @@ fn since(ui: &mut Ui, comparison: &Comparison) {
             egui::Frame::new().fill(palette.sunken).corner_radius(6).inner_margin(egui::Margin::symmetric(10, 7)).show(
                 ui,
                 |ui| {
-                    ui.set_width(ui.available_width());
-                    ui.set_min_height(34.0);
-                    ui.spacing_mut().item_spacing.y = 2.0;
-                    ui.label(RichText::new(what).small().color(palette.dim));
-                    ui.add(Label::new(RichText::new(value).size(13.0).color(palette.strong)).wrap());
+                    // Columns are justified, and so would the words in them be.
+                    ui.with_layout(egui::Layout::top_down(egui::Align::LEFT), |ui| {
+                        ui.set_width(ui.available_width());
+                        ui.set_min_height(51.0);
+                        ui.spacing_mut().item_spacing.y = 2.0;
+                        ui.label(RichText::new(what).small().color(palette.dim));
+                        ui.add(Label::new(RichText::new(value).size(13.0).color(palette.strong)).wrap());
+                    });
                 },
             );
         }

@@ -5,7 +5,7 @@ use lucide_icons::Icon;
 use vmtools::GuestStatus;
 
 use super::controls;
-use super::headline::Tone;
+use super::headline::{Tone, headline};
 use super::overlay_cards;
 use super::progress;
 use super::proposal;
@@ -27,9 +27,15 @@ pub struct Over {
     pub goal: Option<Goal>,
 }
 
+/// The height of an area that has room for a line only, points.
+pub(super) const LINE: f32 = 64.0;
+
 /// Draws what belongs over the screen now.
 pub fn show(ui: &mut Ui, model: &Model, over: Over, wishes: &mut Wishes) {
     let now_ms = over.now_ms;
+    if ui.max_rect().height() < LINE * 1.5 {
+        return line(ui, model);
+    }
     match model.state.phase {
         Phase::Preparing => progress::card(ui, "Preparing", "Looking at the cartridge and this host", model, now_ms),
         Phase::Building => {
@@ -53,6 +59,26 @@ pub fn show(ui: &mut Ui, model: &Model, over: Over, wishes: &mut Wishes) {
             None => waiting(ui, model, wishes),
         },
     }
+}
+
+/// How things are, where there is room for a line only.
+fn line(ui: &mut Ui, model: &Model) {
+    let palette = Palette::of(ui);
+    let (word, tone) = headline(model);
+    let name = model.cartridge.as_ref().map_or("Cartridge", |cartridge| cartridge.name.as_str());
+    let busy = super::topbar::doing(model).0;
+    let words = match (&model.failure, model.state.outcome) {
+        (Some(failure), Some(Outcome::Failed)) => failure.title.clone(),
+        _ if !busy.is_empty() => busy,
+        _ => format!("{name}: {}", word.to_lowercase()),
+    };
+    let painter = ui.painter();
+    let galley = painter.layout_no_wrap(words.clone(), egui::FontId::proportional(14.0), palette.strong);
+    let rect = Align2::CENTER_CENTER.align_size_within_rect(galley.size() + vec2(18.0, 0.0), ui.max_rect());
+    painter.circle_filled(rect.left_center() + vec2(4.0, 0.0), 4.0, tone.colour(palette));
+    painter.galley(rect.min + vec2(18.0, 0.0), galley, palette.strong);
+    let response = ui.interact(rect, ui.scope_id().with("line"), egui::Sense::hover());
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, words.as_str()));
 }
 
 fn guest(ui: &mut Ui, model: &Model, live: bool, picture: bool) {

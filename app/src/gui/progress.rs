@@ -88,15 +88,14 @@ fn running(status: &StageStatus, left_ms: Option<u64>, now_ms: u64) -> String {
     parts.join(" · ")
 }
 
-/// What is being done in one line, for the bar at the top: "packages 2/6 · installing linux · 1 min left".
-pub(super) fn sentence(model: &Model, now_ms: u64) -> String {
+/// What is being done in one line, for the bar at the top: "packages 2/6 · installing linux".
+pub(super) fn sentence(model: &Model) -> String {
     let done = model.stages.iter().filter(|it| matches!(it.status, StageStatus::Done { .. })).count();
     let Some(stage) = model.running_stage() else { return "Planning".to_owned() };
     let mut parts = vec![format!("{} {}/{}", stage.name, done + 1, model.stages.len())];
     if let StageStatus::Running { what: Some(what), .. } = &stage.status {
         parts.push(what.clone());
     }
-    parts.extend(model.stage_left_ms(now_ms).map(words::left));
     parts.join(" · ")
 }
 

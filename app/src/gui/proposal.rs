@@ -53,7 +53,8 @@ fn head(ui: &mut Ui, cartridge: &CartridgeView, wishes: &mut Wishes) {
         controls::badge(ui, Icon::FilePlus2, palette.accent);
         ui.add_space(4.0);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            let hint = format!("Writes {}. Nothing else of the repository is touched. Ctrl+S", cartridge.file.display());
+            let hint =
+                format!("Writes {}. Nothing else of the repository is touched. Ctrl+S", cartridge.file.display());
             if controls::accent_button(ui, true, Icon::Save, "Save cartridge.toml", &hint).clicked() {
                 wishes.send(Command::Save);
             }
@@ -76,7 +77,10 @@ fn same(a: &Proposed, b: &Proposed) -> bool {
 /// What should be known, and the command that helps.
 fn known(ui: &mut Ui, it: &Proposed, wishes: &mut Wishes) {
     let palette = Palette::of(ui);
-    let why = it.command.as_ref().map_or(it.why.clone(), |command| it.why.replace(command, "the command below"));
+    let why = it
+        .command
+        .as_ref()
+        .map_or(it.why.clone(), |command| it.why.replace(&format!(": {command}"), " the command below"));
     boxed(ui, Icon::TriangleAlert, palette.warning, &why, "");
     let Some(command) = &it.command else { return };
     ui.horizontal(|ui| {
@@ -120,7 +124,8 @@ fn setting(ui: &mut Ui, group: &[Proposed]) {
         let mono = |text: &str, colour| RichText::new(text).monospace().size(13.0).color(colour);
         ui.label(mono("+", palette.success));
         ui.vertical(|ui| {
-            ui.spacing_mut().item_spacing.y = 2.0;
+            ui.spacing_mut().item_spacing.y = 1.0;
+            ui.spacing_mut().interact_size.y = 17.0;
             ui.horizontal_wrapped(|ui| {
                 ui.spacing_mut().item_spacing.x = 0.0;
                 let key = first.item.as_ref().map_or(first.key.clone(), |item| format!("{} {item}", first.key));

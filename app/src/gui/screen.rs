@@ -30,7 +30,7 @@ pub struct ScreenPanel {
 }
 
 /// Height of the toolbar, points.
-const TOOLBAR: f32 = 40.0;
+pub(super) const TOOLBAR: f32 = 40.0;
 /// How long the hint of the full screen is shown, seconds.
 const HINT: f64 = 4.0;
 

@@ -82,11 +82,8 @@ impl SettingsPanel {
     fn form(&mut self, ui: &mut Ui, cartridge: &CartridgeView, picker: bool, wishes: &mut Wishes) {
         let palette = Palette::of(ui);
         findings(ui, cartridge);
-        let around = Around {
-            root: picker.then_some(&cartridge.root),
-            engine: engine(cartridge),
-            generation: self.generation,
-        };
+        let around =
+            Around { root: picker.then_some(&cartridge.root), engine: engine(cartridge), generation: self.generation };
         for (at, (title, fields)) in sections(cartridge).enumerate() {
             let mut fields = fields.peekable();
             if fields.peek().is_none() {

@@ -13,7 +13,7 @@ use crate::session::event::FieldView;
 /// What an engine makes, in one line.
 fn purpose(word: &str) -> &'static str {
     match EngineKind::ALL.into_iter().find(|engine| engine.word() == word) {
-        Some(EngineKind::Micro) => "This machine's kernel and busybox. Seconds.",
+        Some(EngineKind::Micro) => "This machine's kernel and busybox.",
         Some(EngineKind::Archiso) => "An archiso profile, built here without root.",
         Some(EngineKind::Mkarchiso) => "An archiso profile, by the unmodified mkarchiso.",
         Some(EngineKind::Debian) => "A Debian suite with live-boot.",
@@ -30,6 +30,11 @@ pub(super) fn choice(ui: &mut Ui, doc: &FieldDoc, options: &[&str], view: &Field
     let shown = egui::ComboBox::from_id_salt("choice")
         .selected_text(RichText::new(&view.value).color(palette.strong))
         .width(width)
+        .icon(|ui, rect, _, _| {
+            let font = egui::FontId::new(14.0, super::theme::icons());
+            let (place, glyph) = (egui::Align2::CENTER_CENTER, char::from(Icon::ChevronDown));
+            ui.painter().text(rect.center(), place, glyph, font, Palette::of(ui).dim);
+        })
         .show_ui(ui, |ui| {
             ui.set_min_width(330.0);
             for option in options {
@@ -68,9 +73,11 @@ pub(super) fn base_words(engine: Option<EngineKind>) -> &'static [(&'static str,
             ("releng", "The profile of Arch's own image, of an installed archiso"),
             ("baseline", "The smallest profile of an installed archiso"),
         ],
-        Some(EngineKind::Debian) => {
-            &[("stable", "Debian's stable release"), ("testing", "What becomes the next one"), ("sid", "Debian unstable")]
-        }
+        Some(EngineKind::Debian) => &[
+            ("stable", "Debian's stable release"),
+            ("testing", "What becomes the next one"),
+            ("sid", "Debian unstable"),
+        ],
         _ => &[],
     }
 }

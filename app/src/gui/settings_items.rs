@@ -229,9 +229,9 @@ fn fresh(
 fn hints(doc: &FieldDoc) -> (&'static str, &'static str) {
     match doc.key {
         "image.overlays" => ("", "a folder to lay over the base"),
-        "image.remove" => ("", "airootfs/etc/motd"),
-        "image.packages" => ("", "git, vim"),
-        "source.exclude" => ("", "work, *.iso"),
+        "image.remove" => ("", "a path like airootfs/etc/motd"),
+        "image.packages" => ("", "names, with a space between"),
+        "source.exclude" => ("", "a pattern, as in .gitignore"),
         "image.files" => ("/path in the guest", "file"),
         "image.env" => ("NAME", "value"),
         "guest.forward" => ("ssh", "auto or a port"),
@@ -256,7 +256,9 @@ fn edit(ui: &mut Ui, text: &mut String, width: f32, hint: &str, name: &str) -> e
             .text_color(palette.text)
             .align(egui::Align2::LEFT_CENTER)
             .desired_width(width);
-        ui.add(edit)
+        let response = ui.add(edit);
+        // What is longer than its field is seen without scrolling in it.
+        if response.hovered() && text.len() > 20 { response.on_hover_text(text.as_str()) } else { response }
     })
     .inner
     .accessible_name(name)

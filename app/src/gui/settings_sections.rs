@@ -18,20 +18,13 @@ struct Section {
 const SECTIONS: [Section; 6] = [
     Section { title: "Cartridge", keys: &[ENGINE, "name", "image.build"], rest: Some("") },
     Section {
-        title: "Base",
-        keys: &[
-            "image.base",
-            "image.overlays",
-            "image.remove",
-            "image.packages",
-            "image.pacman_conf",
-            "image.mirror",
-        ],
+        title: "Image",
+        keys: &["image.base", "image.overlays", "image.remove", "image.packages", "image.pacman_conf", "image.mirror"],
         rest: None,
     },
     Section { title: "Repository", keys: &["source.path", "source.into", "source.exclude"], rest: Some("source") },
     Section { title: "Live system", keys: &["image.files", "image.env"], rest: None },
-    Section { title: "Boot", keys: &["image.kernel", "image.cmdline"], rest: Some("image") },
+    Section { title: "Booting", keys: &["image.kernel", "image.cmdline"], rest: Some("image") },
     Section { title: "Guest", keys: &[], rest: Some("guest") },
 ];
 

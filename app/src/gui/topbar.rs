@@ -120,7 +120,7 @@ fn bar(ui: &mut Ui, model: &Model, now_ms: u64) {
     if width < 60.0 {
         return;
     }
-    let (words, fraction) = doing(model, now_ms);
+    let (words, fraction) = doing(model);
     let elapsed = words::elapsed(model.phase_elapsed_ms(now_ms));
     let (rect, _) = ui.allocate_exact_size(vec2(width, 28.0), egui::Sense::hover());
     let builder = egui::UiBuilder::new().id_salt("progress").max_rect(rect).layout(Layout::top_down(Align::LEFT));
@@ -130,7 +130,8 @@ fn bar(ui: &mut Ui, model: &Model, now_ms: u64) {
     ui.allocate_ui_with_layout(line, Layout::right_to_left(Align::Center), |ui| {
         ui.label(RichText::new(&elapsed).small().color(palette.dim));
         ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
-            ui.add(egui::Label::new(RichText::new(&words).small().color(palette.text)).truncate()).on_hover_text(&words);
+            ui.add(egui::Label::new(RichText::new(&words).small().color(palette.text)).truncate())
+                .on_hover_text(&words);
         });
     });
     controls::thin_bar(&mut ui, width, fraction, &format!("Progress: {words}"));
@@ -138,9 +139,9 @@ fn bar(ui: &mut Ui, model: &Model, now_ms: u64) {
 
 /// What is being done, and how far it is where that is known.
 #[must_use]
-pub fn doing(model: &Model, now_ms: u64) -> (String, Option<f32>) {
+pub fn doing(model: &Model) -> (String, Option<f32>) {
     match model.state.phase {
-        Phase::Building => (progress::sentence(model, now_ms), Some(model.build_fraction())),
+        Phase::Building => (progress::sentence(model), Some(model.build_fraction())),
         Phase::Preparing => ("Looking at the cartridge and this host".to_owned(), None),
         Phase::Booting => ("Waiting for the guest to report".to_owned(), None),
         Phase::Ejecting => (model.eject_step.clone().unwrap_or_else(|| "Ejecting".to_owned()), None),
@@ -234,7 +235,8 @@ fn more_menu(ui: &mut Ui, window: WindowState, wishes: &mut Wishes) {
                     {
                         wishes.add(Wish::ToggleSettings);
                     }
-                    if controls::menu_item(ui, true, check(window.logs_open), "Show panes below", "Ctrl+Shift+L").clicked()
+                    if controls::menu_item(ui, true, check(window.logs_open), "Show panes below", "Ctrl+Shift+L")
+                        .clicked()
                     {
                         wishes.add(Wish::ToggleLogs);
                     }

@@ -198,7 +198,7 @@ enum Wake {
     Guest(Option<GuestEvent>),
     Job(Outcome),
     Examine,
-    Examined(jobs::Look),
+    Examined(Option<jobs::Look>),
     Compared(Option<jobs::Compared>),
     Quiet,
     Stroke,

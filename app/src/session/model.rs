@@ -386,6 +386,8 @@ impl Model {
             Progress::Advanced { stage, done, total, unit, what } => {
                 let since_ms = match self.stages.iter().find(|s| s.name == stage.0).map(|s| &s.status) {
                     Some(StageStatus::Running { since_ms, .. }) => *since_ms,
+                    // Another stage looks at the same files again.
+                    Some(StageStatus::Done { .. }) => return,
                     _ => at,
                 };
                 let status = StageStatus::Running {
@@ -421,3 +423,7 @@ impl Model {
         self.notices.push(Notice { at_ms, level, text });
     }
 }
+
+#[cfg(test)]
+#[path = "model_tests.rs"]
+mod tests;

@@ -57,7 +57,13 @@ impl SignScanner {
 fn of_line(line: &[u8]) -> Option<Sign> {
     let text = String::from_utf8_lossy(line.get(..line.len().min(LINE_LIMIT))?);
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    if has(&["emergency shell", "emergency mode", "Reached target emergency.target", "Dropping to a shell"]) {
+    if has(&[
+        "emergency shell",
+        "emergency mode",
+        "Reached target emergency.target",
+        "Dropping to a shell",
+        "Falling back to interactive prompt",
+    ]) {
         Some(Sign::Emergency)
     } else if has(&["Reached target "])
         && has(&["multi-user.target", "Multi-User System", "graphical.target", "Graphical Interface"])

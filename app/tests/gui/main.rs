@@ -4,7 +4,10 @@
 
 mod behaviour;
 mod display;
+mod distribution;
 mod flood;
+mod panels;
 mod pictures;
+mod pictures_distribution;
 mod stage;
 mod story;

@@ -12,7 +12,7 @@ use crate::stage::Stage;
 use crate::story;
 
 /// Tells `story` to a window of each look and compares what is drawn.
-fn picture(name: &str, looks: &[&str], story: impl Fn(&mut Stage)) {
+pub fn picture(name: &str, looks: &[&str], story: impl Fn(&mut Stage)) {
     let mut results = SnapshotResults::new();
     for look in looks {
         let (dark, scale) = match *look {

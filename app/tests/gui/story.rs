@@ -7,6 +7,7 @@ use cartridge::doctor::{Check, Status};
 use cartridge::session::Event;
 use cartridge::session::event::{CartridgeView, Failure, FieldView, FindingView, RecentView};
 use cartridge::session::logs::Pane;
+use cartridge::session::sign::Sign;
 use cartridge::session::state::{Goal, Outcome, Phase, State};
 use isoprep::{EjectReport, FIELDS, Image, Progress, StageName, Survey, Unit, Untouched};
 use vmtools::{GuestReport, GuestStatus};
@@ -20,7 +21,7 @@ const STAGES: [StageName; 5] =
 /// A cartridge with some settings, `error` in its memory.
 pub fn cartridge(dirty: bool, error: bool) -> CartridgeView {
     let root = PathBuf::from("/srv/distros/homerchy");
-    let mut text = isoprep::propose("homerchy", true);
+    let mut text = isoprep::propose("homerchy", &isoprep::discover::Discovered::default()).text;
     let memory = if error { "4 gigs" } else { "2G" };
     for (key, value) in [("guest.memory", memory), ("guest.firmware", "uefi"), ("source.exclude", "work, *.iso")] {
         text = isoprep::set_field(&text, key, value).unwrap_or(text);
@@ -127,15 +128,15 @@ pub fn building(stage: &mut Stage) {
     stage.tell(3700, progress(Progress::Started { stage: STAGES[2] }));
     stage.tell(
         8300,
-        progress(Progress::Advanced { stage: STAGES[2], done: 1210, total: Some(1873), unit: Unit::Files }),
+        progress(Progress::Advanced { stage: STAGES[2], done: 1210, total: Some(1873), unit: Unit::Files, what: None }),
     );
     let build = stage.logs.pane(Pane::Build);
     for line in [
-        "assemble: unchanged, taken from the cache",
-        "initramfs: kernel 6.1.0-56-amd64, busybox 1.35, 61 modules",
-        "initramfs: \x1b[32mdone\x1b[0m in 2.4 s",
-        "inject: 1873 files of /srv/distros/homerchy, without .git and 212 ignored files",
-        "inject: warning: themes/old is a dangling symlink; it is kept as it is",
+        "[assemble] unchanged, taken from the cache",
+        "[initramfs] kernel 6.1.0-56-amd64, busybox 1.35, 61 modules",
+        "[initramfs] \x1b[32mdone\x1b[0m in 2.4 s",
+        "[inject] 1873 files of /srv/distros/homerchy, without .git and 212 ignored files",
+        "[inject] warning: themes/old is a dangling symlink; it is kept as it is",
     ] {
         build.line(line);
     }
@@ -208,6 +209,21 @@ pub fn running(stage: &mut Stage) -> Display {
         failed: Vec::new(),
     };
     stage.tell(16_200, Event::GuestReported { report, matches: Some(true) });
+    stage.tell(16_201, up(Phase::Running));
+    Display::show(&stage.screen, 1024, 768)
+}
+
+/// A guest runs whose image has nothing in it that reports.
+pub fn mute(stage: &mut Stage, sign: Sign) -> Display {
+    built(stage);
+    let up = |phase| Event::StateChanged {
+        state: State { phase, goal: Some(Goal::Up), inserted: true, image: true, ..State::default() },
+    };
+    stage.tell(10_700, up(Phase::Booting));
+    let mute = Some("A release build bakes nothing in that reports.".to_owned());
+    stage.tell(10_800, Event::GuestStarted { pid: 4712, command: "qemu-system-x86_64".to_owned(), mute });
+    stage.tell(10_900, Event::GuestChanged { status: GuestStatus::Running });
+    stage.tell(16_200, Event::GuestShowed { sign });
     stage.tell(16_201, up(Phase::Running));
     Display::show(&stage.screen, 1024, 768)
 }

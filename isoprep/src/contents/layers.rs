@@ -35,13 +35,13 @@ pub(super) struct Layer {
 /// A layer that could not be looked into, and why.
 pub(super) type Unread = (TreePath, Fault);
 
-/// The files of the ISO that hold the root file system, the lowest layer first: the largest root image, then the others
-/// beside it by name.
+/// The files of the ISO that hold the root file system, the lowest layer first: the one that is called like a root image,
+/// else the largest; then those beside it by name, as live-boot stacks them.
 pub(super) fn images(iso: &Iso, listing: &Listing) -> Result<Vec<(TreePath, Node, u64)>, Fault> {
     let mut found = Vec::new();
     for (path, (entry, node)) in &listing.entries {
         let size = entry.size();
-        if size < 4096 || !ENDINGS.iter().any(|ending| path.name().to_ascii_lowercase().ends_with(ending)) {
+        if !ENDINGS.iter().any(|ending| path.name().to_ascii_lowercase().ends_with(ending)) {
             continue;
         }
         let head = iso.file(*node)?.head(HEAD)?;
@@ -49,10 +49,17 @@ pub(super) fn images(iso: &Iso, listing: &Listing) -> Result<Vec<(TreePath, Node
             found.push((path.clone(), *node, size));
         }
     }
-    let Some(largest) = found.iter().max_by_key(|(_, _, size)| *size).cloned() else { return Ok(found) };
-    found.retain(|(path, ..)| path.parent() == largest.0.parent() && *path != largest.0);
-    found.insert(0, largest);
+    let lowest = found.iter().max_by_key(|(path, _, size)| (is_root_name(path.name()), *size)).cloned();
+    let Some(lowest) = lowest else { return Ok(found) };
+    found.retain(|(path, ..)| path.parent() == lowest.0.parent() && *path != lowest.0);
+    found.insert(0, lowest);
     Ok(found)
+}
+
+/// Whether archiso or live-boot calls a root image so.
+fn is_root_name(name: &[u8]) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.starts_with(b"airootfs.") || name == b"filesystem.squashfs"
 }
 
 /// Opens one root image and lists it.

@@ -9,6 +9,7 @@ use super::known::Known;
 use super::repositories::{other_conf, with_conf};
 use super::rule::Rule;
 use crate::profile::{Directive, PacmanConf, Repository};
+use crate::stage::packages::pacman::decoded;
 
 pub(super) const RULES: &[Rule] = &[
     Rule::new("include-missing", "an Include that matches no file", include_missing),
@@ -51,7 +52,7 @@ fn serves(conf: &PacmanConf, include: &Directive) -> bool {
 
 /// The folder of a `file://` server, if only the host can know it.
 fn folder(known: &Known<'_>, repository: &Repository, server: &Directive) -> Option<PathBuf> {
-    let path = server.value.strip_prefix("file://")?;
+    let path = decoded(server.value.strip_prefix("file://")?);
     Some(PathBuf::from(path.replace("$repo", &repository.name).replace("$arch", &known.profile().definition.arch)))
 }
 

@@ -94,6 +94,9 @@ pub(super) fn recognise(line: &str, stage: Option<MkarchisoStage>) -> Option<Rec
         let program = rest.strip_suffix(": No such file or directory").map(|it| it.trim_matches(['\'', '‘', '’']));
         return program.and_then(|it| is(K::MissingTool, Cause, Some(it)));
     }
+    if line.starts_with("mkarchiso-helper: ") {
+        return is(K::Helper, Cause, None);
+    }
     // util-linux' words for a child that was killed.
     if line.starts_with("unshare: sigprocmask unblock failed") {
         return is(K::Interrupted, Doubt, None);

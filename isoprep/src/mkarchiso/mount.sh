@@ -7,7 +7,7 @@ here=$(dirname "$0")
 PATH=${PATH#"$here:"}
 export PATH
 
-source=${1-} target=${2-} kind=
+target=${2-} kind=
 [ "${3-}" = -t ] && kind=${4-}
 
 is_mounted() {

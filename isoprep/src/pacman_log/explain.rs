@@ -90,7 +90,7 @@ pub(super) fn explain(kind: FaultKind, subject: Option<&str>) -> (String, String
         FaultKind::Privilege => (
             "Root is needed".to_owned(),
             "The tool was not run as root, not even as the root of a user namespace.",
-            "Run cartridge doctor: it says which way to run mkarchiso works here.",
+            "Let Cartridge run it: it makes itself root of a user namespace first.",
         ),
         FaultKind::Owners => (
             it("Files lost their owners", "{} lost its owner"),
@@ -127,12 +127,12 @@ pub(super) fn explain(kind: FaultKind, subject: Option<&str>) -> (String, String
         FaultKind::MissingTool => (
             it("A program is missing", "The program {} is missing"),
             "mkarchiso runs it, and it is not installed.",
-            "Install the package that has it: cartridge doctor names it.",
+            "Install the package that has it.",
         ),
         FaultKind::Mount => (
             it("Something could not be mounted", "{} could not be mounted"),
             "The namespace that mkarchiso runs in may not mount it.",
-            "Run cartridge doctor: it says which way to run mkarchiso works here.",
+            "The engine \"archiso\" builds the same profile and mounts nothing of the kind.",
         ),
         FaultKind::Script => (
             it("A script has a mistake", "{} has a mistake"),
@@ -143,6 +143,12 @@ pub(super) fn explain(kind: FaultKind, subject: Option<&str>) -> (String, String
             "mkarchiso refused".to_owned(),
             "Something in the profile is not as mkarchiso wants it; its message says what.",
             "Change the profile accordingly.",
+        ),
+        FaultKind::Helper => (
+            "The helper refused, or failed".to_owned(),
+            "The helper that runs mkarchiso as root did not get what it insists on; its message says what.",
+            "Use another way to run mkarchiso: lend ids to this user with sudo usermod --add-subuids 100000-165535 \
+             --add-subgids 100000-165535 $USER",
         ),
         FaultKind::RootImage => (
             "The root image could not be packed".to_owned(),

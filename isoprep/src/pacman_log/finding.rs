@@ -69,6 +69,8 @@ pub enum FaultKind {
     Script,
     /// mkarchiso itself refused or gave up.
     Mkarchiso,
+    /// The helper that polkit guards refused or failed.
+    Helper,
     /// The root image could not be packed.
     RootImage,
     /// The ISO could not be written.

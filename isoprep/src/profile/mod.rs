@@ -1,6 +1,6 @@
 //! Reads archiso profiles.
 //!
-//! - `model` says what a profile is; [`read`] makes one out of a folder.
+//! - `model` says what a profile is; [`read()`] makes one out of a folder.
 //! - `evaluate` runs `profiledef.sh` with the real bash, shut in; `answer` and `declare` read what bash prints, `definition`
 //!   makes the definition of it, `complaint` and `error` say why it did not work. `outcome` puts these together.
 //! - `packages`, `pacman_conf`, `boot_entries` and `initcpio` are parsers of text: they never fail, and what they do not

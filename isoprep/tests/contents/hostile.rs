@@ -103,7 +103,7 @@ fn damage_anywhere_ends_in_an_error_or_in_sound_contents() {
         fs::write(&target, &bytes).unwrap();
         let mut file = fs::File::options().write(true).open(&target).unwrap();
         let (mut good, mut bad) = (0, 0);
-        for _ in 0..250 {
+        for _ in 0..120 {
             let mut places = Vec::new();
             for _ in 0..=dice.roll(6) {
                 let at = (busy[dice.roll(busy.len())] + dice.roll(512)).min(bytes.len() - 1);

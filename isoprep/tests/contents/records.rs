@@ -38,17 +38,13 @@ fn recorded() -> (Studio, std::path::PathBuf) {
 
 /// The contents without what is known of packed content.
 fn plain(mut contents: ImageContents) -> ImageContents {
-    let bare = |tree: isoprep::contents::Tree| {
-        tree.into_iter()
-            .map(|(path, mut entry)| {
-                if let Kind::File { content, .. } = &mut entry.kind {
-                    *content = Content { packed: None, ..*content };
-                }
-                (path, entry)
-            })
-            .collect()
+    let bare = |(path, mut entry): (_, isoprep::contents::Entry)| {
+        if let Kind::File { content, .. } = &mut entry.kind {
+            *content = Content { packed: None, ..*content };
+        }
+        (path, entry)
     };
-    contents.files = bare(contents.files);
+    contents.files = contents.files.into_iter().map(bare).collect();
     contents
 }
 

@@ -93,6 +93,18 @@ fn a_tool_that_is_not_there_cannot_be_started() {
 }
 
 #[test]
+fn a_helper_that_is_not_installed_or_not_allowed_is_told_as_such() {
+    if std::path::Path::new(isoprep::mkarchiso::HELPER).exists() {
+        return eprintln!("skipped, as the helper is installed");
+    }
+    let mut place = fake("exit 0");
+    place.job.way = isoprep::mkarchiso::Way::Helper;
+    let error = place.build().0.unwrap_err();
+    // Without pkexec it cannot be started; with it, pkexec refuses.
+    assert!(matches!(error, MkarchisoError::Start { .. } | MkarchisoError::NotAuthorized { .. }), "{error}");
+}
+
+#[test]
 fn a_full_disk_is_told_as_such() {
     let body = "echo 'cp: error writing /x: No space left on device' >&2; exit 1";
     let error = fake(body).build().0.unwrap_err();

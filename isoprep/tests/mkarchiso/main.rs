@@ -4,6 +4,7 @@
 #[path = "../arch/mod.rs"]
 mod arch;
 mod fake;
+mod helper;
 mod killed;
 mod place;
 mod podman;

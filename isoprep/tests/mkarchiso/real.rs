@@ -116,6 +116,15 @@ fn what_pacman_goes_on_after_is_a_doubt() {
 }
 
 #[test]
+fn owners_are_kept_where_ids_are_lent_and_missed_aloud_where_not() {
+    let Some(tool) = tool("owners") else { return };
+    let place = place(&tool, &TestProfile::releng(Repository::get()).packages(&["owned-files"]));
+    let doubts = place.build().0.unwrap_or_else(|e| panic!("{e}")).doubts;
+    let lost = doubts.iter().any(|it| it.kind == FaultKind::Owners);
+    assert_eq!(lost, !cartridge_supervise::IdMap::of_this_user().has_many(), "{doubts:?}");
+}
+
+#[test]
 fn cancelling_within_a_hook_leaves_nothing() {
     let Some(tool) = tool("cancelling") else { return };
     let place = place(&tool, &TestProfile::releng(Repository::get()).packages(&["slow-hook"]));

@@ -41,6 +41,11 @@ const RULES: &[Rule] = &[
         features: &[],
         forbidden: &["cartridge", "vmtools", "cartridge-guest", "egui", "winit"],
     },
+    Rule {
+        package: "mkarchiso-helper",
+        features: &[],
+        forbidden: &["cartridge", "isoprep", "vmtools", "cartridge-guest", "cartridge-treehash", "egui", "winit"],
+    },
     Rule { package: "vmtools", features: &[], forbidden: &["cartridge", "isoprep", "egui", "winit"] },
     Rule {
         package: "cartridge-guest",

@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use isoprep::Cancel;
 use isoprep::lint::{Edit, Fix};
-use isoprep::{Cancel, EngineKind};
 use tokio::time::Instant;
 
 use super::Driver;
@@ -32,15 +32,26 @@ pub(super) struct Examining {
 /// An examination under way.
 pub(super) struct Running {
     pub(super) cancel: Cancel,
+    /// It looks at what was there before: its answer no longer counts.
+    stale: bool,
     pub(super) answer: tokio::task::JoinHandle<Look>,
 }
 
 impl Driver {
     /// The cartridge has changed: it is looked at once it is at rest.
     pub(super) fn examine_soon(&mut self) {
+        self.examining.due = None;
         if self.examines && self.has_profile() {
             self.examine_at(Instant::now() + AT_REST);
+        } else {
+            self.cancel_examination();
         }
+    }
+
+    /// Another cartridge is inserted: what was found belongs to the one before.
+    pub(super) fn forget_examination(&mut self) {
+        self.examining.findings.clear();
+        self.cancel_examination();
     }
 
     /// It was asked for.
@@ -51,15 +62,19 @@ impl Driver {
 
     fn examine_at(&mut self, due: Instant) {
         self.examining.due = Some(due);
-        if let Some(running) = &self.examining.running {
-            // It looks at what was there before.
+        self.cancel_examination();
+    }
+
+    fn cancel_examination(&mut self) {
+        if let Some(running) = &mut self.examining.running {
+            running.stale = true;
             running.cancel.cancel();
         }
     }
 
     fn has_profile(&self) -> bool {
-        let engine = self.inserted.as_ref().and_then(|it| it.recipe.as_ref().ok()).map(|it| it.image.engine);
-        matches!(engine, Some(EngineKind::Archiso | EngineKind::Mkarchiso))
+        let recipe = self.inserted.as_ref().and_then(|it| it.recipe.as_ref().ok());
+        recipe.is_some_and(|recipe| recipe.image.engine.takes_a_profile())
     }
 
     /// What is under way gives way, to be begun again when there is time.
@@ -79,7 +94,9 @@ impl Driver {
         self.examining.due = None;
         let Some(inserted) = &self.inserted else { return };
         let cartridge = match &inserted.recipe {
-            Ok(recipe) => (recipe.clone(), inserted.text.clone()),
+            Ok(recipe) if recipe.image.engine.takes_a_profile() => (recipe.clone(), inserted.text.clone()),
+            // Of the other engines nothing is said before they build.
+            Ok(_) => return self.tell_look(Look::default()).await,
             Err(findings) => {
                 let look = Look::failed(failure::of_findings(findings));
                 return self.tell_look(look).await;
@@ -93,13 +110,16 @@ impl Driver {
         let (cancel, paths) = (Cancel::new(), self.paths.clone());
         let token = cancel.clone();
         let answer = tokio::task::spawn_blocking(move || jobs::look(cartridge, work, &paths, &token));
-        self.examining.running = Some(Running { cancel, answer });
+        self.examining.running = Some(Running { cancel, stale: false, answer });
     }
 
-    /// It has answered.
-    pub(super) async fn examined(&mut self, look: Look) {
-        if self.examining.due.is_none() {
-            self.tell_look(look).await;
+    /// It has answered: with nothing, if its answer no longer counts.
+    pub(super) async fn examined(&mut self, look: Option<Look>) {
+        match look {
+            Some(look) => self.tell_look(look).await,
+            // Nobody waits for another one.
+            None if self.examining.due.is_none() => self.tell_look(Look::default()).await,
+            None => {}
         }
     }
 
@@ -167,9 +187,10 @@ fn file_of(edit: &Edit) -> Option<&PathBuf> {
 }
 
 /// The answer of the examination under way.
-pub(super) async fn look_of(running: &mut Option<Running>) -> Look {
+pub(super) async fn look_of(running: &mut Option<Running>) -> Option<Look> {
     let Some(under_way) = running else { return std::future::pending().await };
     let look = (&mut under_way.answer).await;
-    *running = None;
-    look.unwrap_or_else(|error| Look::failed(failure::internal("The cartridge could not be looked at", &error)))
+    let stale = running.take().is_none_or(|it| it.stale);
+    let failed = |error| Look::failed(failure::internal("The cartridge could not be looked at", &error));
+    (!stale).then(|| look.unwrap_or_else(failed))
 }

@@ -47,6 +47,7 @@ impl Driver {
     }
 
     async fn inserted(&mut self, inserted: Inserted) {
+        self.forget_examination();
         if let Some(findings) = inserted.recipe.as_ref().err() {
             let failure = crate::session::failure::of_findings(findings);
             self.inserted = Some(inserted);

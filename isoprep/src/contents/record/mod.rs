@@ -150,6 +150,12 @@ pub enum RecordError {
         /// The file.
         path: PathBuf,
     },
+    /// The image became another one while it was read.
+    #[error("{} was replaced while its record was made: it has none", image.display())]
+    Replaced {
+        /// The ISO.
+        image: PathBuf,
+    },
     /// The image could not be read.
     #[error(transparent)]
     Image(#[from] ContentsError),
@@ -253,6 +259,9 @@ pub fn leave_record(iso: &Path, facts: BuildFacts, watch: &Watch<'_>) -> Result<
         if let Some(package) = contents.packages.get_mut(name) {
             package.repository = Some(repository.clone());
         }
+    }
+    if Stamp::of(iso).ok() != Some(stamp) {
+        return Err(RecordError::Replaced { image: iso.to_path_buf() });
     }
     let record = BuildRecord { stamp, facts, contents };
     if before.is_some_and(|before| before.stamp != stamp) {

@@ -283,8 +283,11 @@ fn run_pacman(
     let first = log.findings().first_error(result.is_ok()).or_else(|| log.findings().iter().find(failed));
     match (first, result) {
         (_, Err(error @ RunError::Cancelled { .. })) => Err(BuildError::tool(stage)(error)),
-        (Some(finding), Err(error)) if finding.kind == FaultKind::DiskFull => Err(tree.failed(error)),
-        (Some(finding), _) => {
+        (Some(finding), result) => {
+            // pacman has many words for a full disk, and says another thing first.
+            if let Err(full @ BuildError::DiskFull { .. }) = result.map_err(|error| tree.failed(error)) {
+                return Err(full);
+            }
             let (finding, command) = (Box::new(finding.clone()), line.to_string());
             Err(BuildError::Packages { stage, finding, command })
         }

@@ -85,10 +85,32 @@ pub(crate) fn local_repositories(expanded: &str) -> Vec<(String, PathBuf)> {
             .map(|rest| rest.trim_start_matches([' ', '=']))
             .and_then(|url| url.strip_prefix("file://"))
         {
-            found.push((section.clone(), PathBuf::from(path)));
+            found.push((section.clone(), PathBuf::from(decoded(path))));
         }
     }
     found
+}
+
+/// A path as it stands in a URL, with its `%20` and the like as they are meant (RFC 3986, 2.1): pacman's downloader reads it so.
+/// What is no such escape stays.
+pub(crate) fn decoded(path: &str) -> String {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..2).and_then(|it| std::str::from_utf8(it).ok());
+        let escaped = digits.filter(|it| it.bytes().all(|b| b.is_ascii_hexdigit()));
+        match escaped.and_then(|it| u8::from_str_radix(it, 16).ok()).filter(|_| *first == b'%') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Where pacman keeps what.
@@ -181,6 +203,7 @@ mod tests {
         let mirrored = private_conf(EXPANDED, Some("http://m/$repo/os/$arch"), false);
         assert!(mirrored.contains("[core]\nServer = http://m/core/os/x86_64\n[mine]\nServer = file:///srv/my repo\n"));
         assert_eq!(local_repositories(EXPANDED), [("mine".to_owned(), PathBuf::from("/srv/my repo"))]);
+        assert_eq!(decoded("/a%20b%2Fc%zz%"), "/a b/c%zz%");
     }
 
     #[test]

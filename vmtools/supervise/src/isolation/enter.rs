@@ -136,6 +136,9 @@ fn stay_outside(child: i32) -> ! {
         if libc::WIFSIGNALED(status) {
             let signal = libc::WTERMSIG(status);
             libc::signal(signal, libc::SIG_DFL);
+            // It is not us who crashed.
+            let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            libc::setrlimit(libc::RLIMIT_CORE, &raw const none);
             libc::kill(libc::getpid(), signal);
             libc::_exit(128 + signal);
         }

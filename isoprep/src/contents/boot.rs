@@ -1,12 +1,11 @@
-//! Boot entries out of the configuration that an image carries. The parsers take text; which files are configuration is
-//! decided by their paths.
+//! Boot entries out of the configuration that an image carries. Which files are configuration is decided by their paths;
+//! what they say is read as in a profile.
 
-mod grub;
-mod syslinux;
-mod systemd_boot;
+use std::path::Path;
 
 use super::model::{BootEntry, Loader};
 use super::tree_path::TreePath;
+use crate::profile::{BootModeKind, parse_boot_file};
 
 /// The largest configuration file that is read, bytes.
 pub(super) const LARGEST: u64 = 1 << 20;
@@ -36,32 +35,21 @@ pub(super) fn loader_of(path: &TreePath) -> Option<Loader> {
 
 /// The entries of one file. What is not understood is passed over.
 pub(super) fn entries(loader: Loader, file: &TreePath, text: &str) -> Vec<BootEntry> {
-    let mut entries = match loader {
-        Loader::Syslinux => syslinux::entries(text),
-        Loader::Grub => grub::entries(text),
-        Loader::SystemdBoot => systemd_boot::entries(text),
+    let kind = match loader {
+        Loader::Syslinux => BootModeKind::BiosSyslinux,
+        Loader::Grub => BootModeKind::UefiGrub,
+        Loader::SystemdBoot => BootModeKind::UefiSystemdBoot,
     };
-    entries.truncate(MOST_ENTRIES);
-    entries.iter_mut().for_each(|entry| entry.file = file.clone());
-    entries
-}
-
-/// An entry that nothing is known of yet.
-fn blank(loader: Loader, title: &str) -> BootEntry {
-    BootEntry {
+    let found = parse_boot_file(kind, Path::new(&file.to_string()), text).entries.into_iter();
+    let entry = |entry: crate::profile::BootEntry| BootEntry {
         loader,
-        file: TreePath::default(),
-        title: title.to_owned(),
-        kernel: None,
-        initrds: Vec::new(),
-        options: String::new(),
-    }
-}
-
-/// The first word of a line, and what follows it.
-fn split_word(line: &str) -> (&str, &str) {
-    let line = line.trim();
-    line.split_once(char::is_whitespace).map_or((line, ""), |(word, rest)| (word, rest.trim()))
+        file: file.clone(),
+        title: entry.title,
+        kernel: entry.kernel,
+        initrds: entry.initrds,
+        options: entry.options,
+    };
+    found.take(MOST_ENTRIES).map(entry).collect()
 }
 
 #[cfg(test)]
@@ -83,19 +71,13 @@ mod tests {
         }
     }
 
-    proptest::proptest! {
-        #[test]
-        fn any_text_is_taken(text: String) {
-            for loader in [Loader::Syslinux, Loader::Grub, Loader::SystemdBoot] {
-                let _ = entries(loader, &"x".into(), &text);
-            }
-        }
-
-        #[test]
-        fn any_line_noise_is_taken(words in proptest::collection::vec("(menuentry|submenu|linux|initrd|label|append|kernel|menu|title|options|\\{|\\}|'|\"|\\\\|\n| |x)", 0..80)) {
-            for loader in [Loader::Syslinux, Loader::Grub, Loader::SystemdBoot] {
-                let _ = entries(loader, &"x".into(), &words.concat());
-            }
-        }
+    #[test]
+    fn entries_name_their_loader_and_file() {
+        let found = entries(Loader::SystemdBoot, &"loader/entries/a.conf".into(), "title A\nlinux /v\noptions x\n");
+        let [entry] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!((entry.loader, entry.file.to_string().as_str()), (Loader::SystemdBoot, "loader/entries/a.conf"));
+        assert_eq!((entry.title.as_str(), entry.kernel.as_deref(), entry.options.as_str()), ("A", Some("/v"), "x"));
+        let many = "label x\nlinux /v\n".repeat(MOST_ENTRIES + 5);
+        assert_eq!(entries(Loader::Syslinux, &"s.cfg".into(), &many).len(), MOST_ENTRIES);
     }
 }

@@ -82,8 +82,11 @@ fn killed_while_the_root_is_packed() {
     let bench = Bench::new(profile(), "build = \"release\"\npackages = [\"owned-files\"]");
     let mut run = bench.console.start(&["build", "--json", bench.path()]);
     run.wait_for(|e| e["progress"]["kind"] == "started" && e["progress"]["stage"] == "squash");
-    // A moment later it unpacks what it will pack.
-    std::thread::sleep(Duration::from_millis(700));
+    // A moment later it has unpacked what it will pack.
+    let end = Instant::now() + Duration::from_secs(60);
+    while lent_files(&bench) == 0 {
+        assert!(Instant::now() < end, "it was packed too quickly to be killed");
+    }
     run.signal(Signal::KILL);
     run.wait();
     processes_end(&bench);

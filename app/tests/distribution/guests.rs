@@ -52,6 +52,22 @@ fn a_release_shows_that_it_is_up_by_its_prompt() {
 }
 
 #[test]
+fn a_guest_that_does_not_find_its_medium_is_not_waited_for() {
+    // Nothing tells the initramfs which medium it came from.
+    let profile = profile().replace(
+        "syslinux/syslinux.cfg",
+        "archisosearchuuid=%ARCHISO_UUID%",
+        "archisodevice=/dev/none rootdelay=1",
+    );
+    let bench = Bench::new(profile, "");
+    let up = bench.console.run(&["up", "--no-lint", "--json", bench.path()]);
+    assert_eq!(up.code, 7, "{:#?}\n{}", up.events, up.stderr);
+    assert_eq!(up.event("guest_showed")["sign"], "emergency");
+    assert!(up.events.iter().any(|e| e["text"].as_str().is_some_and(|text| text.contains("emergency shell"))));
+    bench.console.assert_clean();
+}
+
+#[test]
 fn a_release_that_shows_nothing_is_given_up_after_a_while_and_that_is_said() {
     // Its only prompt has no host in it, like that of a rescue shell.
     let profile = profile().file("airootfs/root/.bashrc", "PS1='% '\n");

@@ -1,0 +1,63 @@
+//! Events folded: what front ends rely on.
+
+use std::time::Duration;
+
+use isoprep::StageName;
+
+use super::*;
+use crate::session::event::EVENT_VERSION;
+use crate::session::state::Goal;
+
+const ASSEMBLE: StageName = StageName("assemble");
+const PACKAGES: StageName = StageName("packages");
+
+fn tell(model: &mut Model, at_ms: u64, event: Event) {
+    model.fold(&Told { v: EVENT_VERSION, at_ms, event });
+}
+
+fn progress(model: &mut Model, at_ms: u64, progress: Progress, left_ms: Option<u64>) {
+    let pace = left_ms.map(|left_ms| Pace { per_second: None, left_ms: Some(left_ms) });
+    tell(model, at_ms, Event::BuildProgressed { progress, pace });
+}
+
+fn phase(phase: Phase) -> Event {
+    Event::StateChanged { state: State { phase, goal: Some(Goal::Build), inserted: true, ..State::default() } }
+}
+
+#[test]
+fn time_left_goes_down_with_the_clock_and_a_stage_that_is_over_stays_over() {
+    let mut model = Model::default();
+    progress(&mut model, 0, Progress::Planned { stages: vec![ASSEMBLE, PACKAGES] }, None);
+    progress(&mut model, 10, Progress::Started { stage: ASSEMBLE }, None);
+    let over = Progress::Finished { stage: ASSEMBLE, reused: false, took: Duration::from_millis(5) };
+    progress(&mut model, 15, over, None);
+    progress(&mut model, 20, Progress::Started { stage: PACKAGES }, Some(9000));
+    let late = Progress::Advanced { stage: ASSEMBLE, done: 1, total: None, unit: Unit::Files, what: None };
+    progress(&mut model, 30, late, None);
+    assert_eq!(model.running_stage().map(|stage| stage.name.as_str()), Some("packages"));
+    assert_eq!((model.stage_left_ms(20), model.stage_left_ms(4020)), (Some(9000), Some(5000)));
+    assert_eq!(model.stage_left_ms(9020), None, "it takes longer than was thought");
+    let what = Some("installing linux".to_owned());
+    let now = Progress::Advanced { stage: PACKAGES, done: 1, total: Some(4), unit: Unit::Packages, what };
+    progress(&mut model, 9100, now, Some(3000));
+    assert_eq!(model.stage_left_ms(9600), Some(2500));
+}
+
+#[test]
+fn what_stopped_a_build_is_known_until_the_next_one() {
+    let mut model = Model::default();
+    tell(&mut model, 0, phase(Phase::Building));
+    tell(&mut model, 1, Event::StoppedByLint { lint: Vec::new() });
+    assert!(model.stopped_by_lint && model.examination.is_some());
+    tell(&mut model, 2, phase(Phase::Ejecting));
+    assert!(model.stopped_by_lint);
+    tell(&mut model, 3, phase(Phase::Preparing));
+    assert!(!model.stopped_by_lint);
+    tell(&mut model, 4, Event::Comparing);
+    assert!(model.comparing);
+    tell(&mut model, 5, Event::BuildCompared { summary: "1 file changed".into(), difference: None });
+    assert!(!model.comparing && model.comparison.as_ref().is_some_and(|it| it.summary == "1 file changed"));
+    tell(&mut model, 6, phase(Phase::Ejecting));
+    tell(&mut model, 7, phase(Phase::Preparing));
+    assert_eq!(model.comparison, None);
+}
