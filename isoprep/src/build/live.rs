@@ -1,5 +1,5 @@
-//! The engines whose root is not an archiso profile's: a Debian made here, and a root that is there already. Only their first
-//! stage differs; both are started by the loaders of this host.
+//! The engines whose root is not an archiso profile's: a Debian made here, and a root that is there already. Only their
+//! first stage differs; both are started by the loaders of this host.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Fetched packages, shared by all cartridges. pacman and apt write them; one build fetches at a time, because two would
-//! write into the same unfinished files.
+//! Fetched packages, shared by all cartridges. pacman and apt write them; one build fetches at a time, because two
+//! would write into the same unfinished files.
 
 use std::fs::{self, File};
 use std::io;
@@ -52,8 +52,8 @@ impl PackageCache {
         Ok(lock)
     }
 
-    /// How many bytes of the `wanted` packages that must be fetched are there: the tools say nothing of it where they do
-    /// not write to a terminal.
+    /// How many bytes of the `wanted` packages that must be fetched are there: the tools say nothing of it where they
+    /// do not write to a terminal.
     pub(crate) fn arrived(&self, wanted: &[Wanted]) -> u64 {
         let size = |it: &Wanted| {
             let whole = self.dir.join(&it.file);

@@ -1,6 +1,6 @@
-//! The base of an image: what the first stage of every engine of a distribution leaves in the cache, and what those stages do
-//! alike. A root of its own is made and filled, what boot loaders and layers need is taken out of it, the rest is packed; the
-//! root is removed again in any case.
+//! The base of an image: what the first stage of every engine of a distribution leaves in the cache, and what those
+//! stages do alike. A root of its own is made and filled, what boot loaders and layers need is taken out of it, the
+//! rest is packed; the root is removed again in any case.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -38,8 +38,8 @@ pub struct InstalledPackage {
     pub repository: String,
 }
 
-/// Makes an entry in an empty root below `work`. `make` fills the root and the entry's folder, and says what was installed.
-/// `needed` is the room to ask for before anything is done, bytes.
+/// Makes an entry in an empty root below `work`. `make` fills the root and the entry's folder, and says what was
+/// installed. `needed` is the room to ask for before anything is done, bytes.
 pub(crate) fn base(
     (work, epoch, needed): (&Path, u64, u64),
     (cache, key): (&Cache, Key),
@@ -64,8 +64,8 @@ pub(crate) fn base(
     draft.commit().map_err(write)
 }
 
-/// Copies everything that boot loaders are made of out of `root`, at the same paths, and says which folders the root has, for
-/// layers that are laid over it.
+/// Copies everything that boot loaders are made of out of `root`, at the same paths, and says which folders the root
+/// has, for layers that are laid over it.
 pub(crate) fn collect(root: &Path, entry: &Path) -> Script {
     let mut script = Script::new();
     script.set("root", root).set("to", entry.join(BOOT)).set("folders", entry.join(FOLDERS)).text(COLLECT);
@@ -93,8 +93,8 @@ for file in "${wanted[@]}"; do
 done
 find . -xdev -type d -printf '%m %U %G %p\0' >"$folders""#;
 
-/// Shell functions that print name and version of each package of `$root`, sorted: from alpm's local database (`desc`, `%NAME%`,
-/// `%VERSION%`), and from dpkg's (deb-control(5), `Status`).
+/// Shell functions that print name and version of each package of `$root`, sorted: from alpm's local database (`desc`,
+/// `%NAME%`, `%VERSION%`), and from dpkg's (deb-control(5), `Status`).
 pub(crate) const PACKAGE_LISTS: &str = r#"pacman_packages() {
     for desc in "$root"/var/lib/pacman/local/*/desc; do
         awk '/^%NAME%$/ { getline name } /^%VERSION%$/ { getline version } END { print name " " version }' "$desc"
@@ -106,8 +106,8 @@ dpkg_packages() {
         END { if (there) print name " " version }' "$root/var/lib/dpkg/status" | LC_ALL=C sort
 }"#;
 
-/// Takes away what every root has and no image must carry, or what differs from run to run: temporary files and the caches of
-/// ldconfig. The machine's identity is left empty, or says `$identity`.
+/// Takes away what every root has and no image must carry, or what differs from run to run: temporary files and the
+/// caches of ldconfig. The machine's identity is left empty, or says `$identity`.
 pub(crate) const TIDY: &str = r#"clean() { if [ -d "$1" ]; then find "$@" -delete; fi; }
 clean "$root/var/tmp" -mindepth 1
 rm -f -- "$root/etc/machine-id" "$root/var/cache/ldconfig/aux-cache"

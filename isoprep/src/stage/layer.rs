@@ -1,6 +1,6 @@
-//! The repository as a layer of its own: a small squashfs that is laid over the root image of a distribution, or unpacked into
-//! it. Cheap: this is what a changed file costs. Files belong to root, with the modes and links of the repository; folders
-//! that the root image has keep its modes.
+//! The repository as a layer of its own: a small squashfs that is laid over the root image of a distribution, or
+//! unpacked into it. Cheap: this is what a changed file costs. Files belong to root, with the modes and links of the
+//! repository; folders that the root image has keep its modes.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -46,8 +46,9 @@ pub(crate) struct Additions<'a> {
 /// A small file: path in the guest, mode, content.
 pub(crate) type Setting = (PathBuf, u32, Vec<u8>);
 
-/// Starts the reporter once everything else is up (systemd.service(5)). It waits for the end of the boot: a type whose start is
-/// part of the boot would wait for itself. The explicit order keeps the target from being ordered after it (systemd.target(5)).
+/// Starts the reporter once everything else is up (systemd.service(5)). It waits for the end of the boot: a type whose
+/// start is part of the boot would wait for itself. The explicit order keeps the target from being ordered after it
+/// (systemd.target(5)).
 const UNIT: &str = "[Unit]\nDescription=Tell Cartridge what has booted\nAfter=multi-user.target systemd-user-sessions.service\n\n\
     [Service]\nType=simple\nExecStart=/usr/lib/cartridge/report\n\n[Install]\nWantedBy=multi-user.target\n";
 

@@ -1,6 +1,6 @@
-//! What in an initramfs finds the root of a live system: live-boot, or archiso's hook. The names of its files tell, so that an
-//! image that cannot start is refused before it is made. Several archives may follow one another, the last of them compressed
-//! (Linux, `Documentation/driver-api/early-userspace/buffer-format.rst`).
+//! What in an initramfs finds the root of a live system: live-boot, or archiso's hook. The names of its files tell, so
+//! that an image that cannot start is refused before it is made. Several archives may follow one another, the last of
+//! them compressed (Linux, `Documentation/driver-api/early-userspace/buffer-format.rst`).
 
 use std::io::{self, BufRead, Read};
 

@@ -1,5 +1,6 @@
-//! The first stage of an image whose root is there already: a folder, which is read where it lies and never written, or a
-//! tarball, which is unpacked by its own owners and modes. It must have a kernel whose initramfs finds the root of a live system.
+//! The first stage of an image whose root is there already: a folder, which is read where it lies and never written, or
+//! a tarball, which is unpacked by its own owners and modes. It must have a kernel whose initramfs finds the root of a
+//! live system.
 
 use std::fs;
 use std::io;
@@ -95,9 +96,9 @@ const LIST: &str = r#": >"$list"
 if [ -f "$root/var/lib/dpkg/status" ]; then dpkg_packages >"$list"; fi
 if [ -d "$root/var/lib/pacman/local" ]; then pacman_packages >>"$list"; fi"#;
 
-/// Unpacks a tarball as root of the namespace. tar itself refuses names that lead out of the folder, and makes links that do last
-/// of all (tar, "Security"); nothing outside of the work directory could be written anyway. Devices cannot be made here, and a
-/// running system makes its own.
+/// Unpacks a tarball as root of the namespace. tar itself refuses names that lead out of the folder, and makes links
+/// that do last of all (tar, "Security"); nothing outside of the work directory could be written anyway. Devices cannot
+/// be made here, and a running system makes its own.
 fn unpack(what: &Ingredients<'_>, tree: &RootTree<'_>, file: &Path, reporter: &Reporter<'_>) -> Result<(), BuildError> {
     let stage = reporter.stage;
     let tar = what.tools.program("tar").map_err(|what| BuildError::missing(stage, what))?;
@@ -166,8 +167,8 @@ fi"#;
 const FOREIGN: &str = r#"path=$(find "$root" -xdev \( -uid 65534 -o -gid 65534 \) -print -quit)
 if [ -n "$path" ]; then echo "foreign: $path"; fi"#;
 
-/// How a folder looks: a hash of names, modes, owners, sizes, dates and inodes of everything in it. It is made from inside a
-/// namespace, where what belongs to lent users can be read.
+/// How a folder looks: a hash of names, modes, owners, sizes, dates and inodes of everything in it. It is made from
+/// inside a namespace, where what belongs to lent users can be read.
 pub(crate) fn looks(dir: &Path, reporter: &Reporter<'_>) -> Result<TreeHash, BuildError> {
     let mut line = CommandLine::new("find").args([".", "-xdev"]).cwd(dir);
     for name in MOUNTED {

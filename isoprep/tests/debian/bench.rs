@@ -1,5 +1,5 @@
-//! A repository with a `cartridge.toml` for the engines debian and tree, and the places that a build writes to. The cache is one
-//! for all tests, so that the base is made once in a run.
+//! A repository with a `cartridge.toml` for the engines debian and tree, and the places that a build writes to. The
+//! cache is one for all tests, so that the base is made once in a run.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -1,4 +1,5 @@
-//! What a guest tells on its serial line: the reporter's own line, and facts that a script of the test's repository prints.
+//! What a guest tells on its serial line: the reporter's own line, and facts that a script of the test's repository
+//! prints.
 
 use std::collections::BTreeMap;
 use std::path::Path;

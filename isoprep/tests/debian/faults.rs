@@ -34,12 +34,15 @@ fn what_cannot_be_had_is_told_before_anything_is_installed() {
     }
 }
 
-/// Processes whose command line has `mark` in it, without those that remove files.
+/// Programs that see a folder below `mark` in a place of its own, without those that remove it, and without our own
+/// children that wait for such programs.
 fn running(mark: &str) -> Vec<String> {
-    let lines =
-        std::fs::read_dir("/proc").unwrap().flatten().filter_map(|it| std::fs::read(it.path().join("cmdline")).ok());
-    let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
-    lines.filter(|line| line.contains(mark) && !line.starts_with("rm ")).collect()
+    let text =
+        |file: std::path::PathBuf| String::from_utf8_lossy(&std::fs::read(file).unwrap_or_default()).into_owned();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|it| it.path());
+    let inside = processes.filter(|it| text(it.join("mountinfo")).contains(mark));
+    let (own, removing) = (text("/proc/self/cmdline".into()), "rm\0");
+    inside.map(|it| text(it.join("cmdline"))).filter(|line| *line != own && !line.starts_with(removing)).collect()
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The reporter that the program carries, made by the very code that makes it for the program. It is taken as a file, because
-//! the image builder does not know the machine room.
+//! The reporter that the program carries, made by the very code that makes it for the program. It is taken as a file,
+//! because the image builder does not know the machine room.
 #![allow(dead_code, missing_docs)]
 
 use std::fs;

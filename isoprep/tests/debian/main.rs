@@ -1,4 +1,5 @@
-//! The engines debian and tree: real mmdebstrap from the configured mirror, real systemd, and guests that tell what they found.
+//! The engines debian and tree: real mmdebstrap from the configured mirror, real systemd, and guests that tell what
+//! they found.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "../arch/mod.rs"]
@@ -8,5 +9,6 @@ mod boots;
 mod facts;
 mod faults;
 mod init;
+mod measure;
 mod trees;
 mod users;

@@ -1,5 +1,5 @@
-//! An ordinary user with lent ids builds what root builds, bit by bit. The user exists for the test alone: in a mount namespace
-//! of its own, over copies of the files that name users.
+//! An ordinary user with lent ids builds what root builds, bit by bit; one without is told what is lacking. The user
+//! exists for the test alone: in a mount namespace of its own, over copies of the files that name users.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -22,7 +22,7 @@ cd "$1"
 for file in passwd group subuid subgid; do cp /etc/$file $file; done
 echo "throwaway:x:61183:61183::$1:/bin/sh" >>passwd
 echo "throwaway:x:61183:" >>group
-for file in subuid subgid; do echo "throwaway:$2" >>$file; done
+if [ -n "$2" ]; then for file in subuid subgid; do echo "throwaway:$2" >>$file; done; fi
 for file in passwd group subuid subgid; do mount --bind $file /etc/$file; done
 shift 2
 cd /
@@ -52,6 +52,46 @@ fn an_ordinary_user_builds_the_same_image_bit_by_bit() {
     }
     let bench = Bench::new("debian", "");
     let mine = blake3::hash(&fs::read(bench.build().iso).unwrap()).to_hex();
+    let place = as_somebody_else(TEST, LENT, |user| {
+        // The packages have been fetched.
+        let fetched = user.join("debian-cache/packages-fetched");
+        fs::create_dir_all(&fetched).unwrap();
+        for file in fs::read_dir(bench::cache().join("packages-fetched")).unwrap().flatten() {
+            if file.file_type().unwrap().is_file() {
+                fs::copy(file.path(), fetched.join(file.file_name())).unwrap();
+            }
+        }
+    });
+    assert_eq!(fs::read_to_string(place.path().join("user/sum")).unwrap(), mine.as_str());
+}
+
+/// Without lent ids files can belong to root alone: that is said before anything is fetched or unpacked for nothing.
+#[test]
+fn without_lent_ids_it_is_said_what_would_lend_them() {
+    const TEST: &str = "users::without_lent_ids_it_is_said_what_would_lend_them";
+    if std::env::var_os(INSIDE).is_some() {
+        let debian = Bench::without_base("debian", "").fails().to_string();
+        assert!(debian.contains("several users") && debian.contains("/etc/subuid lends no ids"), "{debian}");
+        let tarball = bench::place().join("owned.tar");
+        let tree = Bench::without_base("tree", &format!("base = {:?}", tarball.to_str().unwrap()));
+        let text = tree.fails().to_string();
+        assert!(text.contains("several users") && text.contains("--add-subuids"), "{text}");
+        return;
+    }
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("{TEST}: skipped, as only root can make a user without lent ids");
+        return;
+    }
+    as_somebody_else(TEST, "", |user| {
+        fs::create_dir_all(user.join("in/usr")).unwrap();
+        let tar = CommandLine::new("tar").args(["-cf", "owned.tar", "--owner=7:7", "--group=7:7", "-C", "in", "usr"]);
+        run(&tar.cwd(user), &Cancel::new(), |_, _| ()).unwrap();
+    });
+}
+
+/// Runs the test called `test` again, as a user who exists for it alone and has `lent` ids; `prepare` fills the folder
+/// that the user owns, `user` below the one that is returned.
+fn as_somebody_else(test: &str, lent: &str, prepare: impl FnOnce(&Path)) -> tempfile::TempDir {
     // Somebody else may not be able to get at the build directory.
     let place = tempfile::Builder::new().prefix("some one").tempdir().unwrap();
     let at = |name: &str| place.path().join(name);
@@ -62,27 +102,20 @@ fn an_ordinary_user_builds_the_same_image_bit_by_bit() {
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
     copy(&std::env::current_exe().unwrap(), "test");
     copy(init::file(), "init");
-    // The packages have been fetched.
-    let fetched = at("user/debian-cache/packages-fetched");
-    fs::create_dir_all(&fetched).unwrap();
-    for file in fs::read_dir(bench::cache().join("packages-fetched")).unwrap().flatten() {
-        if file.file_type().unwrap().is_file() {
-            fs::copy(file.path(), fetched.join(file.file_name())).unwrap();
-        }
-    }
-    let root = rustix::process::geteuid().is_root();
-    let line = if root {
+    fs::create_dir(at("user")).unwrap();
+    prepare(&at("user"));
+    let line = if rustix::process::geteuid().is_root() {
         let owner = format!("{USER}:{USER}");
         run(&CommandLine::new("chown").args(["-R", &owner]).arg(at("user")), &Cancel::new(), |_, _| ()).unwrap();
         let line = CommandLine::new("unshare").args(["-m", "--propagation", "private", "--", "sh", "-c", ENTER, "sh"]);
-        line.arg(place.path()).arg(LENT).arg(at("test"))
+        line.arg(place.path()).arg(lent).arg(at("test"))
     } else {
         CommandLine::new(at("test"))
     };
-    let line = line.args([TEST, "--exact", "--nocapture", "--test-threads=1"]).env(INSIDE, "1");
+    let line = line.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(INSIDE, "1");
     let line = line.env(bench::PLACE, at("user")).env(init::READY, at("init")).env("TMPDIR", at("user"));
     let output = run(&line, &Cancel::new(), |_, _| ()).unwrap_or_else(|e| panic!("{e}"));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("1 passed"), "the test did not run inside: {said}");
-    assert_eq!(fs::read_to_string(at("user/sum")).unwrap(), mine.as_str());
+    place
 }

@@ -5,14 +5,14 @@ use std::path::Path;
 use crate::rootfs::Script;
 use crate::stage::packages::pacman::Wanted;
 
-/// Where the work directory and the fetched packages are seen by apt and mmdebstrap, whatever they are called outside: neither
-/// takes a path with a line break or a quote in it.
+/// Where the work directory and the fetched packages are seen by apt and mmdebstrap, whatever they are called outside:
+/// neither takes a path with a line break or a quote in it.
 pub(super) const WORK: &str = "/tmp/work";
 pub(super) const FETCHED: &str = "/tmp/fetched";
 /// The folder of our own apt in the work directory.
 pub(super) const DIR: &str = "apt";
-/// What every image needs besides its kernel: an init, what finds the root on a medium, what an init needs of others, and what
-/// makes the initramfs small in little time.
+/// What every image needs besides its kernel: an init, what finds the root on a medium, what an init needs of others,
+/// and what makes the initramfs small in little time.
 const BASE: [&str; 5] = ["systemd-sysv", "live-boot", "dbus", "libpam-systemd", "zstd"];
 /// The kernel, unless the recipe names one.
 const KERNEL: &str = "linux-image-amd64";
@@ -37,8 +37,8 @@ pub(crate) fn packages(own: &[String]) -> Vec<String> {
     packages
 }
 
-/// Our apt's configuration (apt.conf(5)): nothing of the host's but what `host` says, which is what `apt-config dump` printed of
-/// the host's own.
+/// Our apt's configuration (apt.conf(5)): nothing of the host's but what `host` says, which is what `apt-config dump`
+/// printed of the host's own.
 pub(super) fn configuration(host: &str) -> String {
     let dir = format!("{WORK}/{DIR}");
     let mut text = format!(

@@ -1,5 +1,5 @@
-//! What apt, dpkg and mmdebstrap print, read while they run: which package they are at, and what went wrong, in words that say
-//! what to do. Pure: bytes in, news out; English (`LC_ALL=C.UTF-8`), in a pipe.
+//! What apt, dpkg and mmdebstrap print, read while they run: which package they are at, and what went wrong, in words
+//! that say what to do. Pure: bytes in, news out; English (`LC_ALL=C.UTF-8`), in a pipe.
 
 use cartridge_supervise::Channel;
 

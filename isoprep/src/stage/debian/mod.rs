@@ -1,6 +1,6 @@
-//! The expensive first stage of a Debian image. apt says what it would install and fetches it into the cache that all cartridges
-//! share; mmdebstrap makes the root from that, as the root of a user namespace; the initramfs is made once, at the end. What
-//! would differ from run to run is taken out again.
+//! The expensive first stage of a Debian image. apt says what it would install and fetches it into the cache that all
+//! cartridges share; mmdebstrap makes the root from that, as the root of a user namespace; the initramfs is made once,
+//! at the end. What would differ from run to run is taken out again.
 
 mod apt;
 mod log;
@@ -212,8 +212,9 @@ fn install(
     .map(drop)
 }
 
-/// The mode "root" is right in a namespace of our own, where we are root and may mount. The host's own configuration of dpkg and
-/// apt is not read by mmdebstrap. Written to disk at once, a killed build would be no better off: `force-unsafe-io` (dpkg(1)).
+/// The mode "root" is right in a namespace of our own, where we are root and may mount. The host's own configuration of
+/// dpkg and apt is not read by mmdebstrap. Written to disk at once, a killed build would be no better off:
+/// `force-unsafe-io` (dpkg(1)).
 const INSTALL: &str = r#"mkdir -- "$place" "$archives"
 mount --bind -- "$work" "$place"
 mount --bind -- "$fetched" "$archives"
@@ -233,8 +234,8 @@ exec "$program" --verbose --mode=root --variant=required --format=directory \
     --skip=update,download/empty,check/signed-by,check/qemu --dpkgopt=force-unsafe-io '--aptopt=APT::Sandbox::User "root"' \
     '--setup-hook=sh /tmp/work/apt/setup "$1"' --include="$include" "$suite" "$place/root" "$place/apt/sources.list""#;
 
-/// Says what is installed, and takes away what an image must not carry, and what would differ from build to build: traces of this
-/// host and of mmdebstrap, logs, indexes, backups of databases.
+/// Says what is installed, and takes away what an image must not carry, and what would differ from build to build:
+/// traces of this host and of mmdebstrap, logs, indexes, backups of databases.
 fn finish(what: &Ingredients<'_>, root: &Path, entry: &Path) -> Script {
     let mut script = Script::new();
     script.set("root", root).set("identity", "").set("pkglist", entry.join(base::PACKAGE_LIST));

@@ -1,4 +1,5 @@
-//! Where a Debian comes from: the suite, and the sources that apt reads, of Debian itself, of a mirror, or of this host. Pure.
+//! Where a Debian comes from: the suite, and the sources that apt reads, of Debian itself, of a mirror, or of this
+//! host. Pure.
 
 use std::path::{Path, PathBuf};
 
@@ -33,7 +34,8 @@ impl Source {
         Self { uri: uri.to_owned(), suite, components, keys: vec![KEYRING.into()] }
     }
 
-    /// For the build. apt copies from a folder of this host: it would else hand out its path, which the root does not have.
+    /// For the build. apt copies from a folder of this host: it would else hand out its path, which the root does not
+    /// have.
     pub(crate) fn line(&self) -> String {
         let keys: Vec<_> = self.keys.iter().map(|it| it.display().to_string()).collect();
         let uri = self.uri.strip_prefix("file:").map_or_else(|| self.uri.clone(), |path| format!("copy:{path}"));
@@ -120,7 +122,8 @@ fn belongs(source: &Source, suite: &str) -> bool {
     of_suite && online && source.components.iter().any(|it| it == "main")
 }
 
-/// Reads a file of sources in either of its two forms (sources.list(5)). What has options besides its keys is passed over.
+/// Reads a file of sources in either of its two forms (sources.list(5)). What has options besides its keys is passed
+/// over.
 fn read(file: &Path, text: &str) -> Vec<Source> {
     if file.extension().is_some_and(|it| it == "sources") {
         let paragraphs = text.split("\n\n");

@@ -1,6 +1,7 @@
-//! The disc of an image whose root is not an archiso profile's: what its initramfs looks for, and boot loaders of the host.
-//! live-boot (live-boot(7)) takes every squashfs below `/live` as a part of the root, the later over the earlier in the order
-//! of their names (its `9990-overlay.sh` sorts, and puts each before those it has); archiso's hook takes one image. Pure.
+//! The disc of an image whose root is not an archiso profile's: what its initramfs looks for, and boot loaders of the
+//! host. live-boot (live-boot(7)) takes every squashfs below `/live` as a part of the root, the later over the earlier
+//! in the order of their names (its `9990-overlay.sh` sorts, and puts each before those it has); archiso's hook takes
+//! one image. Pure.
 
 use std::path::PathBuf;
 
@@ -31,8 +32,8 @@ pub(crate) struct Source<'a> {
     pub(crate) epoch: u64,
 }
 
-/// The kernel and the initramfs of a boot folder: the newest pair that belongs together. Debian and Fedora name them after
-/// the kernel's release, Arch after its package.
+/// The kernel and the initramfs of a boot folder: the newest pair that belongs together. Debian and Fedora name them
+/// after the kernel's release, Arch after its package.
 pub(crate) fn kernel_and_initramfs(boot: &BootFiles) -> Option<(String, String)> {
     let mut pairs: Vec<(Vec<u64>, String, String)> = boot
         .keys()
