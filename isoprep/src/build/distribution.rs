@@ -302,7 +302,8 @@ fn repack(
         Packing::Profile { kind: crate::profile::ImageType::Ext4Squashfs, options } => {
             let (mkfs, squash) =
                 (tools.program("mkfs.ext4").map_err(missing)?, tools.program("mksquashfs").map_err(missing)?);
-            let inner = tree.path().with_extension("img");
+            // The name that the hook of mkinitcpio-archiso looks for in the squashfs.
+            let inner = tree.path().with_file_name("airootfs.img");
             tree.run(crate::rootfs::ext4_command(mkfs, tree.path(), &inner, root.epoch), tree.isolation())?;
             let packing = Packing::Profile { kind: crate::profile::ImageType::Squashfs, options: options.clone() };
             let packed = tree.run(pack_command(squash, &packing, &inner, target, root.epoch), tree.isolation());

@@ -25,8 +25,6 @@ use crate::progress::StageName;
 const RECORD: &str = "entry.json";
 /// Directories of indexes and records, whose files are written whole.
 const ROOMS: [&str; 2] = ["index", "images"];
-/// How often a result is put in place against others who do the same.
-const TRIES: usize = 8;
 
 /// An open cache directory.
 pub(crate) struct Cache {
@@ -44,8 +42,8 @@ pub(crate) struct Draft {
     /// Keeps sweeps away.
     _lock: File,
     target: PathBuf,
-    /// Whoever holds this file's lock may replace a damaged result.
-    replacing: PathBuf,
+    /// Whoever holds this file's lock may put a result in place.
+    committing: PathBuf,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -89,7 +87,7 @@ impl Cache {
     /// Begins a result.
     pub(crate) fn draft(&self, stage: StageName, key: Key) -> io::Result<Draft> {
         let (dir, lock) = drafts::dir(&self.root.join(drafts::ROOM), &format!("{stage}-"))?;
-        Ok(Draft { dir, _lock: lock, target: self.place(stage, key), replacing: self.root.join("replacing") })
+        Ok(Draft { dir, _lock: lock, target: self.place(stage, key), committing: self.root.join("committing") })
     }
 
     /// Removes the least recently used results beyond the limits, unless somebody else is building.
@@ -128,26 +126,20 @@ impl Draft {
         if let Some(parent) = self.target.parent() {
             fs::create_dir_all(parent)?;
         }
-        for _ in 0..TRIES {
-            if fs::rename(self.dir.path(), &self.target).is_ok() {
-                // The directory is where it belongs now; nothing is left to remove.
-                let _ = self.dir.keep();
-                return Ok(Entry(self.target));
-            }
-            // One at a time: a whole result must not be taken away from others who have it already.
-            let lock = File::options().create(true).truncate(false).write(true).open(&self.replacing)?;
-            flock(&lock, FlockOperation::LockExclusive)?;
-            if is_whole(&self.target) {
-                return Ok(Entry(self.target));
-            }
-            let mut damaged = self.dir.path().as_os_str().to_owned();
-            damaged.push(".old");
-            let damaged = PathBuf::from(damaged);
-            if fs::rename(&self.target, &damaged).is_ok() {
-                // What stays of it, the next sweep takes.
-                let _ = fs::remove_dir_all(&damaged);
-            }
+        // One at a time: a whole result must not be taken away from others who have it already.
+        let lock = File::options().create(true).truncate(false).write(true).open(&self.committing)?;
+        flock(&lock, FlockOperation::LockExclusive)?;
+        if is_whole(&self.target) {
+            return Ok(Entry(self.target));
         }
+        let mut damaged = self.dir.path().as_os_str().to_owned();
+        damaged.push(".old");
+        let damaged = PathBuf::from(damaged);
+        if fs::rename(&self.target, &damaged).is_ok() {
+            // What stays of it, the next sweep takes.
+            let _ = fs::remove_dir_all(&damaged);
+        }
+        // The directory is where it belongs then; nothing is left to remove.
         fs::rename(self.dir.path(), &self.target)?;
         let _ = self.dir.keep();
         Ok(Entry(self.target))
