@@ -9,6 +9,5 @@ mod boots;
 mod facts;
 mod faults;
 mod init;
-mod measure;
 mod trees;
 mod users;
