@@ -5,9 +5,10 @@ mod agrees;
 #[path = "../arch/mod.rs"]
 mod arch;
 mod bench;
-mod customize;
 mod boots;
+mod customize;
 mod faults;
+mod keys;
 mod kill;
 mod reuse;
 mod users;
