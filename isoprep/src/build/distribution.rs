@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cartridge_supervise::CommandLine;
@@ -200,8 +200,35 @@ impl Stages<'_> {
         reporter.go_on()?;
         let sum = summed.map_err(BuildError::io(stage, "read", &image))?;
         let place = draft.file(CHECKSUM);
-        fs::write(&place, sum).map_err(BuildError::write(stage, &place, 128))?;
+        atomic::write_new(&place, sum.as_bytes()).map_err(BuildError::write(stage, &place, 128))?;
         draft.commit().map_err(BuildError::write(stage, &self.request.cache, size))
+    }
+
+    /// What decides what is on a disc, without reading what a key stands for already.
+    fn described(&self, layout: &Disc) -> Result<(Vec<u8>, Vec<TreeHash>), BuildError> {
+        let reporter = Reporter::new(engine::BOOTLOADER, self.cancel, self.progress);
+        let in_cache = BuildError::io(reporter.stage, "open the index in", &self.request.cache);
+        let mut prints = Fingerprinter::open(&self.cache, "disc").map_err(in_cache)?;
+        let meter = Meter::new(&reporter, 0);
+        let mut content = |file: &Path| {
+            if let Ok(result) = file.strip_prefix(&self.request.cache) {
+                return Ok(TreeHash(*blake3::hash(result.as_os_str().as_encoded_bytes()).as_bytes()));
+            }
+            let read = if file.starts_with(&self.request.work) {
+                // A copy of its own in each build: there is nothing to remember.
+                hashing::open_part(file).and_then(|open| hash_content(meter.watch(open))).map(|it| it.0)
+            } else {
+                prints.of(file, &meter).map(|it| it.0)
+            };
+            reporter.go_on()?;
+            read.map_err(BuildError::io(reporter.stage, "read", file))
+        };
+        let described = (disc::description(layout, &mut content)?, disc::contents(layout, &mut content)?);
+        // Losing it costs a moment next time, no more.
+        if let Err(e) = prints.save() {
+            reporter.line(format!("warning: the cache cannot remember what was read: {e}"));
+        }
+        Ok(described)
     }
 
     /// Makes the boot loaders' part and writes the disc.
@@ -213,8 +240,9 @@ impl Stages<'_> {
         repository: &Repository,
     ) -> Result<Image, BuildError> {
         let target = self.target()?;
+        let (description, contents) = self.described(layout)?;
         let mut key = KeyHasher::new(engine::BOOTLOADER).hash(&what.root.key.0).bytes(&what.esp_label);
-        key = key.bytes(&disc::description(layout));
+        key = key.bytes(&description);
         let key = key.finish();
         let made = self.keyed(engine::BOOTLOADER, key, |reporter| {
             for warning in &layout.warnings {
@@ -229,6 +257,9 @@ impl Stages<'_> {
         }
         for key in &what.laid.keys {
             iso_key = iso_key.hash(&key.0);
+        }
+        for content in &contents {
+            iso_key = iso_key.hash(content);
         }
         let iso_key = iso_key.finish();
         let reused = self.timed(engine::ISO, |reporter| {
@@ -303,7 +334,7 @@ fn repack(
             let (mkfs, squash) =
                 (tools.program("mkfs.ext4").map_err(missing)?, tools.program("mksquashfs").map_err(missing)?);
             // The name that the hook of mkinitcpio-archiso looks for in the squashfs.
-            let inner = tree.path().with_file_name("airootfs.img");
+            let inner = target.with_file_name("airootfs.img");
             tree.run(crate::rootfs::ext4_command(mkfs, tree.path(), &inner, root.epoch), tree.isolation())?;
             let packing = Packing::Profile { kind: crate::profile::ImageType::Squashfs, options: options.clone() };
             let packed = tree.run(pack_command(squash, &packing, &inner, target, root.epoch), tree.isolation());

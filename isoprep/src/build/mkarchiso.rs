@@ -2,10 +2,11 @@
 //! included, and a block that keeps its modes.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use cartridge_treehash::hash_tree;
+use cartridge_treehash::{hash_content, hash_tree};
 
 use super::archiso::Ready;
 use super::distribution::Repository;
@@ -15,9 +16,12 @@ use crate::cache::atomic;
 use crate::engine;
 use crate::host::Tools;
 use crate::image::Image;
-use crate::mkarchiso::{self, CACHE_INSIDE, CONTAINER, MkarchisoError, MkarchisoJob, MkarchisoNews};
+use crate::mkarchiso::{
+    self, CACHE_INSIDE, CONTAINER, Chosen, Facts, MkarchisoError, MkarchisoJob, MkarchisoNews, Way,
+};
 use crate::pacman_log::PacmanNews;
 use crate::plan::KeyHasher;
+use crate::profile::{self, Profile, ReadOptions};
 use crate::progress::{Reporter, Unit};
 use crate::stage::manifest::Entry;
 use crate::stage::packages::pacman;
@@ -37,15 +41,23 @@ impl Stages<'_> {
         let profile = ready.profile.dir.clone();
         let key = self.timed(engine::PACKAGES, |reporter| {
             self.complete(&ready, &repository, reporter)?;
+            let (facts, chosen) = self.way(reporter)?;
             let tree = hash_tree(&profile)
                 .map_err(|e| BuildError::io(reporter.stage, "read", &profile)(std::io::Error::other(e.to_string())))?;
             let mut key = KeyHasher::new(engine::ISO).bytes(b"mkarchiso").hash(&tree.hash).number(epoch);
-            key = key.bytes(ready.expanded.as_bytes());
-            let key = key.finish();
+            key = key.bytes(ready.expanded.as_bytes()).bytes(format!("{:?}", chosen.way).as_bytes());
+            // A container has its own tool.
+            let tool = facts.tool.as_ref().filter(|_| chosen.way != Way::Podman);
+            key = key.bytes(chosen.with.as_deref().unwrap_or("").as_bytes());
+            if let Some(file) = tool {
+                let content = hashing::open_part(file).and_then(hash_content);
+                key = key.path(file).hash(&content.map_err(BuildError::io(reporter.stage, "read", file))?.0);
+            }
+            let key = pacman::with_local_databases(key, &ready.expanded).finish();
             if iso::is_current(&self.cache, &target, key) {
                 return Ok((true, None));
             }
-            let made = self.run_mkarchiso(&ready, epoch, reporter)?;
+            let made = self.run_mkarchiso(&ready, (&facts, &chosen), epoch, reporter)?;
             Ok((false, Some((key, made))))
         })?;
         let reused = self.timed(engine::ISO, |reporter| match &key {
@@ -89,19 +101,64 @@ impl Stages<'_> {
             copy.bytes(&path, mode, &bytes)?;
         }
         let modes = copy.modes;
-        assembly::append_permissions(&profile.dir, &modes)?;
-        let conf = profile.dir.join(&profile.definition.pacman_conf);
-        let chosen = profile.dir.join("cartridge-pacman.conf");
+        let chosen = self.chosen_conf();
         let text = fs::read_to_string(&chosen).map_err(BuildError::io(reporter.stage, "read", &chosen))?;
-        fs::write(&conf, with_cache(&text)).map_err(BuildError::write(reporter.stage, &conf, 0))
+        let conf = self.own_conf(&profile.dir, &with_cache(&text), reporter)?;
+        self.define(profile, &modes, &conf, reporter)
     }
 
-    fn run_mkarchiso(&self, ready: &Ready, epoch: u64, reporter: &Reporter<'_>) -> Result<PathBuf, BuildError> {
-        let stage = reporter.stage;
+    /// Writes the configuration for mkarchiso into the copy under a name that is free there: what the profile names may be a
+    /// link, or lie outside of it.
+    fn own_conf(&self, profile: &Path, text: &str, reporter: &Reporter<'_>) -> Result<PathBuf, BuildError> {
+        let names = (0_u32..).map(|number| match number {
+            0 => PathBuf::from("cartridge-pacman.conf"),
+            more => PathBuf::from(format!("cartridge-pacman-{more}.conf")),
+        });
+        for name in names {
+            let file = profile.join(&name);
+            match fs::File::create_new(&file).and_then(|mut file| file.write_all(text.as_bytes())) {
+                Ok(()) => return Ok(name),
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(BuildError::write(reporter.stage, &file, 0)(e)),
+            }
+        }
+        Err(BuildError::missing(reporter.stage, "no name is free for a pacman.conf".to_owned()))
+    }
+
+    /// Gives the copy of `profiledef.sh` what it says where it lies, and looks whether mkarchiso will read it so.
+    fn define(&self, profile: &Profile, modes: &Modes, conf: &Path, reporter: &Reporter<'_>) -> Result<(), BuildError> {
+        let block = assembly::values_block(profile, modes, conf);
+        assembly::extend_definition(&profile.dir, &block, true)?;
+        let options = ReadOptions::of_this_user(Some(self.epoch()?));
+        let read = profile::read(&profile.dir, &options, self.cancel);
+        reporter.go_on()?;
+        if read.is_ok_and(|copy| assembly::has_values(&copy, profile, modes, conf)) {
+            return Ok(());
+        }
+        reporter.line(
+            "warning: profiledef.sh does not work in a copy without its repository, or ends early: mkarchiso gets its values, and \
+             none of the functions that it may define",
+        );
+        assembly::extend_definition(&profile.dir, &block, false)
+    }
+
+    /// How mkarchiso is run here.
+    fn way(&self, reporter: &Reporter<'_>) -> Result<(Facts, Chosen), BuildError> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let facts = mkarchiso::look_around(&path, CONTAINER, self.cancel);
         reporter.go_on()?;
-        let chosen = mkarchiso::choose(&facts).map_err(|e| BuildError::missing(stage, e.to_string()))?;
+        let chosen = mkarchiso::choose(&facts).map_err(|e| BuildError::missing(reporter.stage, e.to_string()))?;
+        Ok((facts, chosen))
+    }
+
+    fn run_mkarchiso(
+        &self,
+        ready: &Ready,
+        (facts, chosen): (&Facts, &Chosen),
+        epoch: u64,
+        reporter: &Reporter<'_>,
+    ) -> Result<PathBuf, BuildError> {
+        let stage = reporter.stage;
         for line in chosen.sentence().lines() {
             reporter.line(line);
         }
@@ -121,7 +178,7 @@ impl Stages<'_> {
             out,
             source_date_epoch: epoch,
             boot_files: mkarchiso::boot_files(&ready.profile),
-            path,
+            path: std::env::var_os("PATH").unwrap_or_default(),
         };
         let mut tell = |news: MkarchisoNews| match news {
             MkarchisoNews::Line { text, .. } => reporter.line(text),
@@ -217,7 +274,8 @@ impl Copy<'_> {
 
     fn bytes(&mut self, to: &Path, mode: u32, bytes: &[u8]) -> Result<(), BuildError> {
         let place = self.place(to)?;
-        fs::write(&place, bytes).map_err(BuildError::write(self.reporter.stage, &place, bytes.len() as u64))?;
+        let made = fs::File::create_new(&place).and_then(|mut file| file.write_all(bytes));
+        made.map_err(BuildError::write(self.reporter.stage, &place, bytes.len() as u64))?;
         self.note(to, mode, 0o644);
         Ok(())
     }

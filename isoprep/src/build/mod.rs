@@ -6,6 +6,7 @@ mod error;
 mod examine;
 mod live;
 mod mkarchiso;
+mod warning;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -15,6 +16,7 @@ use cartridge_treehash::hash_content;
 pub use error::BuildError;
 pub(crate) use error::{NAMED, mebibytes, room_for};
 pub use examine::{Examination, examine};
+pub use warning::BuildWarning;
 
 use crate::Cancel;
 use crate::cache::{Cache, Entry, atomic};

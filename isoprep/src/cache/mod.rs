@@ -122,7 +122,7 @@ impl Draft {
         let mut files = Vec::new();
         list(self.dir.path(), Path::new(""), &mut files)?;
         let record = serde_json::to_vec(&Record { files }).map_err(io::Error::other)?;
-        fs::write(self.dir.path().join(RECORD), record)?;
+        atomic::write_new(&self.dir.path().join(RECORD), &record)?;
         if let Some(parent) = self.target.parent() {
             fs::create_dir_all(parent)?;
         }
@@ -151,8 +151,12 @@ fn list(root: &Path, below: &Path, files: &mut Vec<(String, u64)>) -> io::Result
     for entry in fs::read_dir(root.join(below))? {
         let entry = entry?;
         let path = below.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
             list(root, &path, files)?;
+        } else if !kind.is_file() {
+            // A link would bring a file of the user's into an image.
+            return Err(io::Error::other(format!("{} of a result is no regular file", path.display())));
         } else {
             let name = path.to_str().ok_or_else(|| io::Error::other("a result has a name that is not text"))?;
             File::open(entry.path())?.sync_all()?;

@@ -198,6 +198,10 @@ fn container_name(scratch: &Path) -> String {
 
 /// The one image in `dir`.
 fn only_image(dir: &Path) -> Result<PathBuf, MkarchisoError> {
+    // What ran inside could have put a link in its place.
+    if !fs::symlink_metadata(dir).is_ok_and(|meta| meta.is_dir()) {
+        return Err(MkarchisoError::NoImage { dir: dir.to_path_buf(), found: Vec::new() });
+    }
     let entries = fs::read_dir(dir).map_err(MkarchisoError::io("read", dir))?;
     let is_image = |path: &PathBuf| {
         path.extension().is_some_and(|it| it == "iso") && fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file())

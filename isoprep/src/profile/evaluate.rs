@@ -22,6 +22,8 @@ use super::outcome::outcome;
 const SCRIPT: &str = include_str!("evaluate.sh");
 /// Where programs are looked for by the profile (the default of Arch's and Debian's root).
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// What makes a folder a checkout of git: a folder, or a file that names one.
+pub(super) const CHECKOUT: &str = ".git";
 /// How often a running evaluation looks whether it is over.
 const BEAT: Duration = Duration::from_millis(20);
 
@@ -58,8 +60,10 @@ impl Default for EvaluationLimits {
 /// What is evaluated, and what its code sees.
 #[derive(Clone, Debug)]
 pub(super) struct Request<'a> {
-    /// The profile, canonical.
+    /// Where the profile lies, to its own code; canonical.
     pub(super) dir: &'a Path,
+    /// The assembled copy that its code finds there instead, with everything that is laid over it.
+    pub(super) copy: Option<&'a Path>,
     /// Where `profiledef.sh` really is, canonical.
     pub(super) target: &'a Path,
     /// Its text, which says where it leaves.
@@ -131,6 +135,14 @@ fn isolation(request: &Request<'_>) -> Isolation {
     if !seen.iter().any(|dir| request.target.starts_with(dir)) {
         isolation = isolation.shown(request.target, request.target);
     }
+    if let Some(copy) = request.copy {
+        isolation = isolation.shown(copy, request.dir);
+        // A copy has no checkout of its own: the folder's is seen where somebody made a place for it.
+        let checkout = request.dir.join(CHECKOUT);
+        if copy.join(CHECKOUT).exists() && checkout.exists() {
+            isolation = isolation.shown(&checkout, &checkout);
+        }
+    }
     isolation
 }
 
@@ -138,7 +150,7 @@ fn isolation(request: &Request<'_>) -> Isolation {
 /// lie beside them; but never the home folder, which may be a checkout too.
 fn repository_of(dir: &Path, home: Option<&Path>) -> PathBuf {
     let is_narrow = |above: &&Path| above.parent().is_some() && !home.is_some_and(|home| home.starts_with(above));
-    let checkouts = dir.ancestors().take_while(is_narrow).filter(|above| above.join(".git").exists());
+    let checkouts = dir.ancestors().take_while(is_narrow).filter(|above| above.join(CHECKOUT).exists());
     checkouts.last().unwrap_or(dir).to_path_buf()
 }
 

@@ -42,7 +42,6 @@ pub(crate) struct Ingredients<'a> {
     pub(crate) tools: &'a Tools,
     /// What `pacman-conf` printed of the profile's configuration.
     pub(crate) expanded: &'a str,
-    pub(crate) mirror: Option<&'a str>,
     /// Whether the live system finds the repository in a layer of its own.
     pub(crate) layered: bool,
     pub(crate) epoch: u64,
@@ -98,9 +97,9 @@ fn make(
     let passwd = Some(airootfs.join("etc/passwd")).filter(|it| it.is_file());
     let list = entry.join(base::PACKAGE_LIST);
     let finish = scripts::finish(&root, &profile.definition, passwd.as_deref(), what.epoch, &list);
-    tree.script("finish", &finish)?;
+    tree.script_into(entry, "finish", &finish)?;
     customize(tree, &root, reporter)?;
-    tree.script("collect", &base::collect(&root, entry))?;
+    tree.script_into(entry, "collect", &base::collect(&root, entry))?;
     tree.script("cleanup", &scripts::cleanup(&root, what.epoch, &layer_hook::PLACES))?;
     base::pack(what.tools, tree, (&root, entry, what.epoch), &[])?;
     Ok(installed)
@@ -117,7 +116,9 @@ fn add_hook(
     let stage = reporter.stage;
     let write = |name: &str, text: &str| {
         let file = dir.join(name);
-        fs::create_dir_all(&dir).and_then(|()| fs::write(&file, text)).map_err(BuildError::write(stage, &file, 0))?;
+        fs::create_dir_all(&dir)
+            .and_then(|()| atomic::write_new(&file, text.as_bytes()))
+            .map_err(BuildError::write(stage, &file, 0))?;
         Ok::<PathBuf, BuildError>(file)
     };
     for (place, text) in layer_hook::PLACES.into_iter().zip([layer_hook::INSTALL, layer_hook::RUN]) {
@@ -153,7 +154,7 @@ fn install(
     let program = what.tools.program("pacman").map_err(missing)?;
     let modern = pacman_is_modern(program, reporter)?;
     let conf = what.work.join("pacman.conf");
-    fs::write(&conf, pacman::private_conf(what.expanded, what.mirror, modern))
+    atomic::write_new(&conf, pacman::private_conf(what.expanded, modern).as_bytes())
         .map_err(BuildError::write(stage, &conf, 0))?;
     for (_, repository) in pacman::local_repositories(what.expanded) {
         if repository.is_dir() {
@@ -315,7 +316,10 @@ fn keyring(
 ) -> Result<(), BuildError> {
     let stage = reporter.stage;
     let mut script = Script::new();
-    script.set("keys", keys).text("rm -rf -- \"$keys\"; install -d -m 755 -- \"$keys\"");
+    // A folder of its own that may be written: gpg locks and remembers there.
+    fs::create_dir_all(keys).map_err(BuildError::write(stage, keys, 0))?;
+    tree.also_writable(keys);
+    script.set("keys", keys).text("find \"$keys\" -mindepth 1 -delete; chmod 755 -- \"$keys\"");
     if pacman::checks_signatures(what.expanded) {
         let tool = what.tools.program("pacman-key").map_err(|what| BuildError::missing(stage, what))?;
         what.tools.program("gpg").map_err(|what| BuildError::missing(stage, what))?;
