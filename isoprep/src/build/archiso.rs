@@ -336,7 +336,10 @@ impl Texts {
                 let small = fs::metadata(&file).is_ok_and(|meta| meta.len() <= LARGEST_CONFIGURATION);
                 let is_text = (name.ends_with(".cfg") || name.ends_with(".conf")) && small;
                 if is_text {
-                    let bytes = fs::read(&file).map_err(BuildError::io(engine::BOOTLOADER, "read", &file))?;
+                    let open = hashing::open_part(&file).map(|it| it.take(LARGEST_CONFIGURATION));
+                    let mut bytes = Vec::new();
+                    let read = open.and_then(|mut it| it.read_to_end(&mut bytes));
+                    read.map_err(BuildError::io(engine::BOOTLOADER, "read", &file))?;
                     texts.configurations.insert(path, bytes);
                 } else {
                     texts.others.insert(path, file);

@@ -17,7 +17,7 @@ use crate::engine;
 use crate::host::Tools;
 use crate::image::Image;
 use crate::mkarchiso::{
-    self, CACHE_INSIDE, CONTAINER, Chosen, Facts, MkarchisoError, MkarchisoJob, MkarchisoNews, Way,
+    self, CACHE_INSIDE, CONTAINER, Chosen, Facts, MkarchisoError, MkarchisoJob, MkarchisoNews, PROFILE_INSIDE, Way,
 };
 use crate::pacman_log::PacmanNews;
 use crate::plan::KeyHasher;
@@ -129,7 +129,8 @@ impl Stages<'_> {
     fn define(&self, profile: &Profile, modes: &Modes, conf: &Path, reporter: &Reporter<'_>) -> Result<(), BuildError> {
         let block = assembly::values_block(profile, modes, conf);
         assembly::extend_definition(&profile.dir, &block, true)?;
-        let options = ReadOptions::of_this_user(Some(self.epoch()?));
+        let mut options = ReadOptions::of_this_user(Some(self.epoch()?));
+        options.stands_for = Some(PROFILE_INSIDE.into());
         let read = profile::read(&profile.dir, &options, self.cancel);
         reporter.go_on()?;
         if read.is_ok_and(|copy| assembly::has_values(&copy, profile, modes, conf)) {

@@ -1,6 +1,7 @@
 //! Builds an image: runs the engine's stages in order, each only if its result is not there already.
 
 mod archiso;
+mod described;
 mod distribution;
 mod error;
 mod examine;

@@ -14,6 +14,7 @@ use cartridge_supervise::{
 };
 
 use super::answer::Answer;
+use super::checkout::{CHECKOUT, repository_of};
 use super::complaint::{OWN_NAME, Remains, Said};
 use super::error::ProfileError;
 use super::outcome::outcome;
@@ -22,8 +23,6 @@ use super::outcome::outcome;
 const SCRIPT: &str = include_str!("evaluate.sh");
 /// Where programs are looked for by the profile (the default of Arch's and Debian's root).
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// What makes a folder a checkout of git: a folder, or a file that names one.
-pub(super) const CHECKOUT: &str = ".git";
 /// How often a running evaluation looks whether it is over.
 const BEAT: Duration = Duration::from_millis(20);
 
@@ -128,7 +127,8 @@ fn isolation(request: &Request<'_>) -> Isolation {
     let seen: Vec<&Path> =
         std::iter::once(visible.as_path()).chain(request.seen.iter().map(PathBuf::as_path)).collect();
     for dir in &seen {
-        if dir.parent().is_some() {
+        // A copy may stand for a folder that is not there.
+        if dir.parent().is_some() && (request.copy.is_none() || dir.exists()) {
             isolation = isolation.shown(dir, dir);
         }
     }
@@ -144,14 +144,6 @@ fn isolation(request: &Request<'_>) -> Isolation {
         }
     }
     isolation
-}
-
-/// What a profile sees of where it lies: the outermost checkout, because profiles ask git for versions and source files that
-/// lie beside them; but never the home folder, which may be a checkout too.
-fn repository_of(dir: &Path, home: Option<&Path>) -> PathBuf {
-    let is_narrow = |above: &&Path| above.parent().is_some() && !home.is_some_and(|home| home.starts_with(above));
-    let checkouts = dir.ancestors().take_while(is_narrow).filter(|above| above.join(CHECKOUT).exists());
-    checkouts.last().unwrap_or(dir).to_path_buf()
 }
 
 fn find_bash(search: &[PathBuf]) -> Result<PathBuf, ProfileError> {
@@ -253,25 +245,6 @@ fn signal_of(exit: &Exit) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_outermost_checkout_is_seen_but_never_the_home_folder() {
-        let top = tempfile::tempdir().unwrap();
-        let at = |name: &str| top.path().join(name);
-        let profile = at("home/repo/modules/archiso/configs/releng");
-        std::fs::create_dir_all(&profile).unwrap();
-        let home = at("home");
-        assert_eq!(repository_of(&profile, Some(&home)), profile, "no checkout: the profile alone");
-        std::fs::write(at("home/repo/modules/archiso/.git"), "gitdir: x").unwrap();
-        assert_eq!(repository_of(&profile, Some(&home)), at("home/repo/modules/archiso"));
-        std::fs::create_dir(at("home/repo/.git")).unwrap();
-        assert_eq!(repository_of(&profile, Some(&home)), at("home/repo"));
-        std::fs::create_dir(at("home/.git")).unwrap();
-        assert_eq!(repository_of(&profile, Some(&home)), at("home/repo"), "the home folder is a checkout too");
-        std::fs::create_dir(at(".git")).unwrap();
-        assert_eq!(repository_of(&profile, Some(&home)), at("home/repo"));
-        assert_eq!(repository_of(&home, Some(&home)), home);
-    }
 
     #[test]
     fn markers_differ() {

@@ -9,9 +9,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use cartridge_supervise::Cancel;
 
 use super::boot_entries::parse_boot_file;
+use super::checkout::CheckoutPlace;
 use super::definition::{Defined, complaints, define};
 use super::error::ProfileError;
-use super::evaluate::{CHECKOUT, EvaluationLimits, Request, evaluate};
+use super::evaluate::{EvaluationLimits, Request, evaluate};
 use super::initcpio::{parse_initcpio_config, parse_initcpio_preset};
 use super::model::{BootEntry, BootModeKind, Definition, PackageList, PacmanConf, Profile, ProfileWarning};
 use super::packages::parse_package_list;
@@ -35,7 +36,8 @@ pub struct ReadOptions {
     /// that the profile lies in is always seen.
     pub seen: Vec<PathBuf>,
     /// The folder whose assembled copy is read: the definition's code believes to be there. It finds that folder's own checkout
-    /// and neighbours, which the copy has not, and in the folder itself the copy, so that what an overlay replaces wins.
+    /// and neighbours, which the copy has not, and in the folder itself the copy, so that what an overlay replaces wins. Absolute;
+    /// one that is not there has nothing beside it.
     pub stands_for: Option<PathBuf>,
     /// Folders in which bash is looked for.
     pub search: Vec<PathBuf>,
@@ -74,7 +76,8 @@ pub fn read(dir: &Path, options: &ReadOptions, cancel: &Cancel) -> Result<Profil
     let target = definition_file(&dir)?;
     let file = dir.join("profiledef.sh");
     let source = text_file::read(&file).map_err(|source| ProfileError::Unreadable { path: file, source })?;
-    let place = options.stands_for.as_ref().and_then(|it| it.canonicalize().ok()).filter(|it| *it != dir);
+    let place = options.stands_for.as_ref().map(|it| it.canonicalize().unwrap_or_else(|_| it.clone()));
+    let place = place.filter(|it| *it != dir);
     let _checkout = place.as_deref().map(|place| CheckoutPlace::make(&dir, place));
     let place = place.unwrap_or_else(|| dir.clone());
     let request = Request {
@@ -132,29 +135,6 @@ pub fn read(dir: &Path, options: &ReadOptions, cancel: &Cancel) -> Result<Profil
         warnings,
         dir,
     })
-}
-
-/// A place for the checkout of the folder that a copy stands for, in the copy, while its code runs.
-struct CheckoutPlace(Option<PathBuf>);
-
-impl CheckoutPlace {
-    /// Without a place there is no checkout to be seen, and git says so.
-    fn make(copy: &Path, place: &Path) -> Self {
-        let (own, wanted) = (copy.join(CHECKOUT), place.join(CHECKOUT));
-        let made = match fs::symlink_metadata(&wanted) {
-            Ok(meta) if meta.is_dir() => fs::create_dir(&own),
-            Ok(meta) if meta.is_file() => fs::File::create_new(&own).map(drop),
-            _ => return Self(None),
-        };
-        Self(made.is_ok().then_some(own))
-    }
-}
-
-impl Drop for CheckoutPlace {
-    fn drop(&mut self) {
-        // Empty as it was made; what cannot be removed goes with the copy.
-        let _ = self.0.take().map(|own| fs::remove_dir(&own).or_else(|_| fs::remove_file(&own)));
-    }
 }
 
 /// Where `profiledef.sh` really is; an error if it is no file that can be evaluated.
