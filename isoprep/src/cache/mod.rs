@@ -215,6 +215,21 @@ mod tests {
     }
 
     #[test]
+    fn a_result_with_a_link_in_it_is_refused_and_a_planted_record_leads_nowhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cache, victim) = (Cache::open(&dir.path().join("cache")).unwrap(), dir.path().join("victim"));
+        fs::write(&victim, "precious").unwrap();
+        let planted = draft(&cache);
+        std::os::unix::fs::symlink(&victim, planted.file("kernel")).unwrap();
+        assert!(planted.commit().is_err_and(|e| e.to_string().contains("kernel")));
+        assert!(cache.find(STAGE, KEY).is_none());
+        let planted = draft(&cache);
+        std::os::unix::fs::symlink(&victim, planted.file(RECORD)).unwrap();
+        let _ = planted.commit();
+        assert_eq!(fs::read(&victim).unwrap(), b"precious");
+    }
+
+    #[test]
     fn many_at_once_over_a_damaged_result_all_get_a_whole_one() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path()).unwrap();

@@ -246,3 +246,19 @@ fn place(iso: &Path, out: &Path) -> Result<PathBuf, MkarchisoError> {
     draft.persist(&target).map_err(|error| MkarchisoError::io("move the image to", &target)(error.error))?;
     Ok(target)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_behind_a_link_is_somebody_elses() {
+        let top = tempfile::tempdir().unwrap();
+        let (real, link) = (top.path().join("real"), top.path().join("out"));
+        fs::create_dir(&real).unwrap();
+        fs::write(real.join("theirs.iso"), "theirs").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        assert!(matches!(only_image(&link), Err(MkarchisoError::NoImage { .. })));
+        assert_eq!(only_image(&real).unwrap(), real.join("theirs.iso"));
+    }
+}

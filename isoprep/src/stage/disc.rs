@@ -169,4 +169,25 @@ mod tests {
         let text = show(&Disc::default(), Some(Path::new("/e")));
         assert!(text.contains("-eltorito-catalog EFI/boot.cat") && text.contains("-appended_part_as_gpt"), "{text}");
     }
+
+    #[test]
+    fn each_file_is_in_the_key_of_what_it_is_part_of() {
+        let file = |name: &str| From::File(name.into());
+        let disc = Disc {
+            files: [("splash.png".to_owned(), file("/p/splash")), ("a.cfg".to_owned(), From::Bytes(b"a".to_vec()))]
+                .into(),
+            efi: [("BOOT.EFI".to_owned(), file("/h/efi"))].into(),
+            mbr: Some("/h/mbr".into()),
+            ..Disc::default()
+        };
+        let described = |changed: &str| {
+            let mut content = |path: &Path| Ok::<_, ()>(TreeHash([u8::from(path == Path::new(changed)); 32]));
+            (description(&disc, &mut content).unwrap(), contents(&disc, &mut content).unwrap())
+        };
+        let differs = |changed: &str| {
+            let (before, after) = (described(""), described(changed));
+            (before.0 != after.0, before.1 != after.1)
+        };
+        assert_eq!(["/p/splash", "/h/efi", "/h/mbr"].map(differs), [(false, true), (true, false), (false, true)]);
+    }
 }
