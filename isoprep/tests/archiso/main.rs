@@ -7,6 +7,7 @@ mod arch;
 mod bench;
 mod boots;
 mod checkouts;
+mod customize;
 mod faults;
 mod hostile;
 mod keys;
