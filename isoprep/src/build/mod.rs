@@ -1,12 +1,14 @@
 //! Builds an image: runs the engine's stages in order, each only if its result is not there already.
 
 mod archiso;
+mod complete;
 mod described;
 mod distribution;
 mod error;
 mod examine;
 mod live;
 mod mkarchiso;
+mod ready;
 mod warning;
 
 use std::path::PathBuf;
