@@ -10,8 +10,9 @@ mod checkouts;
 mod customize;
 mod faults;
 mod hostile;
-mod keys;
+
 mod kill;
 mod mirrors;
 mod reuse;
+mod stale;
 mod users;
