@@ -87,6 +87,10 @@ impl<'a> RootTree<'a> {
     /// its path may lie where it can be written from there: a link in its place would lead us anywhere.
     pub(crate) fn isolation(&self) -> Isolation {
         let mut isolation = Isolation::new().shown(&self.work, &self.work).writable(&self.root);
+        // A package's script has no business with the keys and letters of whoever builds.
+        if let Some(home) = std::env::home_dir().filter(|it| it.is_dir() && it.parent().is_some()) {
+            isolation = isolation.hidden(home);
+        }
         for dir in &self.writable {
             isolation = isolation.writable(dir);
         }

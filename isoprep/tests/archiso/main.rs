@@ -10,7 +10,7 @@ mod checkouts;
 mod customize;
 mod faults;
 mod hostile;
-
+mod keys;
 mod kill;
 mod mirrors;
 mod reuse;
