@@ -22,7 +22,7 @@ const LOCK_INSIDE: &str = "/run/cartridge/lock";
 /// Where the scratch directory is seen.
 const BUILD_INSIDE: &str = "/run/cartridge/build";
 /// Where the profile is seen.
-const PROFILE_INSIDE: &str = "/run/cartridge/profile";
+pub(crate) const PROFILE_INSIDE: &str = "/run/cartridge/profile";
 /// The `PATH` of a container: wherever a distribution keeps programs.
 const CONTAINER_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 

@@ -24,6 +24,7 @@ mod ways;
 /// The container image that is used where there is no better way: one with archiso in it, made by the user.
 pub const CONTAINER: &str = "localhost/archiso:latest";
 
+pub(crate) use command::PROFILE_INSIDE;
 pub use command::{CACHE_INSIDE, HELPER, HelperRequest};
 pub use error::MkarchisoError;
 pub use facts::{find, look_around};

@@ -198,6 +198,10 @@ fn container_name(scratch: &Path) -> String {
 
 /// The one image in `dir`.
 fn only_image(dir: &Path) -> Result<PathBuf, MkarchisoError> {
+    // What ran inside could have put a link in its place.
+    if !fs::symlink_metadata(dir).is_ok_and(|meta| meta.is_dir()) {
+        return Err(MkarchisoError::NoImage { dir: dir.to_path_buf(), found: Vec::new() });
+    }
     let entries = fs::read_dir(dir).map_err(MkarchisoError::io("read", dir))?;
     let is_image = |path: &PathBuf| {
         path.extension().is_some_and(|it| it == "iso") && fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file())
@@ -241,4 +245,20 @@ fn place(iso: &Path, out: &Path) -> Result<PathBuf, MkarchisoError> {
     copied.map_err(MkarchisoError::io("copy the image to", &target))?;
     draft.persist(&target).map_err(|error| MkarchisoError::io("move the image to", &target)(error.error))?;
     Ok(target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_behind_a_link_is_somebody_elses() {
+        let top = tempfile::tempdir().unwrap();
+        let (real, link) = (top.path().join("real"), top.path().join("out"));
+        fs::create_dir(&real).unwrap();
+        fs::write(real.join("theirs.iso"), "theirs").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        assert!(matches!(only_image(&link), Err(MkarchisoError::NoImage { .. })));
+        assert_eq!(only_image(&real).unwrap(), real.join("theirs.iso"));
+    }
 }

@@ -1,5 +1,6 @@
 //! A root file system that is being made: a folder in the work directory, filled by processes that are its root in a user
-//! namespace, and packed from there. Nothing outside the work directory can be written by them.
+//! namespace, and packed from there. Nothing but that folder can be written by them, unless they are given more: what we write
+//! beside it, such as their scripts, they only read.
 
 mod pack;
 mod reclaim;
@@ -16,6 +17,7 @@ pub use reclaim::reclaim;
 pub(crate) use script::Script;
 
 use crate::build::{BuildError, room_for};
+use crate::cache::atomic;
 use crate::pacman_log::{LineCutter, Piece};
 use crate::progress::{Reporter, StageName};
 
@@ -32,9 +34,9 @@ const LEAST: u64 = 1 << 20;
 
 /// A root file system in the making.
 pub(crate) struct RootTree<'a> {
-    /// The work directory: all that may be written.
+    /// The work directory, which processes read.
     work: PathBuf,
-    /// The root itself, inside `work`.
+    /// The root itself, inside `work`: all that they may write.
     root: PathBuf,
     /// More folders that may be written.
     writable: Vec<PathBuf>,
@@ -81,9 +83,10 @@ impl<'a> RootTree<'a> {
         self.shown.push(dir.to_path_buf());
     }
 
-    /// The sandbox: the host's programs, the work directory to write.
+    /// The sandbox: the host's programs, the root to write. Programs of packages run in it, so that nothing that we write by
+    /// its path may lie where it can be written from there: a link in its place would lead us anywhere.
     pub(crate) fn isolation(&self) -> Isolation {
-        let mut isolation = Isolation::new().writable(&self.work);
+        let mut isolation = Isolation::new().shown(&self.work, &self.work).writable(&self.root);
         // A package's script has no business with the keys and letters of whoever builds.
         if let Some(home) = std::env::home_dir().filter(|it| it.is_dir() && it.parent().is_some()) {
             isolation = isolation.hidden(home);
@@ -111,6 +114,12 @@ impl<'a> RootTree<'a> {
         self.script_in(what, script, isolation)
     }
 
+    /// As [`script`](Self::script), for one that also writes into the result `entry`.
+    pub(crate) fn script_into(&mut self, entry: &Path, what: &str, script: &Script) -> Result<Output, BuildError> {
+        let isolation = self.isolation().writable(entry);
+        self.script_in(what, script, isolation)
+    }
+
     /// Runs a script of ours in a sandbox of its own making.
     pub(crate) fn script_in(
         &mut self,
@@ -126,7 +135,7 @@ impl<'a> RootTree<'a> {
     pub(crate) fn scripted(&mut self, what: &str, script: &Script) -> Result<CommandLine, BuildError> {
         self.scripts += 1;
         let file = self.work.join(format!("{}-{:02}-{what}.sh", self.reporter.stage, self.scripts));
-        fs::write(&file, script.bytes()).map_err(BuildError::write(self.reporter.stage, &file, 0))?;
+        atomic::write_new(&file, script.bytes()).map_err(BuildError::write(self.reporter.stage, &file, 0))?;
         Ok(CommandLine::new("bash").arg(&file))
     }
 
