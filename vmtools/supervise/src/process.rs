@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -104,6 +104,17 @@ struct Shared {
     reaped: Mutex<bool>,
     exit: Mutex<Option<Exit>>,
     bell: Condvar,
+    stdin: Mutex<Held>,
+}
+
+/// A standard input that is held open.
+#[derive(Debug, Default)]
+enum Held {
+    /// Not written to its end, or not held at all.
+    #[default]
+    Not,
+    Open(ChildStdin),
+    Closed,
 }
 
 /// Owns a running child. Dropping it kills the whole group.
@@ -151,7 +162,7 @@ pub fn spawn(line: &CommandLine, observer: impl Observer) -> Result<ProcessHandl
         let _ = child.kill();
     });
     let handle = handle.map_err(&failed)?;
-    feed(&mut child, line.stdin.clone()).map_err(&failed)?;
+    feed(&mut child, line, &handle).map_err(&failed)?;
     watch(child, both, observer, started, &handle).map_err(&failed)?;
     Ok(handle)
 }
@@ -162,11 +173,16 @@ fn adopt(child: &mut Child, shown: &str) -> io::Result<ProcessHandle> {
     Ok(ProcessHandle { pid, pidfd, shared: Arc::default(), command: shown.to_owned() })
 }
 
-fn feed(child: &mut Child, bytes: Vec<u8>) -> io::Result<()> {
+fn feed(child: &mut Child, line: &CommandLine, handle: &ProcessHandle) -> io::Result<()> {
     if let Some(mut stdin) = child.stdin.take() {
+        let (bytes, hold, shared) = (line.stdin.clone(), line.stdin_held, Arc::clone(&handle.shared));
         std::thread::Builder::new().name("stdin".into()).spawn(move || {
             // A child that does not read its input is its own affair; it says so by its exit.
             let _ = stdin.write_all(&bytes);
+            let mut held = lock(&shared.stdin);
+            if hold && !matches!(*held, Held::Closed) {
+                *held = Held::Open(stdin);
+            }
         })?;
     }
     Ok(())
@@ -304,6 +320,11 @@ impl ProcessHandle {
         }
     }
 
+    /// Ends a standard input that is held open.
+    pub fn close_stdin(&self) {
+        *lock(&self.shared.stdin) = Held::Closed;
+    }
+
     fn signal(&self, signal: Signal) {
         // ESRCH means that it has ended: what we wanted.
         let _ = rustix::process::pidfd_send_signal(&self.pidfd, signal);
@@ -312,6 +333,7 @@ impl ProcessHandle {
 
 impl Drop for ProcessHandle {
     fn drop(&mut self) {
+        self.close_stdin();
         self.kill();
     }
 }
