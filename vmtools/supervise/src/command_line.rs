@@ -85,6 +85,7 @@ impl CommandLine {
     #[must_use]
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = bytes.into();
+        self.stdin_held = false;
         self
     }
 
@@ -92,8 +93,9 @@ impl CommandLine {
     /// however it ends: a child that no signal of ours reaches can tell by it.
     #[must_use]
     pub fn stdin_held(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self = self.stdin(bytes);
         self.stdin_held = true;
-        self.stdin(bytes)
+        self
     }
 
     /// Runs the child in namespaces of its own, where it sees no more than `isolation` says.

@@ -113,7 +113,7 @@ enum Held {
     /// Not written to its end, or not held at all.
     #[default]
     Not,
-    Open(ChildStdin),
+    Open(#[expect(dead_code, reason = "held, and closed when it is dropped")] ChildStdin),
     Closed,
 }
 
