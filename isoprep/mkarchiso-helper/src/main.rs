@@ -42,15 +42,11 @@ fn main() -> ExitCode {
     match run() {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            say(&error);
+            // Nobody may be left to read it.
+            let _ = writeln!(std::io::stderr(), "mkarchiso-helper: {error}");
             ExitCode::from(FAILED)
         }
     }
-}
-
-fn say(error: &HelperError) {
-    // Nobody may be left to read it.
-    let _ = writeln!(std::io::stderr(), "mkarchiso-helper: {error}");
 }
 
 /// Returns mkarchiso's own exit code.
@@ -67,10 +63,13 @@ fn run() -> Result<u8, HelperError> {
     let mut cleared = Ok(());
     for path in &request.clear {
         let removed = pinned::marked_directory("clear", path, caller).and_then(|work| room::clear_left(&work));
-        cleared = removed.inspect_err(say).and(cleared);
+        if let (Err(error), true) = (&removed, request.build.is_some()) {
+            let _ = writeln!(std::io::stderr(), "warning: {} was not cleared: {error}", path.display());
+        }
+        cleared = cleared.and(removed);
     }
     match &request.build {
-        // What dead ones left may still be in the way of nothing.
+        // What a dead one left is in nobody's way.
         Some(build) => image(build, caller),
         None => cleared.map(|()| 0),
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use cartridge_treehash::{TreeHash, hash_content, hash_tree};
@@ -143,7 +144,9 @@ impl Stages<'_> {
             for warning in assembly.warnings.iter().filter(|_| !again) {
                 reporter.line(format!("warning: {warning}"));
             }
-            fs::create_dir_all(&target).map_err(BuildError::write(stage, &target, 0))?;
+            // For nobody else to write, whatever the umask: the helper insists on it.
+            let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(&target);
+            made.map_err(BuildError::write(stage, &target, 0))?;
             assembly.write(&target, self.cancel, self.progress)?;
             let options = profile::ReadOptions::of_this_user(Some(epoch));
             let profile = profile::read(&target, &options, self.cancel).map_err(|e| BuildError::profile(stage, e))?;

@@ -1,0 +1,111 @@
+//! The conversation with the helper, with a fake pkexec in its place: what it is told, and how it learns that it is to stop.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use cartridge_supervise::{Cancel, CommandLine, run as tool};
+use isoprep::eject::WorkDir;
+use isoprep::mkarchiso::{MkarchisoError, MkarchisoNews, Way, remove_scratch, run};
+
+use crate::place::{Place, script};
+
+/// Says that the test was started again, with the fake in `PATH`; where it notes what happened.
+const NOTES: &str = "CARTRIDGE_TEST_NOTES";
+/// What happens outside of it no signal of a user's reaches, as with what is root's.
+const PKEXEC: &str = r#"#!/bin/bash
+read -r line; echo "$line" >>"$CARTRIDGE_TEST_NOTES/requests"
+case $line in '{"clear"'*'"build"'*|'{"build"'*) ;; *) exit 0 ;; esac
+exec 3<&0; setsid bash -c 'cat <&3; echo x >"$CARTRIDGE_TEST_NOTES/ended"' &
+echo ready; sleep 300
+"#;
+
+/// Starts `test` again with the fake; true there.
+fn with_fake_pkexec(test: &str) -> bool {
+    if std::env::var_os(NOTES).is_some() {
+        return true;
+    }
+    let top = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let fake = top.path().join("pkexec");
+    fs::write(&fake, PKEXEC).unwrap();
+    fs::set_permissions(&fake, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", top.path().display(), std::env::var("PATH").unwrap());
+    let line = CommandLine::new(std::env::current_exe().unwrap()).args(["--exact", test, "--nocapture"]);
+    let output = tool(&line.env("PATH", path).env(NOTES, top.path()), &Cancel::new(), |_, _| ());
+    let output = output.unwrap_or_else(|e| panic!("{e}"));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+    false
+}
+
+fn note(name: &str) -> String {
+    let path = std::path::PathBuf::from(std::env::var_os(NOTES).unwrap()).join(name);
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+#[test]
+fn the_helper_is_told_what_dead_ones_left_and_stops_with_its_input() {
+    if !with_fake_pkexec("asked::the_helper_is_told_what_dead_ones_left_and_stops_with_its_input") {
+        return;
+    }
+    let mut place = Place::new(std::path::Path::new("/usr/bin/mkarchiso"));
+    place.job.way = Way::Helper;
+    let session = WorkDir::create(place.job.work.parent().unwrap(), "killed").unwrap();
+    let dead = WorkDir::create(session.path(), "mkarchiso").unwrap();
+    fs::create_dir(dead.path().join("mkarchiso-root")).unwrap();
+    let cancel = Cancel::new();
+    let mut since = None;
+    let result = run(&place.job, &cancel, &mut |news| {
+        if matches!(&news, MkarchisoNews::Line { text, .. } if text == "ready") {
+            assert_eq!(note("ended"), "", "its input is held open");
+            since = Some(Instant::now());
+            cancel.cancel();
+        }
+    });
+    assert!(matches!(result, Err(MkarchisoError::Cancelled)), "{result:?}");
+    assert!(since.unwrap().elapsed() < Duration::from_secs(2));
+    while note("ended").is_empty() {
+        assert!(since.unwrap().elapsed() < Duration::from_secs(5), "it was not told to stop");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // As an ordinary user the test cannot make what is root's, and then nothing is asked for.
+    let root = rustix::process::geteuid().is_root();
+    let clear = format!("{{\"clear\":[\"{}\"]", dead.path().display());
+    assert_eq!(note("requests").starts_with(&clear), root, "{}", note("requests"));
+    assert!(note("requests").contains("\"build\":{"));
+    // By itself, too: the request is that alone.
+    let _ = remove_scratch(Way::Helper, dead.path());
+    assert_eq!(
+        note("requests").lines().last(),
+        Some(format!("{{\"clear\":[\"{}\"]}}", dead.path().display()).as_str())
+    );
+}
+
+#[test]
+fn what_cannot_be_removed_is_told_after_an_error_too() {
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("what_cannot_be_removed: skipped, as only root can make a file that stays");
+    }
+    let mut place = Place::new(std::path::Path::new("/x"));
+    fs::create_dir(&place.job.profile).unwrap();
+    place.job.tool = script(place.top.path(), "#!/bin/sh\necho ready; sleep 1; exit 3\n");
+    let mut told = Vec::new();
+    let chattr = |how: &str, file: &std::path::Path| {
+        tool(&CommandLine::new("chattr").arg(how).arg(file), &Cancel::new(), |_, _| ())
+            .unwrap_or_else(|e| panic!("{e}"));
+    };
+    let mut stays = None;
+    let result = run(&place.job, &Cancel::new(), &mut |news| {
+        let MkarchisoNews::Line { text, .. } = news else { return };
+        if text == "ready" {
+            let scratch = fs::read_dir(&place.job.work).unwrap().flatten().map(|it| it.path()).find(|it| it.is_dir());
+            let file = scratch.unwrap().join("out/stays");
+            fs::write(&file, "x").unwrap();
+            chattr("+i", &file);
+            stays = Some(file);
+        }
+        told.push(text);
+    });
+    chattr("-i", &stays.unwrap());
+    assert!(matches!(result, Err(MkarchisoError::Unexplained { .. })), "{result:?}");
+    assert!(told.last().unwrap().contains("could not be removed"), "{told:?}");
+}
