@@ -16,8 +16,8 @@ const NOTES: &str = "CARTRIDGE_TEST_NOTES";
 const PKEXEC: &str = r#"#!/bin/bash
 read -r line; echo "$line" >>"$CARTRIDGE_TEST_NOTES/requests"
 case $line in '{"clear"'*'"build"'*|'{"build"'*) ;; *) exit 0 ;; esac
-exec 3<&0; setsid bash -c 'cat <&3; echo x >"$CARTRIDGE_TEST_NOTES/ended"' &
-echo ready; sleep 300
+exec 3<&0; setsid bash -c 'echo ready; cat <&3; echo x >"$CARTRIDGE_TEST_NOTES/ended"' &
+sleep 300
 "#;
 
 /// Starts `test` again with the fake; true there.
