@@ -8,6 +8,7 @@ use cartridge_supervise::{Cancel, CommandLine, run as tool};
 use isoprep::eject::WorkDir;
 use isoprep::mkarchiso::{MkarchisoError, MkarchisoNews, Way, remove_scratch, run};
 
+use crate::arch::{Repository, TestProfile, mkarchiso};
 use crate::place::{Place, script};
 
 /// Says that the test was started again, with the fake in `PATH`; where it notes what happened.
@@ -20,14 +21,26 @@ exec 3<&0; setsid bash -c 'echo ready; cat <&3; echo x >"$CARTRIDGE_TEST_NOTES/e
 sleep 300
 "#;
 
+/// Lets the helper itself build, for a user who owns what it is told of, without a question. Needs root.
+const HELPER: &str = r#"#!/bin/bash
+read -r line
+of() { printf %s "$line" | grep -o "\"$1\":\"[^\"]*\"" | cut -d'"' -f4; }
+chown -R 54321:54321 "$(of profile)" "$(of work)"
+exec 3<&0
+export PKEXEC_UID=54321
+unshare -m bash -c 'mount -t overlay overlay -o "lowerdir=$2:/usr/bin" /usr/bin &&
+    exec "$1" < <(echo "$3"; exec cat <&3)' - "$CARTRIDGE_TEST_HELPER_BUILT" "$CARTRIDGE_TEST_MKARCHISO" "$line"
+code=$?; chown -R 0:0 "$(of profile)" "$(of work)"; exit $code
+"#;
+
 /// Starts `test` again with the fake; true there.
-fn with_fake_pkexec(test: &str) -> bool {
+fn with_fake_pkexec(test: &str, text: &str) -> bool {
     if std::env::var_os(NOTES).is_some() {
         return true;
     }
     let top = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let fake = top.path().join("pkexec");
-    fs::write(&fake, PKEXEC).unwrap();
+    fs::write(&fake, text).unwrap();
     fs::set_permissions(&fake, fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{}", top.path().display(), std::env::var("PATH").unwrap());
     let line = CommandLine::new(std::env::current_exe().unwrap()).args(["--exact", test, "--nocapture"]);
@@ -44,7 +57,7 @@ fn note(name: &str) -> String {
 
 #[test]
 fn the_helper_is_told_what_dead_ones_left_and_stops_with_its_input() {
-    if !with_fake_pkexec("asked::the_helper_is_told_what_dead_ones_left_and_stops_with_its_input") {
+    if !with_fake_pkexec("asked::the_helper_is_told_what_dead_ones_left_and_stops_with_its_input", PKEXEC) {
         return;
     }
     let mut place = Place::new(std::path::Path::new("/usr/bin/mkarchiso"));
@@ -108,4 +121,24 @@ fn what_cannot_be_removed_is_told_after_an_error_too() {
     chattr("-i", &stays.unwrap());
     assert!(matches!(result, Err(MkarchisoError::Unexplained { .. })), "{result:?}");
     assert!(told.last().unwrap().contains("could not be removed"), "{told:?}");
+}
+
+#[test]
+fn the_real_tool_builds_for_a_root_who_is_nobody_on_the_host() {
+    let test = "asked::the_real_tool_builds_for_a_root_who_is_nobody_on_the_host";
+    let helper = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("mkarchiso-helper");
+    let Some(installed) = mkarchiso::find() else { return mkarchiso::skipped(test) };
+    if !helper.exists() || !rustix::process::geteuid().is_root() {
+        return eprintln!("{test}: skipped, as it needs root and {}", helper.display());
+    }
+    let fake = HELPER.replace("$CARTRIDGE_TEST_HELPER_BUILT", helper.to_str().unwrap());
+    let fake = fake.replace("$CARTRIDGE_TEST_MKARCHISO", installed.parent().unwrap().to_str().unwrap());
+    if !with_fake_pkexec(test, &fake) {
+        return;
+    }
+    let mut place = crate::real::place(&installed, &TestProfile::releng(Repository::get()).packages(&["owned-files"]));
+    place.job.way = Way::Helper;
+    let (built, told) = place.build();
+    let product = built.unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!((product.doubts, product.shortfalls, product.leftover), (Vec::new(), Vec::new(), None), "{told:?}");
 }
