@@ -1,15 +1,16 @@
 //! A long-lived child: started, watched, ended. Its group dies with it.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 
 use crate::CommandLine;
+use crate::input::Input;
 use crate::isolation::Steps;
 use crate::tail::Tail;
 
@@ -104,17 +105,7 @@ struct Shared {
     reaped: Mutex<bool>,
     exit: Mutex<Option<Exit>>,
     bell: Condvar,
-    stdin: Mutex<Held>,
-}
-
-/// A standard input that is held open.
-#[derive(Debug, Default)]
-enum Held {
-    /// Not written to its end, or not held at all.
-    #[default]
-    Not,
-    Open(#[expect(dead_code, reason = "held, and closed when it is dropped")] ChildStdin),
-    Closed,
+    stdin: Input,
 }
 
 /// Owns a running child. Dropping it kills the whole group.
@@ -162,7 +153,7 @@ pub fn spawn(line: &CommandLine, observer: impl Observer) -> Result<ProcessHandl
         let _ = child.kill();
     });
     let handle = handle.map_err(&failed)?;
-    feed(&mut child, line, &handle).map_err(&failed)?;
+    handle.shared.stdin.feed(child.stdin.take(), line).map_err(&failed)?;
     watch(child, both, observer, started, &handle).map_err(&failed)?;
     Ok(handle)
 }
@@ -171,21 +162,6 @@ fn adopt(child: &mut Child, shown: &str) -> io::Result<ProcessHandle> {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| io::Error::other("no such pid"))?;
     let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
     Ok(ProcessHandle { pid, pidfd, shared: Arc::default(), command: shown.to_owned() })
-}
-
-fn feed(child: &mut Child, line: &CommandLine, handle: &ProcessHandle) -> io::Result<()> {
-    if let Some(mut stdin) = child.stdin.take() {
-        let (bytes, hold, shared) = (line.stdin.clone(), line.stdin_held, Arc::clone(&handle.shared));
-        std::thread::Builder::new().name("stdin".into()).spawn(move || {
-            // A child that does not read its input is its own affair; it says so by its exit.
-            let _ = stdin.write_all(&bytes);
-            let mut held = lock(&shared.stdin);
-            if hold && !matches!(*held, Held::Closed) {
-                *held = Held::Open(stdin);
-            }
-        })?;
-    }
-    Ok(())
 }
 
 fn watch(
@@ -322,7 +298,7 @@ impl ProcessHandle {
 
     /// Ends a standard input that is held open.
     pub fn close_stdin(&self) {
-        *lock(&self.shared.stdin) = Held::Closed;
+        self.shared.stdin.close();
     }
 
     fn signal(&self, signal: Signal) {
