@@ -194,7 +194,7 @@ impl Stages<'_> {
             tree.also_shown(&packed);
             tree.also_shown(layer);
             tree.also_writable(&draft.file(""));
-            repack(tools, root, &tree, (&packed, layer), &target, reporter)?;
+            repack(tools, root, &mut tree, (&packed, layer), &target, reporter)?;
             target
         };
         let file = hashing::open_part(&image).map_err(BuildError::io(stage, "read", &image))?;
@@ -288,7 +288,7 @@ fn sum(mut content: impl Read) -> std::io::Result<String> {
 fn repack(
     tools: &Tools,
     root: &RootImage,
-    tree: &RootTree<'_>,
+    tree: &mut RootTree<'_>,
     (packed, layer): (&std::path::Path, &std::path::Path),
     target: &std::path::Path,
     reporter: &Reporter<'_>,
@@ -308,7 +308,9 @@ fn repack(
                 (tools.program("mkfs.ext4").map_err(missing)?, tools.program("mksquashfs").map_err(missing)?);
             // The name that the hook of mkinitcpio-archiso looks for in the squashfs.
             let inner = tree.path().with_file_name("airootfs.img");
+            tree.script("clamp", &crate::rootfs::clamp_times(tree.path(), root.epoch))?;
             tree.run(crate::rootfs::ext4_command(mkfs, tree.path(), &inner, root.epoch), tree.isolation())?;
+            tree.script("times", &crate::rootfs::ext4_times(&inner, root.epoch))?;
             let packing = Packing::Profile { kind: crate::profile::ImageType::Squashfs, options: options.clone() };
             let packed = tree.run(pack_command(squash, &packing, &inner, target, root.epoch), tree.isolation());
             fs::remove_file(&inner).map_err(BuildError::io(stage, "remove", &inner))?;

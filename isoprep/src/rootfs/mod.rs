@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use cartridge_supervise::{Channel, CommandLine, Isolation, Output, RunError, run};
 
-pub(crate) use pack::{Packing, ext4_command, pack_command, packed_name};
+pub(crate) use pack::{Packing, clamp_times, ext4_command, ext4_times, pack_command, packed_name};
 pub use reclaim::reclaim;
 pub(crate) use script::Script;
 
