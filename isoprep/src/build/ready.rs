@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::{BuildError, Stages};
@@ -47,7 +48,9 @@ impl Stages<'_> {
             for warning in assembly.warnings.iter().filter(|_| !again) {
                 reporter.line(format!("warning: {warning}"));
             }
-            fs::create_dir_all(&target).map_err(BuildError::write(stage, &target, 0))?;
+            // For nobody else to write, whatever the umask: the helper insists on it.
+            let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(&target);
+            made.map_err(BuildError::write(stage, &target, 0))?;
             assembly.write(&target, self.cancel, self.progress)?;
             let mut options = profile::ReadOptions::of_this_user(Some(epoch));
             options.stands_for = assembly.definition_layer().map(Path::to_path_buf);

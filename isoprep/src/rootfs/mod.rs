@@ -2,6 +2,7 @@
 //! namespace, and packed from there. Nothing but that folder can be written by them, unless they are given more: what we write
 //! beside it, such as their scripts, they only read.
 
+mod away;
 mod pack;
 mod reclaim;
 mod script;
@@ -16,6 +17,7 @@ pub(crate) use pack::{Packing, clamp_times, ext4_command, ext4_times, pack_comma
 pub use reclaim::reclaim;
 pub(crate) use script::Script;
 
+use crate::Cancel;
 use crate::build::{BuildError, room_for};
 use crate::cache::atomic;
 use crate::pacman_log::{LineCutter, Piece};
@@ -168,9 +170,9 @@ impl<'a> RootTree<'a> {
             .isolated(isolation)
     }
 
-    /// Removes it.
+    /// Removes it, or leaves that to the eject of the work directory where somebody waits for a cancelled build to end.
     pub(crate) fn discard(&mut self) -> Result<(), BuildError> {
-        remove(&self.work, &self.root).map_err(BuildError::tool(self.reporter.stage))
+        away::put(&self.work, &self.root, self.reporter.cancel).map_err(BuildError::tool(self.reporter.stage))
     }
 }
 
@@ -178,12 +180,13 @@ impl<'a> RootTree<'a> {
 pub(crate) struct KeptRoot {
     work: PathBuf,
     root: PathBuf,
+    cancel: Cancel,
 }
 
 impl KeptRoot {
     /// Keeps the root of `tree` for as long as this lives.
     pub(crate) fn new(tree: &RootTree<'_>) -> Self {
-        Self { work: tree.work.clone(), root: tree.root.clone() }
+        Self { work: tree.work.clone(), root: tree.root.clone(), cancel: tree.reporter.cancel.clone() }
     }
 
     /// The root as a tree of another stage, which keeps it no longer than `self`.
@@ -196,17 +199,9 @@ impl Drop for KeptRoot {
     fn drop(&mut self) {
         if self.root.symlink_metadata().is_ok() {
             // What cannot be removed here, `reclaim` takes back with the work directory.
-            let _ = remove(&self.work, &self.root);
+            let _ = away::put(&self.work, &self.root, &self.cancel);
         }
     }
-}
-
-/// Removes a root as the root that made it: its files may belong to users that only exist inside.
-fn remove(work: &Path, root: &Path) -> Result<(), RunError> {
-    let line = CommandLine::new("rm").args(["-rf", "--one-file-system", "--"]).arg(root);
-    let isolation = Isolation::new().writable(work);
-    // Asked for on the way out of a cancelled build too.
-    run(&line.isolated(isolation), &crate::Cancel::new(), |_, _| ()).map(drop)
 }
 
 /// Runs `line`; what it prints is handed over on a thread of ours, so that borrowed things may be told.
