@@ -30,8 +30,10 @@ pub(super) struct Ready {
     pub(super) profile: Profile,
     pub(super) assembly: Assembly,
     pub(super) modes: BTreeMap<PathBuf, u32>,
-    /// What `pacman-conf` printed of its configuration.
+    /// What `pacman-conf` printed of its configuration; empty where that cannot be used.
     pub(super) expanded: String,
+    /// Why the configuration cannot be used: lint says it with its line, and a build ends with it after lint.
+    pub(super) unusable: Option<BuildError>,
 }
 
 impl Stages<'_> {
@@ -40,12 +42,12 @@ impl Stages<'_> {
         let recipe = &self.request.recipe;
         let release = recipe.image.build == BuildKind::Release;
         let epoch = self.epoch()?;
-        let (ready, repository) = self.timed(engine::ASSEMBLE, |reporter| {
+        let (mut ready, repository) = self.timed(engine::ASSEMBLE, |reporter| {
             let repository = self.repository(reporter)?;
             let ready = self.profile(tools, epoch, reporter)?;
             Ok((repository.reused, (ready, repository)))
         })?;
-        self.lint(&ready)?;
+        self.lint(&mut ready)?;
         let definition = &ready.profile.definition;
         // What the live system of a dev build is told needs a place in its initramfs.
         let layered = !release && has_place_for_hook(&ready.profile)?;
@@ -110,7 +112,7 @@ impl Stages<'_> {
     }
 
     /// Says what would fail late or silently, and stops where it would fail, unless the user wants to see that.
-    pub(super) fn lint(&self, ready: &Ready) -> Result<(), BuildError> {
+    pub(super) fn lint(&self, ready: &mut Ready) -> Result<(), BuildError> {
         self.timed(engine::LINT, |reporter| {
             let findings = self.findings(ready)?;
             for line in lint::render_text(&findings, false).lines() {
@@ -120,7 +122,7 @@ impl Stages<'_> {
             if bad && !self.request.build_anyway {
                 return Err(BuildError::Lint { stage: reporter.stage, findings });
             }
-            Ok((false, ()))
+            ready.unusable.take().map_or(Ok((false, ())), Err)
         })
     }
 
@@ -140,9 +142,6 @@ impl Stages<'_> {
         };
         for again in [false, true] {
             let assembly = assembly::prepare(&ingredients, self.cancel, self.progress)?;
-            for warning in assembly.warnings.iter().filter(|_| !again) {
-                reporter.line(format!("warning: {warning}"));
-            }
             fs::create_dir_all(&target).map_err(BuildError::write(stage, &target, 0))?;
             assembly.write(&target, self.cancel, self.progress)?;
             let options = profile::ReadOptions::of_this_user(Some(epoch));
@@ -154,9 +153,9 @@ impl Stages<'_> {
                 fs::remove_dir_all(&target).map_err(BuildError::io(stage, "remove", &target))?;
                 continue;
             }
-            for warning in &profile.warnings {
-                let line = warning.line.map_or_else(String::new, |line| format!(":{line}"));
-                reporter.line(format!("warning: {}{line}: {}", warning.file.display(), warning.text));
+            // Of the pass that counts. What the profile's reader wondered about is for lint to say, once.
+            for warning in &assembly.warnings {
+                reporter.line(format!("warning: {warning}"));
             }
             let modes = assembly.modes(&profile.definition.file_permissions);
             let mut profile = profile;
@@ -164,16 +163,24 @@ impl Stages<'_> {
                 let file = target.join(chosen);
                 profile.pacman_conf = profile::read_pacman_conf(&file).map_err(BuildError::io(stage, "read", &file))?;
             }
-            let conf = self.pacman_conf(&profile, reporter)?;
-            let shown = [target.as_path()];
-            let expanded = packages::expanded_conf(&conf, &shown, tools, reporter)?;
-            return Ok(Ready { profile, assembly, modes, expanded });
+            let (expanded, unusable) = match self.expanded(&profile, tools, reporter) {
+                Ok(expanded) => (expanded, None),
+                Err(error) if error.is_cancelled() => return Err(error),
+                Err(error) => (String::new(), Some(error)),
+            };
+            return Ok(Ready { profile, assembly, modes, expanded, unusable });
         }
         Err(BuildError::Refused {
             stage,
             what: "the profile names another package list each time it is evaluated".to_owned(),
             advice: "Let profiledef.sh name one, or none.".to_owned(),
         })
+    }
+
+    /// What `pacman-conf` makes of the configuration to use.
+    fn expanded(&self, profile: &Profile, tools: &Tools, reporter: &Reporter<'_>) -> Result<String, BuildError> {
+        let conf = self.pacman_conf(profile, reporter)?;
+        packages::expanded_conf(&conf, &[profile.dir.as_path()], tools, reporter)
     }
 
     /// The configuration to use, in the work directory, with servers where this host has no mirror list.

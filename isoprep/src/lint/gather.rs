@@ -100,6 +100,7 @@ impl Gathered {
             extra_files: &self.extra_files,
             env: &recipe.image.env,
             packages: &self.packages,
+            engine: recipe.image.engine,
             modes: surroundings.modes,
             supplied: surroundings.supplied,
             guest_memory_mib: recipe.guest.memory_mib,

@@ -28,6 +28,7 @@ mod repository_table;
 mod rule;
 mod script;
 mod script_makes;
+mod script_variables;
 mod scripts;
 mod secret_patterns;
 mod secrets;

@@ -166,7 +166,7 @@ impl Repository {
             databases: &self.databases,
             host: &OnDisk,
         };
-        lint(&gathered.subject(&recipe, &text, &profile, &surroundings))
+        lint(&gathered.subject(&recipe, &text, &profile, &surroundings), &cancel)
     }
 }
 
