@@ -51,6 +51,16 @@ const VARIABLES: [&str; 22] = [
     "work_dir",
 ];
 
+const ISO_ALONE: &str = "Cartridge's own engine makes the ISO alone.";
+
+/// A finding about how the root is packed: a dev build of ours packs in its own quick way.
+fn of_packing(known: &Known<'_>, finding: LintFinding) -> LintFinding {
+    if known.subject.release {
+        return finding;
+    }
+    finding.by_mkarchiso_alone(known.subject.engine, "A dev build of Cartridge's own engine does not use it.")
+}
+
 /// A finding about a variable, with the edit that writes another value on its line.
 fn about(
     known: &Known<'_>,
@@ -61,8 +71,12 @@ fn about(
     values: Option<(&str, &str)>,
 ) -> LintFinding {
     let place = known.at_variable(variable);
+    // The value stands behind the first `=`; its name may hold the same letters.
     let edit = values.and_then(|(old, new)| {
-        known.replace(&place, |line| (!old.is_empty() && line.contains(old)).then(|| line.replacen(old, new, 1)))
+        known.replace(&place, |line| {
+            let (name, value) = line.split_at(line.find('=').map_or(0, |at| at + 1));
+            (!old.is_empty() && value.contains(old)).then(|| format!("{name}{}", value.replacen(old, new, 1)))
+        })
     });
     let says = values.map_or(String::new(), |(_, new)| format!("Write {new}"));
     LintFinding::error(place, what, consequence).graded(severity).fixed_by(says, edit)
@@ -79,6 +93,7 @@ fn build_mode(known: &Known<'_>) -> Vec<LintFinding> {
                 .min_by_key(|name| strsim::levenshtein(mode, name));
             let what = format!("archiso does not know the build mode {mode}. It knows {}.", MODES.join(", "));
             about(known, Severity::Error, "buildmodes", what, STOPS, near.map(|near| (mode.as_str(), near)))
+                .by_mkarchiso_alone(known.subject.engine, ISO_ALONE)
         })
         .collect()
 }
@@ -160,6 +175,7 @@ fn iso_name(known: &Known<'_>) -> Vec<LintFinding> {
         let consequence = "The build runs to its last step, where xorriso cannot write the image.";
         let good = value.replace(['/', '\0', '\n'], "-");
         about(known, Severity::Error, variable, what, consequence, Some((value, &good)))
+            .by_mkarchiso_alone(known.subject.engine, "Cartridge's own engine names the image after the cartridge.")
     })
     .collect()
 }
@@ -188,7 +204,8 @@ fn image_type(known: &Known<'_>) -> Vec<LintFinding> {
         .filter(|name| strsim::levenshtein(word, name) <= 3)
         .min_by_key(|name| strsim::levenshtein(word, name));
     let what = format!("archiso does not know the image type {word:?}. It knows {}.", TYPES.join(", "));
-    vec![about(known, Severity::Error, "airootfs_image_type", what, STOPS, near.map(|near| (word.as_str(), near)))]
+    let values = near.map(|near| (word.as_str(), near));
+    vec![of_packing(known, about(known, Severity::Error, "airootfs_image_type", what, STOPS, values))]
 }
 
 fn tool_options(known: &Known<'_>) -> Vec<LintFinding> {
@@ -205,7 +222,7 @@ fn tool_options(known: &Known<'_>) -> Vec<LintFinding> {
     let Some(option) = definition.image_tool_options.iter().find(|option| wrong(option)) else { return Vec::new() };
     let what = format!("airootfs_image_tool_options has {option}, which is no option of {tool}.");
     let consequence = format!("Everything is installed, then {tool} ends with an error and the build with it.");
-    vec![about(known, Severity::Error, "airootfs_image_tool_options", what, &consequence, None)]
+    vec![of_packing(known, about(known, Severity::Error, "airootfs_image_tool_options", what, &consequence, None))]
 }
 
 fn compression(known: &Known<'_>) -> Vec<LintFinding> {
@@ -223,7 +240,8 @@ fn compression(known: &Known<'_>) -> Vec<LintFinding> {
         }
         _ => return Vec::new(),
     };
-    vec![about(known, Severity::Error, "bootstrap_tarball_compression", what, STOPS, None)]
+    let finding = about(known, Severity::Error, "bootstrap_tarball_compression", what, STOPS, None);
+    vec![finding.by_mkarchiso_alone(known.subject.engine, ISO_ALONE)]
 }
 
 fn misspelt(known: &Known<'_>) -> Vec<LintFinding> {
@@ -236,7 +254,9 @@ fn misspelt(known: &Known<'_>) -> Vec<LintFinding> {
         };
         let what = format!("profiledef.sh sets {name}; archiso knows {near}.");
         let consequence = format!("mkarchiso does not look at {name} and takes its default for {near}.");
-        found.push(about(known, Severity::Warning, name, what, &consequence, Some((name, near))));
+        let place = known.at_variable(name);
+        let edit = known.replace(&place, |line| line.contains(name.as_str()).then(|| line.replacen(name, near, 1)));
+        found.push(LintFinding::warning(place, what, consequence).fixed_by(format!("Write {near}"), edit));
     }
     found
 }

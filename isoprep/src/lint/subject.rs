@@ -36,6 +36,8 @@ pub struct Subject<'a> {
     pub packages: &'a [String],
     /// Who builds: what mkarchiso alone rejects stops no other engine.
     pub engine: EngineKind,
+    /// Whether a release is built: a dev build of ours packs the root in its own way.
+    pub release: bool,
     /// What becomes of permission bits.
     pub modes: Modes,
     /// Files that the engine brings to where pacman runs, such as a mirror list: an `Include` of them is fine.

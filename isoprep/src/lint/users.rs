@@ -107,7 +107,8 @@ fn home(known: &Known<'_>) -> Vec<LintFinding> {
                 parent.display()
             );
             // A package may make the folder.
-            found.push(LintFinding::warning(line.place.clone(), what, stops));
+            let finding = LintFinding::warning(line.place.clone(), what, stops);
+            found.push(finding.by_mkarchiso_alone(known.subject.engine, "Cartridge's own engine makes the folder."));
         }
     }
     found
@@ -138,7 +139,9 @@ fn broken(known: &Known<'_>) -> Vec<LintFinding> {
         } else {
             None
         };
-        found.push(LintFinding::error(line.place.clone(), what, consequence).fixed_by("End the line", edit));
+        let finding = LintFinding::error(line.place.clone(), what, consequence).fixed_by("End the line", edit);
+        let natively = "Cartridge's own engine reads what there is of it.";
+        found.push(finding.by_mkarchiso_alone(known.subject.engine, natively));
     }
     found
 }
