@@ -114,7 +114,11 @@ fn unknown(known: &Known<'_>) -> Vec<LintFinding> {
         let edit = known.replace(&place, |old| replace_word(old, &mode.word, &near.into_iter().collect::<Vec<_>>()));
         let says = near.map_or("Remove it".to_owned(), |near| format!("Write {near}"));
         let finding = LintFinding::error(place, what, STOPS).fixed_by(says, edit);
-        found.push(finding.by_mkarchiso_alone(known.subject.engine, "Cartridge's own engine leaves it out."));
+        // Without another one nothing would boot.
+        found.push(match modes(known).iter().any(|mode| mode.kind.is_some()) {
+            true => finding.by_mkarchiso_alone(known.subject.engine, "Cartridge's own engine leaves it out."),
+            false => finding,
+        });
     }
     found
 }

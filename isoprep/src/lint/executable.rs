@@ -6,7 +6,7 @@ use std::path::Path;
 use super::edit::Edit;
 use super::finding::{LintFinding, Place, Severity};
 use super::known::{Item, Known, Origin};
-use super::permissions::{add_permission, at_entry, permission_of, written};
+use super::permissions::{add_permission, at_entry, mode_of, permission_of, written};
 use super::rule::Rule;
 use super::script::runs;
 use crate::profile::FilePermission;
@@ -46,18 +46,6 @@ fn is_program(known: &Known<'_>, item: Item<'_>) -> bool {
 
 fn is_sourced(path: &Path) -> bool {
     path == Path::new("/root/customize_airootfs.sh") || SOURCED.iter().any(|folder| path.starts_with(folder))
-}
-
-/// The permission bits that a file will have.
-fn mode_of(known: &Known<'_>, path: &Path, item: Item<'_>) -> u32 {
-    let modes = known.subject.modes;
-    let kept = if item.origin == Origin::Airootfs { modes.airootfs_kept } else { modes.injected_kept };
-    match permission_of(known, path) {
-        // Ours are put there after file_permissions has been applied, unless mkarchiso does all.
-        Some(permission) if item.origin == Origin::Airootfs || !kept => permission.mode,
-        _ if kept => item.entry.mode & 0o7777,
-        _ => 0o644,
-    }
 }
 
 fn bit_lost(known: &Known<'_>) -> Vec<LintFinding> {

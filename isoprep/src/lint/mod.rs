@@ -22,6 +22,7 @@ mod package_set;
 mod packages;
 mod pacman_conf;
 mod permissions;
+mod private_files;
 mod render;
 mod repositories;
 mod repository_table;
@@ -38,6 +39,7 @@ mod subject;
 mod sync_db;
 mod systemd;
 mod users;
+mod variables;
 
 pub use apply::{ApplyError, apply, edited};
 pub use edit::Edit;

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::edit::Edit;
 use super::finding::{LintFinding, Place};
-use super::known::{DEFINITION, Known, Origin, Presence, plain};
+use super::known::{DEFINITION, Item, Known, Origin, Presence, plain};
 use super::packages::makes_an_image;
 use super::rule::Rule;
 use crate::profile::FilePermission;
@@ -27,6 +27,20 @@ pub(super) fn permission_of<'a>(known: &Known<'a>, path: &Path) -> Option<&'a Fi
     own.or_else(|| {
         path.ancestors().find_map(|above| all.get(format!("{}/", above.display()).replace("//", "/").as_str()))
     })
+}
+
+/// The permission bits that a file will have.
+pub(super) fn mode_of(known: &Known<'_>, path: &Path, item: Item<'_>) -> u32 {
+    let modes = known.subject.modes;
+    let airootfs = item.origin == Origin::Airootfs;
+    let kept = if airootfs { modes.airootfs_kept } else { modes.injected_kept };
+    match permission_of(known, path) {
+        // Ours are put there after file_permissions has been applied, unless mkarchiso does all.
+        Some(permission) if airootfs || !kept => permission.mode,
+        // Of airootfs we keep what may be executed, as git does, and nothing else.
+        _ if kept && (!airootfs || item.entry.is_executable()) => item.entry.mode & 0o7777,
+        _ => 0o644,
+    }
 }
 
 /// The edit that adds an entry to `file_permissions`.

@@ -7,7 +7,7 @@ use super::known::Known;
 use super::subject::Subject;
 use super::{
     boot, boot_files, boot_modes, boot_options, definition, executable, initcpio, packages, pacman_conf, permissions,
-    repositories, scripts, secrets, size, systemd, users,
+    private_files, repositories, scripts, secrets, size, systemd, users, variables,
 };
 use crate::Cancel;
 
@@ -40,6 +40,7 @@ const MOST: usize = 50;
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
     [
         definition::RULES,
+        variables::RULES,
         boot_modes::RULES,
         packages::RULES,
         repositories::RULES,
@@ -50,6 +51,7 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
         boot_files::RULES,
         permissions::RULES,
         executable::RULES,
+        private_files::RULES,
         users::RULES,
         scripts::RULES,
         systemd::RULES,
