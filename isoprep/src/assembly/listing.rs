@@ -246,7 +246,10 @@ impl<'a> Walk<'a> {
         let mode = stat.st_mode & 0o7777;
         let seen = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => {
-                if path.parent() == Some(Path::new("")) && !PARTS.iter().any(|it| name == *it) && self.ignored.folder(path) {
+                if path.parent() == Some(Path::new(""))
+                    && !PARTS.iter().any(|it| name == *it)
+                    && self.ignored.folder(path)
+                {
                     return Ok((Seen::Made, mode, Look::of_stat(&stat)));
                 }
                 let fd = rustix::fs::openat(above, name, FOLDER, Mode::empty())?;

@@ -17,8 +17,8 @@ mod submodules;
 mod walk;
 
 pub use environment::{Environment, Variable};
-pub(crate) use ignored::Ignored;
 pub use found::{Discovered, Installed};
+pub(crate) use ignored::Ignored;
 pub use listing::{Kind, Listing};
 pub(crate) use outputs::of as output;
 pub use outputs::{Output, OutputKind};

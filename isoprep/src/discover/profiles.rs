@@ -166,7 +166,12 @@ mod tests {
         let dirs: Vec<_> = profiles.iter().map(|it| (it.dir.to_str().unwrap(), it.upstream, it.sample)).collect();
         assert_eq!(
             dirs,
-            [("cachy", false, false), ("iso/archiso/configs/releng", true, false), ("mine", false, false), ("tests/iso", false, true)]
+            [
+                ("cachy", false, false),
+                ("iso/archiso/configs/releng", true, false),
+                ("mine", false, false),
+                ("tests/iso", false, true)
+            ]
         );
         assert_eq!(profiles[0].others.len(), 2);
         assert_eq!(profiles[0].packages, Path::new("cachy/packages_desktop.x86_64"));

@@ -174,7 +174,8 @@ fn default_missing(known: &Known<'_>) -> Vec<LintFinding> {
 fn syslinux_missing(known: &Known<'_>) -> Vec<LintFinding> {
     // mkarchiso looks at the list alone, whatever dependencies bring.
     let listed = known.packages.listed.is_empty() || known.packages.listed.contains("syslinux");
-    let listed = listed || (known.subject.engine != EngineKind::Mkarchiso && known.packages.lacks(&["syslinux"]).is_none());
+    let listed =
+        listed || (known.subject.engine != EngineKind::Mkarchiso && known.packages.lacks(&["syslinux"]).is_none());
     if !has(known, BootModeKind::BiosSyslinux) || listed {
         return Vec::new();
     }

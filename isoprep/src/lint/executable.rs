@@ -8,7 +8,7 @@ use super::finding::{LintFinding, Place, Severity};
 use super::known::{Item, Known, Origin};
 use super::permissions::{add_permission, at_entry, mode_of, permission_of, written};
 use super::rule::Rule;
-use super::script::runs;
+use super::script::{runs, sourced_names};
 use crate::profile::FilePermission;
 
 pub(super) const RULES: &[Rule] = &[
@@ -110,7 +110,7 @@ fn bit_lost_injected(known: &Known<'_>) -> Vec<LintFinding> {
 
 fn not_executable(known: &Known<'_>) -> Vec<LintFinding> {
     let mut found = Vec::new();
-    let run = runs(known);
+    let (run, sourced) = (runs(known), sourced_names(known));
     for (path, item) in known.image().filter(|(_, item)| item.entry.is_file()) {
         let lost = item.entry.is_executable();
         if mode_of(known, path, item) & 0o111 != 0 || lost || is_sourced(path) {
@@ -121,11 +121,18 @@ fn not_executable(known: &Known<'_>) -> Vec<LintFinding> {
         if by.is_none() && !(in_path && item.origin == Origin::Airootfs) || !is_program(known, item) {
             continue;
         }
+        // A library lies beside the programs that read it.
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if by.is_none() && sourced.contains(name) {
+            continue;
+        }
+        let severity = if by.is_some() { Severity::Error } else { Severity::Warning };
         let place = known.at(item.entry, None);
         let why = by.map_or_else(|| "it lies in PATH".to_owned(), |by| format!("{by} runs it"));
         let what = format!("{} is not executable, and {why}.", path.display());
-        let finding =
-            LintFinding::error(place.clone(), what, "Running it ends with \"Permission denied\".").seen_at(by.cloned());
+        let finding = LintFinding::error(place.clone(), what, "Running it ends with \"Permission denied\".")
+            .graded(severity)
+            .seen_at(by.cloned());
         let text = path.to_string_lossy();
         found.push(if item.origin == Origin::Airootfs && !known.subject.modes.airootfs_kept {
             let edit = match permission_of(known, path) {

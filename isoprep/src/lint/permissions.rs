@@ -98,7 +98,11 @@ fn path_absent(known: &Known<'_>) -> Vec<LintFinding> {
             let stops = "mkarchiso ends with \"Failed to set permissions … Outside of valid path\".";
             let finding = LintFinding::error(place, what, stops).fixed_by(format!("Write /{key}"), edit);
             // What leads out of the image ends our own engine as well.
-            found.push(if path.is_absolute() { finding } else { finding.by_mkarchiso_alone(known.subject.engine, WARNS) });
+            found.push(if path.is_absolute() {
+                finding
+            } else {
+                finding.by_mkarchiso_alone(known.subject.engine, WARNS)
+            });
             continue;
         }
         let path = plain(path);

@@ -1,7 +1,7 @@
 //! The scripts of the live system, read into commands: shell scripts of `airootfs`, of `image.files` and of the
 //! injected repository, and what systemd's units start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::finding::Place;
@@ -275,6 +275,19 @@ pub(super) fn path_of(script: &Path, word: &Word, value: &dyn Fn(&str) -> Option
         None => text,
     };
     (text.starts_with('/') && !text.contains('\n')).then(|| plain(Path::new(&text)))
+}
+
+/// The names of the files that something reads into a shell.
+pub(super) fn sourced_names(known: &Known<'_>) -> BTreeSet<String> {
+    let commands = known.scripts().flat_map(|script| &script.commands);
+    let sources = commands.filter_map(|command| {
+        let words = bare(&command.words);
+        let name = words.first().and_then(Word::literal)?;
+        if name == "source" || name == "." { words.get(1)?.parts.last() } else { None }
+    });
+    let name =
+        |part: &Part| if let Part::Text(text) = part { text.rsplit('/').next().map(str::to_owned) } else { None };
+    sources.filter_map(name).collect()
 }
 
 /// The paths that something runs by their name, each with the first place that does.

@@ -14,8 +14,8 @@ use super::shell::{Command, Part, Word};
 const FETCHERS: [&str; 5] = ["aria2c", "axel", "curl", "wget", "wget2"];
 /// Programs that install what they are told to.
 const INSTALLERS: [&str; 17] = [
-    "bun", "cargo", "cmake", "gem", "go", "just", "luarocks", "make", "meson", "ninja", "npm", "pip", "pip3", "pipx", "pnpm",
-    "uv", "yarn",
+    "bun", "cargo", "cmake", "gem", "go", "just", "luarocks", "make", "meson", "ninja", "npm", "pip", "pip3", "pipx",
+    "pnpm", "uv", "yarn",
 ];
 /// The longest name of a file that is looked for, bytes.
 const LONGEST: usize = 255;
@@ -179,9 +179,7 @@ fn installs(command: &Command, ours: &BTreeSet<&OsStr>) -> bool {
         } || (command.piped && has(&["-s", "-"]));
     }
     // What was fetched and is run where it lies.
-    program.contains('.')
-        && rest_is_relative(command)
-        && !ours.contains(OsStr::new(&program))
+    program.contains('.') && rest_is_relative(command) && !ours.contains(OsStr::new(&program))
 }
 
 /// Whether a command names its program relative to where it is.

@@ -12,10 +12,7 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 /// Variables of archiso 48 that archiso 49 no longer has, each with what took its place.
-const RETIRED: [(&str, &str); 2] = [
-    ("sfs_comp", "airootfs_image_tool_options"),
-    ("sfs_mode", "airootfs_image_type"),
-];
+const RETIRED: [(&str, &str); 2] = [("sfs_comp", "airootfs_image_tool_options"), ("sfs_mode", "airootfs_image_type")];
 /// The variables of archiso 88 (`docs/README.profile.rst`, and mkarchiso's own).
 const VARIABLES: [&str; 22] = [
     "airootfs_image_tool_options",

@@ -9,8 +9,8 @@ use rustix::fs::{Access, AtFlags, CWD};
 use super::base::{PROFILE_FILE, nearest_word};
 use super::finding::Finding;
 use super::model::{Base, Recipe};
-use crate::discover::{Submodule, around};
 use super::walker::{excluded, leaves_out, source_walker};
+use crate::discover::{Submodule, around};
 
 /// Looks at the disk: the source (missing, not a folder, unreadable, empty, reached through a link that leaves the
 /// cartridge), what the image is made from, the single files and the kernel. Quick whatever the size of the source: it is
@@ -136,8 +136,7 @@ fn unfetched(recipe: &Recipe, path: &Path) -> Option<Finding> {
     let all = around(&recipe.root);
     let inside = |it: &&Submodule| !it.fetched && path.starts_with(recipe.root.join(&it.path));
     let submodule = all.iter().find(inside)?;
-    let message =
-        format!("{} is in the submodule {}, which was not fetched", path.display(), submodule.path.display());
+    let message = format!("{} is in the submodule {}, which was not fetched", path.display(), submodule.path.display());
     let command = submodule.command(recipe.root.join(".git").exists());
     Some(finding(key, message, format!("in {} run: {command}", recipe.root.display())))
 }

@@ -127,6 +127,11 @@ impl Repository {
 
     /// Everything that is said about it: assembled, read and looked at as for a build.
     pub fn lint(&self) -> Vec<LintFinding> {
+        self.lint_until(&Cancel::new())
+    }
+
+    /// As [`lint`](Self::lint), with a look that can be given up.
+    pub fn lint_until(&self, until: &Cancel) -> Vec<LintFinding> {
         let text = fs::read_to_string(self.root.join("cartridge.toml")).unwrap();
         let recipe = recipe::parse(&text, &self.root).unwrap_or_else(|e| panic!("{e}\n{text}"));
         let base = match &recipe.image.base {
@@ -170,7 +175,7 @@ impl Repository {
             databases: &self.databases,
             host: &OnDisk,
         };
-        lint(&gathered.subject(&recipe, &text, &profile, &surroundings), &cancel)
+        lint(&gathered.subject(&recipe, &text, &profile, &surroundings), until)
     }
 }
 
