@@ -98,7 +98,9 @@ fn take_hold(held: &mut Held, recursive: bool) -> Result<(), i32> {
     if recursive {
         attributes(held.fd, c"", libc::AT_EMPTY_PATH | AT_RECURSIVE, RDONLY | NODEV | NOSUID, 0)?;
         if held.writable {
-            attributes(held.fd, c"", libc::AT_EMPTY_PATH, 0, RDONLY | NOSUID)?;
+            let clear = |flags| attributes(held.fd, c"", libc::AT_EMPTY_PATH, 0, flags);
+            // Where the host itself has it mounted nosuid, that is locked, and no loss: everything inside runs as root.
+            clear(RDONLY | NOSUID).or_else(|errno| if errno == libc::EPERM { clear(RDONLY) } else { Err(errno) })?;
         }
     }
     Ok(())
