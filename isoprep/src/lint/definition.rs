@@ -224,7 +224,8 @@ fn compression(known: &Known<'_>) -> Vec<LintFinding> {
 fn outside(known: &Known<'_>) -> Option<LintFinding> {
     let named = &known.profile().definition.pacman_conf;
     let relative = named.is_relative() && named.components().any(|part| part == Component::ParentDir);
-    if !relative || known.profile().pacman_conf.file.starts_with(&known.profile().dir) {
+    let file = &known.profile().pacman_conf.file;
+    if !relative || file.starts_with(&known.profile().dir) || known.subject.host.exists(file) {
         return None;
     }
     let place = known.at_variable("pacman_conf");
