@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{SignalKind, signal};
 use vmtools::GuestStatus;
 
 use super::args::GoalArgs;
 use super::attach::Attached;
 use super::fields;
 use super::print::Printer;
-use crate::session::event::Level;
+use super::signals::Signals;
+use crate::session::event::{Level, Side};
 use crate::session::failure::exit_code;
 use crate::session::sign::Sign;
 use crate::session::state::{Goal, Outcome, Phase};
@@ -88,12 +88,7 @@ impl Drive {
             (None, false) => Command::Insert(current_folder()),
         };
         self.send(insert).await;
-        let (Ok(mut interrupts), Ok(mut terms), Ok(mut hangups)) =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
-        else {
-            eprintln!("cartridge: signals cannot be caught on this system");
-            return exit_code::INTERNAL;
-        };
+        let Some(mut signals) = Signals::catch() else { return exit_code::INTERNAL };
         let mut tick = tokio::time::interval(Duration::from_millis(50));
         while !self.model.closed {
             tokio::select! {
@@ -108,9 +103,7 @@ impl Drive {
                     self.printer.show(&told, &self.model);
                     self.heard(&told.event).await;
                 }
-                _ = interrupts.recv() => self.interrupted().await,
-                _ = terms.recv() => self.interrupted().await,
-                _ = hangups.recv() => self.interrupted().await,
+                () = signals.any() => self.interrupted().await,
                 _ = tick.tick() => self.tick().await,
             }
         }
@@ -157,12 +150,19 @@ impl Drive {
                     self.code = failure.exit_code;
                 }
                 // A failure of the goal leaves through Ejecting, which ends the run; any other ends it here.
-                if !self.working || matches!(self.model.state.phase, Phase::Idle) || matches!(self.shot, Shot::Asked) {
+                if !self.working || matches!(self.model.state.phase, Phase::Idle) {
                     self.end(self.code).await;
                 }
             }
+            // A picture that was asked for is a part of the job.
+            Event::SideFailed { side: Side::Screenshot, failure } if matches!(self.shot, Shot::Asked) => {
+                if self.code == exit_code::GOOD {
+                    self.code = failure.exit_code;
+                }
+                self.end(self.code).await;
+            }
             Event::StateChanged { state } if state.phase == Phase::Preparing => self.working = true,
-            Event::BuildCompared { .. } if self.comparing => self.end(self.code).await,
+            Event::BuildCompared { .. } | Event::NotCompared { .. } if self.comparing => self.end(self.code).await,
             Event::StateChanged { state } if state.phase == Phase::Idle && self.working => {
                 if state.outcome == Some(Outcome::GuestEnded) && !self.came_up() {
                     eprintln!("The guest ended before it had reported");

@@ -11,6 +11,7 @@ mod logs;
 mod look;
 mod print;
 mod shot;
+mod signals;
 
 pub use args::{CacheArgs, Cli, Colour, DiffArgs, DoctorArgs, EjectArgs, GoalArgs, LogsArgs, LookArgs, ShotArgs, Verb};
 
@@ -72,7 +73,10 @@ pub async fn run(verb: Verb, paths: Paths) -> Result<u8, BeginError> {
             let purpose = match path.as_deref().map(look::purpose).transpose() {
                 Ok(purpose) => purpose.unwrap_or_default(),
                 Err(why) => {
-                    eprintln!("cartridge: {why}");
+                    print::wrong(json, "The cartridge could not be read", &why, exit_code::CARTRIDGE);
+                    if json {
+                        print::finished(exit_code::CARTRIDGE);
+                    }
                     return Ok(exit_code::CARTRIDGE);
                 }
             };

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use isoprep::Unit;
 
 use crate::doctor::{Check, Status};
-use crate::session::event::EVENT_VERSION;
+use crate::session::event::{EVENT_VERSION, Failure};
 use crate::session::model::{StageStatus, StageView};
 use crate::session::{Event, Model, Told};
 
@@ -44,7 +44,7 @@ impl Printer {
                 self.bar.reset();
                 self.bar.enable_steady_tick(Duration::from_millis(250));
             }
-            Event::ImageBuilt { .. } | Event::Failed { .. } | Event::Ejected { .. } => {
+            Event::ImageBuilt { .. } | Event::Failed { .. } | Event::SideFailed { .. } | Event::Ejected { .. } => {
                 self.bar.disable_steady_tick();
                 self.bar.finish_and_clear();
             }
@@ -127,6 +127,15 @@ pub(super) fn event(event: Event) {
     if let Ok(line) = serde_json::to_string(&Told { v: EVENT_VERSION, at_ms: 0, event }) {
         out(&line);
     }
+}
+
+/// A command that did not begin: words for people, a failure for machines.
+pub(super) fn wrong(json: bool, title: &str, detail: &str, exit_code: u8) {
+    if !json {
+        return eprintln!("cartridge: {detail}");
+    }
+    let (title, detail) = (title.to_owned(), detail.to_owned());
+    event(Event::Failed { failure: Failure { title, detail, advice: None, command: None, pane: None, exit_code } });
 }
 
 /// The checks of `doctor`.

@@ -26,7 +26,7 @@ use super::toasts::Toasts;
 use super::topbar::{self, WindowState};
 use super::wish::{Dialog, PickFor, Wish, Wishes};
 use super::{Insert, Options, overlays, screen, settings_values, status};
-use crate::session::event::Level;
+use crate::session::event::{Level, Side};
 use crate::session::logs::Pane;
 use crate::session::state::Phase;
 use crate::session::{Command, Event, Model, SessionHandle};
@@ -202,7 +202,7 @@ impl App {
             (Event::Failed { failure }, _) => {
                 let Some(pane) = failure.pane else { return };
                 self.logs.pane = pane;
-                if !self.model.stopped_by_lint {
+                if !self.model.stopped_by_lint() {
                     self.panels.front = None;
                 }
             }
@@ -221,15 +221,28 @@ impl App {
             self.panels.lint.asked = Some(goal);
         }
         match event {
-            Event::CartridgeChanged { .. } | Event::Examined { .. } | Event::StoppedByLint { .. } => {
+            Event::CartridgeChanged { .. }
+            | Event::Examined { .. }
+            | Event::NotExamined { .. }
+            | Event::StoppedByLint { .. } => {
                 self.settings.refresh();
                 self.panels.lint.refresh(model.examination.as_ref());
                 self.panels.files.refresh();
             }
             Event::Failed { failure } if model.state.phase == Phase::Idle => self.toasts.failed(model, failure),
+            // It is said in the dialog that asked for it.
+            Event::SideFailed { side: Side::Cache, .. } if self.dialog == Some(Dialog::Cache) => {}
+            Event::SideFailed { failure, .. } => self.toasts.side_failed(failure),
             _ => {}
         }
-        if matches!(event, Event::BuildCompared { .. } | Event::CartridgeChanged { .. } | Event::StateChanged { .. }) {
+        if matches!(
+            event,
+            Event::BuildCompared { .. }
+                | Event::NotCompared { .. }
+                | Event::Comparing
+                | Event::CartridgeChanged { .. }
+                | Event::StateChanged { .. }
+        ) {
             let difference = model.comparison.as_ref().and_then(|it| it.difference.as_deref());
             self.panels.changes.refresh(difference);
         }

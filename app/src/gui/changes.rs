@@ -167,6 +167,9 @@ fn none(ui: &mut Ui, model: &Model) {
         let words = "What is in the new image is written down, and compared with the one before it.";
         return controls::empty(ui, Icon::Hourglass, palette.accent, "Comparing…", words);
     }
+    if let Some(error) = &model.comparison_error {
+        return controls::empty(ui, Icon::TriangleAlert, palette.warning, "It could not be compared", error);
+    }
     match &model.comparison {
         Some(comparison) => {
             let title = "Nothing to compare with";

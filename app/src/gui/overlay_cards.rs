@@ -11,14 +11,16 @@ use super::lint_rows::Counts;
 use super::overlays::middle;
 use super::panels::Panel;
 use super::theme::{self, Palette};
-use super::wish::{Wish, Wishes};
+use super::wish::{Dialog, Wish, Wishes};
 use super::words;
-use crate::session::Model;
+use crate::session::failure::exit_code;
 use crate::session::logs::Pane;
 use crate::session::model::Comparison;
 use crate::session::state::Goal;
+use crate::session::{Command, Model};
 
 const WIDTH: f32 = 520.0;
+const CHECKS: &str = "What this host has and lacks, each with the command that mends it.";
 
 fn card(ui: &mut Ui, glyph: Icon, colour: egui::Color32, title: &str, subtitle: &str, add: impl FnOnce(&mut Ui)) {
     let palette = Palette::of(ui);
@@ -52,8 +54,12 @@ pub fn failed(ui: &mut Ui, model: &Model, goal: Option<Goal>, wishes: &mut Wishe
         });
         return;
     };
+    if model.mended() {
+        return mended(ui, model, goal, wishes);
+    }
+    let stopped_by_lint = model.stopped_by_lint();
     card(ui, Icon::CircleX, palette.error, &failure.title, "", |ui| {
-        if model.stopped_by_lint {
+        if stopped_by_lint {
             // The findings themselves are in their panel, each with its button.
             let found = model.examination.as_ref().map(Counts::of).unwrap_or_default().words();
             let words =
@@ -62,7 +68,7 @@ pub fn failed(ui: &mut Ui, model: &Model, goal: Option<Goal>, wishes: &mut Wishe
         } else if !failure.detail.is_empty() {
             controls::quote(ui, "detail", &failure.detail, 110.0);
         }
-        if let Some(advice) = failure.advice.as_ref().filter(|_| !model.stopped_by_lint) {
+        if let Some(advice) = failure.advice.as_ref().filter(|_| !stopped_by_lint) {
             ui.horizontal_top(|ui| {
                 ui.label(controls::icon(Icon::Lightbulb, 14.0).color(palette.warning));
                 ui.add(Label::new(RichText::new(advice).color(palette.text)).wrap().selectable(true));
@@ -70,23 +76,48 @@ pub fn failed(ui: &mut Ui, model: &Model, goal: Option<Goal>, wishes: &mut Wishe
         }
         ui.add_space(2.0);
         ui.horizontal(|ui| {
-            if model.stopped_by_lint {
+            if stopped_by_lint {
                 let hint = "What is wrong, where, and the edits that mend it. Ctrl+5";
                 if controls::button(ui, true, Icon::ListChecks, "Show findings", hint).clicked() {
                     wishes.add(Wish::ShowPanel(Panel::Lint));
                 }
                 if let Some(goal) = goal {
-                    lint::build_anyway(ui, goal, wishes);
+                    lint::build_anyway(ui, goal, false, wishes);
                 }
             } else if let Some(pane) = failure.pane {
                 log_button(ui, pane, wishes);
             }
-            if let Some(command) = failure.command.as_ref().filter(|_| !model.stopped_by_lint)
+            if failure.exit_code == exit_code::HOST
+                && controls::button(ui, true, Icon::Stethoscope, "Show checks", CHECKS).clicked()
+            {
+                wishes.send(Command::Diagnose);
+                wishes.add(Wish::Open(Dialog::Doctor));
+            }
+            if let Some(command) = failure.command.as_ref().filter(|_| !stopped_by_lint)
                 && controls::button(ui, true, Icon::Copy, "Copy command", command).clicked()
             {
                 wishes.add(Wish::Copy(command.clone()));
             }
         });
+    });
+}
+
+/// What stopped the last build is not there any more.
+fn mended(ui: &mut Ui, model: &Model, goal: Option<Goal>, wishes: &mut Wishes) {
+    let palette = Palette::of(ui);
+    let words = match &model.examination {
+        Some(seen) => match Counts::of(seen) {
+            counts if counts == Counts::default() => "The lint finds nothing any more.".to_owned(),
+            counts => format!("The lint finds no errors any more: {}.", counts.words()),
+        },
+        None => "The cartridge is another one since the build stopped.".to_owned(),
+    };
+    card(ui, Icon::CircleCheck, palette.success, "The errors are mended", &words, |ui| {
+        let Some(goal) = goal else { return };
+        let hint = "Builds the cartridge as it is now.";
+        if controls::button(ui, model.state.inserted, Icon::Hammer, "Build again", hint).clicked() {
+            wishes.send(Command::Ask(goal));
+        }
     });
 }
 
@@ -191,12 +222,15 @@ pub fn built(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
         });
         if let Some(comparison) = model.comparison.as_ref().filter(|_| !image.reused) {
             since(ui, comparison);
+        } else if let Some(error) = &model.comparison_error {
+            uncompared(ui, error);
         } else if model.comparing {
             ui.label(RichText::new("Comparing it with the image before…").small().color(palette.dim));
         }
         ui.add_space(2.0);
         ui.horizontal(|ui| {
-            let changed = model.comparison.as_ref().is_some_and(|it| it.difference.is_some());
+            let changed =
+                model.comparison.as_ref().is_some_and(|it| it.difference.as_ref().is_some_and(|it| !it.is_empty()));
             if changed
                 && controls::button(ui, true, Icon::FileDiff, "Show changes", "All of them, in a panel. Ctrl+7")
                     .clicked()
@@ -212,6 +246,16 @@ pub fn built(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
 
 fn tree(hash: &str) -> String {
     hash.chars().take(16).collect()
+}
+
+/// Why it is not known in what it differs.
+fn uncompared(ui: &mut Ui, error: &str) {
+    let palette = Palette::of(ui);
+    ui.horizontal_top(|ui| {
+        ui.label(controls::icon(Icon::TriangleAlert, 14.0).color(palette.warning));
+        let words = format!("It could not be compared with the image before: {error}");
+        ui.add(Label::new(RichText::new(words).small().color(palette.text)).wrap().selectable(true));
+    });
 }
 
 /// In what the image differs from the one before it: packages, files, size.

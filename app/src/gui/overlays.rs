@@ -68,7 +68,7 @@ fn line(ui: &mut Ui, model: &Model) {
     let name = model.cartridge.as_ref().map_or("Cartridge", |cartridge| cartridge.name.as_str());
     let busy = super::topbar::doing(model).0;
     let words = match (&model.failure, model.state.outcome) {
-        (Some(failure), Some(Outcome::Failed)) => failure.title.clone(),
+        (Some(failure), Some(Outcome::Failed)) if !model.mended() => failure.title.clone(),
         _ if !busy.is_empty() => busy,
         _ => format!("{name}: {}", word.to_lowercase()),
     };

@@ -88,6 +88,13 @@ pub fn count(n: u64) -> String {
     out
 }
 
+/// Words that were a part of a sentence, as one of their own: the first letter is a capital.
+#[must_use]
+pub fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
+}
+
 /// A path with the user's home as `~`.
 #[must_use]
 pub fn path(path: &std::path::Path) -> String {

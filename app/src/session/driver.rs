@@ -199,7 +199,7 @@ enum Wake {
     Job(Outcome),
     Examine,
     Examined(Option<jobs::Look>),
-    Compared(Option<jobs::Compared>),
+    Compared(jobs::Compared),
     Quiet,
     Stroke,
     Deadline,
@@ -259,6 +259,7 @@ impl Driver {
             Command::Revert => self.revert().await,
             Command::ForgetRecent(path) => self.forget(path).await,
             Command::Examine => self.examine().await,
+            Command::Refresh => self.look_again().await,
             Command::ApplyFix { id, asked } => self.apply_fix(&id, asked).await,
             Command::Ask(goal) => self.ask(goal, false).await,
             Command::AskAnyway(goal) => self.ask(goal, true).await,
@@ -331,7 +332,7 @@ impl Driver {
             Effect::Prepare(goal) => self.start_prepare(goal).await,
             Effect::Build => self.start_build().await,
             Effect::Boot => self.start_guest().await,
-            Effect::Eject(scope) => self.start_eject(scope),
+            Effect::Eject(scope) => self.start_eject(scope).await,
         }
     }
 

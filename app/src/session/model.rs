@@ -7,8 +7,8 @@ use isoprep::contents::Difference;
 use isoprep::{CacheView, EjectReport, Image, Progress, Survey, Unit};
 use vmtools::{GuestReport, GuestStatus};
 
-use super::event::{CartridgeView, Event, Failure, Level, RecentView, Told};
-use super::examination::Examination;
+use super::event::{CartridgeView, Event, Failure, Level, RecentView, Side, Told};
+use super::examination::{Examination, Unexamined};
 use super::pace::Pace;
 use super::sign::Sign;
 use super::state::{Phase, State};
@@ -32,6 +32,8 @@ pub struct Model {
     pub cartridge: Option<CartridgeView>,
     /// What was seen when the cartridge was last looked at; `None` until then.
     pub examination: Option<Examination>,
+    /// Why there is none, where that was said.
+    pub unexamined: Option<Unexamined>,
     /// Whether it is being looked at.
     pub examining: bool,
     /// Cartridges inserted before, newest first.
@@ -44,13 +46,17 @@ pub struct Model {
     pub build_took_ms: Option<u64>,
     /// In what the last image differs from the one before it.
     pub comparison: Option<Comparison>,
+    /// Why it could not be compared.
+    pub comparison_error: Option<String>,
     /// Whether it is being compared.
     pub comparing: bool,
-    /// Whether the failure is errors of the lint alone, so that
-    /// [`Command::AskAnyway`](super::command::Command::AskAnyway) builds all the same.
-    pub stopped_by_lint: bool,
+    /// Whether the last build stopped because of errors of the lint alone, which may be mended since: see
+    /// [`stopped_by_lint`](Self::stopped_by_lint).
+    pub lint_stopped: bool,
     /// What the cache holds; `None` until asked.
     pub cache: Option<CacheView>,
+    /// Why it could not be looked at or emptied, until it is looked at again.
+    pub cache_failure: Option<Failure>,
     /// Bytes that cleaning it freed the last time.
     pub cache_freed: Option<u64>,
     /// Accelerator and why.
@@ -179,9 +185,9 @@ impl Model {
                     self.image = None;
                     self.build_took_ms = None;
                     self.failure = None;
-                    self.stopped_by_lint = false;
-                    self.examination = None;
-                    self.comparison = None;
+                    self.lint_stopped = false;
+                    self.unexamine(None);
+                    self.uncompare();
                 }
                 self.cartridge = Some(cartridge.clone());
             }
@@ -191,7 +197,7 @@ impl Model {
             }
             Event::Examining => self.examining = true,
             Event::Examined { lint, tree, warnings, failure } => {
-                self.examining = false;
+                self.unexamine(None);
                 self.examination = Some(Examination {
                     lint: lint.clone(),
                     tree: tree.clone(),
@@ -199,19 +205,30 @@ impl Model {
                     failure: failure.clone(),
                 });
             }
+            Event::NotExamined { why } => self.unexamine(Some(*why)),
             Event::FixApplied { says, .. } => self.notice(at, Level::Success, format!("Done: {says}")),
             Event::StoppedByLint { lint } => {
-                self.stopped_by_lint = true;
-                self.examination.get_or_insert_default().lint.clone_from(lint);
+                self.lint_stopped = true;
+                let seen = self.examination.get_or_insert_default();
+                seen.lint.clone_from(lint);
+                seen.failure = None;
             }
             Event::BuildProgressed { progress, pace } => self.progress(progress, *pace, at),
-            Event::Comparing => self.comparing = true,
+            Event::Comparing => {
+                self.uncompare();
+                self.comparing = true;
+            }
+            Event::NotCompared { error } => {
+                self.uncompare();
+                self.comparison_error.clone_from(error);
+            }
             Event::BuildCompared { summary, difference } => {
-                self.comparing = false;
+                self.uncompare();
                 self.comparison = Some(Comparison { summary: summary.clone(), difference: difference.clone() });
             }
             Event::CacheViewed { view, freed, .. } => {
                 self.cache = Some(view.clone());
+                self.cache_failure = None;
                 self.cache_freed = freed.or(self.cache_freed);
             }
             Event::ImageBuilt { image, took_ms } => {
@@ -277,8 +294,35 @@ impl Model {
             Event::Diagnosed { checks } => self.checks = Some(checks.clone()),
             Event::Noticed { level, text } => self.notice(at, *level, text.clone()),
             Event::Failed { failure } => self.failure = Some(failure.clone()),
+            Event::SideFailed { side: Side::Cache, failure } => self.cache_failure = Some(failure.clone()),
+            Event::SideFailed { .. } => {}
             Event::Closed => self.closed = true,
         }
+    }
+
+    /// Whether errors of the lint alone stopped the last build, and are still there, as far as is known: then
+    /// [`Command::AskAnyway`](super::command::Command::AskAnyway) builds all the same.
+    #[must_use]
+    pub fn stopped_by_lint(&self) -> bool {
+        self.lint_stopped && self.examination.as_ref().is_some_and(|seen| seen.failure.is_some() || seen.has_errors())
+    }
+
+    /// Whether what stopped the last build is not there any more: its failure says nothing of the cartridge as it is now.
+    #[must_use]
+    pub fn mended(&self) -> bool {
+        self.lint_stopped && !self.stopped_by_lint()
+    }
+
+    fn unexamine(&mut self, why: Option<Unexamined>) {
+        self.examination = None;
+        self.examining = false;
+        self.unexamined = why;
+    }
+
+    fn uncompare(&mut self) {
+        self.comparison = None;
+        self.comparison_error = None;
+        self.comparing = false;
     }
 
     /// How long the phase has lasted at `now_ms`, milliseconds.
@@ -340,9 +384,8 @@ impl Model {
         match state.phase {
             Phase::Preparing => {
                 self.failure = None;
-                self.stopped_by_lint = false;
-                self.comparison = None;
-                self.comparing = false;
+                self.lint_stopped = false;
+                self.uncompare();
                 self.ejected = None;
                 self.guest = None;
                 self.stages.clear();

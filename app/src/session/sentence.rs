@@ -4,7 +4,7 @@ use isoprep::Progress;
 use vmtools::GuestStatus;
 
 use super::event::{Event, Level};
-use super::examination::LintView;
+use super::examination::{LintView, Unexamined};
 use super::sign::Sign;
 use super::state::{Goal, Outcome, Phase};
 
@@ -28,6 +28,11 @@ impl Event {
                 Some(failure) => format!("The cartridge could not be looked at: {}\n{}", failure.title, failure.detail),
                 None => format!("Looked at the cartridge: {}", counted(lint)),
             },
+            // The other reasons pass by themselves, and are told then.
+            Self::NotExamined { why: why @ Unexamined::NoProfile { .. } } => format!("Not looked at: {why}"),
+            Self::NotCompared { error: Some(error) } => {
+                format!("Warning: the image could not be compared with the one before: {error}")
+            }
             Self::FixApplied { says, file, .. } => match file {
                 Some(file) => format!("Done: {says} ({})", file.display()),
                 None => format!("Done: {says} (in the cartridge, not saved yet)"),
@@ -102,7 +107,7 @@ impl Event {
                 Level::Warning => format!("Warning: {text}"),
                 Level::Info | Level::Success => text.clone(),
             },
-            Self::Failed { failure } => {
+            Self::Failed { failure } | Self::SideFailed { failure, .. } => {
                 let mut text = format!("FAILED: {}\n{}", failure.title, failure.detail);
                 if let Some(advice) = &failure.advice {
                     text.push_str(&format!("\n  next: {advice}"));
@@ -114,6 +119,8 @@ impl Event {
             }
             Self::CartridgeChanged { .. }
             | Self::Examining
+            | Self::NotExamined { .. }
+            | Self::NotCompared { error: None }
             | Self::Comparing
             | Self::RecentChanged { .. }
             | Self::BuildProgressed { .. }

@@ -29,7 +29,7 @@ mod walker;
 
 pub use check::{check, check_places};
 pub use document::{EditError, get_field, set_field};
-pub use fields::{FIELDS, FieldDoc, FieldKind, field};
+pub use fields::{FIELDS, FieldDoc, FieldKind, field, nearest_field};
 pub use finding::{Finding, RecipeError, locate};
 pub use model::{
     AcceleratorWish, Base, BuildKind, EngineKind, Firmware, Forward, Gpu, GuestSettings, INSTALLED_PROFILES,

@@ -19,7 +19,7 @@ use crate::session::state::{EjectScope, Input};
 
 impl Driver {
     /// Takes everything that runs out of the driver and ends it in a task of its own.
-    pub(super) fn start_eject(&mut self, scope: EjectScope) {
+    pub(super) async fn start_eject(&mut self, scope: EjectScope) {
         self.cancel.cancel();
         self.hands_off();
         self.scope = scope;
@@ -27,9 +27,11 @@ impl Driver {
         self.watching.quiet = None;
         self.progress = None;
         let (job, guest, side) = (self.job.take(), self.guest.take(), self.side.0.clone());
-        let look = self.examining.running.take();
-        let images_go = scope == EjectScope::Everything;
-        let comparing = if images_go { self.stop_comparing() } else { None };
+        let look = self.take_examination().await;
+        let comparing = if scope == EjectScope::Everything { self.stop_comparing() } else { None };
+        if comparing.is_some() {
+            self.tell(Event::NotCompared { error: None }).await;
+        }
         let dirs = self.record.works();
         let runtime = self.record.made().runtime.clone();
         let what = What { dirs, runtime, everything: scope == EjectScope::Everything, paths: self.paths.clone() };
