@@ -55,11 +55,11 @@ enum Shot {
 
 /// Works towards `goal` and returns the exit code.
 pub(super) async fn to(goal: Goal, args: GoalArgs, session: SessionHandle) -> u8 {
-    let stay = args.stay || (!args.until_report && !args.json && args.shot.is_none() && at_a_terminal());
+    let stay = args.stay || (!args.until_report && !args.build.json && args.shot.is_none() && at_a_terminal());
     let mut drive = Drive {
         session,
         model: Model::default(),
-        printer: Printer::new(args.json),
+        printer: Printer::new(args.build.json),
         code: exit_code::GOOD,
         asked: false,
         working: false,
@@ -82,7 +82,7 @@ fn absolute(path: &std::path::Path) -> PathBuf {
 
 impl Drive {
     async fn run(&mut self) -> u8 {
-        let insert = match (&self.args.path, self.args.builtin) {
+        let insert = match (&self.args.build.path, self.args.build.builtin) {
             (_, true) => Command::InsertBuiltin,
             (Some(path), false) => Command::Insert(absolute(path)),
             (None, false) => Command::Insert(current_folder()),
@@ -117,7 +117,7 @@ impl Drive {
             Event::Opened { logs } => self.printer.result("logs", &logs.display().to_string()),
             // One with errors fails by itself, unless the command line may mend it.
             Event::CartridgeChanged { cartridge }
-                if !self.asked && (cartridge.findings.is_empty() || !self.args.set.is_empty()) =>
+                if !self.asked && (cartridge.findings.is_empty() || !self.args.build.set.is_empty()) =>
             {
                 self.ask().await;
             }
@@ -127,7 +127,7 @@ impl Drive {
             }
             Event::ImageBuilt { image, .. } => self.printer.result("image", &image.iso.display().to_string()),
             // JSON stays JSON: the serial line is in its log then.
-            Event::GuestStarted { .. } if self.stay && !self.args.json => {
+            Event::GuestStarted { .. } if self.stay && !self.args.build.json => {
                 self.attached = Attached::begin(&self.model.logs, self.session.commands.clone());
             }
             Event::GuestChanged { status: GuestStatus::Panicked } if !self.stay => {
@@ -209,7 +209,7 @@ impl Drive {
     }
 
     async fn ask(&mut self) {
-        match fields::parse(&std::mem::take::<Vec<_>>(&mut self.args.set)) {
+        match fields::parse(&std::mem::take::<Vec<_>>(&mut self.args.build.set)) {
             Ok(pairs) => {
                 for (key, value) in pairs {
                     self.setting += 1;
@@ -243,7 +243,7 @@ impl Drive {
     }
 
     async fn tick(&mut self) {
-        if self.model.state.phase == Phase::Building && !self.args.json {
+        if self.model.state.phase == Phase::Building && !self.args.build.json {
             let passed = u64::try_from(self.heard_at.elapsed().as_millis()).unwrap_or(u64::MAX);
             self.printer.progress(&self.model, self.model.now_ms.saturating_add(passed));
         }

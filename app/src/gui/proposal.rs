@@ -16,6 +16,10 @@ use crate::session::event::CartridgeView;
 /// The widest list, points: longer lines are hard to read.
 const WIDEST: f32 = 860.0;
 
+const ASSUMED: &str = "Likely, or the best that there is; the repository does not say it outright.";
+const EDITED: &str = "Not what was proposed: this is what is written.";
+const DROPPED: &str = "It was proposed, and is not written.";
+
 /// Whether this cartridge is a proposal with something to show.
 #[must_use]
 pub(super) fn waits(cartridge: &CartridgeView) -> bool {
@@ -121,10 +125,16 @@ fn boxed(ui: &mut Ui, glyph: Icon, colour: egui::Color32, words: &str, advice: &
 fn setting(ui: &mut Ui, group: &[Proposed]) {
     let palette = Palette::of(ui);
     let Some(first) = group.first() else { return };
-    let assumed = first.kind == ProposedKind::Assumed;
+    let (sign, colour, mark) = match first.kind {
+        ProposedKind::Found | ProposedKind::Warning => ("+", palette.success, None),
+        ProposedKind::Assumed => ("+", palette.success, Some(("assumed", palette.warning, ASSUMED))),
+        ProposedKind::Edited => ("~", palette.accent, Some(("edited", palette.accent, EDITED))),
+        ProposedKind::Dropped => ("−", palette.error, Some(("dropped", palette.error, DROPPED))),
+    };
+    let dropped = first.kind == ProposedKind::Dropped;
     ui.horizontal_top(|ui| {
         let mono = |text: &str, colour| RichText::new(text).monospace().size(13.0).color(colour);
-        ui.label(mono("+", palette.success));
+        ui.label(mono(sign, colour));
         ui.vertical(|ui| {
             ui.spacing_mut().item_spacing.y = 1.0;
             ui.spacing_mut().interact_size.y = 17.0;
@@ -135,13 +145,19 @@ fn setting(ui: &mut Ui, group: &[Proposed]) {
                 ui.label(mono(" = ", palette.dim));
                 let values: Vec<&str> = group.iter().map(|it| it.value.as_str()).collect();
                 let values = values.join(", ");
-                let label = ui.add(Label::new(mono(&values, palette.success)).wrap().selectable(true));
-                let name = format!("Proposed {key} = {values}");
+                let shown = mono(&values, if dropped { palette.dim } else { colour });
+                let shown = if dropped { shown.strikethrough() } else { shown };
+                let label = ui.add(Label::new(shown).wrap().selectable(true));
+                let word = match first.kind {
+                    ProposedKind::Edited => "Edited",
+                    ProposedKind::Dropped => "Dropped",
+                    _ => "Proposed",
+                };
+                let name = format!("{word} {key} = {values}");
                 label.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, name.as_str()));
-                if assumed {
+                if let Some((word, colour, hint)) = mark {
                     ui.add_space(8.0);
-                    ui.label(RichText::new("assumed").small().color(palette.warning))
-                        .on_hover_text("Likely, or the best that there is; the repository does not say it outright.");
+                    ui.label(RichText::new(word).small().color(colour)).on_hover_text(hint);
                 }
             });
             let mut why = sentence(&first.why, &first.from);

@@ -284,7 +284,7 @@ pub fn failed(stage: &mut Stage) {
                 ),
                 command: Some("xorriso -as mkisofs -o /home/you/.cache/cartridge/work/homerchy.iso".to_owned()),
                 pane: Some(Pane::Build),
-                exit_code: 4,
+                exit_code: 5,
             },
         },
     );
