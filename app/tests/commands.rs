@@ -126,7 +126,7 @@ fn every_signal_that_ends_a_command_lets_it_clean_up() {
     for signal in ["TERM", "HUP", "INT"] {
         let console = Console::new();
         let repo = console.repository("distro");
-        // A pipe that nobody writes to: the look waits for as long as it is let.
+        // A profile that takes its time.
         fs::create_dir(repo.join("iso")).unwrap();
         fs::write(repo.join("iso/profiledef.sh"), "sleep 60\n").unwrap();
         let engine = ["--set", "image.engine=archiso", "--set", "image.base=iso"];

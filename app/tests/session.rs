@@ -209,6 +209,25 @@ async fn what_was_found_goes_with_the_cartridge_and_what_was_not_looked_at_is_no
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_checks_of_the_host_follow_what_the_cartridge_needs() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let mut session = Session::begin(&console);
+    session.insert(&repo).await;
+    session.send(Command::Diagnose).await;
+    let of_mkarchiso = |model: &Model| model.checks.iter().flatten().any(|check| check.name == "mkarchiso");
+    session.until("the checks", |event, _| matches!(event, Event::Diagnosed { .. })).await;
+    assert!(!of_mkarchiso(&session.model), "nobody wants it");
+    session.set("image.engine", "mkarchiso").await;
+    session.set("image.base", "minimal").await;
+    session.until("other checks", |_, model| of_mkarchiso(model)).await;
+    session.set("image.base", "").await;
+    session.set("image.engine", "micro").await;
+    session.until("the first ones", |_, model| !of_mkarchiso(model)).await;
+    session.quit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn edits_of_other_programs_are_noticed_when_the_window_is_looked_at_again() {
     let console = Console::new();
     let repo = console.repository("distro");

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use isoprep::Unit;
+pub(super) use isoprep::contents::show::size;
 
 use crate::doctor::{Check, Status};
 use crate::session::event::{EVENT_VERSION, Failure};
@@ -164,16 +165,6 @@ pub(super) fn out(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// A size for people.
-#[allow(clippy::cast_precision_loss, reason = "for people")]
-pub(super) fn size(bytes: u64) -> String {
-    match bytes {
-        0..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.2} GB", bytes as f64 / 1e9),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,7 +185,7 @@ mod tests {
         );
         assert_eq!(
             show(1_500_000, Some(30_000_000), Unit::Bytes, Some("fetching packages"), Some(1e6), Some(600_000)),
-            "packages (about 10 min left): fetching packages, 1.5 MB of 30.0 MB, 1.0 MB/s"
+            "packages (about 10 min left): fetching packages, 1.4 MiB of 28.6 MiB, 976.6 KiB/s"
         );
         assert_eq!(show(40, Some(100), Unit::Percent, None, Some(9.0), None), "packages, 40 %");
     }

@@ -69,6 +69,8 @@ pub struct App {
     /// A release of all keys did not fit into the queue: it must not be forgotten.
     pub(super) release_owed: bool,
     pub(super) had_focus: bool,
+    /// Whether the desktop's focus was on the window; `None` until it was seen.
+    window_focus: Option<bool>,
     pub(super) title: String,
 }
 
@@ -103,6 +105,7 @@ impl App {
             driver_gone: false,
             release_owed: false,
             had_focus: false,
+            window_focus: None,
             title: String::new(),
         }
     }
@@ -142,6 +145,11 @@ impl App {
             viewport.minimized == Some(true) || viewport.occluded == Some(true)
         });
         self.session.screen.set_visible(!hidden);
+        // Whoever comes back may have edited something elsewhere.
+        let focus = ctx.input(|input| input.focused);
+        if self.window_focus.replace(focus) == Some(false) && focus {
+            self.send(Command::Refresh);
+        }
         let title = self.model.cartridge.as_ref().map_or("Cartridge".to_owned(), |c| format!("{} – Cartridge", c.name));
         if title != self.title {
             ctx.send_viewport_cmd(ViewportCommand::Title(title.clone()));

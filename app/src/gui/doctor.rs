@@ -29,7 +29,6 @@ pub fn show(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
     ui.label(RichText::new(words).color(if missing == 0 { palette.success } else { palette.error }));
     let height = (ui.ctx().content_rect().height() - 260.0).clamp(160.0, 460.0);
     egui::ScrollArea::vertical().id_salt("checks").max_height(height).show(ui, |ui| {
-        ui.set_width(ui.available_width() - 12.0);
         ui.spacing_mut().item_spacing.y = 2.0;
         // What needs the user comes first.
         let rank = |check: &&Check| match check.status {
@@ -39,9 +38,12 @@ pub fn show(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
         };
         let mut sorted: Vec<&Check> = checks.iter().collect();
         sorted.sort_by_key(rank);
-        for check in sorted {
-            one(ui, check, wishes);
-        }
+        // The floating bar gets room of its own.
+        egui::Frame::new().inner_margin(egui::Margin { right: 16, ..Default::default() }).show(ui, |ui| {
+            for check in sorted {
+                one(ui, check, wishes);
+            }
+        });
     });
     ui.add_space(6.0);
     ui.horizontal(|ui| {

@@ -6,6 +6,7 @@ use lucide_icons::Icon;
 use super::controls;
 use super::lint_finding;
 use super::lint_rows::{self, Counts, Row};
+use super::list_keys;
 use super::settings_sections;
 use super::theme::{self, Palette};
 use super::varied_rows::VariedRows;
@@ -81,7 +82,8 @@ impl LintPanel {
     /// Draws the findings, or why there are none.
     pub fn show(&mut self, ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
         let palette = Palette::of(ui);
-        ui.painter().rect_filled(ui.available_rect_before_wrap(), 0.0, palette.sunken);
+        let area = ui.available_rect_before_wrap();
+        ui.painter().rect_filled(area, 0.0, palette.sunken);
         let Some(seen) = &model.examination else { return unseen(ui, model, wishes) };
         if let Some(failure) = &seen.failure {
             failed(ui, failure);
@@ -93,6 +95,9 @@ impl LintPanel {
             }
             return;
         }
+        let stop = list_keys::stop(ui, area, "list", egui::Role::List, "Findings");
+        list_keys::outline(ui, &stop);
+        self.list.scroll = list_keys::scrolled(ui, &stop);
         ui.add_space(2.0);
         let Self { rows, list, generation, .. } = self;
         let margin = Margin { left: 14, right: 4, top: 0, bottom: 0 };

@@ -22,6 +22,7 @@ mod lint_badge;
 mod lint_finding;
 mod lint_mend;
 mod lint_rows;
+mod list_keys;
 pub mod log_copy;
 mod log_paint;
 pub mod log_search;

@@ -1,6 +1,7 @@
 //! Cards that stay until the next goal: how the last one ended, what it left, what to do now.
 
 use egui::{Label, RichText, Ui};
+use isoprep::mkarchiso::Chosen;
 use lucide_icons::Icon;
 use vmtools::GuestStatus;
 
@@ -208,11 +209,17 @@ pub fn built(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
     let how = if image.reused { "Nothing had changed: the image of the last build is used again." } else { "" };
     let title = if image.reused { "The image is up to date".to_owned() } else { format!("The image was built{took}") };
     card(ui, Icon::CircleCheck, palette.success, &title, how, |ui| {
-        let facts = [
+        let mut facts = vec![
             ("Image", format!("{} ({})", words::path(&image.iso), words::bytes(image.bytes))),
             ("Repository", format!("{} files, tree {}", words::count(image.files), tree(&image.tree_hash))),
-            ("Kernel", image.kernel_version.clone()),
         ];
+        // Of an image that another tool made nothing is known of its inside but what a comparison reads.
+        if !image.kernel_version.is_empty() {
+            facts.push(("Kernel", image.kernel_version.clone()));
+        }
+        if let Some(chosen) = &model.way {
+            facts.push(("mkarchiso", way(chosen)));
+        }
         egui::Grid::new("image").num_columns(2).spacing([16.0, 4.0]).min_row_height(20.0).show(ui, |ui| {
             for (what, value) in facts {
                 ui.label(RichText::new(what).small().color(palette.dim));
@@ -242,6 +249,13 @@ pub fn built(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
             }
         });
     });
+}
+
+/// How mkarchiso was run, and what is worse about that, in a line.
+pub(super) fn way(chosen: &Chosen) -> String {
+    let with = chosen.with.as_ref().map_or(String::new(), |it| format!(" ({it})"));
+    let but = chosen.but.as_ref().map_or(String::new(), |but| format!(". {but}"));
+    words::sentence(&format!("{}{with}{but}", chosen.way))
 }
 
 fn tree(hash: &str) -> String {
@@ -275,7 +289,7 @@ fn since(ui: &mut Ui, comparison: &Comparison) {
     let facts = [
         ("Packages", changes_words::packages(it)),
         ("Files", changes_words::files(it)),
-        ("Size", words::growth_of(it.bytes)),
+        ("Image size", words::growth_of(it.bytes)),
     ];
     ui.columns_const(|columns: &mut [Ui; 3]| {
         for (ui, (what, value)) in columns.iter_mut().zip(facts) {

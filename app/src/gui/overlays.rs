@@ -118,7 +118,8 @@ fn waiting(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
         Some(cartridge) if !model.state.inserted => {
             let n = cartridge.findings.len();
             let words = cartridge.findings.first().map_or_else(String::new, |finding| {
-                format!("{}: {}. {}", finding.key, finding.message.trim_end_matches('.'), finding.advice)
+                let advice = super::words::sentence(&finding.advice);
+                format!("{}: {}. {advice}", finding.key, finding.message.trim_end_matches('.'))
             });
             let title = if n == 1 { "One thing to correct".to_owned() } else { format!("{n} things to correct") };
             invite(ui, Icon::TriangleAlert, &title, &words, &[]);

@@ -8,6 +8,7 @@ use isoprep::{Proposed, ProposedKind};
 use lucide_icons::Icon;
 
 use super::controls;
+use super::list_keys;
 use super::theme::{self, Palette};
 use super::wish::{Wish, Wishes};
 use crate::session::Command;
@@ -35,7 +36,11 @@ pub(super) fn show(ui: &mut Ui, cartridge: &CartridgeView, wishes: &mut Wishes) 
     head(&mut ui, cartridge, wishes);
     let ui = &mut ui;
     ui.add_space(4.0);
+    let list = list_keys::stop(ui, ui.available_rect_before_wrap().expand(6.0), "list", egui::Role::List, "Proposal");
+    list_keys::outline(ui, &list);
+    let scroll = list_keys::scrolled(ui, &list);
     ScrollArea::vertical().id_salt("proposed").auto_shrink(false).show(ui, |ui| {
+        ui.scroll_with_delta(vec2(0.0, -scroll));
         ui.set_width(ui.available_width() - 10.0);
         ui.spacing_mut().item_spacing.y = 6.0;
         for warning in cartridge.proposed.iter().filter(|it| it.kind == ProposedKind::Warning) {

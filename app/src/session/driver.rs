@@ -4,6 +4,7 @@
 mod build;
 mod cache;
 mod compare;
+mod diagnose;
 mod eject;
 mod examine;
 mod guest;
@@ -103,6 +104,7 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         progress: None,
         build_began: None,
         examining: examine::Examining::default(),
+        diagnosing: diagnose::Diagnosing::default(),
         pace: PaceMaker::default(),
         stage_times: Vec::new(),
         comparing: None,
@@ -162,6 +164,7 @@ struct Driver {
     progress: Option<Receiver<Progress>>,
     build_began: Option<Instant>,
     examining: examine::Examining,
+    diagnosing: diagnose::Diagnosing,
     /// How quickly the build under way goes on.
     pace: PaceMaker,
     /// How long its stages took.

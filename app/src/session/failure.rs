@@ -47,7 +47,8 @@ pub(super) fn of_findings(findings: &[Finding]) -> Failure {
     Failure {
         title: "The cartridge cannot be built as it is".into(),
         detail,
-        advice: findings.first().map(|f| f.advice.clone()).filter(|a| !a.is_empty()),
+        // Each finding ends with its own.
+        advice: None,
         command: None,
         pane: None,
         exit_code: exit_code::CARTRIDGE,

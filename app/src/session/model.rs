@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use isoprep::contents::Difference;
+use isoprep::mkarchiso::Chosen;
 use isoprep::{CacheView, EjectReport, Image, Progress, Survey, Unit};
 use vmtools::{GuestReport, GuestStatus};
 
@@ -40,6 +41,8 @@ pub struct Model {
     pub recent: Vec<RecentView>,
     /// The stages of the build under way, or of the last one.
     pub stages: Vec<StageView>,
+    /// The way that mkarchiso was run in, where it was.
+    pub way: Option<Chosen>,
     /// The image of the last build.
     pub image: Option<Image>,
     /// Milliseconds that the last build took.
@@ -182,6 +185,7 @@ impl Model {
             Event::CartridgeChanged { cartridge } => {
                 if self.cartridge.as_ref().is_none_or(|old| old.file != cartridge.file) {
                     self.stages.clear();
+                    self.way = None;
                     self.image = None;
                     self.build_took_ms = None;
                     self.failure = None;
@@ -389,6 +393,7 @@ impl Model {
                 self.ejected = None;
                 self.guest = None;
                 self.stages.clear();
+                self.way = None;
             }
             Phase::Ejecting => {
                 for stage in &mut self.stages {
@@ -448,6 +453,7 @@ impl Model {
                 let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
                 self.set_stage(stage.0, StageStatus::Done { reused: *reused, took_ms });
             }
+            Progress::Way { chosen, .. } => self.way = Some(chosen.clone()),
             Progress::Line { .. } => {}
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use isoprep::lint::{LintFinding, RuleId, Severity};
+use isoprep::mkarchiso::Way;
 use isoprep::{EngineKind, StageName};
 
 use super::*;
@@ -124,4 +125,22 @@ fn what_fails_at_the_side_is_not_what_failed() {
     let view = CacheView { rows: Vec::new(), bytes: 0, limit: 1 };
     tell(&mut model, 1, Event::CacheViewed { path: "/c".into(), view, freed: None });
     assert_eq!(model.cache_failure, None);
+}
+
+#[test]
+fn the_way_of_mkarchiso_is_known_until_the_next_build() {
+    let mut model = Model::default();
+    let chosen = Chosen {
+        way: Way::NamespaceOfOne,
+        with: None,
+        why_not: vec![(Way::Podman, "podman is not installed".to_owned())],
+        but: Some("Every file belongs to root.".to_owned()),
+    };
+    let told = Event::BuildProgressed { progress: Progress::Way { stage: PACKAGES, chosen: chosen.clone() }, pace: None };
+    assert!(told.sentence().unwrap().contains("Not in a podman container"), "{told:?}");
+    tell(&mut model, 1, told);
+    tell(&mut model, 2, phase(Phase::Ejecting));
+    assert_eq!(model.way, Some(chosen), "the card of the finished build shows it too");
+    tell(&mut model, 3, phase(Phase::Preparing));
+    assert_eq!(model.way, None);
 }

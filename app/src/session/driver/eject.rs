@@ -1,4 +1,4 @@
-//! Eject: stop the job, end the guest, remove this session's work; and the checks that need no state.
+//! Eject: stop the job, end the guest, remove this session's work; and what removing everything would remove.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,8 +8,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
 use vmtools::{EndStep, GuestHandle};
 
-use super::{Driver, accelerator_event, millis};
-use crate::doctor::Purpose;
+use super::{Driver, millis};
 use crate::paths::Paths;
 use crate::session::event::{Event, Failure, Level};
 use crate::session::failure::exit_code;
@@ -95,18 +94,6 @@ impl Driver {
         tokio::task::spawn_blocking(move || {
             let surveys = dirs.iter().filter(|d| d.exists()).filter_map(|dir| isoprep::survey(dir).ok()).collect();
             let _ = side.blocking_send(Event::Surveyed { surveys });
-        });
-    }
-
-    pub(super) fn diagnose(&self) {
-        let (paths, side) = (self.paths.clone(), self.side.0.clone());
-        let recipe = self.inserted.as_ref().and_then(|it| it.recipe.as_ref().ok());
-        let purpose = recipe.map(Purpose::of).unwrap_or_default();
-        tokio::task::spawn_blocking(move || {
-            let _ = side.blocking_send(Event::Diagnosed { checks: crate::doctor::run(&paths, purpose) });
-            // The checks have just probed it, so this only reads the answer.
-            let choice = vmtools::choose_accelerator(vmtools::AcceleratorWish::Auto, &paths.accelerator());
-            let _ = side.blocking_send(accelerator_event(&choice));
         });
     }
 }

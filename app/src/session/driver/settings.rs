@@ -171,6 +171,7 @@ impl Driver {
         let image = self.image.is_some();
         self.tell(Event::CartridgeChanged { cartridge }).await;
         self.examine_soon().await;
+        self.diagnose_if_needed();
         self.input(Input::Inserted { valid, image }).await;
     }
 
