@@ -155,9 +155,7 @@ pub(super) fn mkarchiso(way: &Result<String, NoWay>, distro: &Distro, root: bool
 /// The command that lets mkarchiso run. Only Arch has it; elsewhere a container of Arch does.
 fn open_way(mend: &Mend, distro: &Distro, root: bool) -> Option<String> {
     match mend {
-        Mend::Install { .. } if distro.family == Some(Family::Pacman) => {
-            distro.install(&["archiso".to_owned()], root)
-        }
+        Mend::Install { .. } if distro.family == Some(Family::Pacman) => distro.install(&["archiso".to_owned()], root),
         Mend::Install { container, podman: false, .. } => Some(container.clone()),
         Mend::Install { container, podman: true, .. } => {
             let podman = distro.install(&["podman".to_owned()], root)?;

@@ -11,6 +11,7 @@ use super::controls;
 use super::list_keys;
 use super::theme::{self, Palette};
 use super::wish::{Wish, Wishes};
+use super::words;
 use crate::session::Command;
 use crate::session::event::CartridgeView;
 
@@ -177,16 +178,10 @@ fn setting(ui: &mut Ui, group: &[Proposed]) {
     });
 }
 
-/// Reasons begin small, as parts of a longer sentence. A name keeps its letters: `iso/build.sh`, and the files and folders
-/// of the reason.
-fn sentence(words: &str, names: &[PathBuf]) -> String {
-    let first = words.split(' ').next().unwrap_or_default();
-    let name = names.iter().any(|name| name.as_os_str() == first);
-    if name || !first.chars().all(|c| c.is_ascii_lowercase()) || !words.contains(' ') {
-        return words.to_owned();
-    }
-    let mut letters = words.chars();
-    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
+/// Reasons begin small, as parts of a longer sentence. The files and folders of the reason keep their letters.
+fn sentence(reason: &str, names: &[PathBuf]) -> String {
+    let first = reason.split(' ').next().unwrap_or_default();
+    if names.iter().any(|name| name.as_os_str() == first) { reason.to_owned() } else { words::sentence(reason) }
 }
 
 #[cfg(test)]
@@ -196,7 +191,6 @@ mod tests {
     #[test]
     fn sentences_begin_with_a_capital_and_names_keep_theirs() {
         assert_eq!(sentence("the one for a network", &[]), "The one for a network");
-        assert_eq!(sentence("iso/build.sh adds it", &[]), "iso/build.sh adds it");
         assert_eq!(sentence("themes is a submodule", &["themes".into()]), "themes is a submodule");
     }
 }

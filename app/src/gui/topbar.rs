@@ -212,9 +212,7 @@ fn goal(ui: &mut Ui, model: &Model, goal: Goal, small: bool, wishes: &mut Wishes
         Goal::Boot => (Icon::Play, "Boot", "Boots the image that the last build left. Ctrl+Shift+B"),
         Goal::Up => (Icon::Zap, "Build & Boot", "Makes the image and boots it. Ctrl+Enter"),
     };
-    let denied = step(&model.state, Input::Ask(goal)).err().map(|denied| {
-        words::sentence(&format!("{denied}."))
-    });
+    let denied = step(&model.state, Input::Ask(goal)).err().map(|denied| words::sentence(&format!("{denied}.")));
     let hint = denied.as_deref().unwrap_or(hint);
     // There is one button that stands out: while a proposal waits, that is the one that writes it.
     let proposed = model.state.phase == Phase::Idle

@@ -73,9 +73,14 @@ pub fn count(n: u64) -> String {
     out
 }
 
-/// Words that were a part of a sentence, as one of their own: the first letter is a capital.
+/// Words that were a part of a sentence, as one of their own: the first letter is a capital. What begins with a name keeps
+/// it: `iso/build.sh adds it`.
 #[must_use]
 pub fn sentence(words: &str) -> String {
+    let first = words.split(' ').next().unwrap_or_default().trim_end_matches([';', ',', ':']);
+    if !first.chars().all(|c| c.is_ascii_lowercase()) || !words.contains(' ') {
+        return words.to_owned();
+    }
     let mut letters = words.chars();
     letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
 }
@@ -108,6 +113,12 @@ mod tests {
         assert!(growth_of(sizes).starts_with('−'));
         let all = [400, 8_000, 59_400, 61_000, 119_000, 3_900_000].map(left);
         assert_eq!(all, ["1 s left", "8 s left", "1 min left", "1 min left", "2 min left", "1 h 5 min left"]);
+    }
+
+    #[test]
+    fn sentences_begin_with_a_capital_and_names_keep_theirs() {
+        let all = ["the one for a network", "changed; it was more", "iso/build.sh adds it", "image.base"].map(sentence);
+        assert_eq!(all, ["The one for a network", "Changed; it was more", "iso/build.sh adds it", "image.base"]);
     }
 
     #[test]

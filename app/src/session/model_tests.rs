@@ -136,7 +136,8 @@ fn the_way_of_mkarchiso_is_known_until_the_next_build() {
         why_not: vec![(Way::Podman, "podman is not installed".to_owned())],
         but: Some("Every file belongs to root.".to_owned()),
     };
-    let told = Event::BuildProgressed { progress: Progress::Way { stage: PACKAGES, chosen: chosen.clone() }, pace: None };
+    let told =
+        Event::BuildProgressed { progress: Progress::Way { stage: PACKAGES, chosen: chosen.clone() }, pace: None };
     assert!(told.sentence().unwrap().contains("Not in a podman container"), "{told:?}");
     tell(&mut model, 1, told);
     tell(&mut model, 2, phase(Phase::Ejecting));

@@ -55,5 +55,8 @@ fn first(contents: &ImageContents) -> String {
     let packages = contents.packages.len();
     let packages = if packages == 0 { String::new() } else { format!("{packages} packages, ") };
     let files = contents.files.len();
-    format!("the first build: {packages}{files} files in its root file system; the image has {}", show::size(contents.bytes))
+    format!(
+        "the first build: {packages}{files} files in its root file system; the image has {}",
+        show::size(contents.bytes)
+    )
 }
