@@ -1,6 +1,9 @@
 //! The rows of the README's table that are about engines: the native one against the real mkarchiso, and the rapid cycle
 //! on a Debian of 800 MB. `cargo bench -p isoprep` prints them; `xtask bench` does it after its own.
 //!
+//! With `CARTRIDGE_TEST_PLACE` the engines work in that folder: in memory (a tmpfs that is not below /dev, /run or /tmp)
+//! neither pays for what the other one left to the disk.
+//!
 //! Uses the benches, repositories and profiles of the tests. Ratios are of one run on one machine.
 #![allow(
     clippy::unwrap_used,
@@ -58,6 +61,11 @@ fn row(what: &str, took: Duration, whole: Duration) {
     println!("| {what} | {:.2} s | {ratio:.3} |", took.as_secs_f64());
 }
 
+/// Nobody pays for what another one left to be written.
+fn settle() {
+    assert!(std::process::Command::new("sync").status().unwrap().success());
+}
+
 /// Both engines on the same profile, without anything of an earlier build, in turns.
 fn engines() {
     let Some(program) = mkarchiso::find() else {
@@ -70,7 +78,8 @@ fn engines() {
         let (mut ours, mut theirs) = (Duration::MAX, Duration::MAX);
         for _ in 0..FULL {
             let bench = Archiso::new(&profile, "build = \"release\"");
-            let dir = tempfile::Builder::new().prefix("mkarchiso").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+            let dir = tempfile::Builder::new().prefix("mkarchiso").tempdir_in(bench.dir.path()).unwrap();
+            settle();
             let began = Instant::now();
             mkarchiso::build_at(&program, &bench.repo().join("iso"), dir.path(), Some(profiles::EPOCH)).unwrap();
             theirs = theirs.min(began.elapsed());

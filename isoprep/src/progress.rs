@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::mpsc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -130,6 +131,21 @@ impl<'a> Reporter<'a> {
             (self.tell)(Progress::Advanced { stage: self.stage, done, total, unit, what });
         }
     }
+}
+
+/// Does `work`, and `tick` every now and then meanwhile; ends as soon as the work does.
+pub(crate) fn ticking<T>(every: Duration, tick: impl Fn() + Send, work: impl FnOnce() -> T) -> T {
+    let (working, ended) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            while ended.recv_timeout(every) == Err(mpsc::RecvTimeoutError::Timeout) {
+                tick();
+            }
+        });
+        let done = work();
+        drop(working);
+        done
+    })
 }
 
 /// Counts bytes that several threads get through.

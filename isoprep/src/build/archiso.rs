@@ -50,6 +50,7 @@ impl Stages<'_> {
         // What the live system of a dev build is told needs a place in its initramfs.
         let layered = !release && has_place_for_hook(&ready.profile)?;
         let key = self.packages_key(&ready, layered, epoch)?;
+        let mut kept = None;
         let entry = self.keyed(engine::PACKAGES, key, |reporter| {
             let fetched = self.cache.packages().map_err(BuildError::write(reporter.stage, &self.request.cache, 0))?;
             let databases = packages::databases_room(&self.cache, &ready.expanded);
@@ -67,7 +68,10 @@ impl Stages<'_> {
                 databases: &databases,
                 lenient: self.request.build_anyway,
             };
-            packages::packages(&what, (&self.cache, key), reporter)
+            let (entry, root) = packages::packages(&what, (&self.cache, key), reporter)?;
+            // An image without layers is packed from it; any other has no use for it.
+            kept = Some(root).filter(|_| !layered);
+            Ok(entry)
         })?;
         let packing = if release {
             let (kind, options) = (definition.image_type.clone(), definition.image_tool_options.clone());
@@ -75,8 +79,9 @@ impl Stages<'_> {
         } else {
             Packing::Quick
         };
-        let root = RootImage { entry, key, packing, layered, settings: Vec::new(), epoch };
+        let root = RootImage { entry, key, packing, layered, settings: Vec::new(), epoch, kept };
         let laid = self.lay(tools, &root, &repository)?;
+        let root = RootImage { kept: None, ..root };
         let grub = self.grub(tools, &ready.profile, epoch)?;
         let boot = boot_files(&root.entry.file(base::BOOT)).map_err(BuildError::io(
             engine::BOOTLOADER,

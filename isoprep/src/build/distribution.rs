@@ -17,7 +17,7 @@ use crate::image::Image;
 use crate::plan::{Key, KeyHasher};
 use crate::progress::{Meter, Reporter};
 use crate::recipe::BuildKind;
-use crate::rootfs::{Packing, RootTree, pack_command, packed_name};
+use crate::rootfs::{KeptRoot, Packing, RootTree, pack_command, packed_name};
 use crate::stage::assemble::{Assembled, assemble};
 use crate::stage::hashing::{self, Fingerprinter};
 use crate::stage::inject::{self, Extra};
@@ -49,6 +49,8 @@ pub(super) struct RootImage {
     /// Small files that the engine adds to the repository's layer, unless the recipe has them.
     pub(super) settings: Vec<Setting>,
     pub(super) epoch: u64,
+    /// The root itself, where this build has made it.
+    pub(super) kept: Option<KeptRoot>,
 }
 
 /// The root image and the repository, as they go onto the disc.
@@ -184,14 +186,15 @@ impl Stages<'_> {
             packed
         } else {
             let target = draft.file(packed_name(&root.packing));
-            let mut tree = RootTree::create(&self.request.work, root.epoch, reporter)?;
+            let mut tree = match &root.kept {
+                Some(kept) => kept.tree(root.epoch, reporter),
+                None => RootTree::create(&self.request.work, root.epoch, reporter)?,
+            };
+            let _gone = KeptRoot::new(&tree);
             tree.also_shown(&packed);
             tree.also_shown(layer);
             tree.also_writable(&draft.file(""));
-            let made = repack(tools, root, &tree, (&packed, layer), &target, reporter);
-            let gone = tree.discard();
-            made?;
-            gone?;
+            repack(tools, root, &tree, (&packed, layer), &target, reporter)?;
             target
         };
         let file = hashing::open_part(&image).map_err(BuildError::io(stage, "read", &image))?;
@@ -281,7 +284,7 @@ fn sum(mut content: impl Read) -> std::io::Result<String> {
     Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Unpacks the root, lays the repository over it, and packs it again.
+/// Unpacks the root, unless it is there, lays the repository over it, and packs it again.
 fn repack(
     tools: &Tools,
     root: &RootImage,
@@ -293,8 +296,9 @@ fn repack(
     let stage = reporter.stage;
     let missing = |what| BuildError::missing(stage, what);
     let unsquash = tools.program("unsquashfs").map_err(missing)?;
-    let layers = [packed, layer].into_iter().take(if root.layered { 1 } else { 2 });
-    for image in layers {
+    let packed = Some(packed).filter(|_| root.kept.is_none());
+    let layer = Some(layer).filter(|_| !root.layered);
+    for image in packed.into_iter().chain(layer) {
         let line = CommandLine::new(unsquash).args(["-no-progress", "-force", "-dest"]).arg(tree.path()).arg(image);
         tree.run(line, tree.isolation())?;
     }

@@ -140,7 +140,7 @@ impl Stages<'_> {
         };
         // Only live-boot lays one image over another.
         let layered = !release && finder == Finder::LiveBoot;
-        let root = RootImage { entry, key, packing, layered, settings, epoch };
+        let root = RootImage { entry, key, packing, layered, settings, epoch, kept: None };
         let laid = self.lay(tools, &root, repository)?;
         let Some(loaders) = &tools.loaders else {
             return Err(BuildError::missing(stage, "the boot loaders of this host were not looked for".to_owned()));

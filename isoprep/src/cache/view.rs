@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 
-use super::packages::PackageCache;
+use super::packages::{self, PackageCache};
 use crate::engine;
 use crate::progress::StageName;
 
@@ -56,7 +56,7 @@ pub fn view_cache(stages: &Path) -> io::Result<CacheView> {
         }
     }
     let fetched = stages.join(super::packages::ROOM);
-    let (files, bytes) = if fetched.is_dir() { flat_size(&fetched)? } else { (0, 0) };
+    let (files, bytes) = if fetched.is_dir() { packages::size(&fetched)? } else { (0, 0) };
     if files > 0 {
         view.rows.push(CacheRow { what: "fetched packages".to_owned(), results: files, bytes });
     }
@@ -123,18 +123,6 @@ fn tree_size(dir: &Path) -> io::Result<u64> {
         bytes += if meta.is_dir() { tree_size(&entry.path())? } else { meta.len() };
     }
     Ok(bytes)
-}
-
-fn flat_size(dir: &Path) -> io::Result<(usize, u64)> {
-    let (mut files, mut bytes) = (0, 0);
-    for entry in fs::read_dir(dir)? {
-        let meta = entry?.metadata()?;
-        if meta.is_file() {
-            files += 1;
-            bytes += meta.len();
-        }
-    }
-    Ok((files, bytes))
 }
 
 /// Removes what is over the limits, least recently used first. The caller holds the cache alone.

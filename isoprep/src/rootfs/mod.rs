@@ -48,21 +48,17 @@ pub(crate) struct RootTree<'a> {
 impl<'a> RootTree<'a> {
     /// An empty root below `work`, a directory of ours; what an earlier try left there is removed first.
     pub(crate) fn create(work: &Path, epoch: u64, reporter: &'a Reporter<'a>) -> Result<Self, BuildError> {
-        let root = work.join("root");
-        let mut tree = Self {
-            work: work.to_path_buf(),
-            root,
-            writable: Vec::new(),
-            shown: Vec::new(),
-            epoch,
-            reporter,
-            scripts: 0,
-        };
+        let mut tree = Self::bare(work, epoch, reporter);
         if tree.root.symlink_metadata().is_ok() {
             tree.discard()?;
         }
         fs::create_dir(&tree.root).map_err(BuildError::write(reporter.stage, &tree.root, 0))?;
         Ok(tree)
+    }
+
+    fn bare(work: &Path, epoch: u64, reporter: &'a Reporter<'a>) -> Self {
+        let (work, root) = (work.to_path_buf(), work.join("root"));
+        Self { work, root, writable: Vec::new(), shown: Vec::new(), epoch, reporter, scripts: 0 }
     }
 
     /// Where it is.
@@ -159,14 +155,45 @@ impl<'a> RootTree<'a> {
             .isolated(isolation)
     }
 
-    /// Removes it, as the root that made it: its files may belong to users that only exist inside.
+    /// Removes it.
     pub(crate) fn discard(&mut self) -> Result<(), BuildError> {
-        let line = CommandLine::new("rm").args(["-rf", "--one-file-system", "--"]).arg(&self.root);
-        let isolation = Isolation::new().writable(&self.work);
-        // Asked for on the way out of a cancelled build too.
-        let removed = run(&line.isolated(isolation), &crate::Cancel::new(), |_, _| ());
-        removed.map(drop).map_err(BuildError::tool(self.reporter.stage))
+        remove(&self.work, &self.root).map_err(BuildError::tool(self.reporter.stage))
     }
+}
+
+/// A root that stays for the next stage; dropped, it is gone.
+pub(crate) struct KeptRoot {
+    work: PathBuf,
+    root: PathBuf,
+}
+
+impl KeptRoot {
+    /// Keeps the root of `tree` for as long as this lives.
+    pub(crate) fn new(tree: &RootTree<'_>) -> Self {
+        Self { work: tree.work.clone(), root: tree.root.clone() }
+    }
+
+    /// The root as a tree of another stage, which keeps it no longer than `self`.
+    pub(crate) fn tree<'a>(&self, epoch: u64, reporter: &'a Reporter<'a>) -> RootTree<'a> {
+        RootTree::bare(&self.work, epoch, reporter)
+    }
+}
+
+impl Drop for KeptRoot {
+    fn drop(&mut self) {
+        if self.root.symlink_metadata().is_ok() {
+            // What cannot be removed here, `reclaim` takes back with the work directory.
+            let _ = remove(&self.work, &self.root);
+        }
+    }
+}
+
+/// Removes a root as the root that made it: its files may belong to users that only exist inside.
+fn remove(work: &Path, root: &Path) -> Result<(), RunError> {
+    let line = CommandLine::new("rm").args(["-rf", "--one-file-system", "--"]).arg(root);
+    let isolation = Isolation::new().writable(work);
+    // Asked for on the way out of a cancelled build too.
+    run(&line.isolated(isolation), &crate::Cancel::new(), |_, _| ()).map(drop)
 }
 
 /// Runs `line`; what it prints is handed over on a thread of ours, so that borrowed things may be told.

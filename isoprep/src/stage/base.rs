@@ -14,7 +14,7 @@ use crate::cache::{Cache, Entry};
 use crate::host::Tools;
 use crate::plan::Key;
 use crate::progress::Reporter;
-use crate::rootfs::{Packing, RootTree, Script, pack_command};
+use crate::rootfs::{KeptRoot, Packing, RootTree, Script, pack_command};
 
 /// The packed root in the entry.
 pub(crate) const ROOT: &str = "root.sfs";
@@ -39,13 +39,14 @@ pub struct InstalledPackage {
 }
 
 /// Makes an entry in an empty root below `work`. `make` fills the root and the entry's folder, and says what was
-/// installed. `needed` is the room to ask for before anything is done, bytes.
+/// installed. `needed` is the room to ask for before anything is done, bytes. With the entry comes the root itself, as it
+/// was packed.
 pub(crate) fn base(
     (work, epoch, needed): (&Path, u64, u64),
     (cache, key): (&Cache, Key),
     reporter: &Reporter<'_>,
     make: impl FnOnce(&mut RootTree<'_>, &Path) -> Result<Vec<InstalledPackage>, BuildError>,
-) -> Result<Entry, BuildError> {
+) -> Result<(Entry, KeptRoot), BuildError> {
     let stage = reporter.stage;
     room_for(stage, work, needed)?;
     let write = |e| BuildError::write(stage, Path::new("the cache"), needed)(e);
@@ -53,15 +54,13 @@ pub(crate) fn base(
     let dir = draft.file("");
     let mut tree = RootTree::create(work, epoch, reporter)?;
     tree.also_writable(&dir);
-    let made = make(&mut tree, &dir);
-    // Whatever happened: a tree of lent users is not left for others to remove.
-    let gone = tree.discard();
-    let installed = made?;
-    gone?;
+    // Whatever happens: a tree of lent users is not left for others to remove.
+    let kept = KeptRoot::new(&tree);
+    let installed = make(&mut tree, &dir)?;
     let file = dir.join(INSTALLED);
     let listed = serde_json::to_vec(&installed).map_err(io::Error::other);
     listed.and_then(|bytes| fs::write(&file, bytes)).map_err(BuildError::write(stage, &file, 0))?;
-    draft.commit().map_err(write)
+    Ok((draft.commit().map_err(write)?, kept))
 }
 
 /// Copies everything that boot loaders are made of out of `root`, at the same paths, and says which folders the root
@@ -81,24 +80,34 @@ wanted=(boot/vmlinuz-* boot/initramfs-*.img boot/initrd.img-* boot/initrd-* boot
     usr/lib/syslinux/bios/{lpxelinux.0,memdisk,isolinux.bin,isohdpfx.bin} usr/lib/systemd/boot/efi/systemd-boot*.efi
     usr/share/edk2-shell/*/Shell_Full.efi usr/share/hwdata/pci.ids usr/lib/modules/*/modules.alias
     usr/share/licenses/{intel-uc,intel-ucode,amd-uc,amd-ucode}/* usr/share/licenses/spdx/GPL-2.0-only.txt)
+there=()
 for file in "${wanted[@]}"; do
-    if [ ! -f "$file" ]; then continue; fi
-    case $(realpath -e -- "$file") in
-        "${here%/}"/*) ;;
-        *) echo "warning: $file leads out of the root and is passed over"; continue ;;
-    esac
-    mkdir -p -- "$to/$(dirname -- "$file")"
-    cp -L --preserve=timestamps -- "$file" "$to/$file"
-    chmod 644 -- "$to/$file"
+    if [ -f "$file" ]; then there+=("$file"); fi
 done
+if [ ${#there[@]} -gt 0 ]; then
+    mapfile -d '' -t real < <(realpath -ez -- "${there[@]}")
+    if [ ${#real[@]} -ne ${#there[@]} ]; then echo "error: the root changes while it is read" >&2; exit 1; fi
+    for i in "${!there[@]}"; do
+        case ${real[i]} in
+            "${here%/}"/*) ;;
+            *) echo "warning: ${there[i]} leads out of the root and is passed over"; unset "there[i]" ;;
+        esac
+    done
+fi
+if [ ${#there[@]} -gt 0 ]; then
+    cp -L --parents --preserve=timestamps -t "$to" -- "${there[@]}"
+    find "$to" -mindepth 1 \( -type d -exec chmod 755 -- {} + \) -o -exec chmod 644 -- {} +
+fi
 find . -xdev -type d -printf '%m %U %G %p\0' >"$folders""#;
 
 /// Shell functions that print name and version of each package of `$root`, sorted: from alpm's local database (`desc`,
 /// `%NAME%`, `%VERSION%`), and from dpkg's (deb-control(5), `Status`).
 pub(crate) const PACKAGE_LISTS: &str = r#"pacman_packages() {
-    for desc in "$root"/var/lib/pacman/local/*/desc; do
-        awk '/^%NAME%$/ { getline name } /^%VERSION%$/ { getline version } END { print name " " version }' "$desc"
-    done | LC_ALL=C sort
+    # One awk for all: a root has a thousand of these files, or none at all.
+    if [ ! -d "$root/var/lib/pacman/local" ]; then return 0; fi
+    find "$root/var/lib/pacman/local" -mindepth 2 -maxdepth 2 -name desc -print0 |
+        LC_ALL=C xargs -0r awk 'FNR == 1 && NR > 1 { print name " " version; name = version = "" }
+            /^%NAME%$/ { getline name } /^%VERSION%$/ { getline version } END { print name " " version }' | LC_ALL=C sort
 }
 dpkg_packages() {
     awk '/^Package: / { name = $2; version = ""; there = 0 } /^Status: / { there = $NF == "installed" }
@@ -113,15 +122,16 @@ clean "$root/var/tmp" -mindepth 1
 rm -f -- "$root/etc/machine-id" "$root/var/cache/ldconfig/aux-cache"
 printf '%s' "$identity" >"$root/etc/machine-id""#;
 
-/// Packs `root`, quickly. Nothing is mounted in it any more: what was, was in the namespaces of the processes before.
+/// Packs `root`, as `packing` says. Nothing is mounted in it any more: what was, was in the namespaces of the processes before.
 pub(crate) fn pack(
     tools: &Tools,
     tree: &RootTree<'_>,
     (root, entry, epoch): (&Path, &Path, u64),
+    packing: &Packing,
     more: &[&str],
 ) -> Result<(), BuildError> {
     let tool = tools.program("mksquashfs").map_err(|what| BuildError::missing(tree.stage(), what))?;
-    let line = pack_command(tool, &Packing::Quick, root, &entry.join(ROOT), epoch);
+    let line = pack_command(tool, packing, root, &entry.join(ROOT), epoch);
     tree.run(line.args(more), tree.isolation()).map(drop)
 }
 

@@ -14,7 +14,7 @@ use crate::build::{BuildError, room_for};
 use crate::cache::{Cache, atomic, drafts};
 use crate::host::HostParts;
 use crate::plan::Key;
-use crate::progress::{Reporter, Unit};
+use crate::progress::{Reporter, Unit, ticking};
 use crate::stage::cpio::EPOCH;
 use crate::stage::hashing::Fingerprinter;
 
@@ -163,17 +163,9 @@ fn master(
         }
     };
     // The observer lives longer than a borrow may, so the number crosses over and is told from here.
-    let done = std::sync::atomic::AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(Relaxed) && !reporter.cancel.wait(std::time::Duration::from_millis(50)) {
-                reporter.advanced(percent.load(Relaxed).min(99), Some(100), Unit::Percent);
-            }
-        });
-        let result = run(line, reporter.cancel, watch).map(|_| ()).map_err(BuildError::tool(reporter.stage));
-        done.store(true, Relaxed);
-        result
-    })
+    let tick = || reporter.advanced(percent.load(Relaxed).min(99), Some(100), Unit::Percent);
+    let work = || run(line, reporter.cancel, watch).map(drop).map_err(BuildError::tool(reporter.stage));
+    ticking(std::time::Duration::from_millis(50), tick, work)
 }
 
 /// The last percentage in what xorriso prints: "xorriso : UPDATE :  23.41% done".

@@ -14,7 +14,7 @@ use crate::cache::{Cache, Entry};
 use crate::host::Tools;
 use crate::plan::Key;
 use crate::progress::Reporter;
-use crate::rootfs::{RootTree, Script, relay};
+use crate::rootfs::{Packing, RootTree, Script, relay};
 use crate::stage::base::{self, InstalledPackage};
 use crate::stage::live_hook;
 use crate::stage::loaders::boot_files;
@@ -51,7 +51,8 @@ pub(crate) struct Ingredients<'a> {
 
 /// Packs the root.
 pub(crate) fn tree(what: &Ingredients<'_>, at: (&Cache, Key), reporter: &Reporter<'_>) -> Result<Entry, BuildError> {
-    base::base((what.work, what.epoch, NEEDED), at, reporter, |tree, entry| make(what, tree, entry, reporter))
+    let made = base::base((what.work, what.epoch, NEEDED), at, reporter, |tree, entry| make(what, tree, entry, reporter));
+    made.map(|(entry, _)| entry)
 }
 
 fn make(
@@ -83,7 +84,7 @@ fn make(
     // A file that cannot be read would be packed empty.
     let more: Vec<&str> =
         ["-exit-on-error", "-wildcards", "-e"].into_iter().chain(skipped.iter().map(String::as_str)).collect();
-    base::pack(what.tools, tree, (&root, entry, what.epoch), &more)?;
+    base::pack(what.tools, tree, (&root, entry, what.epoch), &Packing::Quick, &more)?;
     if let Some(looked) = what.looked
         && looks(&root, reporter)? != looked
     {

@@ -5,6 +5,7 @@ mod agrees;
 #[path = "../arch/mod.rs"]
 mod arch;
 mod bench;
+mod customize;
 mod boots;
 mod faults;
 mod kill;

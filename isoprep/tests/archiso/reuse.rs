@@ -30,3 +30,15 @@ fn two_builds_are_identical_bit_by_bit() {
     assert_eq!(sum(""), sum(""));
     assert_eq!(sum("build = \"release\""), sum("build = \"release\""));
 }
+
+#[test]
+fn a_root_that_is_unpacked_from_the_cache_makes_the_same_image() {
+    let bench = Bench::new(&profile(), "build = \"release\"");
+    let first = fs::read(bench.build().iso).unwrap();
+    fs::remove_dir_all(bench.request.cache.join("squash")).unwrap();
+    assert_eq!(bench.redone(), ["squash"]);
+    fs::remove_dir_all(bench.request.cache.join("squash")).unwrap();
+    fs::remove_dir_all(&bench.request.images).unwrap();
+    fs::create_dir(&bench.request.images).unwrap();
+    assert!(fs::read(bench.build().iso).unwrap() == first);
+}

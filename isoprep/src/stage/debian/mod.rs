@@ -8,7 +8,6 @@ pub(crate) mod sources;
 
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cartridge_supervise::{CommandLine, IdMap, Isolation, RunError};
@@ -20,8 +19,8 @@ use crate::cache::{Cache, Entry, packages::PackageCache};
 use crate::host::Tools;
 use crate::pacman_log::{FaultKind, nearest_names};
 use crate::plan::Key;
-use crate::progress::{Reporter, Unit};
-use crate::rootfs::{RootTree, Script, relay};
+use crate::progress::{Reporter, Unit, ticking};
+use crate::rootfs::{Packing, RootTree, Script, relay};
 use crate::stage::base::{self, InstalledPackage};
 use crate::stage::packages::pacman::Wanted;
 use log::{AptLog, News};
@@ -64,7 +63,8 @@ pub(crate) fn debian(what: &Ingredients<'_>, at: (&Cache, Key), reporter: &Repor
             return Err(BuildError::missing(reporter.stage, format!("{} is missing: {brings}", file.display())));
         }
     }
-    base::base((what.work, what.epoch, NEEDED), at, reporter, |tree, entry| make(what, tree, entry, reporter))
+    let made = base::base((what.work, what.epoch, NEEDED), at, reporter, |tree, entry| make(what, tree, entry, reporter));
+    made.map(|(entry, _)| entry)
 }
 
 fn make(
@@ -87,7 +87,7 @@ fn make(
     tree.run(initramfs, tree.isolation().root(&root))?;
     tree.script("finish", &finish(what, &root, entry))?;
     tree.script("collect", &base::collect(&root, entry))?;
-    base::pack(what.tools, tree, (&root, entry, what.epoch), &[])?;
+    base::pack(what.tools, tree, (&root, entry, what.epoch), &Packing::Quick, &[])?;
     let repository = |name: &str| wanted.iter().find(|it| it.name == name).map(|it| it.repository.clone());
     let list = entry.join(base::PACKAGE_LIST);
     base::listed(entry, repository).map_err(BuildError::io(reporter.stage, "read", &list))
@@ -141,18 +141,8 @@ fn fetch(what: &Ingredients<'_>, tree: &mut RootTree<'_>, reporter: &Reporter<'_
     // Two builds that fetch at once would write into the same unfinished files.
     let _alone = what.fetched.fetch_alone(reporter)?;
     let line = tree.scripted("fetch", &apt::fetch(what.work, fetched, what.packages))?;
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while bytes > 0 && !done.load(Ordering::Relaxed) && !reporter.cancel.wait(BEAT) {
-                let arrived = what.fetched.arrived(&wanted);
-                reporter.advanced_on(arrived, Some(bytes), Unit::Bytes, Some("fetching packages"));
-            }
-        });
-        let result = run(tree, line, online, reporter, &mut |_| ());
-        done.store(true, Ordering::Relaxed);
-        result
-    })?;
+    let tick = || what.fetched.tell_arrived(&wanted, reporter);
+    ticking(BEAT, tick, || run(tree, line, online, reporter, &mut |_| ()))?;
     Ok(wanted)
 }
 

@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cartridge_supervise::{CommandLine, Isolation, RunError};
@@ -22,10 +21,10 @@ use crate::lint::SyncDatabases;
 use crate::pacman_log::{FaultKind, LogFinding, PacmanLog, PacmanNews, nearest_names};
 use crate::plan::Key;
 use crate::profile::Profile;
-use crate::progress::{Reporter, Unit};
-use crate::rootfs::{RootTree, Script, relay};
+use crate::progress::{Reporter, Unit, ticking};
+use crate::rootfs::{KeptRoot, Packing, RootTree, Script, relay};
 use crate::stage::base::{self, InstalledPackage};
-use pacman::Pacman;
+use pacman::{Pacman, Wanted};
 
 /// Room to ask for before anything is fetched, bytes: the smallest Arch root is larger.
 const NEEDED: u64 = 128 << 20;
@@ -75,7 +74,7 @@ pub(crate) fn packages(
     what: &Ingredients<'_>,
     at: (&Cache, Key),
     reporter: &Reporter<'_>,
-) -> Result<Entry, BuildError> {
+) -> Result<(Entry, KeptRoot), BuildError> {
     base::base((what.work, what.epoch, NEEDED), at, reporter, |tree, entry| make(what, tree, entry, reporter))
 }
 
@@ -94,16 +93,19 @@ fn make(
         add_hook(what, &root, &mut layout, reporter)?;
     }
     tree.script("layout", &layout)?;
-    let installed = install(what, tree, reporter)?;
+    let wanted = install(what, tree, reporter)?;
     let passwd = Some(airootfs.join("etc/passwd")).filter(|it| it.is_file());
-    let list = entry.join(base::PACKAGE_LIST);
-    let finish = scripts::finish(&root, &profile.definition, passwd.as_deref(), what.epoch, &list);
-    tree.script("finish", &finish)?;
+    tree.script("finish", &scripts::finish(&root, &profile.definition, passwd.as_deref(), what.epoch))?;
     customize(tree, &root, reporter)?;
+    let list = entry.join(base::PACKAGE_LIST);
+    tree.script("list", &scripts::list(&root, &list))?;
     tree.script("collect", &base::collect(&root, entry))?;
     tree.script("cleanup", &scripts::cleanup(&root, what.epoch, &layer_hook::PLACES))?;
-    base::pack(what.tools, tree, (&root, entry, what.epoch), &[])?;
-    Ok(installed)
+    // A layered root is the image's; another one is packed again with the repository in it.
+    let packing = if what.layered { Packing::Quick } else { Packing::Passing };
+    base::pack(what.tools, tree, (&root, entry, what.epoch), &packing, &[])?;
+    let repository = |name: &str| wanted.iter().find(|it| it.name == name).map(|it| it.repository.clone());
+    base::listed(entry, repository).map_err(BuildError::io(reporter.stage, "read", &list))
 }
 
 /// Puts our mkinitcpio hook into the root, and its name into the configuration that makes the live initramfs.
@@ -147,7 +149,7 @@ fn install(
     what: &Ingredients<'_>,
     tree: &mut RootTree<'_>,
     reporter: &Reporter<'_>,
-) -> Result<Vec<InstalledPackage>, BuildError> {
+) -> Result<Vec<Wanted>, BuildError> {
     let stage = reporter.stage;
     let missing = |what| BuildError::missing(stage, what);
     let program = what.tools.program("pacman").map_err(missing)?;
@@ -184,18 +186,13 @@ fn install(
     let listed = run(pacman.list(&packages), online()).map_err(|error| with_nearest(error, &databases))?;
     let wanted = pacman::wanted(&listed);
     let bytes: u64 = wanted.iter().map(|it| it.bytes).sum();
-    room_for(stage, what.fetched.path(), bytes)?;
+    room_for(stage, what.fetched.path(), bytes.saturating_sub(what.fetched.arrived(&wanted)))?;
     {
         // Two builds that fetch at once would write into the same unfinished files.
-        let _alone = what.fetched.fetch_alone(reporter)?;
-        let done = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while bytes > 0 && !done.load(Ordering::Relaxed) && !reporter.cancel.wait(BEAT) {
-                    let arrived = what.fetched.arrived(&wanted);
-                    reporter.advanced_on(arrived, Some(bytes), Unit::Bytes, Some("fetching packages"));
-                }
-            });
+        let alone = what.fetched.fetch_alone(reporter)?;
+        what.fetched.sweep(&alone);
+        let tick = || what.fetched.tell_arrived(&wanted, reporter);
+        ticking(BEAT, tick, || {
             let mut fetched = run(pacman.fetch(&packages), online());
             if matches!(&fetched, Err(BuildError::Packages { finding, .. }) if finding.kind == FaultKind::CorruptPackage)
             {
@@ -203,19 +200,11 @@ fn install(
                 reporter.line("fetched packages were stale; once more");
                 fetched = run(pacman.fetch(&packages), online());
             }
-            done.store(true, Ordering::Relaxed);
             fetched
         })?;
     }
     run(pacman.install(&packages), online().prepared(&root))?;
-    let package = |it: &pacman::Wanted| InstalledPackage {
-        name: it.name.clone(),
-        version: it.version.clone(),
-        repository: it.repository.clone(),
-    };
-    let mut installed: Vec<_> = wanted.iter().map(package).collect();
-    installed.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(installed)
+    Ok(wanted)
 }
 
 /// Where the databases of a configuration are remembered.
@@ -324,16 +313,22 @@ fn keyring(
     tree.script("keyring", &script).map(drop)
 }
 
+/// Arch's tools look for keyrings in `/usr/share/pacman/keyrings`; Debian's pacman-key and archlinux-keyring use
+/// `/usr/share/keyrings`, where other programs have theirs too: a keyring of pacman has a list of trusted keys beside it.
 const KEYRING: &str = r#"host=/etc/pacman.d/gnupg
 if [ -r "$host/pubring.gpg" ] || [ -r "$host/pubring.kbx" ]; then
     for file in pubring.gpg pubring.kbx trustdb.gpg tofu.db gpg.conf; do
         if [ -r "$host/$file" ]; then cp -- "$host/$file" "$keys/$file"; fi
     done
 else
+    found=()
+    for trusted in /usr/share/pacman/keyrings/*-trusted /usr/share/keyrings/*-trusted /usr/share/keyrings/*-trusted.gpg; do
+        name=${trusted##*/}; name=${name%.gpg}; name=${name%-trusted}
+        if [ -e "${trusted%/*}/$name.gpg" ]; then found+=("$name"); fi
+    done
     "$pacman_key" --gpgdir "$keys" --init
-    found=(/usr/share/pacman/keyrings/*.gpg)
     if [ ${#found[@]} -gt 0 ]; then
-        "$pacman_key" --gpgdir "$keys" --populate
+        "$pacman_key" --gpgdir "$keys" --populate "${found[@]}"
     else
         echo "warning: this host has no pacman keyring (package archlinux-keyring): signed packages will not be trusted"
     fi
@@ -350,8 +345,10 @@ fn customize(tree: &mut RootTree<'_>, root: &Path, reporter: &Reporter<'_>) -> R
         return Ok(());
     }
     reporter.line("warning: customize_airootfs.sh is deprecated in archiso; it is run all the same");
-    let isolation = tree.isolation().network().root(root);
-    tree.run(CommandLine::new(Path::new("/").join(PLACE)), isolation)?;
+    let mut script = Script::new();
+    script.set("root", root).set("place", Path::new("/").join(PLACE)).set("kept", "/tmp/resolv.conf");
+    let isolation = tree.isolation().network().prepared(root);
+    tree.script_in("customize", script.text(scripts::CUSTOMIZE), isolation)?;
     let mut gone = Script::new();
     gone.run(["rm".as_ref(), "--".as_ref(), root.join(PLACE).as_os_str()]);
     tree.script("customized", &gone).map(drop)

@@ -155,7 +155,7 @@ impl Pacman<'_> {
 }
 
 /// A package that pacman is going to install.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub(crate) repository: String,
     pub(crate) name: String,

@@ -48,6 +48,28 @@ pub(super) fn layout(
     script
 }
 
+/// Runs the profile's own script as arch-chroot does for mkarchiso: inside the root, which finds names in the network as this
+/// host does for that long. A `resolv.conf` that the script changes itself is left as it is.
+pub(super) const CUSTOMIZE: &str = r#"path=/etc/resolv.conf count=0
+while [ -L "$root$path" ] && [ $count -lt 8 ]; do
+    target=$(readlink -- "$root$path"); count=$((count + 1))
+    case $target in /*) path=$target ;; *) path=$(realpath -ms -- "$(dirname -- "$path")/$target") ;; esac
+done
+real=$(realpath -m -- "$root$path")
+case $real in "$root"/*) ;; *) real=; echo "warning: /etc/resolv.conf leads out of the image: the script finds no names in the network" ;; esac
+if [ -n "$real" ] && [ -e /etc/resolv.conf ]; then
+    mkdir -p -- "$(dirname -- "$real")"
+    if [ -e "$real" ]; then cp -a -- "$real" "$kept"; fi
+    cat /etc/resolv.conf >"$real"
+    code=0
+    chroot "$root" "$place" || code=$?
+    if cmp -s /etc/resolv.conf "$real"; then
+        if [ -e "$kept" ]; then cat "$kept" >"$real"; touch -r "$kept" -- "$real"; else rm -f -- "$real"; fi
+    fi
+    exit $code
+fi
+exec chroot "$root" "$place""#;
+
 /// Sets owner and mode of one path of the image, or of all below it when it ends with a slash. A path that leads out of the
 /// root is refused; one that is not there is told.
 const PERMISSION: &str = r#"permission() {
@@ -62,21 +84,21 @@ const PERMISSION: &str = r#"permission() {
     esac
 }"#;
 
-/// After the packages: the version files, `os-release`, homes of the profile's own users, the list of packages.
-pub(super) fn finish(
-    root: &Path,
-    definition: &Definition,
-    passwd: Option<&Path>,
-    epoch: u64,
-    pkglist: &Path,
-) -> Script {
+/// After the packages: the version files, `os-release`, homes of the profile's own users.
+pub(super) fn finish(root: &Path, definition: &Definition, passwd: Option<&Path>, epoch: u64) -> Script {
     let mut script = Script::new();
     script.set("root", root).set("iso_name", &definition.iso_name).set("iso_version", &definition.iso_version);
-    script.set("epoch", epoch.to_string()).set("pkglist", pkglist);
-    script.text(VERSION);
+    script.set("epoch", epoch.to_string()).text(VERSION);
     if let Some(passwd) = passwd {
         script.set("passwd", passwd).text(HOMES);
     }
+    script
+}
+
+/// The list of packages: all that are there, also those that the profile's own script has installed.
+pub(super) fn list(root: &Path, pkglist: &Path) -> Script {
+    let mut script = Script::new();
+    script.set("root", root).set("pkglist", pkglist);
     script.text(base::PACKAGE_LISTS).text("pacman_packages >\"$pkglist\"");
     script
 }
@@ -141,9 +163,8 @@ clean "$root/var/lib/pacman/sync"
 clean "$root/var/cache/pacman/pkg" -type f
 clean "$root/var/log" -type f
 find "$root" \( -name '*.pacnew' -o -name '*.pacsave' -o -name '*.pacorig' \) -delete
-for desc in "$root"/var/lib/pacman/local/*/desc; do
-    sed -i "/^%INSTALLDATE%\$/{n;s/.*/$epoch/}" "$desc"
-done"#;
+find "$root/var/lib/pacman/local" -mindepth 2 -maxdepth 2 -name desc -print0 |
+    xargs -0r sed -i "/^%INSTALLDATE%\$/{n;s/.*/$epoch/}""#;
 
 #[cfg(test)]
 mod tests {
@@ -164,7 +185,8 @@ mod tests {
         let permission = FilePermission { uid: 0, gid: 3, mode: 0o4755 };
         let scripts = [
             layout(root, Path::new("/"), &[("/x y".into(), 0o755)].into(), &[("/a'b/".into(), permission)].into()),
-            finish(root, &definition, Some(Path::new("/p")), 7, Path::new("/l")),
+            finish(root, &definition, Some(Path::new("/p")), 7),
+            list(root, Path::new("/l")),
             cleanup(root, 7, &["etc/initcpio/hooks/cartridge"]),
             base::collect(root, Path::new("/b")),
         ];
