@@ -263,6 +263,47 @@ async fn an_unchanged_build_is_a_build_in_which_nothing_differs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_comparison_is_answered_and_told_of_no_other_cartridge() {
+    let console = Console::new();
+    let (repo, other) = (console.repository("distro"), console.repository("other"));
+    // Enough to be compared for a while.
+    for n in 0..3000_u32 {
+        let bytes: Vec<u8> =
+            (0..4096_u32).map(|at| (n.wrapping_mul(2_654_435_761) ^ at.wrapping_mul(40_503)) as u8).collect();
+        fs::write(repo.join(n.to_string()), bytes).unwrap();
+    }
+    let mut session = Session::begin(&console);
+    session.insert(&repo).await;
+    session.send(Command::Ask(Goal::Build)).await;
+    session.until("the comparison", |event, _| matches!(event, Event::Comparing)).await;
+    let open = std::cell::Cell::new(1);
+    let idle = |event: &Event| matches!(event, Event::StateChanged { state } if state.phase == Phase::Idle);
+    let answered = |event: &Event| matches!(event, Event::BuildCompared { .. } | Event::NotCompared { .. });
+    session
+        .until("the end of the build", |event, _| {
+            open.set(open.get() - i32::from(answered(event)));
+            idle(event)
+        })
+        .await;
+    session.send(Command::Insert(other.clone())).await;
+    session
+        .until("the other cartridge", |event, model| {
+            open.set(open.get() - i32::from(answered(event)));
+            model.cartridge.as_ref().is_some_and(|it| it.root.ends_with("other"))
+        })
+        .await;
+    assert_eq!(open.get(), 0, "answered, and before the other cartridge is there");
+    assert!(!session.model.comparing && session.model.comparison.is_none());
+    let late = tokio::time::timeout(Duration::from_millis(1500), async {
+        while let Some(told) = session.handle.events.recv().await {
+            assert!(!answered(&told.event), "{told:?}");
+        }
+    });
+    assert!(late.await.is_err(), "the session goes on");
+    session.quit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cache_in_use_is_said_where_it_was_asked_for_and_touches_no_goal() {
     let console = Console::new();
     let mut session = Session::begin(&console);

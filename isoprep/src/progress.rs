@@ -2,8 +2,8 @@
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::mpsc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;

@@ -210,7 +210,8 @@ pub fn built(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
     let title = if image.reused { "The image is up to date".to_owned() } else { format!("The image was built{took}") };
     card(ui, Icon::CircleCheck, palette.success, &title, how, |ui| {
         let mut facts = vec![
-            ("Image", format!("{} ({})", words::path(&image.iso), words::bytes(image.bytes))),
+            ("Image", words::path(&image.iso)),
+            ("Size", words::bytes(image.bytes)),
             ("Repository", format!("{} files, tree {}", words::count(image.files), tree(&image.tree_hash))),
         ];
         // Of an image that another tool made nothing is known of its inside but what a comparison reads.

@@ -60,8 +60,12 @@ pub fn cartridge() -> CartridgeView {
 }
 
 /// With another engine.
-fn with_engine(mut cartridge: CartridgeView, engine: &str) -> CartridgeView {
-    cartridge.fields.iter_mut().filter(|it| it.key == "image.engine").for_each(|it| it.value = engine.to_owned());
+fn with_engine(cartridge: CartridgeView, engine: &str) -> CartridgeView {
+    with(cartridge, "image.engine", engine)
+}
+
+fn with(mut cartridge: CartridgeView, key: &str, value: &str) -> CartridgeView {
+    cartridge.fields.iter_mut().filter(|it| it.key == key).for_each(|it| it.value = value.to_owned());
     cartridge
 }
 
@@ -392,6 +396,9 @@ pub fn image() -> Image {
 /// The image boots and its guest is up: what it showed on its serial line, or told of itself.
 pub fn up(stage: &mut Stage, mute: Option<&str>, showed: Event) -> Display {
     built(stage);
+    if mute.is_some() {
+        stage.tell(139_000, Event::CartridgeChanged { cartridge: with(cartridge(), "image.build", "release") });
+    }
     let up = |phase| Event::StateChanged {
         state: State { phase, goal: Some(Goal::Boot), inserted: true, image: true, ..State::default() },
     };

@@ -51,7 +51,8 @@ pub(crate) struct Ingredients<'a> {
 
 /// Packs the root.
 pub(crate) fn tree(what: &Ingredients<'_>, at: (&Cache, Key), reporter: &Reporter<'_>) -> Result<Entry, BuildError> {
-    let made = base::base((what.work, what.epoch, NEEDED), at, reporter, |tree, entry| make(what, tree, entry, reporter));
+    let made =
+        base::base((what.work, what.epoch, NEEDED), at, reporter, |tree, entry| make(what, tree, entry, reporter));
     made.map(|(entry, _)| entry)
 }
 

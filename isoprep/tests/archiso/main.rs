@@ -5,8 +5,8 @@ mod agrees;
 #[path = "../arch/mod.rs"]
 mod arch;
 mod bench;
-mod customize;
 mod boots;
+mod customize;
 mod faults;
 mod kill;
 mod reuse;

@@ -63,7 +63,8 @@ pub(crate) fn debian(what: &Ingredients<'_>, at: (&Cache, Key), reporter: &Repor
             return Err(BuildError::missing(reporter.stage, format!("{} is missing: {brings}", file.display())));
         }
     }
-    let made = base::base((what.work, what.epoch, NEEDED), at, reporter, |tree, entry| make(what, tree, entry, reporter));
+    let made =
+        base::base((what.work, what.epoch, NEEDED), at, reporter, |tree, entry| make(what, tree, entry, reporter));
     made.map(|(entry, _)| entry)
 }
 
