@@ -232,8 +232,8 @@ fn columns(ui: &Ui, rect: Rect, node: &Node, overlays: &Overlays) -> f32 {
         _ => palette.success,
     };
     let from = (right - 400.0).max(rect.left() + rect.width() * 0.42);
-    let mut words = LayoutJob::default();
-    words.wrap = TextWrapping::truncate_at_width(right - MODE - from);
+    let wrap = TextWrapping::truncate_at_width(right - MODE - from);
+    let mut words = LayoutJob { wrap, ..LayoutJob::default() };
     let mut add = |gap: f32, text: &str, colour| {
         words.append(text, gap, TextFormat::simple(small.clone(), colour));
     };

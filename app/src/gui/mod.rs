@@ -29,6 +29,7 @@ pub mod log_search;
 mod log_tools;
 pub mod log_view;
 pub mod logs;
+mod overlay_built;
 mod overlay_cards;
 mod overlays;
 pub mod panels;

@@ -6,6 +6,7 @@ use vmtools::GuestStatus;
 
 use super::controls;
 use super::headline::{Tone, headline};
+use super::overlay_built;
 use super::overlay_cards;
 use super::progress;
 use super::proposal;
@@ -51,7 +52,7 @@ pub fn show(ui: &mut Ui, model: &Model, over: Over, wishes: &mut Wishes) {
             Some(Outcome::Failed) => overlay_cards::failed(ui, model, over.goal, wishes),
             Some(Outcome::GuestEnded) => overlay_cards::ended(ui, model, wishes),
             Some(Outcome::Ejected) => overlay_cards::ejected(ui, model),
-            Some(Outcome::Built) => overlay_cards::built(ui, model, wishes),
+            Some(Outcome::Built) => overlay_built::built(ui, model, wishes),
             Some(Outcome::Cancelled) => {
                 let words = "What was under way was stopped and cleaned up.";
                 invite(ui, Icon::CircleSlash, "Cancelled", words, &[(&["Ctrl", "Enter"], "build and boot")]);

@@ -5,7 +5,7 @@ use isoprep::Unit;
 use lucide_icons::Icon;
 
 use super::controls;
-use super::overlay_cards::way;
+use super::overlay_built::way;
 use super::overlays::middle;
 use super::theme::{self, Palette};
 use super::words;

@@ -524,7 +524,7 @@ pub fn cache(freed: Option<u64>) -> Event {
 pub fn cache_refused() -> Event {
     let failure = Failure {
         title: "The cache could not be emptied".to_owned(),
-        detail: "/home/you/.cache/cartridge/stages: a build is using the cache: wait for it, or cancel it".to_owned(),
+        detail: "/home/you/.cache/cartridge/stages: a build is using it".to_owned(),
         advice: Some("Wait for the build that uses it, or cancel that; nothing of the cache was removed".to_owned()),
         command: None,
         pane: None,

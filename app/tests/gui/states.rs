@@ -102,6 +102,24 @@ fn in_the_smallest_window_every_tab_is_in_reach_and_the_bar_says_what_is_done() 
         let tab = stopped.window.get_by_label(tab).rect();
         assert!(buttons.iter().all(|button| !button.intersects(tab)), "{tab:?} {buttons:?}");
     }
+    // What stands beside the tabs must not lie over them, whatever is in front.
+    for (panel, tools) in [
+        (Panel::Lint, &["Build anyway", "Copy findings", "Check again"][..]),
+        (Panel::Files, &["Close all folders", "Changed only", "Filter"]),
+        (Panel::Changes, &["Copy changes", "Filter"]),
+    ] {
+        let mut stage = stage(|stage| {
+            story::stopped_by_lint(stage);
+            small(stage);
+        });
+        front(&mut stage, panel);
+        let tab = stage.window.get_by_label("Changes panel").rect();
+        for tool in tools {
+            for node in stage.window.query_all_by_label(tool) {
+                assert!(!node.rect().intersects(tab), "{tool}: {:?} {tab:?}", node.rect());
+            }
+        }
+    }
     let building = stage(|stage| {
         story::building(stage);
         small(stage);
@@ -182,6 +200,7 @@ fn what_the_host_lacks_leads_to_its_checks() {
         stage.tell(20, Event::Failed { failure });
         stage.tell(21, crate::story::idle(Outcome::Failed, false));
     });
+    assert!(!has(&stage, "Copy command"), "the window has the checks itself");
     click(&mut stage, "Show checks");
     assert!(matches!(stage.asked()[..], [Command::Diagnose]));
     assert!(has(&stage, "This host"));
