@@ -76,7 +76,8 @@ pub fn failed(ui: &mut Ui, model: &Model, goal: Option<Goal>, wishes: &mut Wishe
         if let Some(advice) = failure.advice.as_ref().filter(|_| !stopped_by_lint) {
             ui.horizontal_top(|ui| {
                 ui.label(controls::icon(Icon::Lightbulb, 14.0).color(palette.warning));
-                ui.add(Label::new(RichText::new(advice).color(palette.text)).wrap().selectable(true));
+                let advice = RichText::new(words::sentence(advice)).color(palette.text);
+                ui.add(Label::new(advice).wrap().selectable(true));
             });
         }
         ui.add_space(2.0);

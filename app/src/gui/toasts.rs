@@ -148,14 +148,14 @@ mod tests {
     fn only_new_notices_are_shown_and_repeated_ones_once() {
         let notice = |at_ms, text: &str| Notice { at_ms, level: Level::Info, text: text.to_owned() };
         let mut toasts = Toasts::default();
-        let mut notices = vec![notice(1, "a"), notice(1, "b")];
+        let mut notices = vec![notice(1, "is a"), notice(1, "is b")];
         toasts.follow(&notices);
         toasts.follow(&notices);
         assert_eq!(toasts.serial, 2);
-        notices.push(notice(1, "c"));
-        notices.push(notice(2, "a"));
+        notices.push(notice(1, "is c"));
+        notices.push(notice(2, "is a"));
         toasts.follow(&notices);
-        assert_eq!(toasts.shown.iter().map(|t| t.text.as_str()).collect::<Vec<_>>(), ["B", "C", "A"]);
+        assert_eq!(toasts.shown.iter().map(|t| t.text.as_str()).collect::<Vec<_>>(), ["Is b", "Is c", "Is a"]);
         for n in 0..20 {
             toasts.add(Level::Info, n.to_string());
         }

@@ -91,7 +91,7 @@ fn one_sentence_says_it() {
     assert_eq!(told, expected);
     assert_eq!(sentence(&Difference::default()), "nothing changed");
     let smaller = Difference { bytes: Change { from: 2048, to: 1024 }, ..Difference::default() };
-    assert_eq!(sentence(&smaller), "nothing changed, -1.0 KiB");
+    assert_eq!(sentence(&smaller), "nothing changed, image -1.0 KiB");
 }
 
 #[test]
