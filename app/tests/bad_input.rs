@@ -182,7 +182,8 @@ fn a_bad_value_on_the_command_line_is_explained_like_one_in_the_file() {
     for (set, word) in [("guest.memory=4 gigs", "4G"), ("guest.cpus=0", "1 to")] {
         let run = console.run(&["build", "--json", "--set", set, repo.to_str().unwrap()]);
         assert_eq!(run.code, 3, "{set}: {:#?}", run.events);
-        assert!(text(&run, "detail").contains(word), "{set}: {}", text(&run, "detail"));
+        let said = format!("{} {}", text(&run, "detail"), text(&run, "advice"));
+        assert!(said.contains(word), "{set}: {said}");
     }
 }
 
