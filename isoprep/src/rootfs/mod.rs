@@ -84,6 +84,10 @@ impl<'a> RootTree<'a> {
     /// The sandbox: the host's programs, the work directory to write.
     pub(crate) fn isolation(&self) -> Isolation {
         let mut isolation = Isolation::new().writable(&self.work);
+        // A package's script has no business with the keys and letters of whoever builds.
+        if let Some(home) = std::env::home_dir().filter(|it| it.is_dir() && it.parent().is_some()) {
+            isolation = isolation.hidden(home);
+        }
         for dir in &self.writable {
             isolation = isolation.writable(dir);
         }

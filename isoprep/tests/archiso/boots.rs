@@ -73,3 +73,26 @@ fn grub_and_erofs_and_ext4_boot_too() {
         found(&bench, &booted);
     }
 }
+
+#[test]
+fn a_dev_image_that_is_copied_to_memory_keeps_its_repository() {
+    let bench = Bench::new(&profile(), "cmdline = \"copytoram=y\"");
+    let booted = boot(&bench.build().iso, Firmware::Bios, Medium::Usb);
+    found(&bench, &booted);
+    assert!(booted.report.root.options.contains("lowerdir=/run/cartridge/layer:"), "{}", booted.serial);
+}
+
+#[test]
+fn the_minimal_profile_is_enough_for_an_image() {
+    let mut bench = Bench::new(&profile(), "");
+    let repo = bench.repo();
+    let text = "name = \"demo\"\n[source]\ninto = \"/root/demo\"\nexclude = [\"/iso\"]\n[image]\nengine = \"archiso\"\n\
+                base = \"minimal\"\npacman_conf = \"iso/pacman.conf\"\n";
+    bench.request.recipe = isoprep::parse(text, &repo).unwrap_or_else(|e| panic!("{e}"));
+    let image = bench.build();
+    for firmware in [Firmware::Bios, Firmware::Uefi] {
+        let booted = boot(&image.iso, firmware, Medium::Cd);
+        assert!(booted.report.root.options.contains("lowerdir=/run/cartridge/layer:"), "{}", booted.serial);
+        assert_eq!(booted.report.packages["base"], "1.0-1");
+    }
+}

@@ -8,6 +8,7 @@ mod bench;
 mod boots;
 mod customize;
 mod faults;
+mod keys;
 mod kill;
 mod reuse;
 mod users;
