@@ -22,7 +22,7 @@ pub mod recipe;
 mod rootfs;
 pub mod stage;
 
-pub use build::{BuildError, BuildRequest, Examination, build, examine};
+pub use build::{BuildError, BuildRequest, BuildWarning, Examination, build, examine};
 pub use cache::cache_in_use;
 pub use cache::drafts::sweep_drafts;
 pub use cache::view::{CacheRow, CacheView, clean_cache, view_cache};

@@ -105,6 +105,7 @@ pub fn plan(recipe: &Recipe, from: &Fingerprints, tree: &TreeHash, extras: &[Ext
 }
 
 /// Hashes fields so that no two lists of fields look alike: each has its length before it.
+#[derive(Clone)]
 pub(crate) struct KeyHasher(blake3::Hasher);
 
 impl KeyHasher {

@@ -20,6 +20,10 @@ pub(crate) enum HelperError {
     Io { doing: &'static str, what: String, source: io::Error },
     #[error("mkarchiso could not be run: {0}")]
     Run(String),
+    #[error("another helper is at work in that directory: try again when it has ended")]
+    InUse,
+    #[error("every range of {} ids is taken on this host: free one of those in /etc/subuid", crate::ids::COUNT)]
+    NoIds,
     #[error("stopped, as was asked for")]
     Stopped,
 }

@@ -7,26 +7,32 @@
 //! - every directory that it is given is opened once, following no link, must belong to that user, and is used by its
 //!   descriptor from then on: what is renamed or replaced later changes nothing (`request`, `pinned`);
 //! - it builds in a directory that only root may enter, and hands over finished images alone (`room`, `results`);
-//! - mkarchiso itself, with the scripts of profile and packages, runs as the root of a user namespace whose powers end
-//!   at that directory: the rest of the file system is read-only there, devices and kernel settings are closed
-//!   (`make`).
+//! - mkarchiso itself, with the scripts of profile and packages, runs as the root of a user namespace. On the host that
+//!   root is an id that nobody has (`ids`): it may write that directory, read what everybody may read, and no socket or
+//!   file takes it for root or for the user. The rest of the file system is read-only, homes and state are out of sight,
+//!   devices and kernel settings are closed (`make`);
+//! - the profile is copied with the user's own eyes;
+//! - it ends with its standard input, which the caller holds open (`stop`), and leaves nothing; what one that was killed
+//!   left, the next removes on request (`room`).
 //!
-//! Whoever may use it can read every file of this machine, since scripts of the profile run with root's eyes. So polkit
-//! must ask for an administrator each time.
+//! What it makes root do is mount, change owners and remove. Scripts of the profile reach the network, and the machine's
+//! processors and disk. So polkit must ask for an administrator each time.
 
 mod error;
+mod ids;
 mod make;
 mod pinned;
 mod request;
 mod results;
 mod room;
+mod stop;
 
-use std::io::Read;
+use std::io::Write;
 use std::process::ExitCode;
 
 use error::HelperError;
 use pinned::Pinned;
-use request::{LONGEST, Request};
+use request::{Build, Request};
 use room::Room;
 
 /// How it ends when it refuses or fails itself (sysexits.h, `EX_SOFTWARE`).
@@ -36,7 +42,8 @@ fn main() -> ExitCode {
     match run() {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("mkarchiso-helper: {error}");
+            // Nobody may be left to read it.
+            let _ = writeln!(std::io::stderr(), "mkarchiso-helper: {error}");
             ExitCode::from(FAILED)
         }
     }
@@ -51,15 +58,31 @@ fn run() -> Result<u8, HelperError> {
     if !rustix::process::geteuid().is_root() {
         return Err(HelperError::NotRoot);
     }
-    let parent = rustix::process::getppid();
-    let mut text = Vec::new();
-    let read = std::io::stdin().take(LONGEST + 1).read_to_end(&mut text);
-    read.map_err(|source| HelperError::Io { doing: "read", what: "the request".to_owned(), source })?;
-    let request = Request::parse(&text)?;
+    let request = Request::parse(&stop::request()?)?;
     room::leave_the_host()?;
-    let pinned = Pinned::open(&request, caller)?;
-    let room = Room::furnish(&pinned)?;
-    let made = make::mkarchiso(&room, request.source_date_epoch, || stopped(&pinned, parent));
+    let mut cleared = Ok(());
+    for path in &request.clear {
+        let removed = pinned::marked_directory("clear", path, caller).and_then(|work| room::clear_left(&work));
+        if let (Err(error), true) = (&removed, request.build.is_some()) {
+            let _ = writeln!(std::io::stderr(), "warning: {} was not cleared: {error}", path.display());
+        }
+        cleared = cleared.and(removed);
+    }
+    match &request.build {
+        // What a dead one left is in nobody's way.
+        Some(build) => image(build, caller),
+        None => cleared.map(|()| 0),
+    }
+}
+
+fn image(request: &Build, caller: u32) -> Result<u8, HelperError> {
+    let pinned = Pinned::open(request, caller)?;
+    if stop::asked() {
+        return Err(HelperError::Stopped);
+    }
+    let root = ids::free_on_this_host([caller, pinned.profile_gid]).ok_or(HelperError::NoIds)?;
+    let room = Room::furnish(&pinned, root)?;
+    let made = make::copy_profile(&room, &pinned).and_then(|()| make::mkarchiso(&room, request.source_date_epoch));
     let handed = match &made {
         Ok(0) => results::hand_over(&room, &pinned),
         _ => Ok(()),
@@ -76,12 +99,6 @@ fn run() -> Result<u8, HelperError> {
 fn caller(word: Option<&str>) -> Result<u32, HelperError> {
     let uid = word.and_then(|it| it.parse().ok()).ok_or(HelperError::NoCaller)?;
     if uid == 0 { Err(HelperError::NoCaller) } else { Ok(uid) }
-}
-
-/// Whether the caller wants it to stop: it has made the file `stop`, or it is gone. A signal of the caller's would not
-/// do, as this process is root's.
-fn stopped(pinned: &Pinned, parent: Option<rustix::process::Pid>) -> bool {
-    pinned.out_has("stop") || rustix::process::getppid() != parent
 }
 
 #[cfg(test)]

@@ -4,13 +4,13 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat2, statat};
 use rustix::io::Errno;
 
 use crate::error::HelperError;
-use crate::request::Request;
+use crate::request::Build;
 
 /// The marker of Cartridge's work directories, and its first line.
 const MARKER: &str = ".cartridge-work";
@@ -28,32 +28,40 @@ pub(crate) struct Pinned {
     pub(crate) profile: OwnedFd,
     pub(crate) work: OwnedFd,
     pub(crate) out: OwnedFd,
+    /// What pacman reads, with the path that it is known by.
+    pub(crate) readable: Vec<(PathBuf, OwnedFd)>,
     /// The user who asked.
     pub(crate) uid: u32,
     /// The group that `out` belongs to, for what is put there.
     pub(crate) gid: u32,
+    /// The group that the profile belongs to.
+    pub(crate) profile_gid: u32,
 }
 
 impl Pinned {
     /// Opens and checks them.
-    pub(crate) fn open(request: &Request, uid: u32) -> Result<Self, HelperError> {
-        let (profile, _) = directory("profile", CWD, &request.profile, &request.profile, NO_LINKS, uid)?;
-        let (work, _) = directory("work", CWD, &request.work, &request.work, NO_LINKS, uid)?;
+    pub(crate) fn open(request: &Build, uid: u32) -> Result<Self, HelperError> {
+        let (profile, profile_stat) = directory("profile", CWD, &request.profile, &request.profile, NO_LINKS, uid)?;
+        let work = marked_directory("work", &request.work, uid)?;
         let inside = NO_LINKS | ResolveFlags::BENEATH | ResolveFlags::NO_XDEV;
         let (out, stat) = directory("out", &work, request.out_in_work()?, &request.out, inside, uid)?;
-        marked(&work, uid).map_err(|wrong| HelperError::Path { what: "work", path: request.work.clone(), wrong })?;
         let definition = statat(&profile, "profiledef.sh", AtFlags::SYMLINK_NOFOLLOW);
         if !definition.is_ok_and(|it| FileType::from_raw_mode(it.st_mode) == FileType::RegularFile) {
             let wrong = "has no profiledef.sh".to_owned();
             return Err(HelperError::Path { what: "profile", path: request.profile.clone(), wrong });
         }
-        Ok(Self { profile, work, out, uid, gid: stat.st_gid })
+        let readable = (request.readable.iter())
+            .map(|path| Ok((path.clone(), directory("readable", CWD, path, path, NO_LINKS, uid)?.0)))
+            .collect::<Result<_, HelperError>>()?;
+        Ok(Self { profile, work, out, readable, uid, gid: stat.st_gid, profile_gid: profile_stat.st_gid })
     }
+}
 
-    /// Whether the output directory has an entry of that name, whatever it is.
-    pub(crate) fn out_has(&self, name: &str) -> bool {
-        statat(&self.out, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
-    }
+/// Opens a work directory of that user's.
+pub(crate) fn marked_directory(what: &'static str, path: &Path, uid: u32) -> Result<OwnedFd, HelperError> {
+    let (work, _) = directory(what, CWD, path, path, NO_LINKS, uid)?;
+    marked(&work, uid).map_err(|wrong| HelperError::Path { what, path: path.to_path_buf(), wrong })?;
+    Ok(work)
 }
 
 /// Opens a directory of the user's. `path` is resolved from `from`; `shown` is for messages.
@@ -82,7 +90,8 @@ fn directory(
     if stat.st_uid != uid {
         return Err(wrong("belongs to another user"));
     }
-    if stat.st_mode & 0o022 != 0 {
+    // What pacman reads it checks itself, and a repository may be shared.
+    if stat.st_mode & 0o022 != 0 && what != "readable" {
         return Err(wrong("may be written by others"));
     }
     let served = rustix::fs::fstatfs(&open).map_err(HelperError::io("look at", what))?;
@@ -112,7 +121,6 @@ fn marked(work: &OwnedFd, uid: u32) -> Result<(), String> {
 mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
-    use std::path::PathBuf;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
@@ -141,7 +149,7 @@ mod tests {
 
         fn open(&self, profile: &str, work: &str, out: &str) -> Result<Pinned, HelperError> {
             let (profile, work, out) = (self.path(profile), self.path(work), self.path(out));
-            Pinned::open(&Request { profile, work, out, source_date_epoch: 0 }, self.uid)
+            Pinned::open(&Build { profile, work, out, readable: vec![self.path("p")], source_date_epoch: 0 }, self.uid)
         }
 
         fn wrong(&self, profile: &str, work: &str, out: &str) -> String {
@@ -153,9 +161,7 @@ mod tests {
     fn directories_of_the_user_s_are_opened() {
         let place = Place::new();
         let pinned = place.open("p", "w", "w/o").unwrap();
-        assert!(!pinned.out_has("stop"));
-        symlink("nowhere", place.path("w/o/stop")).unwrap();
-        assert!(pinned.out_has("stop"));
+        assert_eq!(pinned.readable[0].0, place.path("p"));
     }
 
     #[test]
@@ -177,10 +183,11 @@ mod tests {
             assert!(place.wrong(profile, work, out).contains("symbolic link"), "{profile} {work} {out}");
         }
         let magic = format!("/proc/{}/root", std::process::id());
-        let request = Request {
+        let request = Build {
             profile: PathBuf::from(magic).join(place.path("p").strip_prefix("/").unwrap()),
             work: place.path("w"),
             out: place.path("w/o"),
+            readable: Vec::new(),
             source_date_epoch: 0,
         };
         assert!(Pinned::open(&request, place.uid).is_err());
@@ -189,8 +196,8 @@ mod tests {
     #[test]
     fn what_is_not_the_user_s_own_or_not_ours_is_refused() {
         let place = Place::new();
-        let request =
-            Request { profile: place.path("p"), work: place.path("w"), out: place.path("w/o"), source_date_epoch: 0 };
+        let (profile, work, out) = (place.path("p"), place.path("w"), place.path("w/o"));
+        let request = Build { profile, work, out, readable: Vec::new(), source_date_epoch: 0 };
         let stranger = Pinned::open(&request, place.uid + 1).unwrap_err().to_string();
         assert!(stranger.contains("another user"), "{stranger}");
         fs::set_permissions(place.path("w/o"), fs::Permissions::from_mode(0o777)).unwrap();
@@ -229,7 +236,6 @@ mod tests {
         let place = Place::new();
         let (inside, aside, evil) = (place.path("w/o"), place.path("w/aside"), place.path("evil"));
         fs::create_dir(&evil).unwrap();
-        fs::write(evil.join("stop"), "").unwrap();
         let own = fs::metadata(&inside).map(|it| std::os::unix::fs::MetadataExt::ino(&it)).unwrap();
         let done = AtomicBool::new(false);
         let (mut opened, mut refused) = (0, 0);
@@ -255,7 +261,6 @@ mod tests {
                     Ok(pinned) => {
                         opened += 1;
                         assert_eq!(fstat(&pinned.out).unwrap().st_ino, own);
-                        assert!(!pinned.out_has("stop"), "it sees the stranger's folder");
                     }
                     Err(HelperError::Path { wrong, .. }) => {
                         refused += 1;

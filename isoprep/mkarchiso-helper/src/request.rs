@@ -1,4 +1,4 @@
-//! The request: one JSON document with three directories and a time. Pure: whether the directories are what they should
+//! The request: one JSON document with directories and a time, on one line. Pure: whether the directories are what they should
 //! be is for `pinned` to find out.
 
 use std::path::{Component, Path, PathBuf};
@@ -14,16 +14,30 @@ const LONGEST_PATH: usize = 4095;
 /// The last second that four digits of a year can name: 9999-12-31, as ISO 9660 writes it.
 const LAST: u64 = 253_402_300_799;
 
-/// What the caller wants.
+/// What the caller wants: that what dead helpers left is removed, that an image is built, or both.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Request {
+    /// Work directories with Cartridge's marker, in which a helper that was killed left what only root can remove.
+    #[serde(default)]
+    pub(crate) clear: Vec<PathBuf>,
+    /// The image.
+    pub(crate) build: Option<Build>,
+}
+
+/// An image.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Build {
     /// The assembled profile.
     pub(crate) profile: PathBuf,
     /// A work directory with Cartridge's marker.
     pub(crate) work: PathBuf,
     /// A directory inside `work`, for the image.
     pub(crate) out: PathBuf,
+    /// Directories of the user's that pacman reads.
+    #[serde(default)]
+    pub(crate) readable: Vec<PathBuf>,
     /// The time stamp of what is made, seconds since 1970.
     pub(crate) source_date_epoch: u64,
 }
@@ -35,16 +49,35 @@ impl Request {
             return Err(HelperError::Request(format!("it has more than {LONGEST} bytes")));
         }
         let request: Self = serde_json::from_slice(text).map_err(|error| HelperError::Request(error.to_string()))?;
-        for (what, path) in [("profile", &request.profile), ("work", &request.work), ("out", &request.out)] {
-            if let Some(wrong) = wrong(path) {
-                return Err(HelperError::Path { what, path: path.clone(), wrong: wrong.to_owned() });
+        request.paths().try_for_each(|(what, path)| match wrong(path) {
+            Some(wrong) => Err(HelperError::Path { what, path: path.to_path_buf(), wrong: wrong.to_owned() }),
+            None => Ok(()),
+        })?;
+        match &request.build {
+            Some(build) => build.check()?,
+            None if request.clear.is_empty() => {
+                return Err(HelperError::Request("it asks for nothing".to_owned()));
             }
+            None => {}
         }
-        if request.source_date_epoch > LAST {
+        Ok(request)
+    }
+
+    fn paths(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let build = self.build.iter().flat_map(|it| {
+            let one = [("profile", it.profile.as_path()), ("work", &it.work), ("out", &it.out)];
+            one.into_iter().chain(it.readable.iter().map(|path| ("readable", path.as_path())))
+        });
+        self.clear.iter().map(|path| ("clear", path.as_path())).chain(build)
+    }
+}
+
+impl Build {
+    fn check(&self) -> Result<(), HelperError> {
+        if self.source_date_epoch > LAST {
             return Err(HelperError::Request("source_date_epoch is after the year 9999".to_owned()));
         }
-        request.out_in_work()?;
-        Ok(request)
+        self.out_in_work().map(drop)
     }
 
     /// `out`, relative to `work`.
@@ -86,10 +119,14 @@ mod tests {
 
     use super::*;
 
+    fn build(text: &[u8]) -> Result<Build, HelperError> {
+        Request::parse(text).map(|it| it.build.unwrap())
+    }
+
     fn json(profile: &str, work: &str, out: &str, more: &str) -> Vec<u8> {
         let quote = |text: &str| serde_json::to_string(text).unwrap();
         format!(
-            "{{\"profile\":{},\"work\":{},\"out\":{},\"source_date_epoch\":7{more}}}",
+            "{{\"build\":{{\"profile\":{},\"work\":{},\"out\":{},\"source_date_epoch\":7{more}}}}}",
             quote(profile),
             quote(work),
             quote(out)
@@ -99,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_request_is_read() {
-        let request = Request::parse(&json("/a/p", "/a/w", "/a/w/x y/o", "")).unwrap();
+        let request = build(&json("/a/p", "/a/w", "/a/w/x y/o", "")).unwrap();
         assert_eq!(request.out_in_work().unwrap(), Path::new("x y/o"));
         assert_eq!((request.profile, request.source_date_epoch), (PathBuf::from("/a/p"), 7));
     }
@@ -107,8 +144,10 @@ mod tests {
     #[test]
     fn what_the_engine_writes_is_read() {
         // The same text is in the engine's own test.
-        let text = br#"{"profile":"/c/profile","work":"/c/s","out":"/c/s/out","source_date_epoch":7}"#;
-        assert_eq!(Request::parse(text).unwrap().work, Path::new("/c/s"));
+        let text = br#"{"clear":["/c/old"],"build":{"profile":"/c/profile","work":"/c/s","out":"/c/s/out","readable":["/c/r"],"source_date_epoch":7}}"#;
+        let request = Request::parse(text).unwrap();
+        assert_eq!((request.clear, request.build.unwrap().readable), (vec!["/c/old".into()], vec!["/c/r".into()]));
+        assert_eq!(Request::parse(br#"{"clear":["/c/old"]}"#).unwrap().build, None);
     }
 
     #[test]
@@ -126,6 +165,10 @@ mod tests {
         }
         assert!(Request::parse(&json("/a/p", "/a/w", "/a/w/o", ",\"more\":1")).is_err());
         assert!(Request::parse(&json("/a/p", "/a/w", "/a/w/o", ",\"work\":\"/b\"")).is_err());
+        assert!(Request::parse(&json("/a/p", "/a/w", "/a/w/o", ",\"readable\":[\"/a/../b\"]")).is_err());
+        for text in ["{}", "{\"clear\":[]}", "{\"clear\":[\"/a/\"]}", "{\"clear\":[\"/a\"],\"more\":1}"] {
+            assert!(Request::parse(text.as_bytes()).is_err(), "{text}");
+        }
         assert!(Request::parse(b"").is_err() && Request::parse(b"null").is_err() && Request::parse(b"[]").is_err());
         let mut long = json("/a/p", "/a/w", "/a/w/o", "");
         long.resize(LONGEST as usize + 1, b' ');
@@ -144,7 +187,7 @@ mod tests {
         #[test]
         fn what_is_accepted_is_plain(profile in "[/a.b \\n\"\u{e4}]{0,12}", work in "[/a.b]{0,12}", tail in "[/a.b]{0,12}") {
             let out = format!("{work}{tail}");
-            if let Ok(request) = Request::parse(&json(&profile, &work, &out, "")) {
+            if let Ok(request) = build(&json(&profile, &work, &out, "")) {
                 for path in [&request.profile, &request.work, &request.out] {
                     let text = path.to_str().unwrap();
                     prop_assert!(text.starts_with('/') && text.len() > 1 && !text.ends_with('/'));

@@ -21,7 +21,7 @@ const MOST: usize = 64;
 pub(crate) fn hand_over(room: &Room, pinned: &Pinned) -> Result<(), HelperError> {
     let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let made = openat2(&room.build, "out", flags, Mode::empty(), how).map_err(HelperError::io("open", "out"))?;
+    let made = openat2(&room.build, "build/out", flags, Mode::empty(), how).map_err(HelperError::io("open", "out"))?;
     let entries = Dir::read_from(&made).map_err(HelperError::io("read", "out"))?;
     let mut names = Vec::new();
     for entry in entries {

@@ -1,13 +1,14 @@
 //! The room that the helper works in: a mount namespace of its own, where the request's directories are seen at fixed
-//! places that only root may reach; and a directory inside the work directory that only root may enter.
+//! places; and a directory inside the work directory that only root may enter, where everything that a build makes lies.
 
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat2, unlinkat};
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, ResolveFlags, flock, fstat, mkdirat, openat2, unlinkat};
+use rustix::io::Errno;
 use rustix::mount::{
     MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, mount, mount_change, move_mount, open_tree,
 };
@@ -40,21 +41,25 @@ pub(crate) fn leave_the_host() -> Result<(), HelperError> {
 pub(crate) struct Room {
     /// The directory that only root may enter, on the user's file system.
     pub(crate) build: OwnedFd,
+    /// Who root inside is on the host.
+    pub(crate) root: u32,
+    /// The places of what pacman reads: where it lies in the room, and the path that it is known by.
+    pub(crate) readable: Vec<(PathBuf, PathBuf)>,
 }
 
 impl Room {
-    /// Makes the room and shows the directories in it.
-    pub(crate) fn furnish(pinned: &Pinned) -> Result<Self, HelperError> {
+    /// Makes the room and shows the directories in it. What is written there will belong to `root`.
+    pub(crate) fn furnish(pinned: &Pinned, root: u32) -> Result<Self, HelperError> {
         let build = private_directory(&pinned.work)?;
-        let room = Self { build };
+        let mut room = Self { build, root, readable: Vec::new() };
         room.fill(pinned).inspect_err(|_| {
             // Why it could not be filled is what matters.
-            let _ = room.clear(pinned);
+            let _ = clear(&room.build, &pinned.work);
         })?;
         Ok(room)
     }
 
-    fn fill(&self, pinned: &Pinned) -> Result<(), HelperError> {
+    fn fill(&mut self, pinned: &Pinned) -> Result<(), HelperError> {
         let failed = |source| HelperError::Io { doing: "make", what: ROOM.to_owned(), source };
         match DirBuilder::new().mode(0o700).create(ROOM) {
             Ok(()) => {}
@@ -63,23 +68,24 @@ impl Room {
         }
         let plain = MountFlags::NOSUID | MountFlags::NODEV;
         mount("tmpfs", ROOM, "tmpfs", plain, c"mode=700").map_err(HelperError::io("mount", ROOM))?;
-        for (name, fd) in [("profile", &pinned.profile), ("build", &self.build)] {
-            let place = Self::place(name);
-            DirBuilder::new().mode(0o700).create(&place).map_err(failed)?;
-            let flags =
-                OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
-            let tree = open_tree(fd, "", flags).map_err(HelperError::io("take hold of", name))?;
-            let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-            move_mount(&tree, "", CWD, &place, flags).map_err(HelperError::io("mount", name))?;
+        show("profile", &pinned.profile)?;
+        show("build", &self.build)?;
+        for (index, (path, fd)) in pinned.readable.iter().enumerate() {
+            self.readable.push((show(&format!("readable-{index}"), fd)?, path.clone()));
         }
-        let build = Self::place("build");
-        for (name, mode) in [("out", 0o755), ("cache", 0o755), ("tmp", 0o1777), ("bin", 0o755)] {
-            let dir = build.join(name);
+        for (name, mode) in
+            [("build", 0o755), ("build/out", 0o755), ("cache", 0o755), ("tmp", 0o1777), ("profile", 0o755)]
+        {
+            let dir = Self::place("build").join(name);
             DirBuilder::new().create(&dir).map_err(failed)?;
             fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).map_err(failed)?;
+            chown(&dir, Some(self.root), Some(self.root)).map_err(failed)?;
         }
+        let bin = Self::place("build").join("bin");
+        DirBuilder::new().create(&bin).map_err(failed)?;
+        fs::set_permissions(&bin, fs::Permissions::from_mode(0o755)).map_err(failed)?;
         for (name, text) in SHIMS {
-            let file = build.join("bin").join(name);
+            let file = bin.join(name);
             fs::write(&file, text).map_err(failed)?;
             fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).map_err(failed)?;
         }
@@ -91,24 +97,63 @@ impl Room {
         Path::new(ROOM).join(name)
     }
 
-    /// Removes everything that root made in the user's work directory.
+    /// Removes everything that was made in the user's work directory.
     pub(crate) fn clear(&self, pinned: &Pinned) -> Result<(), HelperError> {
-        let failed = |source| HelperError::Io { doing: "clear", what: BUILD.to_owned(), source };
-        // Through the descriptor: whatever has the name now, this is the directory that was made.
-        let inside = PathBuf::from(format!("/proc/self/fd/{}", self.build.as_raw_fd()));
-        for entry in fs::read_dir(&inside).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            let is_dir = fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir());
-            // Nothing is mounted in there: mkarchiso's mounts went with its namespace.
-            if is_dir { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.map_err(failed)?;
-        }
-        unlinkat(&pinned.work, BUILD, AtFlags::REMOVEDIR).map_err(HelperError::io("remove", BUILD))
+        clear(&self.build, &pinned.work)
     }
+}
+
+/// Shows an open directory in the room.
+fn show(name: &str, fd: &OwnedFd) -> Result<PathBuf, HelperError> {
+    let failed = |source| HelperError::Io { doing: "make", what: ROOM.to_owned(), source };
+    let place = Room::place(name);
+    DirBuilder::new().mode(0o700).create(&place).map_err(failed)?;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    let tree = open_tree(fd, "", flags).map_err(HelperError::io("take hold of", name))?;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    move_mount(&tree, "", CWD, &place, flags).map_err(HelperError::io("mount", name))?;
+    Ok(place)
+}
+
+/// Removes what a helper that was killed left in a work directory. Where nothing is, nothing is to do.
+pub(crate) fn clear_left(work: &OwnedFd) -> Result<(), HelperError> {
+    match open_private(work) {
+        Ok(build) => clear(&build, work),
+        Err(HelperError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn clear(build: &OwnedFd, work: &OwnedFd) -> Result<(), HelperError> {
+    empty(build)?;
+    unlinkat(work, BUILD, AtFlags::REMOVEDIR).map_err(HelperError::io("remove", BUILD))
+}
+
+fn empty(build: &OwnedFd) -> Result<(), HelperError> {
+    let failed = |source| HelperError::Io { doing: "clear", what: BUILD.to_owned(), source };
+    // Through the descriptor: whatever has the name now, this is the directory that was made.
+    let inside = PathBuf::from(format!("/proc/self/fd/{}", build.as_raw_fd()));
+    for entry in fs::read_dir(&inside).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let is_dir = fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir());
+        // Nothing is mounted in there: mkarchiso's mounts went with its namespace.
+        if is_dir { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// Makes a directory that only root may enter. One that a killed helper left is cleared and used again.
 fn private_directory(work: &OwnedFd) -> Result<OwnedFd, HelperError> {
     let made = mkdirat(work, BUILD, Mode::RWXU);
+    let open = open_private(work)?;
+    if made.is_err() {
+        empty(&open)?;
+    }
+    Ok(open)
+}
+
+/// Opens the directory that only root may enter. The lock says that a helper lives: the kernel drops it with the process.
+fn open_private(work: &OwnedFd) -> Result<OwnedFd, HelperError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
     let open = openat2(work, BUILD, flags, Mode::empty(), how).map_err(HelperError::io("open", BUILD))?;
@@ -118,14 +163,9 @@ fn private_directory(work: &OwnedFd) -> Result<OwnedFd, HelperError> {
         let source = io::Error::new(io::ErrorKind::PermissionDenied, "it is not root's own");
         return Err(HelperError::Io { doing: "use", what: BUILD.to_owned(), source });
     }
-    if made.is_err() {
-        let inside = PathBuf::from(format!("/proc/self/fd/{}", open.as_raw_fd()));
-        let failed = |source| HelperError::Io { doing: "clear", what: BUILD.to_owned(), source };
-        for entry in fs::read_dir(&inside).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            let is_dir = fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir());
-            if is_dir { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.map_err(failed)?;
-        }
+    match flock(&open, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(open),
+        Err(Errno::WOULDBLOCK) => Err(HelperError::InUse),
+        Err(errno) => Err(HelperError::io("lock", BUILD)(errno)),
     }
-    Ok(open)
 }

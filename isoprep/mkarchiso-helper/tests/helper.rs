@@ -33,16 +33,21 @@ impl Place {
         let top = tempfile::Builder::new().prefix("helper").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         fs::set_permissions(top.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let place = Self { top };
-        for dir in ["p", "w", "w/o"] {
+        for dir in ["p", "w", "w/o", "repo"] {
             fs::create_dir(place.path(dir)).unwrap();
         }
         fs::write(place.path("p/profiledef.sh"), "iso_name=x\n").unwrap();
         fs::write(place.path("w/.cartridge-work"), "cartridge-work 1\n").unwrap();
-        for name in ["p", "p/profiledef.sh", "w", "w/o", "w/.cartridge-work"] {
+        fs::write(place.path("repo/packages.db"), "packages\n").unwrap();
+        for name in ["p", "p/profiledef.sh", "w", "w/o", "w/.cartridge-work", "repo"] {
             chown(place.path(name), Some(USER), Some(USER)).unwrap();
         }
+        // The user's own, closed to everybody else.
+        fs::set_permissions(place.path("p"), fs::Permissions::from_mode(0o700)).unwrap();
+        fs::set_permissions(place.path("p/profiledef.sh"), fs::Permissions::from_mode(0o600)).unwrap();
         fs::create_dir(place.path("bin")).unwrap();
-        fs::write(place.path("bin/mkarchiso"), format!("{HEAD}{fake}\n")).unwrap();
+        let fake = format!("{HEAD}{fake}\n").replace("@TOP@", place.path("").to_str().unwrap().trim_end_matches('/'));
+        fs::write(place.path("bin/mkarchiso"), fake).unwrap();
         fs::set_permissions(place.path("bin/mkarchiso"), fs::Permissions::from_mode(0o755)).unwrap();
         Some(place)
     }
@@ -54,11 +59,18 @@ impl Place {
     fn request(&self) -> String {
         let path = |name| self.path(name).display().to_string();
         format!(
-            r#"{{"profile":"{}","work":"{}","out":"{}","source_date_epoch":1700000000}}"#,
+            r#"{{"build":{{"profile":"{}","work":"{}","out":"{}","readable":["{}"],"source_date_epoch":1700000000}}}}"#,
             path("p"),
             path("w"),
-            path("w/o")
-        )
+            path("w/o"),
+            path("repo"),
+        ) + "\n"
+    }
+
+    /// What it says to a request to remove what a dead one left in `work`.
+    fn clear(&self, work: &str) -> (String, String) {
+        let request = format!("{{\"clear\":[\"{}\"]}}\n", self.path(work).display());
+        outcome(run(&self.line("exec").stdin(request), &Cancel::new(), |_, _| ()))
     }
 
     fn line(&self, before: &str) -> CommandLine {
@@ -69,7 +81,7 @@ impl Place {
             .arg(env!("CARGO_BIN_EXE_mkarchiso-helper"))
             .env("PKEXEC_UID", USER.to_string())
             .env("SECRET", "of the caller's")
-            .stdin(self.request())
+            .stdin_held(self.request())
     }
 
     /// What it printed, and how it ended: 0 or the exit code in words.
@@ -95,6 +107,13 @@ impl Place {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         assert!(!mounts.contains("cartridge-mkarchiso"), "{mounts}");
     }
+}
+
+struct Quiet;
+
+impl Observer for Quiet {
+    fn output(&mut self, _: cartridge_supervise::Channel, _: &[u8]) {}
+    fn exited(&mut self, _: &Exit) {}
 }
 
 fn outcome(result: Result<cartridge_supervise::Output, RunError>) -> (String, String) {
@@ -123,15 +142,25 @@ fn an_image_is_handed_over_and_nothing_of_root_s_is_left() {
 #[test]
 fn it_gives_no_more_than_it_must() {
     let fake = "env | grep -v '^_=\\|^SHLVL=\\|^PWD=' | sort; id -u; cat \"$profile/profiledef.sh\"
-        for file in /etc/x /usr/x /var/x \"$profile/x\" /proc/sys/kernel/core_pattern; do
+        mount -o remount,bind,rw / 2>/dev/null
+        for file in /etc/x /usr/x \"$profile/x\" /proc/sys/kernel/core_pattern; do
             (echo x >\"$file\") 2>/dev/null && echo \"wrote $file\"
         done
-        mount -o remount,rw / 2>/dev/null && echo remounted; ls /dev | grep -v '^fd$\\|^std\\|^pt\\|^shm$\\|^full$\\|^null$\\|random$\\|^tty$\\|^zero$'
+        mount -o remount,rw / 2>/dev/null && echo remounted; /usr/bin/umount /proc/sys /run 2>/dev/null && echo uncovered
+        find /home /root /var -mindepth 1; cat '@TOP@/repo/packages.db'; cat '@TOP@/secret' 2>/dev/null
+        perl -MIO::Socket::UNIX -e 'print IO::Socket::UNIX->new(Peer => $ARGV[0]) ? \"connected\n\" : \"refused\n\"' '@TOP@/socket'
+        ls /dev | grep -v '^fd$\\|^std\\|^pt\\|^shm$\\|^full$\\|^null$\\|random$\\|^tty$\\|^zero$'
         ls /run | grep -v '^mount$'";
     let Some(place) = Place::new("no more than it must", fake) else { return };
+    // What the real root alone may read, and speak to.
+    fs::write(place.path("secret"), "s").unwrap();
+    let _listener = std::os::unix::net::UnixListener::bind(place.path("socket")).unwrap();
+    for name in ["secret", "socket"] {
+        fs::set_permissions(place.path(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
     let (printed, how) = place.run();
     let wanted = "HOME=/tmp\nLC_ALL=C.UTF-8\nPATH=/run/cartridge/bin:/usr/sbin:/usr/bin:/sbin:/bin\n\
-                  SOURCE_DATE_EPOCH=1700000000\n0\niso_name=x\ncartridge\n";
+                  SOURCE_DATE_EPOCH=1700000000\n0\niso_name=x\npackages\nrefused\ncartridge\n";
     assert_eq!((printed.as_str(), how.as_str()), (wanted, "0"));
     place.assert_cleared();
 }
@@ -178,7 +207,7 @@ fn it_stops_when_it_is_told_to() {
     let child = spawn(&place.line("exec"), Told(sender)).unwrap();
     ready.recv_timeout(Duration::from_secs(20)).unwrap();
     let since = Instant::now();
-    fs::write(place.path("w/o/stop"), "").unwrap();
+    child.close_stdin();
     let exit = child.wait(Duration::from_secs(2)).expect("it stopped");
     assert_eq!(exit.status.code(), Some(70));
     assert!(exit.evidence_text().contains("stopped, as was asked for") && since.elapsed() < Duration::from_secs(1));
@@ -189,9 +218,9 @@ fn it_stops_when_it_is_told_to() {
 fn it_stops_when_the_caller_is_gone() {
     let Some(place) = Place::new("the caller is gone", "touch /run/cartridge/build/began; sleep 300") else { return };
     fs::write(place.path("request"), place.request()).unwrap();
-    let before = format!("<'{}' setsid", place.path("request").display());
-    // The shell is the caller: it is killed, and the helper, in a session of its own, is not.
-    let script = format!("{before} \"$2\" & sleep 300; true");
+    // The shell and the one that holds the input open are the caller: they are killed, and the helper, in a session of its
+    // own, is not.
+    let script = format!("{{ cat '{}'; exec sleep 300; }} | setsid \"$2\"; true", place.path("request").display());
     let line = CommandLine::new("unshare")
         .args(["-m", "sh", "-c"])
         .arg(format!("mount -t overlay overlay -o lowerdir=\"$1\":/usr/bin /usr/bin && {{ {script}; }}"))
@@ -199,11 +228,6 @@ fn it_stops_when_the_caller_is_gone() {
         .arg(place.path("bin"))
         .arg(env!("CARGO_BIN_EXE_mkarchiso-helper"))
         .env("PKEXEC_UID", USER.to_string());
-    struct Quiet;
-    impl Observer for Quiet {
-        fn output(&mut self, _: cartridge_supervise::Channel, _: &[u8]) {}
-        fn exited(&mut self, _: &Exit) {}
-    }
     let child = spawn(&line, Quiet).unwrap();
     let wait = |what: &str, done: &dyn Fn() -> bool| {
         let end = Instant::now() + Duration::from_secs(20);
@@ -212,9 +236,19 @@ fn it_stops_when_the_caller_is_gone() {
             std::thread::sleep(Duration::from_millis(20));
         }
     };
-    wait("it began", &|| place.path("w/mkarchiso-root/began").exists());
+    wait("it began", &|| place.path("w/mkarchiso-root/build/began").exists());
     child.kill();
     wait("it stopped", &|| !place.path("w/mkarchiso-root").exists());
+    place.assert_cleared();
+}
+
+/// As when the application ends while the dialog for the password stands.
+#[test]
+fn it_does_not_begin_for_a_caller_who_is_gone() {
+    let Some(place) = Place::new("who is gone", "echo ran") else { return };
+    let (printed, how) = outcome(run(&place.line("exec").stdin(place.request()), &Cancel::new(), |_, _| ()));
+    // Its input ended after the request: nobody is left who holds it.
+    assert!(how == "exit code 70" && !printed.contains("ran") && printed.contains("stopped"), "{printed} {how}");
     place.assert_cleared();
 }
 
@@ -238,6 +272,43 @@ fn what_a_killed_helper_left_is_cleared_by_the_next() {
     let (printed, how) = place.run();
     assert!(how == "exit code 70" && printed.contains("not root's own"), "{printed}");
     assert!(old.join("precious").exists());
+    let (printed, how) = place.clear("w");
+    assert!(how == "exit code 70" && printed.contains("not root's own"), "{printed}");
+    assert!(old.join("precious").exists());
+}
+
+#[test]
+fn what_a_killed_helper_left_is_cleared_on_request() {
+    let Some(place) = Place::new("on request", "echo ready; sleep 300") else { return };
+    assert_eq!(place.clear("w"), (String::new(), "0".to_owned()), "nothing is left, nothing is done");
+    // A directory that somebody works in is not taken away under him.
+    let child = spawn(&place.line("exec"), Quiet).unwrap();
+    let began = Instant::now();
+    while !place.path("w/mkarchiso-root/build/work/closed").exists() {
+        assert!(began.elapsed() < Duration::from_secs(20), "it began");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let (printed, how) = place.clear("w");
+    assert!(how == "exit code 70" && printed.contains("at work"), "{printed}");
+    // Killed as no signal of a user's could: it cannot clear.
+    child.kill();
+    child.wait(Duration::from_secs(5)).expect("it is gone");
+    assert!(place.path("w/mkarchiso-root/build/work/closed").exists());
+    assert_eq!(place.clear("w"), (String::new(), "0".to_owned()));
+    place.assert_cleared();
+    // Nor is anything touched where the marker is missing or the directory another's.
+    let left = |dir: &str| {
+        fs::create_dir_all(place.path(dir).join("mkarchiso-root/deep")).unwrap();
+        fs::set_permissions(place.path(dir).join("mkarchiso-root"), fs::Permissions::from_mode(0o700)).unwrap();
+    };
+    left("repo");
+    assert!(place.clear("repo").0.contains("has no .cartridge-work"));
+    left("w");
+    chown(place.path("w"), Some(0), Some(0)).unwrap();
+    assert!(place.clear("w").0.contains("another user"));
+    symlink("w", place.path("link")).unwrap();
+    assert!(place.clear("link").0.contains("symbolic link"));
+    assert!(place.path("w/mkarchiso-root/deep").exists() && place.path("repo/mkarchiso-root/deep").exists());
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod plan_tests;
 mod problem;
 mod removal;
 mod show;
+mod values;
 mod write;
 
 use std::path::Path;
@@ -37,6 +38,7 @@ pub use permissions::{Modes, permissions_block};
 pub use plan::plan;
 pub use problem::{AssemblyError, Problem, Warning};
 pub use show::{Node, lines, nodes, text};
+pub(crate) use values::{has_values, values_block};
 
 use crate::Cancel;
 use crate::build::BuildError;
@@ -103,5 +105,13 @@ impl Assembly {
 /// # Errors
 /// A `profiledef.sh` that is missing, no regular file, or larger than 1 MiB; [`BuildError::DiskFull`].
 pub fn append_permissions(profile: &Path, modes: &Modes) -> Result<(), BuildError> {
-    write::append(profile, &permissions_block(modes), engine::ASSEMBLE)
+    write::extend(profile, &permissions_block(modes), true, engine::ASSEMBLE)
+}
+
+/// As [`append_permissions`], with any `block`; without `keep` in place of the text that is there.
+///
+/// # Errors
+/// As [`append_permissions`].
+pub(crate) fn extend_definition(profile: &Path, block: &[u8], keep: bool) -> Result<(), BuildError> {
+    write::extend(profile, block, keep, engine::ASSEMBLE)
 }

@@ -147,6 +147,17 @@ impl Assembly {
         })
     }
 
+    /// The layer that brought `profiledef.sh`: where its code asks git, and finds what lies beside the profile.
+    #[must_use]
+    pub fn definition_layer(&self) -> Option<&Path> {
+        let index = match self.pieces.get(Path::new(DEFINITION))?.origin {
+            Origin::Base => 0,
+            Origin::Overlay(index) => index.checked_add(1)?,
+            _ => return None,
+        };
+        self.layers.get(index).map(PathBuf::as_path)
+    }
+
     /// Content in bytes, all files together.
     #[must_use]
     pub fn bytes(&self) -> u64 {

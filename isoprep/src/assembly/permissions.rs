@@ -91,7 +91,7 @@ pub fn permissions_block(modes: &Modes) -> Vec<u8> {
 }
 
 /// One word of bash, whatever bytes it has.
-fn quote(path: &Path, block: &mut Vec<u8>) {
+pub(super) fn quote(path: &Path, block: &mut Vec<u8>) {
     block.push(b'\'');
     for byte in path.as_os_str().as_bytes() {
         match byte {

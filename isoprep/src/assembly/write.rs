@@ -145,8 +145,8 @@ fn times(look: Look) -> Timestamps {
     Timestamps { last_access: time, last_modification: time }
 }
 
-/// Puts `block` behind the `profiledef.sh` in `profile`.
-pub(super) fn append(profile: &Path, block: &[u8], stage: StageName) -> Result<(), BuildError> {
+/// Puts `block` behind the `profiledef.sh` in `profile`, or in its place.
+pub(super) fn extend(profile: &Path, block: &[u8], keep: bool, stage: StageName) -> Result<(), BuildError> {
     if block.is_empty() {
         return Ok(());
     }
@@ -168,6 +168,9 @@ pub(super) fn append(profile: &Path, block: &[u8], stage: StageName) -> Result<(
     (&old).take(DEFINITION_SIZE + 1).read_to_end(&mut text).map_err(reading())?;
     if text.len() as u64 > DEFINITION_SIZE {
         return Err(refuse("is larger than 1 MiB"));
+    }
+    if !keep {
+        text.clear();
     }
     text.extend(block);
     // A file of its own takes the other's place: that one may be write-protected.

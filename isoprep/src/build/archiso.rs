@@ -1,38 +1,32 @@
-//! An archiso profile becomes an image: assembled, read, its packages installed, the repository laid over, a disc written.
+//! An archiso profile becomes an image: made ready, its packages installed, the repository laid over, a disc written.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use cartridge_treehash::{TreeHash, hash_content, hash_tree};
+use cartridge_supervise::IdMap;
+use cartridge_treehash::{TreeHash, hash_tree};
 
 use super::distribution::{Discs, RootImage};
-use super::{BuildError, Stages};
-use crate::assembly::{self, Assembly};
+use super::ready::Ready;
+use super::{BuildError, BuildWarning, Stages};
+use crate::cache::atomic;
 use crate::engine;
 use crate::host::Tools;
 use crate::image::Image;
 use crate::lint::{self, Severity};
 use crate::plan::{Key, KeyHasher};
-use crate::profile::{self, BootModeKind, Profile};
+use crate::profile::{BootModeKind, Profile};
 use crate::progress::Reporter;
-use crate::recipe::{Base, BuildKind};
+use crate::recipe::BuildKind;
 use crate::rootfs::Packing;
-use crate::stage::base;
 use crate::stage::loaders::{self, DiscNames, archiso, boot_files, carries_microcode, grub};
 use crate::stage::packages::{self, Ingredients, pacman};
+use crate::stage::{base, hashing};
 
 /// Configurations of boot loaders are small; a larger file is none.
 const LARGEST_CONFIGURATION: u64 = 1 << 20;
-
-/// A profile, ready to be built.
-pub(super) struct Ready {
-    pub(super) profile: Profile,
-    pub(super) assembly: Assembly,
-    pub(super) modes: BTreeMap<PathBuf, u32>,
-    /// What `pacman-conf` printed of its configuration.
-    pub(super) expanded: String,
-}
 
 impl Stages<'_> {
     /// The native engine.
@@ -49,6 +43,10 @@ impl Stages<'_> {
         let definition = &ready.profile.definition;
         // What the live system of a dev build is told needs a place in its initramfs.
         let layered = !release && has_place_for_hook(&ready.profile)?;
+        if let IdMap::Single { why } = IdMap::of_this_user() {
+            let warning = BuildWarning::Owners { why };
+            Reporter::new(engine::PACKAGES, self.cancel, self.progress).line(format!("warning: {warning}"));
+        }
         let key = self.packages_key(&ready, layered, epoch)?;
         let mut kept = None;
         let entry = self.keyed(engine::PACKAGES, key, |reporter| {
@@ -60,7 +58,6 @@ impl Stages<'_> {
                 modes: &ready.modes,
                 tools,
                 expanded: &ready.expanded,
-                mirror: recipe.image.mirror.as_deref(),
                 layered,
                 epoch,
                 work: &self.request.work,
@@ -129,81 +126,6 @@ impl Stages<'_> {
         })
     }
 
-    /// Assembles the profile in the work directory and reads the result.
-    pub(super) fn profile(&self, tools: &Tools, epoch: u64, reporter: &Reporter<'_>) -> Result<Ready, BuildError> {
-        let stage = reporter.stage;
-        let image = &self.request.recipe.image;
-        let target = self.request.work.join("profile");
-        let mut ingredients = assembly::Ingredients {
-            base: self.base(reporter)?,
-            overlays: image.overlays.clone(),
-            remove: image.remove.clone(),
-            pacman_conf: image.pacman_conf.clone(),
-            packages: image.packages.clone(),
-            into: self.request.recipe.source.into.clone(),
-            ..assembly::Ingredients::default()
-        };
-        for again in [false, true] {
-            let assembly = assembly::prepare(&ingredients, self.cancel, self.progress)?;
-            for warning in assembly.warnings.iter().filter(|_| !again) {
-                reporter.line(format!("warning: {warning}"));
-            }
-            fs::create_dir_all(&target).map_err(BuildError::write(stage, &target, 0))?;
-            assembly.write(&target, self.cancel, self.progress)?;
-            let options = profile::ReadOptions::of_this_user(Some(epoch));
-            let profile = profile::read(&target, &options, self.cancel).map_err(|e| BuildError::profile(stage, e))?;
-            let listed = profile.packages.file.strip_prefix(&target).unwrap_or(&profile.packages.file).to_path_buf();
-            if !again && !image.packages.is_empty() && assembly.package_list.as_ref() != Some(&listed) {
-                // The definition names another list than its name suggests: the packages belong there.
-                ingredients.package_list = Some(listed);
-                fs::remove_dir_all(&target).map_err(BuildError::io(stage, "remove", &target))?;
-                continue;
-            }
-            for warning in &profile.warnings {
-                let line = warning.line.map_or_else(String::new, |line| format!(":{line}"));
-                reporter.line(format!("warning: {}{line}: {}", warning.file.display(), warning.text));
-            }
-            let modes = assembly.modes(&profile.definition.file_permissions);
-            let mut profile = profile;
-            if let Some(chosen) = &assembly.pacman_conf {
-                let file = target.join(chosen);
-                profile.pacman_conf = profile::read_pacman_conf(&file).map_err(BuildError::io(stage, "read", &file))?;
-            }
-            let conf = self.pacman_conf(&profile, reporter)?;
-            let shown = [target.as_path()];
-            let expanded = packages::expanded_conf(&conf, &shown, tools, reporter)?;
-            return Ok(Ready { profile, assembly, modes, expanded });
-        }
-        Err(BuildError::Refused {
-            stage,
-            what: "the profile names another package list each time it is evaluated".to_owned(),
-            advice: "Let profiledef.sh name one, or none.".to_owned(),
-        })
-    }
-
-    /// The configuration to use, in the work directory, with servers where this host has no mirror list.
-    fn pacman_conf(&self, profile: &Profile, reporter: &Reporter<'_>) -> Result<PathBuf, BuildError> {
-        let chosen = &profile.pacman_conf;
-        let io = |e| BuildError::io(reporter.stage, "read", &chosen.file)(e);
-        let text = fs::read_to_string(&chosen.file).map_err(io)?;
-        let text = pacman::with_servers(&text, chosen, self.request.recipe.image.mirror.as_deref());
-        let file = profile.dir.join("cartridge-pacman.conf");
-        fs::write(&file, text).map_err(BuildError::write(reporter.stage, &file, 0))?;
-        Ok(file)
-    }
-
-    fn base(&self, reporter: &Reporter<'_>) -> Result<PathBuf, BuildError> {
-        match &self.request.recipe.image.base {
-            Base::Folder(dir) => Ok(dir.clone()),
-            Base::Installed(which) => Ok(which.folder()),
-            _ => {
-                let dir = self.request.work.join("minimal");
-                profile::write_minimal(&dir).map_err(|e| BuildError::write(reporter.stage, &e.path, 0)(e.source))?;
-                Ok(dir)
-            }
-        }
-    }
-
     /// Everything that the packed root depends on.
     fn packages_key(&self, ready: &Ready, layered: bool, epoch: u64) -> Result<Key, BuildError> {
         let stage = engine::PACKAGES;
@@ -216,9 +138,7 @@ impl Stages<'_> {
         };
         let mut key = KeyHasher::new(stage).hash(&tree).bytes(ready.expanded.as_bytes()).number(epoch);
         key = key.number(layered.into()).bytes(definition.iso_name.as_bytes()).bytes(definition.iso_version.as_bytes());
-        key = key
-            .bytes(definition.arch.as_bytes())
-            .bytes(self.request.recipe.image.mirror.as_deref().unwrap_or("").as_bytes());
+        key = key.bytes(definition.arch.as_bytes());
         for (path, mode) in &ready.modes {
             key = key.path(path).number(u64::from(*mode));
         }
@@ -228,13 +148,13 @@ impl Stages<'_> {
         for package in packages::listed(&ready.profile) {
             key = key.bytes(package.as_bytes());
         }
-        // A repository of this host is looked at each time; one of the network when its packages are installed again.
-        for (name, dir) in pacman::local_repositories(&ready.expanded) {
-            let database = dir.join(format!("{name}.db"));
-            let hash = fs::File::open(&database).and_then(hash_content).map_or(TreeHash([0; 32]), |it| it.0);
-            key = key.bytes(name.as_bytes()).hash(&hash);
-        }
-        Ok(key.finish())
+        // Where there is no other user, every file is root's: not the image of a machine that knows more of them.
+        key = key.number(matches!(IdMap::of_this_user(), IdMap::Single { .. }).into());
+        let key = pacman::with_local_databases(key, &ready.expanded);
+        let (strict, lenient) = (key.clone().finish(), key.bytes(b"anyway").finish());
+        // What a build made although something failed is never taken for a good one; a good one does for both.
+        let anyway = self.request.build_anyway && self.cache.find(stage, strict).is_none();
+        Ok(if anyway { lenient } else { strict })
     }
 
     /// GRUB, where the profile starts with it: made by the host's program, once for a date.
@@ -272,7 +192,7 @@ impl Stages<'_> {
                 let draft =
                     self.cache.draft(stage, key).map_err(BuildError::write(stage, &self.request.cache, 16 << 20))?;
                 let embedded = self.request.work.join("grub-embedded.cfg");
-                fs::write(&embedded, &text).map_err(BuildError::write(stage, &embedded, 0))?;
+                atomic::write_new(&embedded, text.as_bytes()).map_err(BuildError::write(stage, &embedded, 0))?;
                 for target in &targets {
                     let line = grub::command(program, *target, &embedded, &draft.file(target.file));
                     let line = line.env("SOURCE_DATE_EPOCH", epoch.to_string()).env("LC_ALL", "C.UTF-8");
@@ -299,7 +219,6 @@ fn has_place_for_hook(profile: &Profile) -> Result<bool, BuildError> {
 
 /// Whether every initramfs has microcode in it; without one there is nothing to have it.
 fn microcode_is_inside(boot: &loaders::BootFiles) -> Result<bool, BuildError> {
-    use std::io::Read;
     /// Microcode of all processors is a few MiB, and it comes first.
     const FIRST: u64 = 64 << 20;
     let images = boot.iter().filter(|(path, _)| path.starts_with("boot/initramfs-") && path.ends_with(".img"));
@@ -316,7 +235,7 @@ fn microcode_is_inside(boot: &loaders::BootFiles) -> Result<bool, BuildError> {
 
 /// What of an assembled profile lands on the disc.
 struct Texts {
-    configurations: BTreeMap<String, String>,
+    configurations: BTreeMap<String, Vec<u8>>,
     others: BTreeMap<String, PathBuf>,
 }
 
@@ -330,8 +249,11 @@ impl Texts {
                 let small = fs::metadata(&file).is_ok_and(|meta| meta.len() <= LARGEST_CONFIGURATION);
                 let is_text = (name.ends_with(".cfg") || name.ends_with(".conf")) && small;
                 if is_text {
-                    let bytes = fs::read(&file).map_err(BuildError::io(engine::BOOTLOADER, "read", &file))?;
-                    texts.configurations.insert(path, String::from_utf8_lossy(&bytes).into_owned());
+                    let open = hashing::open_part(&file).map(|it| it.take(LARGEST_CONFIGURATION));
+                    let mut bytes = Vec::new();
+                    let read = open.and_then(|mut it| it.read_to_end(&mut bytes));
+                    read.map_err(BuildError::io(engine::BOOTLOADER, "read", &file))?;
+                    texts.configurations.insert(path, bytes);
                 } else {
                     texts.others.insert(path, file);
                 }

@@ -194,7 +194,7 @@ impl Stages<'_> {
             tree.also_shown(&packed);
             tree.also_shown(layer);
             tree.also_writable(&draft.file(""));
-            repack(tools, root, &tree, (&packed, layer), &target, reporter)?;
+            repack(tools, root, &mut tree, (&packed, layer), &target, reporter)?;
             target
         };
         let file = hashing::open_part(&image).map_err(BuildError::io(stage, "read", &image))?;
@@ -203,7 +203,7 @@ impl Stages<'_> {
         reporter.go_on()?;
         let sum = summed.map_err(BuildError::io(stage, "read", &image))?;
         let place = draft.file(CHECKSUM);
-        fs::write(&place, sum).map_err(BuildError::write(stage, &place, 128))?;
+        atomic::write_new(&place, sum.as_bytes()).map_err(BuildError::write(stage, &place, 128))?;
         draft.commit().map_err(BuildError::write(stage, &self.request.cache, size))
     }
 
@@ -216,8 +216,9 @@ impl Stages<'_> {
         repository: &Repository,
     ) -> Result<Image, BuildError> {
         let target = self.target()?;
+        let (description, contents) = self.described(layout)?;
         let mut key = KeyHasher::new(engine::BOOTLOADER).hash(&what.root.key.0).bytes(&what.esp_label);
-        key = key.bytes(&disc::description(layout));
+        key = key.bytes(&description);
         let key = key.finish();
         let made = self.keyed(engine::BOOTLOADER, key, |reporter| {
             for warning in &layout.warnings {
@@ -232,6 +233,9 @@ impl Stages<'_> {
         }
         for key in &what.laid.keys {
             iso_key = iso_key.hash(&key.0);
+        }
+        for content in &contents {
+            iso_key = iso_key.hash(content);
         }
         let iso_key = iso_key.finish();
         let reused = self.timed(engine::ISO, |reporter| {
@@ -288,7 +292,7 @@ fn sum(mut content: impl Read) -> std::io::Result<String> {
 fn repack(
     tools: &Tools,
     root: &RootImage,
-    tree: &RootTree<'_>,
+    tree: &mut RootTree<'_>,
     (packed, layer): (&std::path::Path, &std::path::Path),
     target: &std::path::Path,
     reporter: &Reporter<'_>,
@@ -307,8 +311,10 @@ fn repack(
             let (mkfs, squash) =
                 (tools.program("mkfs.ext4").map_err(missing)?, tools.program("mksquashfs").map_err(missing)?);
             // The name that the hook of mkinitcpio-archiso looks for in the squashfs.
-            let inner = tree.path().with_file_name("airootfs.img");
+            let inner = target.with_file_name("airootfs.img");
+            tree.script("clamp", &crate::rootfs::clamp_times(tree.path(), root.epoch))?;
             tree.run(crate::rootfs::ext4_command(mkfs, tree.path(), &inner, root.epoch), tree.isolation())?;
+            tree.script("times", &crate::rootfs::ext4_times(&inner, root.epoch))?;
             let packing = Packing::Profile { kind: crate::profile::ImageType::Squashfs, options: options.clone() };
             let packed = tree.run(pack_command(squash, &packing, &inner, target, root.epoch), tree.isolation());
             fs::remove_file(&inner).map_err(BuildError::io(stage, "remove", &inner))?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::archiso::Ready;
+use super::ready::Ready;
 use super::{BuildError, BuildRequest, Stages};
 use crate::Cancel;
 use crate::assembly::{self, Node};

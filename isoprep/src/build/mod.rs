@@ -1,11 +1,15 @@
 //! Builds an image: runs the engine's stages in order, each only if its result is not there already.
 
 mod archiso;
+mod complete;
+mod described;
 mod distribution;
 mod error;
 mod examine;
 mod live;
 mod mkarchiso;
+mod ready;
+mod warning;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -15,6 +19,7 @@ use cartridge_treehash::hash_content;
 pub use error::BuildError;
 pub(crate) use error::{NAMED, mebibytes, room_for};
 pub use examine::{Examination, examine};
+pub use warning::BuildWarning;
 
 use crate::Cancel;
 use crate::cache::{Cache, Entry, atomic};

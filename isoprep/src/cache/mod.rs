@@ -126,7 +126,7 @@ impl Draft {
         list(self.dir.path(), Path::new(""), &mut files)?;
         sync(self.dir.path(), &files)?;
         let record = serde_json::to_vec(&Record { files }).map_err(io::Error::other)?;
-        fs::write(self.dir.path().join(RECORD), record)?;
+        atomic::write_new(&self.dir.path().join(RECORD), &record)?;
         if let Some(parent) = self.target.parent() {
             fs::create_dir_all(parent)?;
         }
@@ -166,8 +166,12 @@ fn list(root: &Path, below: &Path, files: &mut Vec<(String, u64)>) -> io::Result
     for entry in fs::read_dir(root.join(below))? {
         let entry = entry?;
         let path = below.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
             list(root, &path, files)?;
+        } else if !kind.is_file() {
+            // A link would bring a file of the user's into an image.
+            return Err(io::Error::other(format!("{} of a result is no regular file", path.display())));
         } else {
             let name = path.to_str().ok_or_else(|| io::Error::other("a result has a name that is not text"))?;
             files.push((name.to_owned(), entry.metadata()?.len()));
@@ -222,6 +226,21 @@ mod tests {
         let third = three.commit().unwrap();
         assert_eq!(fs::read(third.file("a")).unwrap(), b"whole");
         assert_eq!(fs::read_dir(dir.path().join(drafts::ROOM)).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_result_with_a_link_in_it_is_refused_and_a_planted_record_leads_nowhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cache, victim) = (Cache::open(&dir.path().join("cache")).unwrap(), dir.path().join("victim"));
+        fs::write(&victim, "precious").unwrap();
+        let planted = draft(&cache);
+        std::os::unix::fs::symlink(&victim, planted.file("kernel")).unwrap();
+        assert!(planted.commit().is_err_and(|e| e.to_string().contains("kernel")));
+        assert!(cache.find(STAGE, KEY).is_none());
+        let planted = draft(&cache);
+        std::os::unix::fs::symlink(&victim, planted.file(RECORD)).unwrap();
+        let _ = planted.commit();
+        assert_eq!(fs::read(&victim).unwrap(), b"precious");
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! The command line of each way to run mkarchiso. Pure.
+//! The command line of each way to run mkarchiso. Pure, but for looking whose the directories are that pacman reads.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use cartridge_supervise::{CommandLine, Isolation};
@@ -22,7 +23,7 @@ const LOCK_INSIDE: &str = "/run/cartridge/lock";
 /// Where the scratch directory is seen.
 const BUILD_INSIDE: &str = "/run/cartridge/build";
 /// Where the profile is seen.
-const PROFILE_INSIDE: &str = "/run/cartridge/profile";
+pub(crate) const PROFILE_INSIDE: &str = "/run/cartridge/profile";
 /// The `PATH` of a container: wherever a distribution keeps programs.
 const CONTAINER_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -30,17 +31,41 @@ const CONTAINER_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:
 pub(super) const SHIMS: [(&str, &str); 3] =
     [("mount", include_str!("mount.sh")), ("umount", include_str!("umount.sh")), ("inside", include_str!("inside.sh"))];
 
-/// What the helper reads on its standard input: one JSON document, nothing else.
+/// What the helper reads on its standard input: one JSON document on a line of its own. It stops when the input ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HelperRequest {
+    /// Work directories with our marker, absolute, owned by the caller, in which a helper that was killed left what only root
+    /// can remove.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clear: Vec<PathBuf>,
+    /// The image to build.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<HelperBuild>,
+}
+
+/// An image that the helper builds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HelperBuild {
     /// The assembled profile, absolute, owned by the caller.
     pub profile: PathBuf,
     /// A work directory with our marker, absolute, owned by the caller.
     pub work: PathBuf,
     /// A directory inside `work` that the image is put into.
     pub out: PathBuf,
+    /// Directories that pacman reads, absolute, owned by the caller.
+    pub readable: Vec<PathBuf>,
     /// The time stamp of everything that is made, seconds since 1970.
     pub source_date_epoch: u64,
+}
+
+impl HelperRequest {
+    /// Asks polkit, then runs the helper. Its input is held open for as long as the child is wanted.
+    pub(super) fn command(&self) -> CommandLine {
+        // Paths that are no text cannot be written as JSON; the helper refuses the empty request and says so.
+        let mut text = serde_json::to_vec(self).unwrap_or_default();
+        text.push(b'\n');
+        CommandLine::new("pkexec").arg("--disable-internal-agent").arg(HELPER).stdin_held(text)
+    }
 }
 
 /// Everything that a command line depends on.
@@ -59,6 +84,8 @@ pub(super) struct Plan<'a> {
     pub cache: &'a Path,
     /// More directories that pacman reads: `file://` repositories.
     pub readable: &'a [PathBuf],
+    /// Work directories in which a helper that was killed left something.
+    pub clear: &'a [PathBuf],
     pub source_date_epoch: u64,
     /// Our own `PATH`.
     pub path: &'a OsStr,
@@ -149,15 +176,17 @@ impl Plan<'_> {
     }
 
     fn helper(&self) -> CommandLine {
-        let request = HelperRequest {
+        let own = rustix::process::geteuid().as_raw();
+        let is_ours = |dir: &&PathBuf| std::fs::metadata(dir).is_ok_and(|meta| meta.uid() == own);
+        let build = HelperBuild {
             profile: self.profile.to_path_buf(),
             work: self.scratch.to_path_buf(),
             out: self.out(),
+            // What is everybody's is seen in any case.
+            readable: self.readable.iter().filter(is_ours).cloned().collect(),
             source_date_epoch: self.source_date_epoch,
         };
-        // Paths that are no text cannot be written as JSON; the helper refuses the empty request and says so.
-        let text = serde_json::to_vec(&request).unwrap_or_default();
-        CommandLine::new("pkexec").arg("--disable-internal-agent").arg(HELPER).stdin(text)
+        HelperRequest { clear: self.clear.to_vec(), build: Some(build) }.command()
     }
 }
 
@@ -182,6 +211,7 @@ mod tests {
             scratch: Path::new("/c/s"),
             cache: Path::new("/c/pkg"),
             readable: &[],
+            clear: &[],
             source_date_epoch: 7,
             path: OsStr::new("/usr/bin"),
         }
@@ -200,14 +230,19 @@ mod tests {
     fn the_helper_is_told_of_directories_only() {
         let line = plan(Way::Helper).command();
         assert_eq!(line.to_string(), format!("pkexec --disable-internal-agent {HELPER}"));
-        let request = HelperRequest {
+        let build = HelperBuild {
             profile: "/c/profile".into(),
             work: "/c/s".into(),
             out: "/c/s/out".into(),
+            readable: vec!["/c/r".into()],
             source_date_epoch: 7,
         };
-        let text = r#"{"profile":"/c/profile","work":"/c/s","out":"/c/s/out","source_date_epoch":7}"#;
+        // The same text is in the helper's own test.
+        let text = r#"{"clear":["/c/old"],"build":{"profile":"/c/profile","work":"/c/s","out":"/c/s/out","readable":["/c/r"],"source_date_epoch":7}}"#;
+        let request = HelperRequest { clear: vec!["/c/old".into()], build: Some(build) };
         assert_eq!(serde_json::to_string(&request).unwrap(), text);
+        let request = HelperRequest { build: None, ..request };
+        assert_eq!(serde_json::to_string(&request).unwrap(), r#"{"clear":["/c/old"]}"#);
     }
 
     #[test]

@@ -8,10 +8,12 @@
 //! - `product` looks at the image that was made: an exit code of 0 is not trusted.
 //! - `names` knows what a misspelt package was meant to be.
 //! - `run` does it, in a directory that `scratch` makes and removes; `watch` ends it when it was cancelled.
+//! - `left` finds what a helper that was killed left: only the helper can remove it.
 
 mod command;
 mod error;
 mod facts;
+mod left;
 mod log;
 mod log_patterns;
 mod names;
@@ -24,7 +26,8 @@ mod ways;
 /// The container image that is used where there is no better way: one with archiso in it, made by the user.
 pub const CONTAINER: &str = "localhost/archiso:latest";
 
-pub use command::{CACHE_INSIDE, HELPER, HelperRequest};
+pub(crate) use command::PROFILE_INSIDE;
+pub use command::{CACHE_INSIDE, HELPER, HelperBuild, HelperRequest};
 pub use error::MkarchisoError;
 pub use facts::{find, look_around};
 pub use log::{MkarchisoLog, MkarchisoNews, MkarchisoStage};

@@ -14,10 +14,11 @@ use rustix::fs::FlockOperation;
 
 use super::command::{Plan, podman_can_name};
 use super::error::MkarchisoError;
+use super::left;
 use super::log::{MkarchisoLog, MkarchisoNews, MkarchisoStage};
 use super::names::known_names;
 use super::product::{BootFile, Shortfall, not_whole, parse_list, shortfalls};
-use super::scratch::{Scratch, remove_scratch};
+use super::scratch::{self, Scratch, remove_scratch};
 use super::watch::watch;
 use super::ways::Way;
 use crate::pacman_log::{FaultKind, LogFinding, Weight, nearest_names};
@@ -72,11 +73,12 @@ pub struct Product {
 /// Runs mkarchiso and blocks until it ended. `tell` is called from this thread.
 ///
 /// The scratch directory is gone afterwards, whether or not there is an image; where it cannot be removed,
-/// [`Product::leftover`] says so.
+/// [`Product::leftover`] says so, or, after an error, a last line of the log.
 ///
 /// # Errors
 /// [`MkarchisoError`]. After [`MkarchisoError::Cancelled`], which comes within two seconds of `cancel`, nothing is left
-/// running or mounted. An image that was at its place before is as it was after every error.
+/// running or mounted, but a helper of root's that still removes what it made. An image that was at its place before is as
+/// it was after every error.
 pub fn run(
     job: &MkarchisoJob,
     cancel: &Cancel,
@@ -90,9 +92,17 @@ pub fn run(
     }
     let scratch = Scratch::create(job)?;
     let built = build(job, &scratch, cancel, tell);
-    let removed = remove_scratch(job.way, &scratch.dir);
-    // What went wrong first is worth more than what could not be cleaned after it.
-    built.map(|product| Product { leftover: removed.err().map(|error| error.to_string()), ..product })
+    let removed = match &built {
+        // Nobody is asked for a password who wants to be left alone.
+        Err(MkarchisoError::Cancelled) => scratch::remove(job.way, &scratch.dir, String::new()),
+        _ => remove_scratch(job.way, &scratch.dir),
+    };
+    let leftover = removed.err().map(|error| error.to_string());
+    // What went wrong first is worth more than what could not be cleaned after it, but both are told.
+    if let (Err(_), Some(why)) = (&built, &leftover) {
+        tell(MkarchisoNews::Line { number: 0, text: format!("warning: {why}") });
+    }
+    built.map(|product| Product { leftover, ..product })
 }
 
 fn build(
@@ -102,6 +112,7 @@ fn build(
     tell: &mut dyn FnMut(MkarchisoNews),
 ) -> Result<Product, MkarchisoError> {
     let container = container_name(&scratch.dir);
+    let clear = if job.way == Way::Helper { left::by_dead_ones(&job.work) } else { Vec::new() };
     let plan = Plan {
         way: job.way,
         tool: &job.tool,
@@ -111,6 +122,7 @@ fn build(
         scratch: &scratch.dir,
         cache: &job.cache,
         readable: &job.readable,
+        clear: &clear,
         source_date_epoch: job.source_date_epoch,
         path: &job.path,
     };
@@ -198,6 +210,10 @@ fn container_name(scratch: &Path) -> String {
 
 /// The one image in `dir`.
 fn only_image(dir: &Path) -> Result<PathBuf, MkarchisoError> {
+    // What ran inside could have put a link in its place.
+    if !fs::symlink_metadata(dir).is_ok_and(|meta| meta.is_dir()) {
+        return Err(MkarchisoError::NoImage { dir: dir.to_path_buf(), found: Vec::new() });
+    }
     let entries = fs::read_dir(dir).map_err(MkarchisoError::io("read", dir))?;
     let is_image = |path: &PathBuf| {
         path.extension().is_some_and(|it| it == "iso") && fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file())
@@ -241,4 +257,20 @@ fn place(iso: &Path, out: &Path) -> Result<PathBuf, MkarchisoError> {
     copied.map_err(MkarchisoError::io("copy the image to", &target))?;
     draft.persist(&target).map_err(|error| MkarchisoError::io("move the image to", &target)(error.error))?;
     Ok(target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_behind_a_link_is_somebody_elses() {
+        let top = tempfile::tempdir().unwrap();
+        let (real, link) = (top.path().join("real"), top.path().join("out"));
+        fs::create_dir(&real).unwrap();
+        fs::write(real.join("theirs.iso"), "theirs").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        assert!(matches!(only_image(&link), Err(MkarchisoError::NoImage { .. })));
+        assert_eq!(only_image(&real).unwrap(), real.join("theirs.iso"));
+    }
 }

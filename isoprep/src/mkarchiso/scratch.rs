@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use cartridge_supervise::{Cancel, CommandLine, Isolation, run as tool};
 use rustix::fs::FlockOperation;
 
-use super::command::SHIMS;
+use super::command::{HelperRequest, SHIMS};
 use super::error::MkarchisoError;
+use super::left;
 use super::run::MkarchisoJob;
 use super::ways::Way;
 use crate::eject::{WorkDir, eject};
@@ -50,13 +51,25 @@ impl Scratch {
 }
 
 /// Removes the scratch directory of a build, also of one that was killed. What was made in it may belong to ids that
-/// only a namespace may touch; the rest is an ordinary work directory.
+/// only a namespace may touch, or to root, whose helper is then asked, and with it the user; the rest is an ordinary work
+/// directory.
 ///
 /// # Errors
 /// [`MkarchisoError::Leftover`] with the reason.
 pub fn remove_scratch(way: Way, dir: &Path) -> Result<(), MkarchisoError> {
-    let inner = dir.join("work");
     let mut why = String::new();
+    if way == Way::Helper && left::has_left(dir) {
+        let request = HelperRequest { clear: vec![dir.to_path_buf()], build: None };
+        if let Err(error) = tool(&request.command(), &Cancel::new(), |_, _| ()) {
+            why = format!("{error}\n  ");
+        }
+    }
+    remove(way, dir, why)
+}
+
+/// As [`remove_scratch`], and nobody is asked. `why` is what is known already of what cannot be removed.
+pub(super) fn remove(way: Way, dir: &Path, mut why: String) -> Result<(), MkarchisoError> {
+    let inner = dir.join("work");
     if inner.exists() {
         let words = [OsString::from("-rf"), "--one-file-system".into(), "--".into(), inner.into_os_string()];
         let isolated = CommandLine::new("rm").args(words.clone()).isolated(Isolation::new().writable(dir));
@@ -66,8 +79,11 @@ pub fn remove_scratch(way: Way, dir: &Path) -> Result<(), MkarchisoError> {
             removed = tool(&line, &Cancel::new(), |_, _| ());
         }
         if let Err(error) = removed {
-            why = format!("{error}\n  ");
+            why = format!("{why}{error}\n  ");
         }
+    }
+    if left::has_left(dir) {
+        why = format!("{why}{}\n  ", left::advice(dir));
     }
     let leftover = |said: String| MkarchisoError::Leftover { dir: dir.to_path_buf(), why: format!("{why}{said}") };
     let report = eject(dir, &Cancel::new(), &|_| ()).map_err(|error| leftover(error.to_string()))?;

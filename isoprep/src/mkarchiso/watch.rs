@@ -1,6 +1,5 @@
 //! Runs a way's command to its end, and ends it when it was cancelled: each way ends in its own manner.
 
-use std::fs::File;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -19,8 +18,6 @@ const BEAT: Duration = Duration::from_millis(20);
 const GRACE: Duration = Duration::from_millis(1000);
 /// How much output waits to be read.
 const QUEUE: usize = 256;
-/// The file in the output directory that tells the helper to stop.
-const STOP: &str = "stop";
 
 enum Event {
     Output(Channel, Vec<u8>),
@@ -63,16 +60,16 @@ pub(super) fn watch(
             }
         }
         if cancel.is_cancelled() {
-            stop(plan, scratch, &child, events);
+            stop(plan.way, scratch, &child, events);
             return Err(MkarchisoError::Cancelled);
         }
     }
 }
 
 /// Ends a cancelled build. A namespace dies with its first process; the container and the helper end themselves.
-fn stop(plan: &Plan<'_>, scratch: &Scratch, child: &ProcessHandle, events: Receiver<Event>) {
+fn stop(way: Way, scratch: &Scratch, child: &ProcessHandle, events: Receiver<Event>) {
     drop(events);
-    match plan.way {
+    match way {
         Way::Namespace | Way::NamespaceOfOne => {}
         Way::Podman => {
             // It was locked by us; that cannot fail.
@@ -81,9 +78,12 @@ fn stop(plan: &Plan<'_>, scratch: &Scratch, child: &ProcessHandle, events: Recei
             let _ = child.wait(GRACE);
         }
         Way::Helper => {
-            // The helper looks for it ten times a second. If it cannot be written the helper still sees us go.
-            let _ = File::create_new(plan.out().join(STOP));
+            // The helper looks for the end ten times a second, and is gone once it has removed what it made. Until polkit has
+            // its answer pkexec can still be killed; after that nothing of root's can, and we do not wait for it.
+            child.close_stdin();
+            child.kill();
             let _ = child.wait(GRACE);
+            return;
         }
     }
     let _ = child.end(Duration::ZERO);

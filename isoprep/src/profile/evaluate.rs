@@ -14,6 +14,7 @@ use cartridge_supervise::{
 };
 
 use super::answer::Answer;
+use super::checkout::{CHECKOUT, repository_of};
 use super::complaint::{OWN_NAME, Remains, Said};
 use super::error::ProfileError;
 use super::outcome::outcome;
@@ -58,8 +59,10 @@ impl Default for EvaluationLimits {
 /// What is evaluated, and what its code sees.
 #[derive(Clone, Debug)]
 pub(super) struct Request<'a> {
-    /// The profile, canonical.
+    /// Where the profile lies, to its own code; canonical.
     pub(super) dir: &'a Path,
+    /// The assembled copy that its code finds there instead, with everything that is laid over it.
+    pub(super) copy: Option<&'a Path>,
     /// Where `profiledef.sh` really is, canonical.
     pub(super) target: &'a Path,
     /// Its text, which says where it leaves.
@@ -124,22 +127,23 @@ fn isolation(request: &Request<'_>) -> Isolation {
     let seen: Vec<&Path> =
         std::iter::once(visible.as_path()).chain(request.seen.iter().map(PathBuf::as_path)).collect();
     for dir in &seen {
-        if dir.parent().is_some() {
+        // A copy may stand for a folder that is not there.
+        if dir.parent().is_some() && (request.copy.is_none() || dir.exists()) {
             isolation = isolation.shown(dir, dir);
         }
     }
     if !seen.iter().any(|dir| request.target.starts_with(dir)) {
         isolation = isolation.shown(request.target, request.target);
     }
+    if let Some(copy) = request.copy {
+        isolation = isolation.shown(copy, request.dir);
+        // A copy has no checkout of its own: the folder's is seen where somebody made a place for it.
+        let checkout = request.dir.join(CHECKOUT);
+        if copy.join(CHECKOUT).exists() && checkout.exists() {
+            isolation = isolation.shown(&checkout, &checkout);
+        }
+    }
     isolation
-}
-
-/// What a profile sees of where it lies: the outermost checkout, because profiles ask git for versions and source files that
-/// lie beside them; but never the home folder, which may be a checkout too.
-fn repository_of(dir: &Path, home: Option<&Path>) -> PathBuf {
-    let is_narrow = |above: &&Path| above.parent().is_some() && !home.is_some_and(|home| home.starts_with(above));
-    let checkouts = dir.ancestors().take_while(is_narrow).filter(|above| above.join(".git").exists());
-    checkouts.last().unwrap_or(dir).to_path_buf()
 }
 
 fn find_bash(search: &[PathBuf]) -> Result<PathBuf, ProfileError> {
@@ -241,25 +245,6 @@ fn signal_of(exit: &Exit) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_outermost_checkout_is_seen_but_never_the_home_folder() {
-        let top = tempfile::tempdir().unwrap();
-        let at = |name: &str| top.path().join(name);
-        let profile = at("home/repo/modules/archiso/configs/releng");
-        std::fs::create_dir_all(&profile).unwrap();
-        let home = at("home");
-        assert_eq!(repository_of(&profile, Some(&home)), profile, "no checkout: the profile alone");
-        std::fs::write(at("home/repo/modules/archiso/.git"), "gitdir: x").unwrap();
-        assert_eq!(repository_of(&profile, Some(&home)), at("home/repo/modules/archiso"));
-        std::fs::create_dir(at("home/repo/.git")).unwrap();
-        assert_eq!(repository_of(&profile, Some(&home)), at("home/repo"));
-        std::fs::create_dir(at("home/.git")).unwrap();
-        assert_eq!(repository_of(&profile, Some(&home)), at("home/repo"), "the home folder is a checkout too");
-        std::fs::create_dir(at(".git")).unwrap();
-        assert_eq!(repository_of(&profile, Some(&home)), at("home/repo"));
-        assert_eq!(repository_of(&home, Some(&home)), home);
-    }
 
     #[test]
     fn markers_differ() {

@@ -11,6 +11,7 @@
 mod answer;
 mod assignments;
 mod boot_entries;
+mod checkout;
 mod chosen_conf;
 mod complaint;
 mod declare;

@@ -9,11 +9,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use cartridge_supervise::Cancel;
 
 use super::boot_entries::parse_boot_file;
+use super::checkout::CheckoutPlace;
 use super::definition::{Defined, complaints, define};
 use super::error::ProfileError;
 use super::evaluate::{EvaluationLimits, Request, evaluate};
 use super::initcpio::{parse_initcpio_config, parse_initcpio_preset};
-use super::model::{BootEntry, BootModeKind, PackageList, PacmanConf, Profile, ProfileWarning};
+use super::model::{BootEntry, BootModeKind, Definition, PackageList, PacmanConf, Profile, ProfileWarning};
 use super::packages::parse_package_list;
 use super::pacman_conf::parse_pacman_conf;
 use super::pattern::included;
@@ -34,6 +35,10 @@ pub struct ReadOptions {
     /// Existing folders that its code sees although they are in the home folder or in `/tmp`, absolute. The outermost checkout
     /// that the profile lies in is always seen.
     pub seen: Vec<PathBuf>,
+    /// The folder whose assembled copy is read: the definition's code believes to be there. It finds that folder's own checkout
+    /// and neighbours, which the copy has not, and in the folder itself the copy, so that what an overlay replaces wins. Absolute;
+    /// one that is not there has nothing beside it.
+    pub stands_for: Option<PathBuf>,
     /// Folders in which bash is looked for.
     pub search: Vec<PathBuf>,
     /// Bounds on what its code may use.
@@ -52,6 +57,7 @@ impl ReadOptions {
             machine: rustix::system::uname().machine().to_string_lossy().into_owned(),
             home: std::env::var_os("HOME").map(PathBuf::from).and_then(|home| home.canonicalize().ok()),
             seen: Vec::new(),
+            stands_for: None,
             search: std::env::split_paths(&search).filter(|dir| dir.is_absolute()).collect(),
             limits: EvaluationLimits::default(),
         }
@@ -70,9 +76,14 @@ pub fn read(dir: &Path, options: &ReadOptions, cancel: &Cancel) -> Result<Profil
     let target = definition_file(&dir)?;
     let file = dir.join("profiledef.sh");
     let source = text_file::read(&file).map_err(|source| ProfileError::Unreadable { path: file, source })?;
+    let place = options.stands_for.as_ref().map(|it| it.canonicalize().unwrap_or_else(|_| it.clone()));
+    let place = place.filter(|it| *it != dir);
+    let _checkout = place.as_deref().map(|place| CheckoutPlace::make(&dir, place));
+    let place = place.unwrap_or_else(|| dir.clone());
     let request = Request {
-        dir: &dir,
-        target: &target,
+        dir: &place,
+        copy: (place != dir).then_some(dir.as_path()),
+        target: if place == dir { &target } else { &place },
         source: &source.text,
         source_date_epoch: options.source_date_epoch,
         seen: &options.seen,
@@ -83,8 +94,13 @@ pub fn read(dir: &Path, options: &ReadOptions, cancel: &Cancel) -> Result<Profil
     let (answer, said) = evaluate(&request, cancel)?;
     let Defined { definition, folder, packages, bootstrap_packages, warnings } =
         define(&answer, &source.text, &options.machine);
-    let mut files = Files { dir: &dir, folder: dir.join(folder), warnings };
-    files.warnings.extend(complaints(&said, &dir));
+    // What the code names of the place that it believes to be in is meant of the copy.
+    let here = |path: PathBuf| path.strip_prefix(&place).map_or_else(|_| path.clone(), |inside| dir.join(inside));
+    let here_text = |path: String| here(path.into()).to_string_lossy().into_owned();
+    let definition = Definition { pacman_conf: here(definition.pacman_conf), ..definition };
+    let (packages, bootstrap_packages) = (here_text(packages), here_text(bootstrap_packages));
+    let mut files = Files { dir: &dir, folder: dir.join(here(folder)), warnings };
+    files.warnings.extend(complaints(&said, &place));
     let packages = files.packages(&packages, "packages", &definition.arch);
     let packages = packages.unwrap_or_else(|path| {
         files.warn(&path, None, "is not there: mkarchiso ends without a package list".to_owned());

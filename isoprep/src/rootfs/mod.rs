@@ -1,6 +1,8 @@
 //! A root file system that is being made: a folder in the work directory, filled by processes that are its root in a user
-//! namespace, and packed from there. Nothing outside the work directory can be written by them.
+//! namespace, and packed from there. Nothing but that folder can be written by them, unless they are given more: what we write
+//! beside it, such as their scripts, they only read.
 
+mod away;
 mod pack;
 mod reclaim;
 mod script;
@@ -11,11 +13,13 @@ use std::path::{Path, PathBuf};
 
 use cartridge_supervise::{Channel, CommandLine, Isolation, Output, RunError, run};
 
-pub(crate) use pack::{Packing, ext4_command, pack_command, packed_name};
+pub(crate) use pack::{Packing, clamp_times, ext4_command, ext4_times, pack_command, packed_name};
 pub use reclaim::reclaim;
 pub(crate) use script::Script;
 
+use crate::Cancel;
 use crate::build::{BuildError, room_for};
+use crate::cache::atomic;
 use crate::pacman_log::{LineCutter, Piece};
 use crate::progress::{Reporter, StageName};
 
@@ -32,9 +36,9 @@ const LEAST: u64 = 1 << 20;
 
 /// A root file system in the making.
 pub(crate) struct RootTree<'a> {
-    /// The work directory: all that may be written.
+    /// The work directory, which processes read.
     work: PathBuf,
-    /// The root itself, inside `work`.
+    /// The root itself, inside `work`: all that they may write.
     root: PathBuf,
     /// More folders that may be written.
     writable: Vec<PathBuf>,
@@ -81,9 +85,10 @@ impl<'a> RootTree<'a> {
         self.shown.push(dir.to_path_buf());
     }
 
-    /// The sandbox: the host's programs, the work directory to write.
+    /// The sandbox: the host's programs, the root to write. Programs of packages run in it, so that nothing that we write by
+    /// its path may lie where it can be written from there: a link in its place would lead us anywhere.
     pub(crate) fn isolation(&self) -> Isolation {
-        let mut isolation = Isolation::new().writable(&self.work);
+        let mut isolation = Isolation::new().shown(&self.work, &self.work).writable(&self.root);
         // A package's script has no business with the keys and letters of whoever builds.
         if let Some(home) = std::env::home_dir().filter(|it| it.is_dir() && it.parent().is_some()) {
             isolation = isolation.hidden(home);
@@ -111,6 +116,12 @@ impl<'a> RootTree<'a> {
         self.script_in(what, script, isolation)
     }
 
+    /// As [`script`](Self::script), for one that also writes into the result `entry`.
+    pub(crate) fn script_into(&mut self, entry: &Path, what: &str, script: &Script) -> Result<Output, BuildError> {
+        let isolation = self.isolation().writable(entry);
+        self.script_in(what, script, isolation)
+    }
+
     /// Runs a script of ours in a sandbox of its own making.
     pub(crate) fn script_in(
         &mut self,
@@ -126,7 +137,7 @@ impl<'a> RootTree<'a> {
     pub(crate) fn scripted(&mut self, what: &str, script: &Script) -> Result<CommandLine, BuildError> {
         self.scripts += 1;
         let file = self.work.join(format!("{}-{:02}-{what}.sh", self.reporter.stage, self.scripts));
-        fs::write(&file, script.bytes()).map_err(BuildError::write(self.reporter.stage, &file, 0))?;
+        atomic::write_new(&file, script.bytes()).map_err(BuildError::write(self.reporter.stage, &file, 0))?;
         Ok(CommandLine::new("bash").arg(&file))
     }
 
@@ -159,9 +170,9 @@ impl<'a> RootTree<'a> {
             .isolated(isolation)
     }
 
-    /// Removes it.
+    /// Removes it, or leaves that to the eject of the work directory where somebody waits for a cancelled build to end.
     pub(crate) fn discard(&mut self) -> Result<(), BuildError> {
-        remove(&self.work, &self.root).map_err(BuildError::tool(self.reporter.stage))
+        away::put(&self.work, &self.root, self.reporter.cancel).map_err(BuildError::tool(self.reporter.stage))
     }
 }
 
@@ -169,12 +180,13 @@ impl<'a> RootTree<'a> {
 pub(crate) struct KeptRoot {
     work: PathBuf,
     root: PathBuf,
+    cancel: Cancel,
 }
 
 impl KeptRoot {
     /// Keeps the root of `tree` for as long as this lives.
     pub(crate) fn new(tree: &RootTree<'_>) -> Self {
-        Self { work: tree.work.clone(), root: tree.root.clone() }
+        Self { work: tree.work.clone(), root: tree.root.clone(), cancel: tree.reporter.cancel.clone() }
     }
 
     /// The root as a tree of another stage, which keeps it no longer than `self`.
@@ -187,17 +199,9 @@ impl Drop for KeptRoot {
     fn drop(&mut self) {
         if self.root.symlink_metadata().is_ok() {
             // What cannot be removed here, `reclaim` takes back with the work directory.
-            let _ = remove(&self.work, &self.root);
+            let _ = away::put(&self.work, &self.root, &self.cancel);
         }
     }
-}
-
-/// Removes a root as the root that made it: its files may belong to users that only exist inside.
-fn remove(work: &Path, root: &Path) -> Result<(), RunError> {
-    let line = CommandLine::new("rm").args(["-rf", "--one-file-system", "--"]).arg(root);
-    let isolation = Isolation::new().writable(work);
-    // Asked for on the way out of a cancelled build too.
-    run(&line.isolated(isolation), &crate::Cancel::new(), |_, _| ()).map(drop)
 }
 
 /// Runs `line`; what it prints is handed over on a thread of ours, so that borrowed things may be told.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use cartridge_supervise::CommandLine;
 
+use super::Script;
 use crate::profile::ImageType;
 
 /// How to pack.
@@ -58,6 +59,42 @@ pub(crate) fn ext4_command(tool: &Path, root: &Path, target: &Path, epoch: u64) 
     let line = line.arg(format!("lazy_itable_init=0,root_owner=0:0,hash_seed={seed}"));
     line.arg("--").arg(target).arg("32G").env("E2FSPROGS_FAKE_TIME", epoch.to_string())
 }
+
+/// Takes out of the folder `root` what is younger than the image.
+pub(crate) fn clamp_times(root: &Path, epoch: u64) -> Script {
+    let mut script = Script::new();
+    script.set("root", root).set("epoch", epoch.to_string());
+    script.text("find \"$root\" -xdev -newermt \"@$epoch\" -exec touch -hd \"@$epoch\" -- {} +");
+    script
+}
+
+/// Sets the times that mkfs.ext4 copies from this host's own inodes, of all inodes that are not free (dumpe2fs(8),
+/// debugfs(8)): when they were changed, read and made is nobody's choice.
+pub(crate) fn ext4_times(image: &Path, epoch: u64) -> Script {
+    let mut script = Script::new();
+    script.set("image", image).set("epoch", epoch.to_string()).text(EXT4_TIMES);
+    script
+}
+
+const EXT4_TIMES: &str = r#"dumpe2fs -- "$image" 2>/dev/null | awk -v epoch="$epoch" '
+    function used(from, to,    n, f) {
+        # The first ten but the root are the file system'"'"'s own.
+        for (n = from; n <= to; n++) if (n == 2 || n > 10)
+            for (f = 1; f <= 3; f++) print "set_inode_field <" n "> " fields[f] " @" epoch
+    }
+    BEGIN { split("atime ctime crtime", fields) }
+    /^Inodes per group:/ { per = $NF }
+    /^Group [0-9]+:/ { group = $2 + 0 }
+    /^  Free inodes:/ {
+        from = group * per + 1
+        count = split(substr($0, index($0, ":") + 1), ranges, /[ ,]+/)
+        for (i = 1; i <= count; i++) if (ranges[i] != "") {
+            last = split(ranges[i], ends, "-"); used(from, ends[1] - 1); from = ends[last] + 1
+        }
+        used(from, (group + 1) * per)
+    }' >"$image.times"
+E2FSPROGS_FAKE_TIME=$epoch debugfs -w -f "$image.times" "$image" >/dev/null
+rm -f -- "$image.times""#;
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::build::{BuildError, room_for};
-use crate::cache::{Cache, Entry};
+use crate::cache::{Cache, Entry, atomic};
 use crate::host::Tools;
 use crate::plan::Key;
 use crate::progress::Reporter;
@@ -38,9 +38,9 @@ pub struct InstalledPackage {
     pub repository: String,
 }
 
-/// Makes an entry in an empty root below `work`. `make` fills the root and the entry's folder, and says what was
-/// installed. `needed` is the room to ask for before anything is done, bytes. With the entry comes the root itself, as it
-/// was packed.
+/// Makes an entry in an empty root below `work`. `make` fills the root and the entry's folder, which programs of the root may
+/// not write, and says what was installed. `needed` is the room to ask for before anything is done, bytes. With the entry comes
+/// the root itself, as it was packed.
 pub(crate) fn base(
     (work, epoch, needed): (&Path, u64, u64),
     (cache, key): (&Cache, Key),
@@ -53,13 +53,12 @@ pub(crate) fn base(
     let draft = cache.draft(stage, key).map_err(write)?;
     let dir = draft.file("");
     let mut tree = RootTree::create(work, epoch, reporter)?;
-    tree.also_writable(&dir);
     // Whatever happens: a tree of lent users is not left for others to remove.
     let kept = KeptRoot::new(&tree);
     let installed = make(&mut tree, &dir)?;
     let file = dir.join(INSTALLED);
     let listed = serde_json::to_vec(&installed).map_err(io::Error::other);
-    listed.and_then(|bytes| fs::write(&file, bytes)).map_err(BuildError::write(stage, &file, 0))?;
+    listed.and_then(|bytes| atomic::write_new(&file, &bytes)).map_err(BuildError::write(stage, &file, 0))?;
     Ok((draft.commit().map_err(write)?, kept))
 }
 
@@ -132,7 +131,7 @@ pub(crate) fn pack(
 ) -> Result<(), BuildError> {
     let tool = tools.program("mksquashfs").map_err(|what| BuildError::missing(tree.stage(), what))?;
     let line = pack_command(tool, packing, root, &entry.join(ROOT), epoch);
-    tree.run(line.args(more), tree.isolation()).map(drop)
+    tree.run(line.args(more), tree.isolation().writable(entry)).map(drop)
 }
 
 /// The packages of [`PACKAGE_LIST`], with the repository that `from` knows.

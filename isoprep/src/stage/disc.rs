@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use cartridge_supervise::CommandLine;
+use cartridge_treehash::TreeHash;
 
 use crate::build::{BuildError, room_for};
 use crate::cache::{Cache, Entry, atomic};
@@ -56,7 +57,7 @@ pub(crate) fn parts(
     std::fs::create_dir(&made).map_err(failed)?;
     for (number, from) in disc.files.values().enumerate() {
         if let From::Bytes(bytes) = from {
-            std::fs::write(made.join(number.to_string()), bytes).map_err(failed)?;
+            atomic::write_new(&made.join(number.to_string()), bytes).map_err(failed)?;
         }
     }
     draft.commit().map_err(failed)
@@ -74,9 +75,9 @@ pub(crate) fn places(disc: &Disc, entry: &Entry) -> Vec<(String, PathBuf)> {
     disc.files.iter().enumerate().map(place).collect()
 }
 
-/// The text that decides what [`parts`] makes: paths, and the content of what is ours. The content of files is in the keys of
-/// the stages that made them.
-pub(crate) fn description(disc: &Disc) -> Vec<u8> {
+/// What decides what [`parts`] makes: all paths, what is text of ours, and the files of the EFI system partition as
+/// `content` knows them. Other files of the disc are in [`contents`], because they change without these.
+pub(crate) fn description<E>(disc: &Disc, content: &mut Contents<'_, E>) -> Result<Vec<u8>, E> {
     let mut text = Vec::new();
     for (kind, files) in [(b'd', &disc.files), (b'e', &disc.efi)] {
         for (path, from) in files {
@@ -84,7 +85,11 @@ pub(crate) fn description(disc: &Disc) -> Vec<u8> {
             text.extend((path.len() as u64).to_le_bytes());
             text.extend(path.bytes());
             match from {
-                From::File(_) => text.push(0),
+                From::File(_) if kind == b'd' => text.push(0),
+                From::File(file) => {
+                    text.push(2);
+                    text.extend(content(file)?.0);
+                }
                 From::Bytes(bytes) => {
                     text.push(1);
                     text.extend((bytes.len() as u64).to_le_bytes());
@@ -93,8 +98,17 @@ pub(crate) fn description(disc: &Disc) -> Vec<u8> {
             }
         }
     }
-    text
+    Ok(text)
 }
+
+/// What the disc has besides what [`parts`] makes: its other files, and what starts it from a USB disk.
+pub(crate) fn contents<E>(disc: &Disc, content: &mut Contents<'_, E>) -> Result<Vec<TreeHash>, E> {
+    let files = disc.files.values().filter_map(|from| if let From::File(file) = from { Some(file) } else { None });
+    files.chain(&disc.mbr).map(|file| content(file)).collect()
+}
+
+/// Tells a file's content from any other.
+type Contents<'a, E> = dyn FnMut(&Path) -> Result<TreeHash, E> + 'a;
 
 /// The xorriso command for the disc. The partition is appended and shared by El Torito and GPT: a GPT that is not valid, as
 /// `-isohybrid-gpt-basdat` makes it, does not start from USB with UEFI.
@@ -154,5 +168,26 @@ mod tests {
         );
         let text = show(&Disc::default(), Some(Path::new("/e")));
         assert!(text.contains("-eltorito-catalog EFI/boot.cat") && text.contains("-appended_part_as_gpt"), "{text}");
+    }
+
+    #[test]
+    fn each_file_is_in_the_key_of_what_it_is_part_of() {
+        let file = |name: &str| From::File(name.into());
+        let disc = Disc {
+            files: [("splash.png".to_owned(), file("/p/splash")), ("a.cfg".to_owned(), From::Bytes(b"a".to_vec()))]
+                .into(),
+            efi: [("BOOT.EFI".to_owned(), file("/h/efi"))].into(),
+            mbr: Some("/h/mbr".into()),
+            ..Disc::default()
+        };
+        let described = |changed: &str| {
+            let mut content = |path: &Path| Ok::<_, ()>(TreeHash([u8::from(path == Path::new(changed)); 32]));
+            (description(&disc, &mut content).unwrap(), contents(&disc, &mut content).unwrap())
+        };
+        let differs = |changed: &str| {
+            let (before, after) = (described(""), described(changed));
+            (before.0 != after.0, before.1 != after.1)
+        };
+        assert_eq!(["/p/splash", "/h/efi", "/h/mbr"].map(differs), [(false, true), (true, false), (false, true)]);
     }
 }

@@ -73,14 +73,14 @@ fn make(
         }
     };
     look(what, tree, &root, reporter)?;
-    tree.script("collect", &base::collect(&root, entry))?;
+    tree.script_into(entry, "collect", &base::collect(&root, entry))?;
     let boot = entry.join(base::BOOT);
     let boot = boot_files(&boot).map_err(BuildError::io(reporter.stage, "read", &boot))?;
     live_hook::finds_the_root(&boot, reporter.stage)?;
     let list = entry.join(base::PACKAGE_LIST);
     let mut packages = Script::new();
     packages.set("root", &root).set("list", &list).text(base::PACKAGE_LISTS).text(LIST);
-    tree.script("packages", &packages)?;
+    tree.script_into(entry, "packages", &packages)?;
     let skipped = MOUNTED.map(|name| format!("{name}/*"));
     // A file that cannot be read would be packed empty.
     let more: Vec<&str> =

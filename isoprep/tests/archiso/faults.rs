@@ -43,6 +43,23 @@ fn packages_that_cannot_be_installed_are_told_apart() {
     }
 }
 
+/// Where users have groups of their own the umask lets the group write; the helper refuses such a profile.
+#[test]
+fn the_assembled_profile_is_for_nobody_else_to_write() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o002));
+    let bench = Bench::new(&profile(), "");
+    let cancel = Cancel::new();
+    let stop = |progress: Progress| {
+        if matches!(progress, Progress::Finished { stage: isoprep::StageName("assemble"), .. }) {
+            cancel.cancel();
+        }
+    };
+    let result = isoprep::build(&bench.request, &cancel, &stop);
+    assert!(matches!(result, Err(BuildError::Cancelled { .. })), "{result:?}");
+    let meta = std::fs::metadata(bench.request.work.join("profile")).unwrap();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&meta.permissions()) & 0o022, 0);
+}
+
 #[test]
 fn a_hook_without_its_package_fails_before_the_image_is_packed() {
     let (kind, text) = fault(Bench::new(&profile().hook_after("udev", "plymouth"), ""));

@@ -22,23 +22,31 @@ fn only_what_depends_on_a_change_is_made_again() {
 
 #[test]
 fn two_builds_are_identical_bit_by_bit() {
-    let sum = |settings: &str| {
-        let bench = Bench::new(&profile(), settings);
+    let sum = |kind: &str, settings: &str| {
+        let bench = Bench::new(&profile().image_type(kind), settings);
         let image = bench.build();
         blake3::hash(&fs::read(&image.iso).unwrap())
     };
-    assert_eq!(sum(""), sum(""));
-    assert_eq!(sum("build = \"release\""), sum("build = \"release\""));
+    assert_eq!(sum("squashfs", ""), sum("squashfs", ""));
+    for kind in ["squashfs", "erofs"] {
+        assert_eq!(sum(kind, "build = \"release\""), sum(kind, "build = \"release\""), "{kind}");
+    }
 }
 
 #[test]
 fn a_root_that_is_unpacked_from_the_cache_makes_the_same_image() {
-    let bench = Bench::new(&profile(), "build = \"release\"");
+    for kind in ["squashfs", "ext4+squashfs"] {
+        same_when_unpacked(kind);
+    }
+}
+
+fn same_when_unpacked(kind: &str) {
+    let bench = Bench::new(&profile().image_type(kind), "build = \"release\"");
     let first = fs::read(bench.build().iso).unwrap();
     fs::remove_dir_all(bench.request.cache.join("squash")).unwrap();
     assert_eq!(bench.redone(), ["squash"]);
     fs::remove_dir_all(bench.request.cache.join("squash")).unwrap();
     fs::remove_dir_all(&bench.request.images).unwrap();
     fs::create_dir(&bench.request.images).unwrap();
-    assert!(fs::read(bench.build().iso).unwrap() == first);
+    assert!(fs::read(bench.build().iso).unwrap() == first, "{kind}");
 }

@@ -102,18 +102,22 @@ fn a_plan_that_was_tampered_with_writes_nothing_outside_either() {
     let precious = bench.write("precious/passwd", "precious");
     let outside = precious.parent().unwrap();
     bench.link("base/out", outside);
-    for path in ["out/passwd", "out/new", "../new", "/tmp/../new", "out/../../precious/new", "airootfs/..", "gone/new"]
-    {
+    // A name that nobody else has, wherever it may land.
+    let new = format!("new-{}", std::process::id());
+    let tampered =
+        ["out/passwd", "out/new", "../new", "/tmp/../new", "out/../../precious/new", "airootfs/..", "gone/new"];
+    for path in tampered.map(|path| path.replace("new", &new)) {
         let mut assembly = bench.prepare();
         let piece = assembly.pieces[Path::new("pacman.conf")].clone();
-        assembly.pieces.insert(path.into(), piece);
+        assembly.pieces.insert(path.clone().into(), piece);
         let target = bench.folder(format!("target{}", path.replace('/', "-")));
         let error = bench.try_write(&assembly, &target).unwrap_err();
         assert!(matches!(&error, BuildError::Io { doing: "write", .. }), "{path}: {error}");
     }
     assert_eq!(fs::read_dir(outside).unwrap().count(), 1);
     assert_eq!(read(&precious), "precious");
-    assert!(!bench.at("new").exists() && !Path::new("/tmp/new").exists() && !Path::new("/new").exists());
+    let landed = [bench.at(&new), Path::new("/tmp").join(&new), Path::new("/").join(&new)];
+    assert!(landed.iter().all(|file| !file.exists()), "{landed:?}");
 }
 
 #[test]

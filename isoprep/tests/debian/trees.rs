@@ -132,6 +132,45 @@ fn what_is_no_root_of_a_live_system_is_refused_with_what_is_missing() {
 }
 
 #[test]
+fn a_boot_loader_of_the_host_that_changed_is_on_the_disc() {
+    let dir = tempfile::Builder::new().prefix("loaders").tempdir_in(crate::bench::place()).unwrap();
+    let at = |name: &str| dir.path().join(name);
+    for folder in ["root/usr", "root/boot", "root/scripts"] {
+        fs::create_dir_all(at(folder)).unwrap();
+    }
+    fs::write(at("root/boot/vmlinuz-6.1"), "MZ").unwrap();
+    let script =
+        r#"cd "$1" && : >scripts/live && echo scripts/live | cpio -o -H newc --quiet | gzip >boot/initrd.img-6.1"#;
+    as_root(dir.path(), script, &[&at("root")]);
+    let mut bench = with_base(&at("root"), "");
+    let isoprep::Host::Distribution(tools) = &mut bench.request.host else { panic!("another host") };
+    let loaders = tools.loaders.as_mut().unwrap();
+    let mut own = Vec::new();
+    for (part, stages) in [
+        (&mut loaders.isolinux, vec!["iso"]),
+        (&mut loaders.isohdpfx, vec!["iso"]),
+        (&mut loaders.ldlinux, vec!["iso"]),
+        (&mut loaders.systemd_boot, vec!["bootloader", "iso"]),
+    ] {
+        let copy = at(part.file_name().unwrap().to_str().unwrap());
+        fs::copy(&*part, &copy).unwrap();
+        *part = copy.clone();
+        own.push((copy, stages));
+    }
+    bench.build();
+    assert_eq!(bench.redone(), [] as [&str; 0]);
+    for (file, stages) in own {
+        let mut bytes = fs::read(&file).unwrap();
+        // In the middle of a master boot record is code; what is behind it may be checked.
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&file, bytes).unwrap();
+        assert_eq!(bench.redone(), stages, "{}", file.display());
+        assert_eq!(bench.redone(), [] as [&str; 0]);
+    }
+}
+
+#[test]
 fn a_tarball_cannot_reach_out_of_its_root() {
     let dir = tempfile::Builder::new().prefix("tarballs").tempdir_in(crate::bench::place()).unwrap();
     let at = |name: &str| dir.path().join(name);

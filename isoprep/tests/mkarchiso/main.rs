@@ -3,6 +3,7 @@
 
 #[path = "../arch/mod.rs"]
 mod arch;
+mod asked;
 mod fake;
 mod helper;
 mod killed;

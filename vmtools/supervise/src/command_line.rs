@@ -16,6 +16,7 @@ pub struct CommandLine {
     pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) cwd: Option<PathBuf>,
     pub(crate) stdin: Vec<u8>,
+    pub(crate) stdin_held: bool,
     pub(crate) isolation: Option<Isolation>,
     pub(crate) one_pipe: bool,
     pub(crate) kept: Option<Vec<OsString>>,
@@ -30,6 +31,7 @@ impl CommandLine {
             env: Vec::new(),
             cwd: None,
             stdin: Vec::new(),
+            stdin_held: false,
             isolation: None,
             one_pipe: false,
             kept: None,
@@ -83,6 +85,16 @@ impl CommandLine {
     #[must_use]
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = bytes.into();
+        self.stdin_held = false;
+        self
+    }
+
+    /// Feeds `bytes` to the child's standard input, which then stays open until the child's handle is gone or this process is,
+    /// however it ends: a child that no signal of ours reaches can tell by it.
+    #[must_use]
+    pub fn stdin_held(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self = self.stdin(bytes);
+        self.stdin_held = true;
         self
     }
 

@@ -11,6 +11,7 @@
 
 mod cancel;
 mod command_line;
+mod input;
 mod isolation;
 mod process;
 mod run;

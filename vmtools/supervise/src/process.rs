@@ -1,6 +1,6 @@
 //! A long-lived child: started, watched, ended. Its group dies with it.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 
 use crate::CommandLine;
+use crate::input::Input;
 use crate::isolation::Steps;
 use crate::tail::Tail;
 
@@ -104,6 +105,7 @@ struct Shared {
     reaped: Mutex<bool>,
     exit: Mutex<Option<Exit>>,
     bell: Condvar,
+    stdin: Input,
 }
 
 /// Owns a running child. Dropping it kills the whole group.
@@ -151,7 +153,7 @@ pub fn spawn(line: &CommandLine, observer: impl Observer) -> Result<ProcessHandl
         let _ = child.kill();
     });
     let handle = handle.map_err(&failed)?;
-    feed(&mut child, line.stdin.clone()).map_err(&failed)?;
+    handle.shared.stdin.feed(child.stdin.take(), line).map_err(&failed)?;
     watch(child, both, observer, started, &handle).map_err(&failed)?;
     Ok(handle)
 }
@@ -160,16 +162,6 @@ fn adopt(child: &mut Child, shown: &str) -> io::Result<ProcessHandle> {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| io::Error::other("no such pid"))?;
     let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
     Ok(ProcessHandle { pid, pidfd, shared: Arc::default(), command: shown.to_owned() })
-}
-
-fn feed(child: &mut Child, bytes: Vec<u8>) -> io::Result<()> {
-    if let Some(mut stdin) = child.stdin.take() {
-        std::thread::Builder::new().name("stdin".into()).spawn(move || {
-            // A child that does not read its input is its own affair; it says so by its exit.
-            let _ = stdin.write_all(&bytes);
-        })?;
-    }
-    Ok(())
 }
 
 fn watch(
@@ -304,6 +296,11 @@ impl ProcessHandle {
         }
     }
 
+    /// Ends a standard input that is held open.
+    pub fn close_stdin(&self) {
+        self.shared.stdin.close();
+    }
+
     fn signal(&self, signal: Signal) {
         // ESRCH means that it has ended: what we wanted.
         let _ = rustix::process::pidfd_send_signal(&self.pidfd, signal);
@@ -312,6 +309,7 @@ impl ProcessHandle {
 
 impl Drop for ProcessHandle {
     fn drop(&mut self) {
+        self.close_stdin();
         self.kill();
     }
 }

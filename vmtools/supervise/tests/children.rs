@@ -71,6 +71,27 @@ fn standard_input_is_fed_and_output_returned() {
 }
 
 #[test]
+fn a_held_input_ends_with_its_handle() {
+    let top = tempfile::tempdir().unwrap();
+    let place = top.path().join("read");
+    // No signal reaches it: only the end of its input tells it that we are gone.
+    let script = format!(
+        "exec 3<&0; setsid sh -c 'cat >\"{0}.part\"; mv \"{0}.part\" \"{0}\"' <&3 & sleep 600",
+        place.display()
+    );
+    let child = spawn(&sh(&script).stdin_held("hello"), Quiet).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!place.exists(), "its input had ended");
+    drop(child);
+    let end = Instant::now() + Duration::from_secs(5);
+    while !place.exists() {
+        assert!(Instant::now() < end, "its input did not end");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(std::fs::read_to_string(place).unwrap(), "hello");
+}
+
+#[test]
 fn a_missing_program_names_itself_and_its_command() {
     let err = run(&CommandLine::new("/no/such program").arg("x y"), &Cancel::new(), |_, _| {}).unwrap_err();
     assert!(err.to_string().contains("command: '/no/such program' 'x y'"), "{err}");

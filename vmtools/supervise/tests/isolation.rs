@@ -46,8 +46,8 @@ fn nothing_is_written_outside_and_devices_are_harmless() {
         fs::create_dir(folder).unwrap();
     }
     let script = format!(
-        "touch '{0}/x' && echo wrote; touch '{1}/x' 2>/dev/null || echo refused; touch /etc/x /usr/x 2>/dev/null || echo refused; \
-         mount -o remount,rw,bind / 2>/dev/null; ls /dev | tr '\\n' ' '; echo y >/dev/null && head -c 2 /dev/zero | wc -c; \
+        "mount -o remount,rw,bind / 2>/dev/null; touch '{0}/x' && echo wrote; touch '{1}/x' 2>/dev/null || echo refused; touch /etc/x /usr/x 2>/dev/null || echo refused; \
+         ls /dev | tr '\\n' ' '; echo y >/dev/null && head -c 2 /dev/zero | wc -c; \
          mknod '{0}/sda' b 8 0 2>/dev/null || echo no device; echo x 2>/dev/null >/proc/sys/kernel/core_pattern || echo closed",
         open.display(),
         closed.display()

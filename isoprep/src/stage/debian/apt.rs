@@ -64,7 +64,7 @@ fn placed(work: &Path, fetched: &Path) -> Script {
     let mut script = Script::new();
     script.set("work", work).set("fetched", fetched);
     script.text(&format!(
-        "mkdir -- {WORK} {FETCHED}; mount --bind -- \"$work\" {WORK}; mount --bind -- \"$fetched\" {FETCHED}"
+        "mkdir -- {WORK} {FETCHED}; mount --rbind -- \"$work\" {WORK}; mount --bind -- \"$fetched\" {FETCHED}"
     ));
     script.text(&format!("cd {WORK}/{DIR}; mkdir -p lists/partial preferences.d {FETCHED}/partial; : >>status"));
     script.text(&format!("export APT_CONFIG={WORK}/{DIR}/apt.conf"));

@@ -15,7 +15,7 @@ use cartridge_supervise::{CommandLine, IdMap, Isolation, RunError};
 pub(crate) use apt::packages;
 
 use crate::build::{BuildError, room_for};
-use crate::cache::{Cache, Entry, packages::PackageCache};
+use crate::cache::{Cache, Entry, atomic, packages::PackageCache};
 use crate::host::Tools;
 use crate::pacman_log::{FaultKind, nearest_names};
 use crate::plan::Key;
@@ -82,12 +82,13 @@ fn make(
         }
     }
     write_configuration(what, reporter)?;
+    tree.also_writable(&what.work.join(apt::DIR));
     let wanted = fetch(what, tree, reporter)?;
     install(what, tree, &wanted, reporter)?;
     let initramfs = CommandLine::new("/bin/sh").args(["-c", INITRAMFS]);
     tree.run(initramfs, tree.isolation().root(&root))?;
-    tree.script("finish", &finish(what, &root, entry))?;
-    tree.script("collect", &base::collect(&root, entry))?;
+    tree.script_into(entry, "finish", &finish(what, &root, entry))?;
+    tree.script_into(entry, "collect", &base::collect(&root, entry))?;
     base::pack(what.tools, tree, (&root, entry, what.epoch), &Packing::Quick, &[])?;
     let repository = |name: &str| wanted.iter().find(|it| it.name == name).map(|it| it.repository.clone());
     let list = entry.join(base::PACKAGE_LIST);
@@ -117,7 +118,7 @@ fn write_configuration(what: &Ingredients<'_>, reporter: &Reporter<'_>) -> Resul
         ("image.list", sources::inside(what.sources, what.suite)),
     ] {
         let file = dir.join(name);
-        fs::write(&file, text).map_err(BuildError::write(stage, &file, 0))?;
+        atomic::write_new(&file, text.as_bytes()).map_err(BuildError::write(stage, &file, 0))?;
     }
     Ok(())
 }
@@ -181,7 +182,7 @@ fn install(
     let program = what.tools.program("mmdebstrap").map_err(|what| BuildError::missing(reporter.stage, what))?;
     let files: String = wanted.iter().map(|it| format!("{}\n", it.file)).collect();
     let list = what.work.join(apt::DIR).join("files");
-    fs::write(&list, files).map_err(BuildError::write(reporter.stage, &list, 0))?;
+    atomic::write_new(&list, files.as_bytes()).map_err(BuildError::write(reporter.stage, &list, 0))?;
     let mut script = Script::new();
     script.set("work", what.work).set("fetched", what.fetched.path()).set("suite", what.suite);
     script.set("program", program).set("include", what.packages.join(","));
@@ -207,7 +208,7 @@ fn install(
 /// dpkg and apt is not read by mmdebstrap. Written to disk at once, a killed build would be no better off:
 /// `force-unsafe-io` (dpkg(1)).
 const INSTALL: &str = r#"mkdir -- "$place" "$archives"
-mount --bind -- "$work" "$place"
+mount --rbind -- "$work" "$place"
 mount --bind -- "$fetched" "$archives"
 cat >"$place/apt/setup" <<'END'
 set -e

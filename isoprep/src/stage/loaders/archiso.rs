@@ -20,7 +20,7 @@ const CONSOLES: &str = "console=ttyS0,115200 console=tty0";
 pub(crate) struct Source<'a> {
     pub(crate) definition: &'a Definition,
     /// Texts of the profile's `syslinux/*.cfg`, `grub/*.cfg`, `efiboot/loader/**.conf`, by path in the profile.
-    pub(crate) configurations: &'a BTreeMap<String, String>,
+    pub(crate) configurations: &'a BTreeMap<String, Vec<u8>>,
     /// Other files of the profile's `grub/` and `syslinux/splash.png`, by path in the profile.
     pub(crate) others: &'a BTreeMap<String, PathBuf>,
     /// What the root's packages brought.
@@ -129,7 +129,7 @@ fn licences(from: &Source<'_>, disc: &mut Disc) {
     }
 }
 
-fn filled(from: &Source<'_>, text: &str, search: Option<&str>) -> Vec<u8> {
+fn filled(from: &Source<'_>, text: &[u8], search: Option<&str>) -> Vec<u8> {
     let (definition, uuid) = (from.definition, volume_uuid(from.epoch));
     let templates = Templates {
         label: &definition.iso_label,
@@ -142,12 +142,12 @@ fn filled(from: &Source<'_>, text: &str, search: Option<&str>) -> Vec<u8> {
     let quirks = if from.for_a_guest { "no_timer_check" } else { "" };
     let words = [quirks, from.words.trim()].iter().filter(|it| !it.is_empty()).copied().collect::<Vec<_>>().join(" ");
     let console = if from.for_a_guest { CONSOLES } else { "" };
-    with_words(&templates.fill(text), MARKER, &words, console).into_bytes()
+    with_words(&templates.fill(text), MARKER, &words, console)
 }
 
 /// Configurations below a folder of the profile: the name after it, and the text.
-fn configurations<'a>(from: &'a Source<'_>, folder: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-    from.configurations.iter().filter_map(move |(path, text)| Some((path.strip_prefix(folder)?, text.as_str())))
+fn configurations<'a>(from: &'a Source<'_>, folder: &'a str) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+    from.configurations.iter().filter_map(move |(path, text)| Some((path.strip_prefix(folder)?, text.as_slice())))
 }
 
 fn syslinux(from: &Source<'_>, disc: &mut Disc) {
@@ -261,10 +261,15 @@ fn systemd_boot(from: &Source<'_>, disc: &mut Disc) {
 }
 
 /// Whether an entry is for a processor that this image is for (Boot Loader Specification, `architecture`).
-fn for_this_machine(entry: &str) -> bool {
-    let word =
-        entry.lines().find_map(|line| line.strip_prefix("architecture").filter(|rest| rest.starts_with([' ', '\t'])));
-    word.is_none_or(|word| ["x64", "ia32"].iter().any(|known| word.trim().eq_ignore_ascii_case(known)))
+fn for_this_machine(entry: &[u8]) -> bool {
+    let rest = |line: &[u8]| Some(line.strip_prefix(b"architecture")?.to_vec());
+    let mut words = entry
+        .split(|byte| *byte == b'\n')
+        .filter_map(rest)
+        .filter(|rest| rest.starts_with(b" ") || rest.starts_with(b"\t"));
+    words
+        .next()
+        .is_none_or(|word| [b"x64".as_slice(), b"ia32"].iter().any(|it| word.trim_ascii().eq_ignore_ascii_case(it)))
 }
 
 fn efi_grub(from: &Source<'_>, disc: &mut Disc) {

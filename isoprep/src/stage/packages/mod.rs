@@ -41,7 +41,6 @@ pub(crate) struct Ingredients<'a> {
     pub(crate) tools: &'a Tools,
     /// What `pacman-conf` printed of the profile's configuration.
     pub(crate) expanded: &'a str,
-    pub(crate) mirror: Option<&'a str>,
     /// Whether the live system finds the repository in a layer of its own.
     pub(crate) layered: bool,
     pub(crate) epoch: u64,
@@ -98,8 +97,8 @@ fn make(
     tree.script("finish", &scripts::finish(&root, &profile.definition, passwd.as_deref(), what.epoch))?;
     customize(tree, &root, reporter)?;
     let list = entry.join(base::PACKAGE_LIST);
-    tree.script("list", &scripts::list(&root, &list))?;
-    tree.script("collect", &base::collect(&root, entry))?;
+    tree.script_into(entry, "list", &scripts::list(&root, &list))?;
+    tree.script_into(entry, "collect", &base::collect(&root, entry))?;
     tree.script("cleanup", &scripts::cleanup(&root, what.epoch, &layer_hook::PLACES))?;
     // A layered root is the image's; another one is packed again with the repository in it.
     let packing = if what.layered { Packing::Quick } else { Packing::Passing };
@@ -119,7 +118,9 @@ fn add_hook(
     let stage = reporter.stage;
     let write = |name: &str, text: &str| {
         let file = dir.join(name);
-        fs::create_dir_all(&dir).and_then(|()| fs::write(&file, text)).map_err(BuildError::write(stage, &file, 0))?;
+        fs::create_dir_all(&dir)
+            .and_then(|()| atomic::write_new(&file, text.as_bytes()))
+            .map_err(BuildError::write(stage, &file, 0))?;
         Ok::<PathBuf, BuildError>(file)
     };
     for (place, text) in layer_hook::PLACES.into_iter().zip([layer_hook::INSTALL, layer_hook::RUN]) {
@@ -155,7 +156,7 @@ fn install(
     let program = what.tools.program("pacman").map_err(missing)?;
     let modern = pacman_is_modern(program, reporter)?;
     let conf = what.work.join("pacman.conf");
-    fs::write(&conf, pacman::private_conf(what.expanded, what.mirror, modern))
+    atomic::write_new(&conf, pacman::private_conf(what.expanded, modern).as_bytes())
         .map_err(BuildError::write(stage, &conf, 0))?;
     for (_, repository) in pacman::local_repositories(what.expanded) {
         if repository.is_dir() {
@@ -304,7 +305,10 @@ fn keyring(
 ) -> Result<(), BuildError> {
     let stage = reporter.stage;
     let mut script = Script::new();
-    script.set("keys", keys).text("rm -rf -- \"$keys\"; install -d -m 755 -- \"$keys\"");
+    // A folder of its own that may be written: gpg locks and remembers there.
+    fs::create_dir_all(keys).map_err(BuildError::write(stage, keys, 0))?;
+    tree.also_writable(keys);
+    script.set("keys", keys).text("find \"$keys\" -mindepth 1 -delete; chmod 755 -- \"$keys\"");
     if pacman::checks_signatures(what.expanded) {
         let tool = what.tools.program("pacman-key").map_err(|what| BuildError::missing(stage, what))?;
         what.tools.program("gpg").map_err(|what| BuildError::missing(stage, what))?;

@@ -1,10 +1,13 @@
-//! pacman for a root that is not the host's: its configuration and its command lines. Pure.
+//! pacman for a root that is not the host's: its configuration, its command lines, and what of it a key depends on.
 
 use std::path::{Path, PathBuf};
 
 use cartridge_supervise::CommandLine;
+use cartridge_treehash::{TreeHash, hash_content};
 
-use crate::profile::PacmanConf;
+use crate::plan::KeyHasher;
+use crate::profile::{Directive, PacmanConf};
+use crate::stage::hashing::open_part;
 
 /// Options that are about the host or about a system that is kept, not about an image that is made.
 const DROPPED: [&str; 8] =
@@ -14,14 +17,16 @@ const MIRROR: &str = "https://geo.mirror.pkgbuild.com/$repo/os/$arch";
 /// What a `pacman.conf` of Arch includes, and other distributions do not have.
 pub(crate) const MIRRORLIST: &str = "/etc/pacman.d/mirrorlist";
 
-/// The text of a `pacman.conf` with servers in place of a mirror list that this host does not have.
+/// The text of a `pacman.conf` with `mirror` in place of the mirror list, or with Arch's own front of mirrors where this host
+/// has no mirror list. Servers that a repository names itself stay.
 pub(crate) fn with_servers(text: &str, conf: &PacmanConf, mirror: Option<&str>) -> String {
-    let missing = |line: usize| {
-        conf.missing_includes.iter().any(|it| it.file == conf.file && it.line == line && it.value == MIRRORLIST)
+    let on = |list: &[Directive], line: usize| {
+        list.iter().any(|it| it.file == conf.file && it.line == line && it.value == MIRRORLIST)
     };
     let mut out = String::new();
     for (index, line) in text.lines().enumerate() {
-        if missing(index + 1) {
+        let replaced = on(&conf.missing_includes, index + 1) || (mirror.is_some() && on(&conf.includes, index + 1));
+        if replaced {
             out.push_str(&format!("Server = {}\n", mirror.unwrap_or(MIRROR)));
         } else {
             out.push_str(line);
@@ -33,12 +38,12 @@ pub(crate) fn with_servers(text: &str, conf: &PacmanConf, mirror: Option<&str>) 
 
 /// The configuration to install with, from what `pacman-conf` printed of the profile's: everything included and expanded.
 /// `modern` is pacman 7 and later, whose own sandbox needs more than ours gives.
-pub(crate) fn private_conf(expanded: &str, mirror: Option<&str>, modern: bool) -> String {
-    let (mut out, mut section, mut replaced) = (String::new(), String::new(), false);
+pub(crate) fn private_conf(expanded: &str, modern: bool) -> String {
+    let (mut out, mut section) = (String::new(), String::new());
     for line in expanded.lines().map(str::trim) {
         let key = line.split('=').next().unwrap_or("").trim();
         if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            (section, replaced) = (name.to_owned(), false);
+            name.clone_into(&mut section);
             out.push_str(&format!("[{section}]\n"));
             if section == "options" && modern {
                 out.push_str("DisableSandbox\n");
@@ -48,22 +53,8 @@ pub(crate) fn private_conf(expanded: &str, mirror: Option<&str>, modern: bool) -
         if section == "options" && (DROPPED.contains(&key) || key == "DisableSandbox") {
             continue;
         }
-        let online = line.split_once('=').is_some_and(|(_, value)| {
-            key == "Server" && ["http:", "https:", "ftp:", "rsync:"].iter().any(|it| value.trim().starts_with(it))
-        });
-        match mirror {
-            Some(mirror) if online => {
-                if !replaced {
-                    replaced = true;
-                    let server = mirror.replace("$repo", &section).replace("$arch", "x86_64");
-                    out.push_str(&format!("Server = {server}\n"));
-                }
-            }
-            _ => {
-                out.push_str(line);
-                out.push('\n');
-            }
-        }
+        out.push_str(line);
+        out.push('\n');
     }
     out
 }
@@ -89,6 +80,17 @@ pub(crate) fn local_repositories(expanded: &str) -> Vec<(String, PathBuf)> {
         }
     }
     found
+}
+
+/// A key that also depends on the databases of this host's repositories. They are looked at each time; those of the network
+/// when packages are installed again.
+pub(crate) fn with_local_databases(mut key: KeyHasher, expanded: &str) -> KeyHasher {
+    for (name, dir) in local_repositories(expanded) {
+        let database = dir.join(format!("{name}.db"));
+        let hash = open_part(&database).and_then(hash_content).map_or(TreeHash([0; 32]), |it| it.0);
+        key = key.bytes(name.as_bytes()).hash(&hash);
+    }
+    key
 }
 
 /// A path as it stands in a URL, with its `%20` and the like as they are meant (RFC 3986, 2.1): pacman's downloader reads it so.
@@ -194,14 +196,12 @@ mod tests {
 
     #[test]
     fn only_what_is_about_packages_is_kept() {
-        let conf = private_conf(EXPANDED, None, true);
+        let conf = private_conf(EXPANDED, true);
         assert_eq!(
             conf,
             "[options]\nDisableSandbox\nParallelDownloads = 5\nSigLevel = PackageNever\n[core]\nServer = https://a/core/x\n\
              Server = https://b/core/x\n[mine]\nServer = file:///srv/my repo\nSigLevel = PackageNever\n"
         );
-        let mirrored = private_conf(EXPANDED, Some("http://m/$repo/os/$arch"), false);
-        assert!(mirrored.contains("[core]\nServer = http://m/core/os/x86_64\n[mine]\nServer = file:///srv/my repo\n"));
         assert_eq!(local_repositories(EXPANDED), [("mine".to_owned(), PathBuf::from("/srv/my repo"))]);
         assert_eq!(decoded("/a%20b%2Fc%zz%"), "/a b/c%zz%");
     }
@@ -220,26 +220,18 @@ mod tests {
     }
 
     #[test]
-    fn a_mirror_list_that_is_missing_is_replaced() {
-        let text = "[options]\n[core]\nInclude = /etc/pacman.d/mirrorlist\n[extra]\nInclude = /etc/other\n";
-        let file = PathBuf::from("/p/pacman.conf");
-        let directive = |value: &str, line| crate::profile::Directive {
-            key: "Include".into(),
-            value: value.into(),
-            file: file.clone(),
-            line,
+    fn a_mirror_stands_in_for_the_mirror_list_alone() {
+        let text = "[options]\n[core]\nInclude = /etc/pacman.d/mirrorlist\n[chaotic]\nServer = https://c/$repo\n\
+            [extra]\nInclude = /etc/other\n";
+        let read = |there: bool| {
+            let found = |_: &str| there.then(|| (PathBuf::from(MIRRORLIST), Ok(String::new()))).into_iter().collect();
+            crate::profile::parse_pacman_conf(Path::new("/p/pacman.conf"), text, &mut { found }).0
         };
-        let conf = PacmanConf {
-            file: file.clone(),
-            missing_includes: vec![directive(MIRRORLIST, 3), directive("/etc/other", 5)],
-            ..PacmanConf::default()
-        };
-        let out = with_servers(text, &conf, None);
-        assert!(
-            out.contains(
-                "[core]\nServer = https://geo.mirror.pkgbuild.com/$repo/os/$arch\n[extra]\nInclude = /etc/other\n"
-            ),
-            "{out}"
-        );
+        let with = |server: &str| text.replace("Include = /etc/pacman.d/mirrorlist", &format!("Server = {server}"));
+        assert_eq!(with_servers(text, &read(true), None), text);
+        assert_eq!(with_servers(text, &read(false), None), with(MIRROR));
+        for there in [true, false] {
+            assert_eq!(with_servers(text, &read(there), Some("http://m/$repo")), with("http://m/$repo"));
+        }
     }
 }

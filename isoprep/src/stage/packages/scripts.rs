@@ -31,7 +31,7 @@ pub(super) fn layout(
         let at = root.join(path.strip_prefix("/").unwrap_or(path));
         script.run([OsStr::new("chmod"), &mode, OsStr::new("--"), at.as_os_str()]);
     }
-    script.text(PERMISSION);
+    script.text(OWNER).text(PERMISSION);
     for (path, permission) in permissions {
         let FilePermission { uid, gid, mode } = permission;
         script.run([
@@ -79,9 +79,24 @@ const PERMISSION: &str = r#"permission() {
     fi
     if [ ! -e "$path" ]; then echo "warning: file_permissions: there is no $1 (yet)"; return 0; fi
     case $1 in
-        */) chown -fhR -- "$2" "$path"; chmod -fR -- "$3" "$path" ;;
-        *) chown -fh -- "$2" "$path"; chmod -f -- "$3" "$path" ;;
+        */) owner "$2" "$path" -R; chmod -R -- "$3" "$path" ;;
+        *) owner "$2" "$path"; chmod -- "$3" "$path" ;;
     esac
+}"#;
+
+/// Gives a path of the image to a user and a group, and says so if that fails. Where no user but root exists (user_namespaces(7),
+/// `uid_map`), it stays root's, which is told.
+const OWNER: &str = r#"alone=$(awk '{ ids += $3 } END { print (ids <= 1) }' /proc/self/uid_map)
+owner() {
+    local path=$2
+    if [ "$alone" = 1 ]; then
+        if [ "$1" != 0:0 ]; then echo "warning: ${path#"$root"} stays root's: there is no user $1 here"; fi
+        return 0
+    fi
+    if ! chown -h ${3-} -- "$1" "$path"; then
+        echo "error: ${path#"$root"} cannot be given to $1" >&2
+        exit 1
+    fi
 }"#;
 
 /// After the packages: the version files, `os-release`, homes of the profile's own users.
@@ -90,7 +105,7 @@ pub(super) fn finish(root: &Path, definition: &Definition, passwd: Option<&Path>
     script.set("root", root).set("iso_name", &definition.iso_name).set("iso_version", &definition.iso_version);
     script.set("epoch", epoch.to_string()).text(VERSION);
     if let Some(passwd) = passwd {
-        script.set("passwd", passwd).text(HOMES);
+        script.set("passwd", passwd).text(OWNER).text(HOMES);
     }
     script
 }
@@ -136,13 +151,13 @@ const HOMES: &str = r#"while IFS=: read -r name _ uid gid _ home _ || [ -n "$nam
         "$root"/*) ;;
         *) echo "error: the home of $name, $home, leads out of the image" >&2; exit 1 ;;
     esac
-    if [ ! -d "$root$home" ]; then install -d -m 750 -o "$uid" -g "$gid" -- "$root$home"; fi
+    if [ ! -d "$root$home" ]; then install -d -m 750 -- "$root$home"; fi
     if [ -d "$root/etc/skel" ]; then
         # What is there already stays.
         cp -dRTn --preserve=mode,timestamps,links -- "$root/etc/skel/." "$root$home"
     fi
     chmod -f 750 -- "$root$home"
-    chown -hR -- "$uid:$gid" "$root$home"
+    owner "$uid:$gid" "$root$home" -R
 done <"$passwd""#;
 
 /// Takes away what an image must not carry, and what would differ from build to build: sync databases, cached packages, logs,

@@ -11,28 +11,32 @@ pub enum Step {
     Namespaces = 1,
     /// Writing the id maps.
     Ids,
-    /// Becoming root inside.
-    Root,
-    /// Forking the first process of the process namespace.
-    Fork,
     /// Making the mounts private.
     Private,
     /// Taking hold of what is shown or written.
     Hold,
     /// Making everything read-only.
     ReadOnly,
+    /// Becoming root inside.
+    Root,
     /// Mounting a private directory.
     Tmpfs,
     /// Putting what is shown or written in its place.
     Place,
     /// Making `/dev`.
     Devices,
+    /// Starting the first process of the inner namespaces.
+    Fork,
     /// Mounting `/proc`.
     Proc,
     /// Mounting inside a root file system.
     Prepare,
     /// Changing the root or the working directory.
     Chroot,
+    /// Making the inner namespaces, in which all of that is locked.
+    Lock,
+    /// Leaving the session of whoever started us.
+    Session,
     /// Setting limits.
     Limits,
     /// Giving capabilities up.
@@ -40,20 +44,22 @@ pub enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 17] = [
         Self::Namespaces,
         Self::Ids,
-        Self::Root,
-        Self::Fork,
         Self::Private,
         Self::Hold,
         Self::ReadOnly,
+        Self::Root,
         Self::Tmpfs,
         Self::Place,
         Self::Devices,
+        Self::Fork,
         Self::Proc,
         Self::Prepare,
         Self::Chroot,
+        Self::Lock,
+        Self::Session,
         Self::Limits,
         Self::Capabilities,
     ];
@@ -77,6 +83,8 @@ impl Step {
             Self::Proc => "mount its /proc",
             Self::Prepare => "mount proc, sys and dev inside the root file system",
             Self::Chroot => "change its root or working folder",
+            Self::Lock => "lock what it sees",
+            Self::Session => "leave the session of its terminal",
             Self::Limits => "set its limits",
             Self::Capabilities => "give up its capabilities",
         }
@@ -203,6 +211,6 @@ mod tests {
         for (index, step) in Step::ALL.into_iter().enumerate() {
             assert_eq!(Step::of(u8::try_from(index).unwrap() + 1), Some(step));
         }
-        assert_eq!((Step::of(0), Step::of(16)), (None, None));
+        assert_eq!((Step::of(0), Step::of(18)), (None, None));
     }
 }

@@ -2,6 +2,7 @@
 //! as root, and as many more as `/etc/subuid` and `/etc/subgid` lend them.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -56,6 +57,30 @@ impl IdMap {
     pub fn has_many(&self) -> bool {
         !matches!(self, Self::Single { .. })
     }
+
+    /// The maps of users and groups for a namespace inside, in which every id is itself.
+    pub(super) fn inner(&self) -> io::Result<(Vec<u8>, Vec<u8>)> {
+        let own = |kind: &str| Ok::<_, io::Error>(identity(&fs::read_to_string(format!("/proc/self/{kind}_map"))?));
+        let same = |ranges: &[IdRange]| {
+            ranges.iter().map(|it| format!("{0} {0} {1}\n", it.inside, it.count)).collect::<String>()
+        };
+        let (users, groups) = match self {
+            Self::Same => (own("uid")?, own("gid")?),
+            Self::Lent { users, groups } => (same(users), same(groups)),
+            Self::Single { .. } => ("0 0 1\n".to_owned(), "0 0 1\n".to_owned()),
+        };
+        Ok((users.into_bytes(), groups.into_bytes()))
+    }
+}
+
+/// A map of every id that we have to itself: lines of `inside outside count` (user_namespaces(7)).
+pub(super) fn identity(own: &str) -> String {
+    let line = |line: &str| {
+        let mut numbers = line.split_whitespace();
+        let (inside, count) = (numbers.next()?, numbers.nth(1)?);
+        Some(format!("{inside} {inside} {count}\n"))
+    };
+    own.lines().filter_map(line).collect()
 }
 
 fn decide(uid: u32, gid: u32, users: Vec<(u32, u32)>, groups: Vec<(u32, u32)>, tools: bool) -> IdMap {
@@ -143,5 +168,13 @@ mod tests {
         assert!(why(decide(1, 1, vec![(1, 1)], vec![], true)).contains("/etc/subgid"));
         assert!(why(decide(1, 1, vec![(1, 1)], vec![(1, 1)], false)).contains("newuidmap"));
         assert!(decide(1, 1, vec![(1, 1)], vec![(1, 1)], true).has_many());
+    }
+
+    #[test]
+    fn every_id_that_we_have_is_itself() {
+        assert_eq!(identity("         0          0 4294967295\n"), "0 0 4294967295\n");
+        assert_eq!(identity("0 1000 1\n1 100000 65536\nnonsense\n"), "0 0 1\n1 1 65536\n");
+        let lent = IdMap::Lent { users: ranges(1000, vec![(100_000, 9)]), groups: ranges(7, vec![(200_000, 8)]) };
+        assert_eq!(lent.inner().unwrap(), (b"0 0 1\n1 1 9\n".to_vec(), b"0 0 1\n1 1 8\n".to_vec()));
     }
 }

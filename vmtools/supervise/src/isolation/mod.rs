@@ -3,7 +3,7 @@
 //! none can write outside the folders that it was given, and none outlives us.
 //!
 //! - `ids` decides which users and groups exist inside.
-//! - `steps` turns the plan into prepared system calls; `enter` makes them between fork and exec.
+//! - `steps` turns the plan into prepared system calls; `enter` makes them between fork and exec, `mounts` those that mount.
 //! - `mapper` is our side of the conversation with the child while it enters.
 //! - `error` says which setting of the host forbids it.
 
@@ -12,6 +12,7 @@ mod enter;
 mod error;
 mod ids;
 mod mapper;
+mod mounts;
 mod steps;
 
 use std::path::PathBuf;
@@ -50,6 +51,7 @@ pub struct Isolation {
     pub(crate) shown: Vec<(PathBuf, PathBuf)>,
     pub(crate) prepared: Vec<PathBuf>,
     pub(crate) root: Option<PathBuf>,
+    pub(crate) ids: Option<IdMap>,
     pub(crate) limits: Limits,
 }
 
@@ -112,12 +114,19 @@ impl Isolation {
         self
     }
 
-    /// As [`prepared`](Self::prepared), and the child starts with `dir` as its root. Its working directory is then `/`.
+    /// As [`prepared`](Self::prepared), and `dir` is all that the child sees, as its root. Its working directory is then `/`.
     #[must_use]
     pub fn root(mut self, dir: impl Into<PathBuf>) -> Self {
         let dir = dir.into();
         self.prepared.push(dir.clone());
         self.root = Some(dir);
+        self
+    }
+
+    /// Which users exist inside, instead of those that [`IdMap::of_this_user`] finds. Only root may choose them freely.
+    #[must_use]
+    pub fn ids(mut self, map: IdMap) -> Self {
+        self.ids = Some(map);
         self
     }
 

@@ -50,8 +50,13 @@ pub(super) enum Mapping {
 
 /// Everything that [`enter`](super::enter()) does.
 pub(crate) struct Steps {
+    /// The inner namespaces.
     pub(super) flags: i32,
     pub(super) mapping: Mapping,
+    /// The inner `uid_map` and `gid_map`: every id that there is outside of it is itself.
+    pub(super) inner: (Vec<u8>, Vec<u8>),
+    /// Whether groups can be set: with a single id the kernel forbids it.
+    pub(super) groups: bool,
     pub(super) held: Vec<Held>,
     pub(super) devices: Vec<Held>,
     pub(super) tmpfs: Vec<Tmpfs>,
@@ -61,11 +66,13 @@ pub(crate) struct Steps {
     pub(super) links: Vec<(CString, CString)>,
     pub(super) closed: Vec<CString>,
     pub(super) prepared: Vec<Prepared>,
-    pub(super) chroot: Option<CString>,
-    pub(super) cwd: Option<CString>,
+    pub(super) root: Option<CString>,
+    pub(super) cwd: CString,
+    /// Whether it was asked for; otherwise `/` will do.
+    pub(super) cwd_matters: bool,
     pub(super) limits: Vec<(u32, u64)>,
     pub(super) unprivileged: bool,
-    /// Whether we are the host's real root.
+    /// Whether root inside is the host's real root.
     pub(super) real_root: bool,
     pub(super) map: IdMap,
 }
@@ -73,7 +80,7 @@ pub(crate) struct Steps {
 impl Steps {
     /// Fails on paths that are not absolute, not there, or hold a NUL byte.
     pub(crate) fn of(plan: &Isolation, cwd: Option<&Path>) -> io::Result<Self> {
-        let map = IdMap::of_this_user();
+        let map = plan.ids.clone().unwrap_or_else(IdMap::of_this_user);
         let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         let mapping = match &map {
             IdMap::Single { .. } => {
@@ -81,8 +88,7 @@ impl Steps {
             }
             IdMap::Same | IdMap::Lent { .. } => Mapping::Asked,
         };
-        let mut flags =
-            libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+        let mut flags = libc::CLONE_NEWUSER | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
         let mut shown = plan.shown.clone();
         if plan.network {
             shown.extend(resolver());
@@ -108,14 +114,18 @@ impl Steps {
         }
         let private: Vec<PathBuf> = tmpfs.iter().map(|(at, _)| at.clone()).collect();
         let devices = DEVICES.iter().map(|name| Path::new("/dev").join(name)).filter(|path| path.exists());
-        let mut cwd = cwd.map(c).transpose()?;
-        if plan.root.is_some() {
-            cwd = Some(c"/".to_owned());
-        }
-        let real_root = uid == 0;
+        let given = cwd.map(Path::to_path_buf);
+        let cwd = match (&plan.root, &given) {
+            (Some(_), _) => PathBuf::from("/"),
+            (None, Some(dir)) => dir.clone(),
+            (None, None) => std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+        };
+        let real_root = uid == 0 && map == IdMap::Same;
         Ok(Self {
             flags,
             mapping,
+            inner: map.inner()?,
+            groups: map.has_many(),
             folders: folders(&held, empty, &private)?,
             held,
             devices: devices.map(|path| hold(&path, &path, true)).collect::<io::Result<_>>()?,
@@ -134,8 +144,9 @@ impl Steps {
                 Vec::new()
             },
             prepared: plan.prepared.iter().map(|dir| prepared(dir)).collect::<io::Result<_>>()?,
-            chroot: plan.root.as_deref().map(c).transpose()?,
-            cwd,
+            root: plan.root.as_deref().map(c).transpose()?,
+            cwd: c(&cwd)?,
+            cwd_matters: given.is_some() || plan.root.is_some(),
             limits: limits(&plan.limits),
             unprivileged: plan.unprivileged,
             real_root,
