@@ -269,3 +269,53 @@ fn thousands_of_folders_and_names_are_bounded_and_the_shallow_ones_are_found() {
     assert_eq!(get_field(&proposal.text, "image.base").as_deref(), Some("zz/profile"));
     assert!(proposal.to_string().contains("! the repository is so large that only a part of it was looked at"));
 }
+
+#[test]
+fn samples_and_what_git_ignores_make_no_image() {
+    let (_top, root) = repository("rusty");
+    make(
+        &root,
+        &[
+            ("Cargo.toml", "[package]"),
+            ("tests/airootfs/etc/x", ""),
+            (".gitignore", "/build\n"),
+            ("build/x86_64/airootfs/etc/x", ""),
+            ("half/work/x86_64/airootfs/etc/x", ""),
+        ],
+    );
+    let found = look(&root);
+    assert!(!found.is_archiso(), "{:?}", found.overlays);
+}
+
+#[test]
+fn a_deep_live_system_is_no_large_repository() {
+    let (_top, root) = repository("deep");
+    profile(&root, "iso/");
+    make(&root, &[("iso/airootfs/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o", "")]);
+    assert!(!look(&root).cut);
+    make(&root, &[("a/b/c/d/e/f/g/h/i/j/k/l/m/n/o", "")]);
+    assert!(look(&root).cut);
+}
+
+#[test]
+fn a_list_of_packages_of_another_name_is_told() {
+    let (_top, root) = repository("cachy");
+    profile(&root, "archiso/");
+    fs::rename(root.join("archiso/packages.x86_64"), root.join("archiso/packages_desktop.x86_64")).unwrap();
+    let proposal = proposed(&root);
+    assert_eq!(get_field(&proposal.text, "image.base").unwrap(), "archiso");
+    let told =
+        |it: &isoprep::recipe::Proposed| it.kind == ProposedKind::Warning && it.why.contains("packages_desktop.x86_64");
+    assert!(proposal.settings.iter().any(told), "{proposal}");
+}
+
+#[test]
+fn a_base_in_a_submodule_that_was_not_fetched_is_called_one() {
+    let (_top, root) = repository("homerchy");
+    homerchy(&root, false);
+    let text = "[image]\nengine = \"archiso\"\nbase = \"iso-builder/archiso/configs/releng\"\n";
+    let findings = check(&parse(text, &root).unwrap());
+    let [finding] = findings.as_slice() else { panic!("{findings:?}") };
+    assert!(finding.message.contains("submodule iso-builder/archiso, which was not fetched"), "{finding:?}");
+    assert!(finding.advice.contains("git submodule update --init -- iso-builder/archiso"), "{finding:?}");
+}

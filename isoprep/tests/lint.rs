@@ -173,3 +173,33 @@ fn a_hostile_repository_neither_blocks_nor_panics() {
     let json: serde_json::Value = serde_json::from_str(&render_json(&findings)).unwrap();
     assert_eq!(json["findings"].as_array().unwrap().len(), findings.len());
 }
+
+#[test]
+fn many_scripts_are_read_in_time_and_a_look_is_given_up_when_asked() {
+    let mut description = Description::parse(&std::fs::read_to_string("tests/lint/good/minimal.txt").unwrap());
+    for number in 0..1_500 {
+        let text = format!(
+            "=== s/{number}.sh 755\n#!/bin/sh\nA{number}=/root/a{number}\ncp /root/least/x{number} /root/y{number}\nsource /root/least/z{number}.sh\n"
+        );
+        description.files.extend(Description::parse(&text).files);
+    }
+    let repository = Repository::new(&description);
+    let begun = std::time::Instant::now();
+    let cancel = isoprep::Cancel::new();
+    cancel.cancel();
+    assert!(repository.lint_until(&cancel).is_empty(), "a look that was cancelled goes on");
+    // It was more than a minute when each path was compared with every other.
+    assert!(!repository.lint().is_empty());
+    assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn where_the_search_for_secrets_ends_is_said() {
+    let description = Description::parse(&std::fs::read_to_string("tests/lint/good/minimal.txt").unwrap());
+    let repository = Repository::new(&description);
+    for number in 0..300 {
+        std::fs::File::create(repository.root.join(format!("data{number}"))).unwrap().set_len(256 << 10).unwrap();
+    }
+    let findings = repository.lint();
+    assert!(matches!(findings.as_slice(), [one] if one.what.contains("64 MiB")), "{}", render_text(&findings, false));
+}

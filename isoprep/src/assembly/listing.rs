@@ -16,6 +16,7 @@ use super::model::{AIROOTFS, Ingredients, Kind};
 use super::problem::{AssemblyError, Problem};
 use crate::build::BuildError;
 use crate::cache::stat_index::Look;
+use crate::discover::{self, Ignored};
 use crate::eject::MARKER;
 use crate::progress::{Reporter, Unit};
 use crate::stage::hashing;
@@ -24,6 +25,8 @@ use crate::stage::hashing;
 const ENTRIES: usize = 500_000;
 /// The most folders one inside the other; each is held open while those below it are read.
 const DEPTH: usize = 128;
+/// The folders of a profile that mkarchiso reads: they count whatever git thinks of them.
+const PARTS: [&str; 4] = [AIROOTFS, "efiboot", "grub", "syslinux"];
 /// The largest package list that is read, bytes. releng's has about 2 KiB.
 pub(super) const LIST: u64 = 1 << 20;
 
@@ -123,6 +126,25 @@ fn open_root(dir: &Path) -> io::Result<(PathBuf, OwnedFd)> {
 const FOLDER: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
 
+/// Whether a builder worked in a folder or left its images there: mkarchiso does so beside a profile unless told otherwise.
+fn is_output(fd: &OwnedFd, path: &Path) -> io::Result<bool> {
+    let mut entries = BTreeMap::new();
+    for entry in Dir::read_from(fd)? {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if name != "." && name != ".." {
+            let kind = match entry.file_type() {
+                FileType::Directory => discover::Kind::Folder,
+                FileType::RegularFile => discover::Kind::File,
+                FileType::Symlink => discover::Kind::Link,
+                _ => discover::Kind::Other,
+            };
+            entries.insert(name.to_owned(), kind);
+        }
+    }
+    Ok(discover::output(path, &entries).is_some())
+}
+
 fn absent(key: &'static str, path: &Path, error: &io::Error, advice: &'static str) -> Problem {
     let why = match error.kind() {
         io::ErrorKind::NotFound => "is missing".to_owned(),
@@ -146,11 +168,15 @@ enum Seen {
     Entry(Kind),
     /// What cannot be in a profile.
     Foreign(&'static str),
+    /// What a build or another program made: it is passed over, as git's own folder is.
+    Made,
 }
 
 struct Walk<'a> {
     listing: Listing,
     unreadable: Vec<(PathBuf, String)>,
+    /// Folders that git ignores.
+    ignored: Ignored,
     /// The package list that the recipe names.
     list: Option<&'a Path>,
     reporter: &'a Reporter<'a>,
@@ -158,7 +184,8 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn new(root: PathBuf, list: Option<&'a Path>, reporter: &'a Reporter<'a>) -> Self {
-        Self { listing: Listing { root, ..Listing::default() }, unreadable: Vec::new(), list, reporter }
+        let ignored = Ignored::of(&root);
+        Self { listing: Listing { root, ..Listing::default() }, unreadable: Vec::new(), ignored, list, reporter }
     }
 
     /// Lists the open folder `fd`, which is `at` relative to the layer, and everything below it.
@@ -205,6 +232,7 @@ impl<'a> Walk<'a> {
                 self.listing.left_out.push((self.listing.root.join(path), what));
                 Ok(())
             }
+            Seen::Made => Ok(()),
             Seen::Entry(kind) => self.insert(path, Listed { kind, mode, look }),
             Seen::Folder(fd) => {
                 self.insert(path.clone(), Listed { kind: Kind::Dir, mode, look })?;
@@ -218,7 +246,16 @@ impl<'a> Walk<'a> {
         let mode = stat.st_mode & 0o7777;
         let seen = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => {
+                if path.parent() == Some(Path::new(""))
+                    && !PARTS.iter().any(|it| name == *it)
+                    && self.ignored.folder(path)
+                {
+                    return Ok((Seen::Made, mode, Look::of_stat(&stat)));
+                }
                 let fd = rustix::fs::openat(above, name, FOLDER, Mode::empty())?;
+                if !path.starts_with(AIROOTFS) && is_output(&fd, path)? {
+                    return Ok((Seen::Made, mode, Look::of_stat(&stat)));
+                }
                 let is_ours = rustix::fs::statat(&fd, MARKER, AtFlags::SYMLINK_NOFOLLOW).is_ok();
                 if is_ours { Seen::Foreign("a work folder of ours") } else { Seen::Folder(fd) }
             }

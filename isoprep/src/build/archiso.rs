@@ -34,12 +34,12 @@ impl Stages<'_> {
         let recipe = &self.request.recipe;
         let release = recipe.image.build == BuildKind::Release;
         let epoch = self.epoch()?;
-        let (ready, repository) = self.timed(engine::ASSEMBLE, |reporter| {
+        let (mut ready, repository) = self.timed(engine::ASSEMBLE, |reporter| {
             let repository = self.repository(reporter)?;
             let ready = self.profile(tools, epoch, reporter)?;
             Ok((repository.reused, (ready, repository)))
         })?;
-        self.lint(&ready)?;
+        self.lint(&mut ready)?;
         let definition = &ready.profile.definition;
         // What the live system of a dev build is told needs a place in its initramfs.
         let layered = !release && has_place_for_hook(&ready.profile)?;
@@ -112,7 +112,7 @@ impl Stages<'_> {
     }
 
     /// Says what would fail late or silently, and stops where it would fail, unless the user wants to see that.
-    pub(super) fn lint(&self, ready: &Ready) -> Result<(), BuildError> {
+    pub(super) fn lint(&self, ready: &mut Ready) -> Result<(), BuildError> {
         self.timed(engine::LINT, |reporter| {
             let findings = self.findings(ready)?;
             for line in lint::render_text(&findings, false).lines() {
@@ -122,7 +122,7 @@ impl Stages<'_> {
             if bad && !self.request.build_anyway {
                 return Err(BuildError::Lint { stage: reporter.stage, findings });
             }
-            Ok((false, ()))
+            ready.unusable.take().map_or(Ok((false, ())), Err)
         })
     }
 

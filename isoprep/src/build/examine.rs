@@ -9,9 +9,10 @@ use super::{BuildError, BuildRequest, Stages};
 use crate::Cancel;
 use crate::assembly::{self, Node};
 use crate::cache::{Cache, atomic};
+use crate::contents::BuildRecord;
 use crate::engine;
 use crate::host::Host;
-use crate::lint::{self, Gathered, LintFinding, Modes, OnDisk, Surroundings, SyncDatabases};
+use crate::lint::{self, Counts, Gathered, LintFinding, Modes, OnDisk, Surroundings, SyncDatabases};
 use crate::progress::{Progress, Reporter};
 use crate::recipe::FILE_NAME;
 use crate::stage::packages::{self, pacman};
@@ -60,6 +61,9 @@ pub fn examine(
     let reporter = Reporter::new(first, cancel, &listen);
     let ready = stages.profile(tools, stages.epoch()?, &reporter)?;
     let lint = stages.findings(&ready)?;
+    if let Some(error) = ready.unusable.as_ref().filter(|_| Counts::of(&lint).errors == 0) {
+        reporter.line(format!("warning: {error}"));
+    }
     let tree = assembly::nodes(&ready.assembly);
     drop(stages);
     Ok(Examination { lint, tree, warnings: warnings.into_inner().unwrap_or_default() })
@@ -82,11 +86,23 @@ impl Stages<'_> {
             // Both engines keep them: the native one itself, the other through a block in the copy of profiledef.sh.
             modes: Modes::KEPT,
             supplied: &supplied,
-            image_bytes: None,
+            image_bytes: self.root_bytes(ready),
             databases: &databases,
             host: &OnDisk,
         };
-        Ok(lint::lint(&gathered.subject(recipe, &cartridge, &ready.profile, &surroundings)))
+        let findings = lint::lint(&gathered.subject(recipe, &cartridge, &ready.profile, &surroundings), self.cancel);
+        if self.cancel.is_cancelled() {
+            return Err(BuildError::Cancelled { stage: engine::LINT });
+        }
+        Ok(findings)
+    }
+
+    /// How large the root image of the last build was, its layers included, bytes: asked only where an entry copies it.
+    fn root_bytes(&self, ready: &Ready) -> Option<u64> {
+        let copies = ready.profile.boot_entries.iter().any(|entry| entry.options.contains("copytoram"));
+        let iso = copies.then(|| self.target().ok()).flatten()?;
+        let record = BuildRecord::read(&BuildRecord::beside(&iso)).ok().filter(|record| record.is_about(&iso))?;
+        record.contents.root.map(|root| root.bytes)
     }
 
     /// The package databases that are at hand: those of repositories of this host, and those that the last installation with

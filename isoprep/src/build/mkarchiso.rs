@@ -23,12 +23,12 @@ impl Stages<'_> {
     pub(super) fn mkarchiso(&self, tools: &Tools) -> Result<Image, BuildError> {
         let target = self.target()?;
         let epoch = self.epoch()?;
-        let (ready, repository) = self.timed(engine::ASSEMBLE, |reporter| {
+        let (mut ready, repository) = self.timed(engine::ASSEMBLE, |reporter| {
             let repository = self.repository(reporter)?;
             let ready = self.profile(tools, epoch, reporter)?;
             Ok((repository.reused, (ready, repository)))
         })?;
-        self.lint(&ready)?;
+        self.lint(&mut ready)?;
         let profile = ready.profile.dir.clone();
         let key = self.timed(engine::PACKAGES, |reporter| {
             self.complete(&ready, &repository, reporter)?;

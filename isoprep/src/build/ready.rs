@@ -24,8 +24,10 @@ pub(super) struct Ready {
     pub(super) profile: Profile,
     pub(super) assembly: Assembly,
     pub(super) modes: BTreeMap<PathBuf, u32>,
-    /// What `pacman-conf` printed of its configuration.
+    /// What `pacman-conf` printed of its configuration; empty where that cannot be used.
     pub(super) expanded: String,
+    /// Why the configuration cannot be used: lint says it with its line, and a build ends with it after lint.
+    pub(super) unusable: Option<BuildError>,
 }
 
 impl Stages<'_> {
@@ -45,9 +47,6 @@ impl Stages<'_> {
         };
         for again in [false, true] {
             let assembly = assembly::prepare(&ingredients, self.cancel, self.progress)?;
-            for warning in assembly.warnings.iter().filter(|_| !again) {
-                reporter.line(format!("warning: {warning}"));
-            }
             // For nobody else to write, whatever the umask: the helper insists on it.
             let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(&target);
             made.map_err(BuildError::write(stage, &target, 0))?;
@@ -62,9 +61,9 @@ impl Stages<'_> {
                 fs::remove_dir_all(&target).map_err(BuildError::io(stage, "remove", &target))?;
                 continue;
             }
-            for warning in &profile.warnings {
-                let line = warning.line.map_or_else(String::new, |line| format!(":{line}"));
-                reporter.line(format!("warning: {}{line}: {}", warning.file.display(), warning.text));
+            // Of the pass that counts. What the profile's reader wondered about is for lint to say, once.
+            for warning in &assembly.warnings {
+                reporter.line(format!("warning: {warning}"));
             }
             let modes = assembly.modes(&profile.definition.file_permissions);
             let mut profile = profile;
@@ -72,16 +71,24 @@ impl Stages<'_> {
                 let file = target.join(chosen);
                 profile.pacman_conf = profile::read_pacman_conf(&file).map_err(BuildError::io(stage, "read", &file))?;
             }
-            let conf = self.pacman_conf(&profile, reporter)?;
-            let shown = [target.as_path(), conf.as_path()];
-            let expanded = packages::expanded_conf(&conf, &shown, tools, reporter)?;
-            return Ok(Ready { profile, assembly, modes, expanded });
+            let (expanded, unusable) = match self.expanded(&profile, tools, reporter) {
+                Ok(expanded) => (expanded, None),
+                Err(error) if error.is_cancelled() => return Err(error),
+                Err(error) => (String::new(), Some(error)),
+            };
+            return Ok(Ready { profile, assembly, modes, expanded, unusable });
         }
         Err(BuildError::Refused {
             stage,
             what: "the profile names another package list each time it is evaluated".to_owned(),
             advice: "Let profiledef.sh name one, or none.".to_owned(),
         })
+    }
+
+    /// What `pacman-conf` makes of the configuration to use.
+    fn expanded(&self, profile: &Profile, tools: &Tools, reporter: &Reporter<'_>) -> Result<String, BuildError> {
+        let conf = self.pacman_conf(profile, reporter)?;
+        packages::expanded_conf(&conf, &[profile.dir.as_path(), conf.as_path()], tools, reporter)
     }
 
     /// The configuration to use, with servers where this host has no mirror list. It lies beside the assembled copy: in there

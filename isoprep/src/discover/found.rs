@@ -54,7 +54,7 @@ impl Discovered {
     #[must_use]
     pub fn is_archiso(&self) -> bool {
         !self.profiles.is_empty()
-            || !self.overlays.is_empty()
+            || self.overlays.iter().any(|overlay| !overlay.sample)
             || self.submodules.iter().any(|submodule| submodule.holds_archiso)
     }
 }

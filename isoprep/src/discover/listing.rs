@@ -1,6 +1,6 @@
 //! What lies where in a folder, and the texts of a few files: the data that everything else here is decided from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -27,6 +27,8 @@ pub struct Listing {
     pub folders: BTreeMap<PathBuf, BTreeMap<OsString, Kind>>,
     /// The files that were read.
     pub texts: BTreeMap<PathBuf, String>,
+    /// The uppermost folders that git ignores.
+    pub ignored: BTreeSet<PathBuf>,
     /// Folders that could not be read.
     pub unreadable: Vec<PathBuf>,
     /// Whether there was more than we look at.
@@ -34,6 +36,11 @@ pub struct Listing {
 }
 
 impl Listing {
+    /// Whether git ignores a folder, or one above it.
+    pub(super) fn is_ignored(&self, folder: &Path) -> bool {
+        folder.ancestors().any(|above| self.ignored.contains(above))
+    }
+
     /// The entries of a folder; none where it was not read.
     pub(super) fn entries(&self, folder: &Path) -> impl Iterator<Item = (&OsStr, Kind)> {
         self.folders.get(folder).into_iter().flatten().map(|(name, kind)| (name.as_os_str(), *kind))

@@ -6,6 +6,7 @@
 
 mod environment;
 mod found;
+mod ignored;
 mod listing;
 mod outputs;
 mod pacman_conf;
@@ -17,11 +18,14 @@ mod walk;
 
 pub use environment::{Environment, Variable};
 pub use found::{Discovered, Installed};
+pub(crate) use ignored::Ignored;
 pub use listing::{Kind, Listing};
+pub(crate) use outputs::of as output;
 pub use outputs::{Output, OutputKind};
 pub use pacman_conf::{FoundConf, Reach};
 pub use profiles::{FoundOverlay, FoundProfile};
 pub(crate) use scripts::place;
 pub use scripts::{Said, SaidPath, ScriptsSay};
 pub use submodules::Submodule;
+pub(crate) use submodules::around;
 pub use walk::look;

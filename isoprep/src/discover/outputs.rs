@@ -40,7 +40,7 @@ pub struct Output {
 }
 
 /// Whether a folder is a builder's. What is called so and holds other things may be somebody's work: it is left alone.
-pub(super) fn of(folder: &Path, entries: &Entries) -> Option<OutputKind> {
+pub(crate) fn of(folder: &Path, entries: &Entries) -> Option<OutputKind> {
     let called = name(folder).is_some_and(|name| CALLED.contains(&name));
     let has = |wanted: &str, kind: Kind| entries.get(OsStr::new(wanted)) == Some(&kind);
     let step = |entry: &std::ffi::OsString| STEPS.iter().any(|step| entry.to_string_lossy().starts_with(step));
@@ -48,6 +48,8 @@ pub(super) fn of(folder: &Path, entries: &Entries) -> Option<OutputKind> {
         None
     } else if entries.keys().any(step)
         || (has("x86_64", Kind::Folder) && (has("iso", Kind::Folder) || has("build_date", Kind::File)))
+        // One that ended before its first step was done.
+        || (has("x86_64", Kind::Folder) && name(folder) == Some("work"))
     {
         Some(OutputKind::Work)
     } else if called && entries.is_empty() {
@@ -98,6 +100,7 @@ mod tests {
             ("isoprep/work/x86_64/airootfs/etc/x", ""),
             ("isoprep/work/build_date", ""),
             ("a/build/base._make_packages", ""),
+            ("b/work/x86_64/airootfs/etc/x", ""),
             ("isoprep/isoout/homerchy.iso", ""),
             ("out/", ""),
             ("lib/work/main.rs", ""),
@@ -112,6 +115,7 @@ mod tests {
             found,
             [
                 ("a/build", OutputKind::Work),
+                ("b/work", OutputKind::Work),
                 ("disk.qcow2", OutputKind::Image),
                 ("isoprep/isoout", OutputKind::Images),
                 ("isoprep/work", OutputKind::Work),

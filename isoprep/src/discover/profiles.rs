@@ -24,6 +24,8 @@ pub struct FoundProfile {
     pub dir: PathBuf,
     /// Its list of packages.
     pub packages: PathBuf,
+    /// Where its list has another name than archiso looks for: all lists of the kind, of which a script takes one.
+    pub others: Vec<PathBuf>,
     /// The `pacman_conf` of its definition, where one plain line sets it.
     pub pacman_conf: Option<String>,
     /// Whether it is one of archiso's own, in a copy of archiso.
@@ -52,15 +54,17 @@ pub(super) fn find(listing: &Listing) -> (Vec<FoundProfile>, Vec<FoundOverlay>) 
     let inside_of_one = |dir: &Path| {
         is_live(dir) || dir.components().any(|part| LOADERS.iter().any(|loader| part.as_os_str() == *loader))
     };
-    for dir in listing.folders.keys().filter(|dir| !inside_of_one(dir)) {
+    // What git ignores was made by a program.
+    for dir in listing.folders.keys().filter(|dir| !inside_of_one(dir) && !listing.is_ignored(dir)) {
         let defined = listing.is_file(&dir.join(DEFINITION));
-        let list = package_list(listing, dir, defined);
+        let (list, others) = package_list(listing, dir, defined);
         let sample = dir.components().any(|part| SAMPLES.iter().any(|sample| part.as_os_str() == *sample));
         let pacman_conf = listing.text(&dir.join(DEFINITION)).and_then(plain_pacman_conf);
         match list {
             Some(packages) if defined => {
                 let (upstream, removable) = (is_upstream(listing, dir), Vec::new());
-                profiles.push(FoundProfile { dir: dir.clone(), packages, pacman_conf, upstream, sample, removable });
+                let dir = dir.clone();
+                profiles.push(FoundProfile { dir, packages, others, pacman_conf, upstream, sample, removable });
             }
             list => {
                 let signs = signs(listing, dir, defined, list.as_deref());
@@ -74,10 +78,21 @@ pub(super) fn find(listing: &Listing) -> (Vec<FoundProfile>, Vec<FoundOverlay>) 
 }
 
 /// `packages.x86_64` and its like; the bare name counts beside a definition only, other programs have a `packages` too.
-fn package_list(listing: &Listing, dir: &Path, defined: bool) -> Option<PathBuf> {
+/// Beside a definition without any of these `packages_desktop.x86_64` and its like do: a script copies one of them.
+fn package_list(listing: &Listing, dir: &Path, defined: bool) -> (Option<PathBuf>, Vec<PathBuf>) {
     let names = ARCHITECTURES.iter().map(|arch| format!("packages.{arch}"));
-    let names = names.chain(defined.then(|| "packages".to_owned()));
-    names.map(|name| dir.join(name)).find(|path| listing.is_file(path))
+    let mut names = names.chain(defined.then(|| "packages".to_owned())).map(|name| dir.join(name));
+    if let Some(own) = names.find(|path| listing.is_file(path)) {
+        return (Some(own), Vec::new());
+    }
+    let is_like_one = |name: &str| {
+        let rest = name.strip_prefix("packages").filter(|rest| rest.starts_with(['_', '-']));
+        rest.and_then(|rest| rest.rsplit_once('.')).is_some_and(|(_, arch)| ARCHITECTURES.contains(&arch))
+    };
+    let files = listing.entries(dir).filter(|(_, kind)| defined && *kind == Kind::File);
+    let others: Vec<PathBuf> =
+        files.filter(|(name, _)| name.to_str().is_some_and(is_like_one)).map(|(name, _)| dir.join(name)).collect();
+    (others.first().cloned(), others)
 }
 
 /// What makes a folder an overlay. A loader's folder counts if it is archiso's: many programs have one called grub.
@@ -141,6 +156,9 @@ mod tests {
             ("tests/iso/profiledef.sh", ""),
             ("tests/iso/packages.x86_64", ""),
             ("extra/packages.x86_64", ""),
+            ("cachy/profiledef.sh", ""),
+            ("cachy/packages_desktop.x86_64", ""),
+            ("cachy/packages_handheld.x86_64", ""),
             ("theme/grub/theme.cfg", "title-text: \"\""),
             ("tool/packages", ""),
             ("boot/syslinux/a.cfg", "APPEND archisobasedir=x"),
@@ -148,10 +166,17 @@ mod tests {
         let dirs: Vec<_> = profiles.iter().map(|it| (it.dir.to_str().unwrap(), it.upstream, it.sample)).collect();
         assert_eq!(
             dirs,
-            [("iso/archiso/configs/releng", true, false), ("mine", false, false), ("tests/iso", false, true)]
+            [
+                ("cachy", false, false),
+                ("iso/archiso/configs/releng", true, false),
+                ("mine", false, false),
+                ("tests/iso", false, true)
+            ]
         );
-        assert_eq!(profiles[0].pacman_conf.as_deref(), Some("pacman.conf"));
-        assert_eq!(profiles[1].pacman_conf, None);
+        assert_eq!(profiles[0].others.len(), 2);
+        assert_eq!(profiles[0].packages, Path::new("cachy/packages_desktop.x86_64"));
+        assert_eq!(profiles[1].pacman_conf.as_deref(), Some("pacman.conf"));
+        assert_eq!(profiles[2].pacman_conf, None);
         let found: Vec<_> = overlays.iter().map(|it| (it.dir.to_str().unwrap(), it.signs.join(" "))).collect();
         assert_eq!(
             found,

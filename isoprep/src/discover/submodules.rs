@@ -1,4 +1,4 @@
-//! Submodules of a checkout, from `.gitmodules` (gitmodules(5)), and whether they were fetched. Pure.
+//! Submodules of a checkout, from `.gitmodules` (gitmodules(5)), and whether they were fetched. Pure but for [`around`].
 
 use std::path::{Component, Path, PathBuf};
 
@@ -8,6 +8,8 @@ use super::listing::Listing;
 
 /// Where git keeps them.
 pub(super) const FILE: &str = ".gitmodules";
+/// A larger one is not read, bytes.
+const LARGEST: u64 = 256 << 10;
 
 /// A submodule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -46,16 +48,32 @@ fn quoted(word: &str) -> String {
     }
 }
 
+/// The submodules of the checkout in `root`, from its own `.gitmodules`: for one question, without a look at all of it.
+pub(crate) fn around(root: &Path) -> Vec<Submodule> {
+    let file = root.join(FILE);
+    if !file.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.len() <= LARGEST) {
+        return Vec::new();
+    }
+    let text = std::fs::read(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let filled = |path: &Path| std::fs::read_dir(root.join(path)).is_ok_and(|mut entries| entries.next().is_some());
+    of_text(&text, filled)
+}
+
 pub(super) fn find(listing: &Listing) -> Vec<Submodule> {
+    of_text(listing.text(Path::new(FILE)).unwrap_or_default(), |path| listing.entries(path).next().is_some())
+}
+
+/// What a `.gitmodules` names; `filled` says whether a folder holds anything.
+fn of_text(text: &str, filled: impl Fn(&Path) -> bool) -> Vec<Submodule> {
     let mut found = Vec::new();
-    for (path, url) in listing.text(Path::new(FILE)).map(sections).unwrap_or_default() {
+    for (path, url) in sections(text) {
         let path = PathBuf::from(path);
         let inside = path.components().all(|part| matches!(part, Component::Normal(_)));
         if !inside || path.as_os_str().is_empty() {
             continue;
         }
         let path: PathBuf = path.components().collect();
-        let fetched = listing.entries(&path).next().is_some();
+        let fetched = filled(&path);
         let last = url.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or_default();
         let holds_archiso = last.trim_end_matches(".git") == "archiso" || path.ends_with("archiso");
         found.push(Submodule { path, url, fetched, holds_archiso });

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 
 use super::found::{self, Discovered};
-use super::listing::{Entries, Kind, Listing};
+use super::ignored::Ignored;
+use super::listing::{Entries, Kind, Listing, is_live};
 use super::{outputs, profiles};
 use crate::recipe::InstalledProfile;
 
@@ -41,6 +42,7 @@ pub fn look(root: &Path) -> Discovered {
 /// Lists `root` and reads what is worth reading.
 fn list(root: &Path) -> Listing {
     let mut listing = Listing::default();
+    let ignored = Ignored::of(root);
     let mut waiting = VecDeque::from([(PathBuf::new(), 0)]);
     while let Some((folder, depth)) = waiting.pop_front() {
         if listing.folders.len() >= FOLDERS {
@@ -57,9 +59,15 @@ fn list(root: &Path) -> Listing {
         if entries.contains_key(std::ffi::OsStr::new(CACHE_TAG)) || outputs::of(&folder, &entries).is_some() {
             // Listed, so that it is known what it is, and no further.
         } else if depth < DEPTH {
-            waiting.extend(below.map(|path| (path, depth + 1)));
+            for path in below {
+                if !listing.is_ignored(&folder) && ignored.folder(&path) {
+                    listing.ignored.insert(path.clone());
+                }
+                waiting.push_back((path, depth + 1));
+            }
         } else {
-            listing.cut |= below.count() > 0;
+            // Deep inside a live system there is nothing that says anything about the image.
+            listing.cut |= !is_live(&folder) && below.count() > 0;
         }
         listing.folders.insert(folder, entries);
     }

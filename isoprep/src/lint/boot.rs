@@ -1,6 +1,9 @@
 //! Rules about boot entries: they name files that the image has to have, and tell the initramfs where it finds its
 //! medium. mkarchiso copies entries and looks at none of them; a wrong one is seen when it is started.
 
+use std::collections::BTreeMap;
+
+use super::edit::Edit;
 use super::finding::{LintFinding, Place, Severity};
 use super::initramfs::{Boot, Config, is_kernel};
 use super::known::Known;
@@ -93,17 +96,24 @@ fn kernel_missing(known: &Known<'_>) -> Vec<LintFinding> {
     if boot.kernels.is_empty() && boot.shipped.is_empty() {
         return Vec::new();
     }
-    let mut found = Vec::new();
+    let mut found: Vec<LintFinding> = Vec::new();
+    let mut together: BTreeMap<String, usize> = BTreeMap::new();
     for entry in entries(known) {
         let Some((_, name)) = entry.kernel.as_deref().and_then(|kernel| split(known, kernel)) else { continue };
         let Some(package) = name.strip_prefix("vmlinuz-") else { continue };
-        if boot.has(&name) {
+        if boot.has(&name) || is_guarded(known, entry) {
             continue;
         }
         let severity = known.packages.lacks(&[package]).unwrap_or(Severity::Error);
         let there = boot.kernels.iter().cloned().collect::<Vec<_>>().join(", ");
         let what = format!("{} boots {name}; the image will have {there}.", named(entry));
         let place = at_kernel(known, entry);
+        // One edit of a list or a preset mends all entries of a kernel: they are one finding.
+        if let Some(at) = together.get(&name) {
+            let first: &mut LintFinding = &mut found[*at];
+            first.also.push(place);
+            continue;
+        }
         let finding = LintFinding::error(place.clone(), what, WILL_NOT_START).graded(severity);
         let other =
             boot.kernels.iter().next().filter(|_| boot.kernels.len() == 1 && !known.packages.listed.contains(package));
@@ -112,7 +122,12 @@ fn kernel_missing(known: &Known<'_>) -> Vec<LintFinding> {
                 let edit = known.replace(&place, |old| Some(old.replace(&name, other)));
                 finding.fixed_by(format!("Boot {other}"), edit)
             }
+            None if known.packages.listed.contains(package) => {
+                together.insert(name.clone(), found.len());
+                finding.fixed_by(format!("Let the preset make an image for {name}"), preset_line(known, package, &name))
+            }
             None => {
+                together.insert(name.clone(), found.len());
                 let edit = is_kernel(package).then(|| known.add_to("image.packages", package)).flatten();
                 finding.fixed_by(format!("Add {package} to image.packages"), edit)
             }
@@ -121,13 +136,33 @@ fn kernel_missing(known: &Known<'_>) -> Vec<LintFinding> {
     found
 }
 
+/// The edit that names the right kernel in the preset of its package.
+fn preset_line(known: &Known<'_>, package: &str, name: &str) -> Option<Edit> {
+    let file = format!("airootfs/etc/mkinitcpio.d/{package}.preset");
+    let text = known.text_of(&file)?;
+    let (at, _) = (1..).zip(text.lines()).find(|(_, line)| line.trim_start().starts_with("ALL_kver="))?;
+    known.replace(&known.at_file(&file, Some(at)), |_| Some(format!("ALL_kver='/boot/{name}'")))
+}
+
+/// Whether GRUB asks whether the kernel or the initramfs of an entry is there (`[ -f … ]`) before it offers it.
+fn is_guarded(known: &Known<'_>, entry: &BootEntry) -> bool {
+    let asks = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().map(|word| word.trim_matches(['"', '\'', ';'])).collect();
+        words.windows(2).any(|pair| {
+            let own = entry.kernel.iter().chain(&entry.initrds).any(|path| path == pair[1]);
+            own && (pair[0] == "-f" || pair[0] == "-e" || pair[0] == "-s")
+        })
+    };
+    entry.loader == BootModeKind::UefiGrub && known.text_of(&entry.file).is_some_and(|text| text.lines().any(asks))
+}
+
 fn initramfs_missing(known: &Known<'_>) -> Vec<LintFinding> {
     let boot = Boot::new(known);
     let mut found = Vec::new();
     for entry in entries(known).filter(|_| super::initramfs::uses_mkinitcpio(known) && !boot.images.is_empty()) {
         for initrd in &entry.initrds {
             let Some((_, name)) = split(known, initrd) else { continue };
-            if !name.starts_with("initramfs-") || boot.has(&name) {
+            if !name.starts_with("initramfs-") || boot.has(&name) || is_guarded(known, entry) {
                 continue;
             }
             let kernel = entry.kernel.as_deref().and_then(|kernel| split(known, kernel)).map(|(_, name)| name);

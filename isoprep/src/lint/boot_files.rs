@@ -7,6 +7,7 @@ use super::packages::makes_an_image;
 use super::rule::Rule;
 use super::subject::Entry;
 use crate::profile::BootModeKind;
+use crate::recipe::EngineKind;
 
 pub(super) const RULES: &[Rule] = &[
     Rule::new("boot-config-missing", "a boot mode without its configuration", config_missing),
@@ -173,6 +174,8 @@ fn default_missing(known: &Known<'_>) -> Vec<LintFinding> {
 fn syslinux_missing(known: &Known<'_>) -> Vec<LintFinding> {
     // mkarchiso looks at the list alone, whatever dependencies bring.
     let listed = known.packages.listed.is_empty() || known.packages.listed.contains("syslinux");
+    let listed =
+        listed || (known.subject.engine != EngineKind::Mkarchiso && known.packages.lacks(&["syslinux"]).is_none());
     if !has(known, BootModeKind::BiosSyslinux) || listed {
         return Vec::new();
     }

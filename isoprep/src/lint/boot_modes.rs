@@ -113,7 +113,12 @@ fn unknown(known: &Known<'_>) -> Vec<LintFinding> {
         let place = line.map_or_else(|| known.at_variable("bootmodes"), |at| known.at_file(DEFINITION, Some(at)));
         let edit = known.replace(&place, |old| replace_word(old, &mode.word, &near.into_iter().collect::<Vec<_>>()));
         let says = near.map_or("Remove it".to_owned(), |near| format!("Write {near}"));
-        found.push(LintFinding::error(place, what, STOPS).fixed_by(says, edit));
+        let finding = LintFinding::error(place, what, STOPS).fixed_by(says, edit);
+        // Without another one nothing would boot.
+        found.push(match modes(known).iter().any(|mode| mode.kind.is_some()) {
+            true => finding.by_mkarchiso_alone(known.subject.engine, "Cartridge's own engine leaves it out."),
+            false => finding,
+        });
     }
     found
 }

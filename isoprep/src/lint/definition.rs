@@ -1,8 +1,11 @@
 //! Rules about `profiledef.sh`: names that are too long, values that nobody understands. mkarchiso checks few of them
 //! before it begins; xorriso, mksquashfs and the boot loaders' files meet the others at the end.
 
+use std::path::Component;
+
+use super::edit::Edit;
 use super::finding::{LintFinding, Severity};
-use super::known::{DEFINITION, Known};
+use super::known::{DEFINITION, Known, plain};
 use super::packages::makes_an_image;
 use super::rule::Rule;
 use crate::profile::ImageType;
@@ -17,7 +20,6 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("image-type-unknown", "an airootfs_image_type that archiso does not know", image_type),
     Rule::new("image-tool-options", "options of another packing tool", tool_options),
     Rule::new("bootstrap-compression", "a compression that archiso does not know", compression),
-    Rule::new("variable-misspelt", "a variable that is nearly one of archiso's", misspelt),
     Rule::new("pacman-conf-missing", "a pacman.conf that is not there", pacman_conf),
     Rule::new("customize-script", "the deprecated customize_airootfs.sh", customize),
     Rule::new("profile-not-understood", "something in a profile that is not understood", not_understood),
@@ -25,31 +27,15 @@ pub(super) const RULES: &[Rule] = &[
 
 const STOPS: &str = "mkarchiso stops before it begins.";
 
-/// The variables of archiso 88 (`docs/README.profile.rst`, and mkarchiso's own).
-const VARIABLES: [&str; 22] = [
-    "airootfs_image_tool_options",
-    "airootfs_image_type",
-    "arch",
-    "bootmodes",
-    "bootstrap_packages",
-    "bootstrap_tarball_compression",
-    "buildmodes",
-    "cert_list",
-    "file_permissions",
-    "gpg_key",
-    "gpg_sender",
-    "install_dir",
-    "iso_application",
-    "iso_label",
-    "iso_name",
-    "iso_publisher",
-    "iso_version",
-    "out_dir",
-    "packages",
-    "pacman_conf",
-    "quiet",
-    "work_dir",
-];
+const ISO_ALONE: &str = "Cartridge's own engine makes the ISO alone.";
+
+/// A finding about how the root is packed: a dev build of ours packs in its own quick way.
+fn of_packing(known: &Known<'_>, finding: LintFinding) -> LintFinding {
+    if known.subject.release {
+        return finding;
+    }
+    finding.by_mkarchiso_alone(known.subject.engine, "A dev build of Cartridge's own engine does not use it.")
+}
 
 /// A finding about a variable, with the edit that writes another value on its line.
 fn about(
@@ -61,8 +47,12 @@ fn about(
     values: Option<(&str, &str)>,
 ) -> LintFinding {
     let place = known.at_variable(variable);
+    // The value stands behind the first `=`; its name may hold the same letters.
     let edit = values.and_then(|(old, new)| {
-        known.replace(&place, |line| (!old.is_empty() && line.contains(old)).then(|| line.replacen(old, new, 1)))
+        known.replace(&place, |line| {
+            let (name, value) = line.split_at(line.find('=').map_or(0, |at| at + 1));
+            (!old.is_empty() && value.contains(old)).then(|| format!("{name}{}", value.replacen(old, new, 1)))
+        })
     });
     let says = values.map_or(String::new(), |(_, new)| format!("Write {new}"));
     LintFinding::error(place, what, consequence).graded(severity).fixed_by(says, edit)
@@ -79,6 +69,7 @@ fn build_mode(known: &Known<'_>) -> Vec<LintFinding> {
                 .min_by_key(|name| strsim::levenshtein(mode, name));
             let what = format!("archiso does not know the build mode {mode}. It knows {}.", MODES.join(", "));
             about(known, Severity::Error, "buildmodes", what, STOPS, near.map(|near| (mode.as_str(), near)))
+                .by_mkarchiso_alone(known.subject.engine, ISO_ALONE)
         })
         .collect()
 }
@@ -160,6 +151,7 @@ fn iso_name(known: &Known<'_>) -> Vec<LintFinding> {
         let consequence = "The build runs to its last step, where xorriso cannot write the image.";
         let good = value.replace(['/', '\0', '\n'], "-");
         about(known, Severity::Error, variable, what, consequence, Some((value, &good)))
+            .by_mkarchiso_alone(known.subject.engine, "Cartridge's own engine names the image after the cartridge.")
     })
     .collect()
 }
@@ -188,7 +180,8 @@ fn image_type(known: &Known<'_>) -> Vec<LintFinding> {
         .filter(|name| strsim::levenshtein(word, name) <= 3)
         .min_by_key(|name| strsim::levenshtein(word, name));
     let what = format!("archiso does not know the image type {word:?}. It knows {}.", TYPES.join(", "));
-    vec![about(known, Severity::Error, "airootfs_image_type", what, STOPS, near.map(|near| (word.as_str(), near)))]
+    let values = near.map(|near| (word.as_str(), near));
+    vec![of_packing(known, about(known, Severity::Error, "airootfs_image_type", what, STOPS, values))]
 }
 
 fn tool_options(known: &Known<'_>) -> Vec<LintFinding> {
@@ -205,7 +198,7 @@ fn tool_options(known: &Known<'_>) -> Vec<LintFinding> {
     let Some(option) = definition.image_tool_options.iter().find(|option| wrong(option)) else { return Vec::new() };
     let what = format!("airootfs_image_tool_options has {option}, which is no option of {tool}.");
     let consequence = format!("Everything is installed, then {tool} ends with an error and the build with it.");
-    vec![about(known, Severity::Error, "airootfs_image_tool_options", what, &consequence, None)]
+    vec![of_packing(known, about(known, Severity::Error, "airootfs_image_tool_options", what, &consequence, None))]
 }
 
 fn compression(known: &Known<'_>) -> Vec<LintFinding> {
@@ -223,25 +216,35 @@ fn compression(known: &Known<'_>) -> Vec<LintFinding> {
         }
         _ => return Vec::new(),
     };
-    vec![about(known, Severity::Error, "bootstrap_tarball_compression", what, STOPS, None)]
+    let finding = about(known, Severity::Error, "bootstrap_tarball_compression", what, STOPS, None);
+    vec![finding.by_mkarchiso_alone(known.subject.engine, ISO_ALONE)]
 }
 
-fn misspelt(known: &Known<'_>) -> Vec<LintFinding> {
-    let definition = &known.profile().definition;
-    let mut found = Vec::new();
-    for name in definition.unknown.keys() {
-        let near = VARIABLES.into_iter().map(|it| (strsim::damerau_levenshtein(name, it), it)).min();
-        let Some((_, near)) = near.filter(|(distance, it)| (1..=2).contains(distance) && it.len() > 4) else {
-            continue;
-        };
-        let what = format!("profiledef.sh sets {name}; archiso knows {near}.");
-        let consequence = format!("mkarchiso does not look at {name} and takes its default for {near}.");
-        found.push(about(known, Severity::Warning, name, what, &consequence, Some((name, near))));
+/// What archiso would have to find a `pacman_conf` that leads out of the profile: a copy has only the profile.
+fn outside(known: &Known<'_>) -> Option<LintFinding> {
+    let named = &known.profile().definition.pacman_conf;
+    let relative = named.is_relative() && named.components().any(|part| part == Component::ParentDir);
+    if !relative || known.profile().pacman_conf.file.starts_with(&known.profile().dir) {
+        return None;
     }
-    found
+    let place = known.at_variable("pacman_conf");
+    let folder = known.subject.root.join(&known.at_file(DEFINITION, None).file).parent()?.to_path_buf();
+    let meant = plain(&folder.join(named));
+    let what = format!("profiledef.sh names {} as pacman.conf, which is outside of the profile.", named.display());
+    let consequence = "A build has a copy of the profile, and nothing is there: it stops before it begins.";
+    let below = meant.strip_prefix(known.subject.root).ok().filter(|_| known.subject.host.exists(&meant));
+    let edit = below.and_then(|below| {
+        let value = below.to_str()?.to_owned();
+        Some(Edit::SetCartridgeField { key: "image.pacman_conf".to_owned(), value })
+    });
+    let says = below.map_or(String::new(), |below| format!("Build with {}", below.display()));
+    Some(LintFinding::error(place, what, consequence).fixed_by(says, edit))
 }
 
 fn pacman_conf(known: &Known<'_>) -> Vec<LintFinding> {
+    if let Some(finding) = outside(known) {
+        return vec![finding];
+    }
     let file = &known.profile().pacman_conf.file;
     if known.is_there(file) {
         return Vec::new();
@@ -262,7 +265,11 @@ fn customize(known: &Known<'_>) -> Vec<LintFinding> {
 }
 
 fn not_understood(known: &Known<'_>) -> Vec<LintFinding> {
-    let warnings = known.profile().warnings.iter();
+    let profile = known.profile();
+    // About a pacman.conf that is not used, or of which the rule above says more, nothing is to wonder.
+    let named = plain(&profile.dir.join(&profile.definition.pacman_conf));
+    let settled = profile.pacman_conf.file != named || outside(known).is_some();
+    let warnings = profile.warnings.iter().filter(|it| !(settled && it.file == named));
     let note = |it: &crate::profile::ProfileWarning| {
         let file = if it.file.as_os_str().is_empty() { DEFINITION.as_ref() } else { it.file.as_path() };
         let text = it.text.trim_end_matches('.');

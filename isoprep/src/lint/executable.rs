@@ -6,9 +6,9 @@ use std::path::Path;
 use super::edit::Edit;
 use super::finding::{LintFinding, Place, Severity};
 use super::known::{Item, Known, Origin};
-use super::permissions::{add_permission, at_entry, permission_of, written};
+use super::permissions::{add_permission, at_entry, mode_of, permission_of, written};
 use super::rule::Rule;
-use super::script::runs;
+use super::script::{runs, sourced_names};
 use crate::profile::FilePermission;
 
 pub(super) const RULES: &[Rule] = &[
@@ -46,18 +46,6 @@ fn is_program(known: &Known<'_>, item: Item<'_>) -> bool {
 
 fn is_sourced(path: &Path) -> bool {
     path == Path::new("/root/customize_airootfs.sh") || SOURCED.iter().any(|folder| path.starts_with(folder))
-}
-
-/// The permission bits that a file will have.
-fn mode_of(known: &Known<'_>, path: &Path, item: Item<'_>) -> u32 {
-    let modes = known.subject.modes;
-    let kept = if item.origin == Origin::Airootfs { modes.airootfs_kept } else { modes.injected_kept };
-    match permission_of(known, path) {
-        // Ours are put there after file_permissions has been applied, unless mkarchiso does all.
-        Some(permission) if item.origin == Origin::Airootfs || !kept => permission.mode,
-        _ if kept => item.entry.mode & 0o7777,
-        _ => 0o644,
-    }
 }
 
 fn bit_lost(known: &Known<'_>) -> Vec<LintFinding> {
@@ -122,7 +110,7 @@ fn bit_lost_injected(known: &Known<'_>) -> Vec<LintFinding> {
 
 fn not_executable(known: &Known<'_>) -> Vec<LintFinding> {
     let mut found = Vec::new();
-    let run = runs(known);
+    let (run, sourced) = (runs(known), sourced_names(known));
     for (path, item) in known.image().filter(|(_, item)| item.entry.is_file()) {
         let lost = item.entry.is_executable();
         if mode_of(known, path, item) & 0o111 != 0 || lost || is_sourced(path) {
@@ -133,11 +121,18 @@ fn not_executable(known: &Known<'_>) -> Vec<LintFinding> {
         if by.is_none() && !(in_path && item.origin == Origin::Airootfs) || !is_program(known, item) {
             continue;
         }
+        // A library lies beside the programs that read it.
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if by.is_none() && sourced.contains(name) {
+            continue;
+        }
+        let severity = if by.is_some() { Severity::Error } else { Severity::Warning };
         let place = known.at(item.entry, None);
         let why = by.map_or_else(|| "it lies in PATH".to_owned(), |by| format!("{by} runs it"));
         let what = format!("{} is not executable, and {why}.", path.display());
-        let finding =
-            LintFinding::error(place.clone(), what, "Running it ends with \"Permission denied\".").seen_at(by.cloned());
+        let finding = LintFinding::error(place.clone(), what, "Running it ends with \"Permission denied\".")
+            .graded(severity)
+            .seen_at(by.cloned());
         let text = path.to_string_lossy();
         found.push(if item.origin == Origin::Airootfs && !known.subject.modes.airootfs_kept {
             let edit = match permission_of(known, path) {

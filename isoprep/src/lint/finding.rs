@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Serialize, Serializer};
 
 use super::edit::Edit;
+use crate::recipe::EngineKind;
 
 /// The name of a rule: lower-case words joined by `-`. It is part of the JSON and does not change once released.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -111,6 +112,16 @@ impl LintFinding {
 
     pub(super) fn graded(self, severity: Severity) -> Self {
         Self { severity, ..self }
+    }
+
+    /// For what mkarchiso alone rejects: with our own engine it is no more than a warning. `natively` says what that does.
+    pub(super) fn by_mkarchiso_alone(self, engine: EngineKind, natively: &str) -> Self {
+        if engine == EngineKind::Mkarchiso {
+            return self;
+        }
+        let told = if self.consequence.contains("mkarchiso") { "" } else { "With mkarchiso: " };
+        let consequence = format!("{natively} {told}{}", self.consequence);
+        Self { severity: self.severity.max(Severity::Warning), consequence, ..self }
     }
 
     pub(super) fn fixed_by(mut self, says: impl Into<String>, edit: Option<Edit>) -> Self {

@@ -13,7 +13,7 @@ use crate::build::BuildError;
 use crate::engine;
 use crate::profile::Profile;
 use crate::progress::{Progress, Reporter};
-use crate::recipe::Recipe;
+use crate::recipe::{BuildKind, Recipe};
 use crate::stage::walk::walk;
 
 /// The files of a cartridge, looked up once.
@@ -100,6 +100,8 @@ impl Gathered {
             extra_files: &self.extra_files,
             env: &recipe.image.env,
             packages: &self.packages,
+            engine: recipe.image.engine,
+            release: recipe.image.build == BuildKind::Release,
             modes: surroundings.modes,
             supplied: surroundings.supplied,
             guest_memory_mib: recipe.guest.memory_mib,

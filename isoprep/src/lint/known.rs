@@ -10,8 +10,10 @@ use super::finding::Place;
 use super::package_set::PackageSet;
 use super::script::{Script, read_scripts};
 use super::script_makes::Makes;
+use super::script_variables::{Assigned, assigned};
 use super::secrets::{FileSecrets, read_secrets};
 use super::subject::{Entry, EntryKind, Subject};
+use crate::Cancel;
 use crate::profile::Profile;
 use crate::recipe::{FILE_NAME, Finding, locate};
 
@@ -89,11 +91,13 @@ pub(super) struct Known<'a> {
     live: OnceCell<Vec<Script<'a>>>,
     injected: OnceCell<Vec<Script<'a>>>,
     makes: OnceCell<Makes>,
+    assigned: OnceCell<Vec<Assigned>>,
+    cancel: &'a Cancel,
     secrets: OnceCell<Vec<FileSecrets<'a>>>,
 }
 
 impl<'a> Known<'a> {
-    pub(super) fn new(subject: &'a Subject<'a>, repositories: &'a BTreeSet<&'a str>) -> Self {
+    pub(super) fn new(subject: &'a Subject<'a>, repositories: &'a BTreeSet<&'a str>, cancel: &'a Cancel) -> Self {
         let files: BTreeMap<&Path, &Entry> = subject.files.iter().map(|entry| (entry.path.as_path(), entry)).collect();
         let mut image = BTreeMap::new();
         for (path, entry) in &files {
@@ -116,8 +120,8 @@ impl<'a> Known<'a> {
         let above = image.keys().flat_map(|path| path.ancestors().skip(1)).map(Path::to_path_buf);
         let folders = above.chain(into.iter().flat_map(|into| into.ancestors()).map(Path::to_path_buf)).collect();
         let packages = PackageSet::new(subject, repositories);
-        let (live, injected, makes, secrets) = Default::default();
-        Self { subject, packages, files, image, folders, placed, live, injected, makes, secrets }
+        let (live, injected, makes, assigned, secrets) = Default::default();
+        Self { subject, packages, files, image, folders, placed, live, injected, makes, assigned, cancel, secrets }
     }
 
     pub(super) fn profile(&self) -> &'a Profile {
@@ -166,6 +170,16 @@ impl<'a> Known<'a> {
     /// What they may make.
     pub(super) fn makes(&self) -> &Makes {
         self.makes.get_or_init(|| Makes::new(self))
+    }
+
+    /// The variables that scripts set to paths that will not be there.
+    pub(super) fn assigned(&self) -> &[Assigned] {
+        self.assigned.get_or_init(|| assigned(self))
+    }
+
+    /// Whether to go on: a look that was cancelled says nothing more.
+    pub(super) fn goes_on(&self) -> bool {
+        !self.cancel.is_cancelled()
     }
 
     /// The files with secrets.

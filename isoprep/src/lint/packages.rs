@@ -23,6 +23,8 @@ pub(super) const RULES: &[Rule] = &[
 const NOT_FOUND: &str =
     "mkarchiso takes the blanks as part of the name, and pacstrap stops the build with \"target not found\".";
 
+const TRIMS: &str = "Cartridge's own engine takes the name without them.";
+
 /// The lists that the profile's build modes use.
 fn lists<'a>(known: &Known<'a>) -> impl Iterator<Item = &'a PackageList> {
     let profile = known.profile();
@@ -58,7 +60,8 @@ fn missing(known: &Known<'_>) -> Vec<LintFinding> {
             "buildmodes has bootstrap, and there is neither bootstrap_packages.{} nor bootstrap_packages.",
             profile.definition.arch
         );
-        found.push(LintFinding::error(known.at_variable("buildmodes"), what, consequence));
+        let finding = LintFinding::error(known.at_variable("buildmodes"), what, consequence);
+        found.push(finding.by_mkarchiso_alone(known.subject.engine, "Cartridge's own engine makes the ISO alone."));
     }
     found
 }
@@ -99,7 +102,8 @@ fn blanks(known: &Known<'_>) -> Vec<LintFinding> {
             Some(comment.map_or(name.to_owned(), |comment| format!("{comment}\n{name}")))
         });
         let says = if package.has_comment { "Put the comment on a line of its own" } else { "Remove the blanks" };
-        Some(LintFinding::error(place, what, NOT_FOUND).fixed_by(says, edit))
+        let finding = LintFinding::error(place, what, NOT_FOUND).by_mkarchiso_alone(known.subject.engine, TRIMS);
+        Some(finding.fixed_by(says, edit))
     })
 }
 
@@ -135,7 +139,7 @@ fn carriage_returns(known: &Known<'_>) -> Vec<LintFinding> {
             let finding = if lines.is_empty() {
                 LintFinding::note(place, what, "Only comments have them, which are cut off: nothing happens.")
             } else {
-                LintFinding::error(place, what, consequence)
+                LintFinding::error(place, what, consequence).by_mkarchiso_alone(known.subject.engine, TRIMS)
             };
             finding.fixed_by("Turn the line ends of the file into LF", edit)
         })

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::edit::Edit;
 use super::finding::{LintFinding, Place};
-use super::known::{DEFINITION, Known, Origin, Presence, plain};
+use super::known::{DEFINITION, Item, Known, Origin, Presence, plain};
 use super::packages::makes_an_image;
 use super::rule::Rule;
 use crate::profile::FilePermission;
@@ -17,6 +17,9 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("file-permissions-overlap", "entries of file_permissions that contradict each other", overlap),
 ];
 
+/// What our own engine does with an entry for what is not there.
+const WARNS: &str = "Cartridge's own engine says so in passing and goes on; nothing has these permissions.";
+
 /// What `file_permissions` says about a path: its own entry, or one that ends with `/` above it.
 pub(super) fn permission_of<'a>(known: &Known<'a>, path: &Path) -> Option<&'a FilePermission> {
     let all = &known.profile().definition.file_permissions;
@@ -24,6 +27,20 @@ pub(super) fn permission_of<'a>(known: &Known<'a>, path: &Path) -> Option<&'a Fi
     own.or_else(|| {
         path.ancestors().find_map(|above| all.get(format!("{}/", above.display()).replace("//", "/").as_str()))
     })
+}
+
+/// The permission bits that a file will have.
+pub(super) fn mode_of(known: &Known<'_>, path: &Path, item: Item<'_>) -> u32 {
+    let modes = known.subject.modes;
+    let airootfs = item.origin == Origin::Airootfs;
+    let kept = if airootfs { modes.airootfs_kept } else { modes.injected_kept };
+    match permission_of(known, path) {
+        // Ours are put there after file_permissions has been applied, unless mkarchiso does all.
+        Some(permission) if airootfs || !kept => permission.mode,
+        // Of airootfs we keep what may be executed, as git does, and nothing else.
+        _ if kept && (!airootfs || item.entry.is_executable()) => item.entry.mode & 0o7777,
+        _ => 0o644,
+    }
 }
 
 /// The edit that adds an entry to `file_permissions`.
@@ -79,7 +96,13 @@ fn path_absent(known: &Known<'_>) -> Vec<LintFinding> {
                 (!key.starts_with('/')).then(|| old.replacen(key.as_str(), &format!("/{key}"), 1))
             });
             let stops = "mkarchiso ends with \"Failed to set permissions … Outside of valid path\".";
-            found.push(LintFinding::error(place, what, stops).fixed_by(format!("Write /{key}"), edit));
+            let finding = LintFinding::error(place, what, stops).fixed_by(format!("Write /{key}"), edit);
+            // What leads out of the image ends our own engine as well.
+            found.push(if path.is_absolute() {
+                finding
+            } else {
+                finding.by_mkarchiso_alone(known.subject.engine, WARNS)
+            });
             continue;
         }
         let path = plain(path);
@@ -100,7 +123,7 @@ fn path_absent(known: &Known<'_>) -> Vec<LintFinding> {
                 "Its folder is not there either, and mkarchiso ends with \"Failed to set permissions … Outside of \
                     valid path\". {packages}"
             );
-            LintFinding::error(place, what, consequence)
+            LintFinding::error(place, what, consequence).by_mkarchiso_alone(known.subject.engine, WARNS)
         } else if known.presence(&path) == Presence::Absent {
             LintFinding::warning(place, what, "mkarchiso warns in passing and goes on; nothing has these permissions.")
         } else {
@@ -146,7 +169,8 @@ fn broken(known: &Known<'_>) -> Vec<LintFinding> {
         };
         let what = format!("file_permissions gives {key} {value:?}, which is not owner:group:mode in numbers.");
         let consequence = "mkarchiso hands it to chown and chmod, and ends without a word when one of them fails.";
-        found.push(LintFinding::error(at_entry(known, key), what, consequence));
+        let finding = LintFinding::error(at_entry(known, key), what, consequence);
+        found.push(finding.by_mkarchiso_alone(known.subject.engine, "Cartridge's own engine passes it over."));
     }
     found
 }

@@ -7,8 +7,9 @@ use super::known::Known;
 use super::subject::Subject;
 use super::{
     boot, boot_files, boot_modes, boot_options, definition, executable, initcpio, packages, pacman_conf, permissions,
-    repositories, scripts, secrets, size, systemd, users,
+    private_files, repositories, scripts, secrets, size, systemd, users, variables,
 };
+use crate::Cancel;
 
 /// A rule: its name, what it is about, and the pure function that looks.
 #[derive(Clone, Copy)]
@@ -39,6 +40,7 @@ const MOST: usize = 50;
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
     [
         definition::RULES,
+        variables::RULES,
         boot_modes::RULES,
         packages::RULES,
         repositories::RULES,
@@ -49,6 +51,7 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
         boot_files::RULES,
         permissions::RULES,
         executable::RULES,
+        private_files::RULES,
         users::RULES,
         scripts::RULES,
         systemd::RULES,
@@ -59,14 +62,15 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
     .flatten()
 }
 
-/// Everything that is wrong with a subject, the worst first, then by file and line.
+/// Everything that is wrong with a subject, the worst first, then by file and line. A look that is cancelled ends early
+/// with what it has.
 #[must_use]
-pub fn lint(subject: &Subject<'_>) -> Vec<LintFinding> {
+pub fn lint(subject: &Subject<'_>, cancel: &Cancel) -> Vec<LintFinding> {
     let repositories: BTreeSet<&str> =
         subject.profile.pacman_conf.repositories.iter().map(|repository| repository.name.as_str()).collect();
-    let known = Known::new(subject, &repositories);
+    let known = Known::new(subject, &repositories, cancel);
     let mut findings = Vec::new();
-    for rule in rules() {
+    for rule in rules().take_while(|_| !cancel.is_cancelled()) {
         let mut found = (rule.check)(&known);
         found.sort_by(|a, b| (a.severity, &a.file, a.line).cmp(&(b.severity, &b.file, b.line)));
         found.dedup();

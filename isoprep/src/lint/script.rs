@@ -1,7 +1,7 @@
 //! The scripts of the live system, read into commands: shell scripts of `airootfs`, of `image.files` and of the
 //! injected repository, and what systemd's units start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::finding::Place;
@@ -29,8 +29,8 @@ const DOT_FILES: [&str; 12] = [
 /// Interpreters of scripts that are read here.
 const SHELLS: [&str; 6] = ["ash", "bash", "dash", "ksh", "sh", "zsh"];
 /// Programs that run the script that they are given.
-const INTERPRETERS: [&str; 12] =
-    ["ash", "bash", "dash", "fish", "ksh", "lua", "node", "perl", "python", "python3", "ruby", "zsh"];
+pub(super) const INTERPRETERS: [&str; 13] =
+    ["ash", "bash", "dash", "fish", "ksh", "lua", "node", "perl", "python", "python3", "ruby", "sh", "zsh"];
 
 /// A script.
 pub(super) struct Script<'a> {
@@ -94,7 +94,7 @@ fn is_unit(path: &Path) -> bool {
 pub(super) fn read_scripts<'a>(known: &Known<'a>, injected: bool) -> Vec<Script<'a>> {
     let mut left = MOST_TEXT;
     let mut all = Vec::new();
-    for (path, item) in known.image().filter(|(_, item)| item.entry.is_file()) {
+    for (path, item) in known.image().filter(|(_, item)| item.entry.is_file()).take_while(|_| known.goes_on()) {
         if (item.origin == Origin::Injected) != injected || known.is_copy(item) {
             continue;
         }
@@ -108,17 +108,33 @@ pub(super) fn read_scripts<'a>(known: &Known<'a>, injected: bool) -> Vec<Script<
         }
         let Some(text) = known.text(item.entry) else { continue };
         let (unit, shell) = (is_unit(path), is_shell(path, &text));
-        let commands = match (unit, shell) {
+        let mut commands = match (unit, shell) {
             (true, _) => unit_commands(&text),
             (_, true) => commands(&text),
             _ => continue,
         };
+        let given: Vec<Command> = commands.iter().flat_map(given).collect();
+        commands.extend(given);
         all.push(Script { origin: item.origin, path: path.to_path_buf(), entry: item.entry, commands });
     }
     all
 }
 
-/// `Exec…=` lines of a unit (systemd.service(5)), with `ConditionPath…=` as tests.
+/// The commands that a shell is given after `-c`.
+fn given(command: &Command) -> Vec<Command> {
+    let words = bare(&command.words);
+    let mut literals = words.iter().map(Word::literal);
+    let shell = literals.next().flatten().is_some_and(|name| SHELLS.contains(&name.rsplit('/').next().unwrap_or("")));
+    let dash_c = |word: &Option<String>| {
+        word.as_ref().is_some_and(|it| it.starts_with('-') && !it.starts_with("--") && it.ends_with('c'))
+    };
+    let text = if shell { literals.skip_while(|word| !dash_c(word)).nth(1).flatten() } else { None };
+    let (line, outer) = (command.line, command.tolerant);
+    let inner = commands(&text.unwrap_or_default()).into_iter();
+    inner.map(|it| Command { line, tolerant: outer || it.tolerant, ..it }).collect()
+}
+
+/// What a unit starts and reads (systemd.exec(5), systemd.service(5)), with `ConditionPath…=` as tests.
 fn unit_commands(text: &str) -> Vec<Command> {
     let mut all = Vec::new();
     for (at, line) in (1..).zip(text.lines()) {
@@ -133,6 +149,10 @@ fn unit_commands(text: &str) -> Vec<Command> {
         } else if key.starts_with("ConditionPath") || key.starts_with("ConditionFile") || key.starts_with("AssertPath")
         {
             format!("[[ {value} ]]")
+        } else if key == "EnvironmentFile" {
+            format!("cat {}", value.replace('%', "$"))
+        } else if key == "WorkingDirectory" {
+            format!("cd {}", value.replace('%', "$"))
         } else {
             continue;
         };
@@ -142,7 +162,7 @@ fn unit_commands(text: &str) -> Vec<Command> {
 }
 
 /// The words of a command without assignments and programs that run another one before it.
-fn bare(words: &[Word]) -> &[Word] {
+pub(super) fn bare(words: &[Word]) -> &[Word] {
     let mut rest = words;
     while let Some(first) = rest.first() {
         let text = first.literal().unwrap_or_default();
@@ -176,7 +196,11 @@ pub(super) fn is_assignment(text: &str) -> bool {
 /// What a command does with each of its words.
 pub(super) fn uses(command: &Command) -> Vec<(&Word, Use)> {
     let mut all: Vec<(&Word, Use)> = command.writes.iter().map(|word| (word, Use::Mention)).collect();
-    let tolerant = |it: Use| if command.tolerant && it.needs() { Use::Test } else { it };
+    let tolerant = |it: Use| {
+        // Who throws the complaint away expects it.
+        let expected = command.tolerant || (command.quiet && matches!(it, Use::Read | Use::Source));
+        if expected && it.needs() { Use::Test } else { it }
+    };
     all.extend(command.reads.iter().map(|word| (word, tolerant(Use::Read))));
     let words = bare(&command.words);
     let Some((first, rest)) = words.split_first() else { return all };
@@ -246,11 +270,24 @@ pub(super) fn path_of(script: &Path, word: &Word, value: &dyn Fn(&str) -> Option
     // The value of an option is a word's second half.
     let text =
         text.strip_prefix('-').and_then(|option| option.split_once('=')).map_or(text.clone(), |(_, it)| it.to_owned());
-    let text = match text.strip_prefix("~/") {
-        Some(below) if root => format!("/root/{below}"),
-        _ => text,
+    let text = match text.strip_prefix("~/").zip(home("HOME")) {
+        Some((below, home)) => format!("{home}/{below}"),
+        None => text,
     };
     (text.starts_with('/') && !text.contains('\n')).then(|| plain(Path::new(&text)))
+}
+
+/// The names of the files that something reads into a shell.
+pub(super) fn sourced_names(known: &Known<'_>) -> BTreeSet<String> {
+    let commands = known.scripts().flat_map(|script| &script.commands);
+    let sources = commands.filter_map(|command| {
+        let words = bare(&command.words);
+        let name = words.first().and_then(Word::literal)?;
+        if name == "source" || name == "." { words.get(1)?.parts.last() } else { None }
+    });
+    let name =
+        |part: &Part| if let Part::Text(text) = part { text.rsplit('/').next().map(str::to_owned) } else { None };
+    sources.filter_map(name).collect()
 }
 
 /// The paths that something runs by their name, each with the first place that does.

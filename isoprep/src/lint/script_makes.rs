@@ -1,15 +1,27 @@
 //! What scripts may make before something needs it. Rather too much is believed to be made than too little: a finding
 //! about a path that a script makes would be wrong.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::known::{Known, Origin, Presence};
-use super::script::{Script, Use, assignments, path_of, uses};
+use super::script::{INTERPRETERS, Script, Use, assignments, bare, path_of, uses};
 use super::scripts::uppermost;
-use super::shell::{Command, Word};
+use super::shell::{Command, Part, Word};
+
+/// Programs that fetch files.
+const FETCHERS: [&str; 5] = ["aria2c", "axel", "curl", "wget", "wget2"];
+/// Programs that install what they are told to.
+const INSTALLERS: [&str; 17] = [
+    "bun", "cargo", "cmake", "gem", "go", "just", "luarocks", "make", "meson", "ninja", "npm", "pip", "pip3", "pipx",
+    "pnpm", "uv", "yarn",
+];
+/// The longest name of a file that is looked for, bytes.
+const LONGEST: usize = 255;
 
 /// What may be made.
+#[derive(Default)]
 pub(super) struct Makes {
     /// Paths that are written to, or named in a way that we do not know: they and the folders above them may be made.
     mentioned: BTreeSet<PathBuf>,
@@ -19,44 +31,51 @@ pub(super) struct Makes {
     filled: BTreeSet<PathBuf>,
     /// Names of files and folders that are made relative to a folder that we do not know.
     names: BTreeSet<String>,
-    /// All texts that may make a file by its name.
-    texts: Vec<String>,
+    /// Names that stand in a text as words of their own.
+    words: BTreeSet<String>,
+    /// Whether something is installed by what nobody here can read: then anything of `/usr/local` may be made, and what
+    /// programs keep in a home under a name with a dot.
+    installs: bool,
 }
 
 impl Makes {
     pub(super) fn new(known: &Known<'_>) -> Self {
-        let mut makes = Self {
-            mentioned: BTreeSet::new(),
-            asked: BTreeSet::new(),
-            filled: BTreeSet::new(),
-            names: BTreeSet::new(),
-            texts: Vec::new(),
-        };
-        for script in known.scripts() {
-            let values: Vec<(String, Word)> = script.commands.iter().flat_map(assignments).collect();
+        let mut makes = Self::default();
+        let ours: BTreeSet<&OsStr> = known.image().filter_map(|(path, _)| path.file_name()).collect();
+        for script in known.scripts().take_while(|_| known.goes_on()) {
+            let assigned = script.commands.iter().flat_map(assignments);
+            let values: BTreeMap<String, Option<String>> =
+                assigned.map(|(name, word)| (name, word.literal())).collect();
             for command in &script.commands {
                 makes.command(known, script, &values, command);
+                makes.installs |= installs(command, &ours);
             }
         }
-        let texts = known
-            .image()
-            .filter(|(_, item)| item.origin != Origin::Injected)
-            .filter_map(|(_, item)| known.text(item.entry));
-        makes.texts.extend(texts);
-        makes.texts.extend(known.injected_scripts().iter().filter_map(|script| known.text(script.entry)));
+        for (_, item) in known.image().filter(|(_, item)| item.origin != Origin::Injected) {
+            makes.words.extend(known.text(item.entry).iter().flat_map(|text| bare_names(text)).map(str::to_owned));
+        }
+        for script in known.injected_scripts().iter().take_while(|_| known.goes_on()) {
+            makes.words.extend(known.text(script.entry).iter().flat_map(|text| bare_names(text)).map(str::to_owned));
+        }
         makes
     }
 
-    fn command(&mut self, known: &Known<'_>, script: &Script<'_>, values: &[(String, Word)], command: &Command) {
+    fn command(
+        &mut self,
+        known: &Known<'_>,
+        script: &Script<'_>,
+        values: &BTreeMap<String, Option<String>>,
+        command: &Command,
+    ) {
         // For what may be made, any of a variable's values will do.
         let value = |name: &str| {
-            let own = values.iter().rev().find(|(own, _)| own == name).and_then(|(_, word)| word.literal());
+            let own = values.get(name).cloned().flatten();
             own.or_else(|| known.subject.env.get(name).cloned())
         };
-        let program = command.words.first().and_then(Word::literal).unwrap_or_default();
-        let program = program.rsplit('/').next().unwrap_or_default();
+        let program = program(command);
         let puts = ["bsdtar", "cp", "git", "install", "ln", "mkdir", "mv", "rsync", "tar", "touch", "unzip"]
-            .contains(&program);
+            .contains(&program.as_str());
+        let fetches = FETCHERS.contains(&program.as_str());
         let relative =
             command.writes.iter().filter_map(|word| word.expand(&value)).filter(|name| !name.starts_with('/'));
         self.names.extend(relative.filter_map(|name| name.rsplit('/').next().map(str::to_owned)));
@@ -74,6 +93,7 @@ impl Makes {
                         self.mentioned.insert(path.clone());
                     }
                 }
+                (None, Use::Mention) if fetches => self.fetched(word, &value),
                 (None, Use::Mention) if puts => {
                     let name = word.expand(&value).unwrap_or_default();
                     let name = name.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
@@ -81,6 +101,19 @@ impl Makes {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// A file is fetched: it has the last part of its address as its name, if no other is given.
+    fn fetched(&mut self, word: &Word, value: &dyn Fn(&str) -> Option<String>) {
+        // Only the last part has to be plain.
+        let end = match word.parts.last() {
+            Some(Part::Text(text)) if text.contains('/') => Some(text.clone()),
+            _ => word.expand(value),
+        };
+        match end.as_deref().map(|end| end.split(['?', '#']).next().unwrap_or_default()) {
+            Some(end) => _ = self.names.insert(end.rsplit('/').next().unwrap_or_default().to_owned()),
+            None => _ = self.filled.insert(PathBuf::from("/root")),
         }
     }
 
@@ -102,48 +135,104 @@ impl Makes {
     /// Whether a script may make a path, or a folder above it.
     pub(super) fn may_make(&self, known: &Known<'_>, path: &Path) -> bool {
         let above = uppermost(known, path);
-        let made = |made: &PathBuf| made.starts_with(&above) || path.starts_with(made);
         let name = above.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        self.mentioned.iter().any(made)
+        // What lies below a folder follows it in the order of paths.
+        self.mentioned.range(above.clone()..).next().is_some_and(|made| made.starts_with(&above))
+            || path.ancestors().any(|above| self.mentioned.contains(above))
             || path.ancestors().any(|above| self.asked.contains(above) && known.presence(above) == Presence::Absent)
-            || self.filled.iter().any(|folder| above.starts_with(folder))
+            || above.ancestors().any(|folder| self.filled.contains(folder))
             || self.names.contains(name)
+            || (self.installs && (above.starts_with("/usr/local") || name.starts_with('.')))
             // A plain word may mean anything; a name with a dot or a dash is that file.
-            || (above == path
-                && name.contains(['.', '_', '-'])
-                && self.texts.iter().any(|text| has_bare_name(text, name)))
+            || (above == path && name.contains(['.', '_', '-']) && self.words.contains(name))
     }
 }
 
-/// Whether a text has a name as a word of its own that is no part of a path.
-fn has_bare_name(text: &str, name: &str) -> bool {
+/// The name of the program that a command starts.
+fn program(command: &Command) -> String {
+    let program = bare(&command.words).first().and_then(Word::literal).unwrap_or_default();
+    program.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+/// Whether a command installs what nobody here can read: it hands what was fetched to an interpreter, or runs another
+/// program's installation.
+fn installs(command: &Command, ours: &BTreeSet<&OsStr>) -> bool {
+    let program = program(command);
+    let rest = bare(&command.words).get(1..).unwrap_or_default();
+    let has = |names: &[&str]| rest.iter().any(|word| word.literal().is_some_and(|it| names.contains(&it.as_str())));
+    if INSTALLERS.contains(&program.as_str()) {
+        return has(&["install", "i", "add", "global", "--install", "sync", "setup.py", "-i"]);
+    }
+    if program == "eval" {
+        return rest.iter().any(|word| word.parts.contains(&Part::Opaque));
+    }
+    if INTERPRETERS.contains(&program.as_str()) {
+        let script = rest.iter().find(|word| word.literal().is_none_or(|it| !it.starts_with('-')));
+        // A script of the image is read by itself.
+        let foreign = |word: &Word| match word.literal() {
+            Some(text) => !Path::new(&text).file_name().is_some_and(|name| ours.contains(name)),
+            None => word.parts.contains(&Part::Opaque),
+        };
+        return match script {
+            Some(word) => !has(&["-c"]) && foreign(word) || has(&["-c"]) && word.literal().is_none(),
+            None => command.piped,
+        } || (command.piped && has(&["-s", "-"]));
+    }
+    // What was fetched and is run where it lies.
+    program.contains('.') && rest_is_relative(command) && !ours.contains(OsStr::new(&program))
+}
+
+/// Whether a command names its program relative to where it is.
+fn rest_is_relative(command: &Command) -> bool {
+    bare(&command.words).first().and_then(Word::literal).is_some_and(|name| name.starts_with("./"))
+}
+
+/// Names that stand in a text as words of their own and are no part of a path. A name may end at a dot.
+fn bare_names(text: &str) -> impl Iterator<Item = &str> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "-_./~$}".contains(c);
-    !name.is_empty()
-        && text.match_indices(name).any(|(at, _)| {
-            let after = &text[at + name.len()..];
-            !text[..at].ends_with(is_part)
-                && !after.starts_with(|c: char| c.is_ascii_alphanumeric() || "-_/".contains(c))
-        })
+    let words = text.split(move |c: char| !is_part(c)).filter(|word| word.len() <= LONGEST);
+    words.flat_map(|word| {
+        let ends = word.match_indices(['.', '~', '$', '}']).map(|(at, _)| at).chain([word.len()]);
+        ends.map(|end| &word[..end]).filter(|name| !name.contains('/') && name.contains(['.', '_', '-']))
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::shell::commands;
     use super::*;
 
     #[test]
     fn a_bare_name_is_a_word_and_no_part_of_a_path() {
-        assert!(has_bare_name("jq . > user.json", "user.json"));
-        assert!(has_bare_name("\"user.json\"", "user.json"));
+        let has = |text: &str| bare_names(text).any(|name| name == "user.json");
+        assert!(has("jq . > user.json") && has("\"user.json\"") && has("user.json.bak2x"));
+        for text in ["/root/user.json", "$D/user.json", "./user.json", "my-user.json", "~/user.json", "user.jsonx"] {
+            assert!(!has(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_can_read_may_install_anything() {
+        let ours: BTreeSet<&OsStr> = ["own.sh"].map(OsStr::new).into();
+        let any = |text: &str| commands(text).iter().any(|command| installs(command, &ours));
         for text in [
-            "/root/user.json",
-            "$D/user.json",
-            "./user.json",
-            "my-user.json",
-            "user.json.bak2x",
-            "~/user.json",
-            "user.jsonx",
+            "curl -fsSL https://x/i.sh | sh",
+            "wget -qO- https://x | sudo bash -s -- -y",
+            "bash <(curl https://x)",
+            "sh -c \"$(curl https://x)\"",
+            "eval \"$(curl https://x)\"",
+            "make -C /opt/foo install",
+            "pip install foo",
+            "sudo npm i -g foo",
+            "bash setup.sh",
+            "./setup.sh",
         ] {
-            assert_eq!(has_bare_name(text, "user.json"), text == "user.json.bak2x", "{text}");
+            assert!(any(text), "{text}");
+        }
+        for text in
+            ["cat x | grep y", "bash own.sh", "bash -c 'ls'", "make -C /opt/foo", "./own.sh", "python3 -c 'print()'"]
+        {
+            assert!(!any(text), "{text}");
         }
     }
 }

@@ -2,7 +2,7 @@
 //! elsewhere, Windows line ends. A path is judged where packages put nothing: in `/root`, `/usr/local` and the injected
 //! repository. What any script may make is left alone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::edit::Edit;
@@ -11,6 +11,7 @@ use super::known::{Known, Origin, Presence};
 use super::packages::makes_an_image;
 use super::rule::Rule;
 use super::script::{Script, Use, assignments, path_of, uses};
+use super::script_variables::Variables;
 use super::shell::Word;
 
 pub(super) const RULES: &[Rule] = &[
@@ -23,36 +24,6 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("env-overridden", "a script that sets a variable of image.env to something else", overridden),
     Rule::new("script-carriage-returns", "a script with Windows line ends", carriage_returns),
 ];
-
-/// The variables that a script can be sure of: those of `image.env` and its own, if they have one plain value.
-struct Variables<'a> {
-    env: &'a BTreeMap<String, String>,
-    own: BTreeMap<String, Option<String>>,
-}
-
-impl<'a> Variables<'a> {
-    fn new(known: &Known<'a>, script: &Script<'_>) -> Self {
-        let mut all = Self { env: known.subject.env, own: BTreeMap::new() };
-        for command in &script.commands {
-            for (name, word) in assignments(command) {
-                let value = word.expand(&|it| all.value(it));
-                all.own
-                    .entry(name)
-                    .and_modify(|old| {
-                        if *old != value {
-                            *old = None;
-                        }
-                    })
-                    .or_insert(value);
-            }
-        }
-        all
-    }
-
-    fn value(&self, name: &str) -> Option<String> {
-        self.own.get(name).cloned().unwrap_or_else(|| self.env.get(name).cloned())
-    }
-}
 
 /// A path that has to be there and will not be.
 struct Missing<'k> {
@@ -67,7 +38,7 @@ struct Missing<'k> {
 fn missing<'k>(known: &'k Known<'_>) -> Vec<Missing<'k>> {
     let mut found = Vec::new();
     let into = known.subject.injected.map(|injected| injected.into);
-    for script in known.scripts() {
+    for script in known.scripts().take_while(|_| known.goes_on()) {
         let variables = Variables::new(known, script);
         for command in &script.commands {
             for (word, does) in uses(command).into_iter().filter(|(_, does)| does.needs()) {
@@ -105,7 +76,7 @@ fn path_missing(known: &Known<'_>) -> Vec<LintFinding> {
     if !makes_an_image(known) {
         return Vec::new();
     }
-    let blamed: BTreeSet<String> = assigned(known).into_iter().map(|it| it.name).collect();
+    let blamed: BTreeSet<String> = known.assigned().iter().map(|it| it.name.clone()).collect();
     let mut found = Vec::new();
     for it in missing(known) {
         // What a wrong variable does is said where it is set.
@@ -145,45 +116,6 @@ fn path_missing(known: &Known<'_>) -> Vec<LintFinding> {
     found
 }
 
-/// A variable that a script sets to a path that will not be there.
-struct Assigned<'k> {
-    script: &'k Script<'k>,
-    line: usize,
-    name: String,
-    value: PathBuf,
-}
-
-/// The assignments that matter: the variable is one of `image.env`, or something needs a path below it.
-fn assigned<'k>(known: &'k Known<'_>) -> Vec<Assigned<'k>> {
-    let mut needed: BTreeSet<String> = known.subject.env.keys().cloned().collect();
-    for command in known.scripts().flat_map(|script| &script.commands) {
-        for (word, _) in uses(command).into_iter().filter(|(_, does)| does.needs()) {
-            needed.extend(word.variables().map(str::to_owned));
-        }
-    }
-    let mut found = Vec::new();
-    for script in known.live_scripts() {
-        let variables = Variables::new(known, script);
-        for command in &script.commands {
-            for (name, word) in assignments(command) {
-                // `NAME=${NAME:-default}` takes the value of `image.env`, about which there is a finding of its own.
-                let own = word.variables().all(|it| it == name && !variables.env.contains_key(it));
-                if !own || variables.value(&name).is_none() {
-                    continue;
-                }
-                let Some(value) = path_of(&script.path, &word, &|_| None) else { continue };
-                if needed.contains(&name)
-                    && known.presence(&value) == Presence::Absent
-                    && !known.makes().may_make(known, &value)
-                {
-                    found.push(Assigned { script, line: command.line, name, value });
-                }
-            }
-        }
-    }
-    found
-}
-
 /// Whether a variable of `image.env` points nowhere.
 fn is_wrong(known: &Known<'_>, name: &str) -> bool {
     known.subject.env.get(name).is_some_and(|value| {
@@ -210,12 +142,13 @@ fn env_missing(known: &Known<'_>) -> Vec<LintFinding> {
         let place = known.at_field(&format!("image.env.{name}"));
         found.push(LintFinding::error(place, what, consequence).fixed_by(says, edit));
     }
-    for it in assigned(known) {
-        let place = it.script.at(known, it.line);
+    for it in known.assigned() {
+        let script = it.script(known);
+        let place = script.at(known, it.line);
         let value = it.value.display().to_string();
         let what = format!(
             "{} sets {} to {value}, and nothing puts that into the image.{has}",
-            it.script.path.display(),
+            script.path.display(),
             it.name
         );
         let edit = into.as_ref().and_then(|into| {
@@ -236,7 +169,7 @@ fn env_missing(known: &Known<'_>) -> Vec<LintFinding> {
 
 fn overridden(known: &Known<'_>) -> Vec<LintFinding> {
     let wrong: BTreeSet<(PathBuf, usize)> =
-        assigned(known).into_iter().map(|it| (it.script.path.clone(), it.line)).collect();
+        known.assigned().iter().map(|it| (it.script(known).path.clone(), it.line)).collect();
     let mut found = Vec::new();
     for script in known.live_scripts() {
         for command in &script.commands {

@@ -232,6 +232,13 @@ fn credentials(name: &str, folder: &str, line: &str) -> Option<&'static str> {
             .next()
             .filter(|value| line.matches(':').count() >= 4 && !is_placeholder(value))
             .map(|_| "a password of PostgreSQL"),
+        _ if name.ends_with(".nmconnection") => {
+            value_at(line, &["psk", "password", "wep-key0"]).map(|_| "a password of a network")
+        }
+        _ if name.ends_with(".psk") => value_at(line, &["Passphrase", "PreSharedKey"]).map(|_| "a password of a Wi-Fi"),
+        _ if name.starts_with("wpa_supplicant") => {
+            value_at(line, &["psk", "password"]).map(|_| "a password of a Wi-Fi")
+        }
         (_, ".npmrc") => value_of("_authToken=").map(|_| "a token of npm"),
         (_, ".pypirc") => value_of("password").map(|_| "a password of PyPI"),
         (".aws", "credentials") => value_of("aws_secret_access_key").map(|_| "a secret key of AWS"),
@@ -244,6 +251,21 @@ fn credentials(name: &str, folder: &str, line: &str) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+/// The value of one of these keys, if it is no place for one.
+fn value_at<'l>(line: &'l str, keys: &[&str]) -> Option<&'l str> {
+    let (key, value) = line.split_once('=')?;
+    let value = value.trim().trim_matches('"');
+    (keys.contains(&key.trim()) && !is_placeholder(value)).then_some(value)
+}
+
+/// A secret by what a file is called alone: OpenPGP keeps its keys in no form of text.
+pub(super) fn by_name(path: &Path) -> Option<Secret> {
+    let name = path.file_name()?.to_str()?;
+    let folder = path.parent()?.file_name()?.to_str()?;
+    let private = name == "secring.gpg" || (folder == "private-keys-v1.d" && name.ends_with(".key"));
+    private.then_some(Secret { kind: Kind::PrivateKey, line: 1, what: "a private key of OpenPGP" })
 }
 
 /// `NAME=value` of an environment file whose name says that it is secret.
@@ -333,7 +355,17 @@ mod tests {
         assert_eq!(kinds("/r/.git-credentials", &format!("https://me:{value}@example.org")), secret);
         assert_eq!(kinds("/r/.aws/credentials", &format!("aws_secret_access_key = {value}")), secret);
         assert_eq!(kinds("/r/my-credentials.json", &format!("  \"private_key\": \"{value}\",")), secret);
+        let wifi = "/etc/NetworkManager/system-connections/x.nmconnection";
+        assert_eq!(kinds(wifi, &format!("psk={value}")), secret);
+        assert_eq!(kinds("/var/lib/iwd/Home.psk", &format!("Passphrase={value}")), secret);
+        assert_eq!(kinds("/etc/wpa_supplicant/wpa_supplicant.conf", &format!("  psk=\"{value}\"")), secret);
+        assert!(by_name(Path::new("/root/.gnupg/secring.gpg")).is_some());
+        assert!(by_name(Path::new("/root/.gnupg/private-keys-v1.d/AB.key")).is_some());
+        assert!(by_name(Path::new("/root/.gnupg/pubring.gpg")).is_none());
         for (path, text) in [
+            ("/etc/NetworkManager/system-connections/x.nmconnection", "psk-flags=1".to_owned()),
+            ("/etc/NetworkManager/system-connections/x.nmconnection", "psk=<password>".to_owned()),
+            ("/etc/wpa_supplicant/wpa_supplicant.conf", format!("#psk=\"{value}\"")),
             ("/r/.env.example", format!("API_TOKEN={value}")),
             ("/r/.env", "API_TOKEN=changeme-please".to_owned()),
             ("/r/.env", "API_TOKEN=${API_TOKEN}".to_owned()),

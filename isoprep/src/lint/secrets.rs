@@ -7,7 +7,7 @@ use super::edit::Edit;
 use super::finding::LintFinding;
 use super::known::{Item, Known, Origin, TEXT};
 use super::rule::Rule;
-use super::secret_patterns::{Kind, Secret, find};
+use super::secret_patterns::{Kind, Secret, by_name, find};
 
 pub(super) const RULES: &[Rule] = &[
     Rule::new("secret-private-key", "a private key", private_keys),
@@ -29,15 +29,34 @@ pub(super) struct FileSecrets<'a> {
 pub(super) fn read_secrets<'a>(known: &Known<'a>) -> Vec<FileSecrets<'a>> {
     let mut left = MOST;
     let mut found = Vec::new();
-    for (path, item) in known.image().filter(|(_, item)| item.entry.is_file() && item.entry.size() <= TEXT) {
+    for (path, item) in looked_at(known).take_while(|_| known.goes_on()) {
         let Some(rest) = left.checked_sub(item.entry.size()) else { break };
         left = rest;
-        let secrets = known.text(item.entry).map(|text| find(path, &text)).unwrap_or_default();
+        let mut secrets = known.text(item.entry).map(|text| find(path, &text)).unwrap_or_default();
+        secrets.extend(by_name(path).filter(|_| item.entry.size() > 0 && secrets.is_empty()));
         if !secrets.is_empty() {
             found.push(FileSecrets { path: path.to_path_buf(), item, secrets });
         }
     }
     found
+}
+
+/// The files that are looked through while they are not too much.
+fn looked_at<'k, 'a>(known: &'k Known<'a>) -> impl Iterator<Item = (&'k Path, Item<'a>)> {
+    known.image().filter(|(_, item)| item.entry.is_file() && item.entry.size() <= TEXT)
+}
+
+/// Says where the search ended, if that was before the last file.
+fn cut(known: &Known<'_>) -> Option<LintFinding> {
+    let mut bytes = 0;
+    let (_, first) = looked_at(known).find(|(_, item)| {
+        bytes += item.entry.size();
+        bytes > MOST
+    })?;
+    let what =
+        format!("Secrets were looked for in the first {} MiB of the image's small files, up to here.", MOST >> 20);
+    let consequence = "Of the rest it is not known; source.exclude leaves out what need not be on the image.";
+    Some(LintFinding::note(known.at(first.entry, None), what, consequence))
 }
 
 /// What is found of a kind, once a file.
@@ -92,7 +111,9 @@ fn private_keys(known: &Known<'_>) -> Vec<LintFinding> {
 }
 
 fn tokens(known: &Known<'_>) -> Vec<LintFinding> {
-    all(known, Kind::Token)
+    let mut found = all(known, Kind::Token);
+    found.extend(cut(known));
+    found
 }
 
 fn credentials(known: &Known<'_>) -> Vec<LintFinding> {

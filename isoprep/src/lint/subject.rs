@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::sync_db::SyncDatabases;
 use crate::profile::Profile;
+use crate::recipe::EngineKind;
 
 /// Everything that is known before a build.
 #[derive(Clone, Copy)]
@@ -33,6 +34,10 @@ pub struct Subject<'a> {
     pub env: &'a BTreeMap<String, String>,
     /// `image.packages`: what is installed besides the profile's list.
     pub packages: &'a [String],
+    /// Who builds: what mkarchiso alone rejects stops no other engine.
+    pub engine: EngineKind,
+    /// Whether a release is built: a dev build of ours packs the root in its own way.
+    pub release: bool,
     /// What becomes of permission bits.
     pub modes: Modes,
     /// Files that the engine brings to where pacman runs, such as a mirror list: an `Include` of them is fine.

@@ -89,13 +89,15 @@ fn without_package(known: &Known<'_>) -> Vec<LintFinding> {
         if known.item(&target).is_some() || !target.starts_with("/usr/lib/systemd") {
             continue;
         }
-        // Something that is listed may bring it: only the databases would know.
+        // Something that is listed may bring it: only the databases know.
+        if known.packages.closure.is_none() {
+            continue;
+        }
         let Some(severity) = known.packages.lacks(packages) else { continue };
         let what = format!("{unit} is enabled, and the package {} is not listed.", packages[0]);
-        let severity = if known.packages.closure.is_some() { severity.max(Severity::Warning) } else { Severity::Note };
         found.push(
-            LintFinding::note(known.at(entry, None), what, "systemd says nothing, and it does not start.")
-                .graded(severity)
+            LintFinding::warning(known.at(entry, None), what, "systemd says nothing, and it does not start.")
+                .graded(severity.max(Severity::Warning))
                 .fixed_by("Leave the link out of the image", known.leave_out(entry)),
         );
     }

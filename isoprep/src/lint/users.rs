@@ -8,9 +8,9 @@
 use std::path::{Component, Path};
 
 use super::finding::{LintFinding, Place};
-use super::known::{Known, Presence, plain};
+use super::known::{Known, Origin, Presence, plain};
 use super::packages::makes_an_image;
-use super::permissions::permission_of;
+use super::permissions::mode_of;
 use super::rule::Rule;
 use super::subject::EntryKind;
 
@@ -107,7 +107,8 @@ fn home(known: &Known<'_>) -> Vec<LintFinding> {
                 parent.display()
             );
             // A package may make the folder.
-            found.push(LintFinding::warning(line.place.clone(), what, stops));
+            let finding = LintFinding::warning(line.place.clone(), what, stops);
+            found.push(finding.by_mkarchiso_alone(known.subject.engine, "Cartridge's own engine makes the folder."));
         }
     }
     found
@@ -138,7 +139,9 @@ fn broken(known: &Known<'_>) -> Vec<LintFinding> {
         } else {
             None
         };
-        found.push(LintFinding::error(line.place.clone(), what, consequence).fixed_by("End the line", edit));
+        let finding = LintFinding::error(line.place.clone(), what, consequence).fixed_by("End the line", edit);
+        let natively = "Cartridge's own engine reads what there is of it.";
+        found.push(finding.by_mkarchiso_alone(known.subject.engine, natively));
     }
     found
 }
@@ -170,12 +173,9 @@ fn shadow(known: &Known<'_>) -> Vec<LintFinding> {
     let mut found = Vec::new();
     for name in ["shadow", "gshadow"] {
         let path = format!("/etc/{name}");
-        let Some(entry) = known.entry(format!("airootfs{path}")).filter(|entry| entry.is_file()) else { continue };
-        let mode = match permission_of(known, Path::new(&path)) {
-            Some(permission) => permission.mode,
-            None if known.subject.modes.airootfs_kept => entry.mode,
-            None => 0o644,
-        };
+        let ours = known.item(Path::new(&path)).filter(|item| item.origin == Origin::Airootfs && item.entry.is_file());
+        let Some(item) = ours else { continue };
+        let (entry, mode) = (item.entry, mode_of(known, Path::new(&path), item));
         if mode & 0o044 == 0 {
             continue;
         }

@@ -10,6 +10,7 @@ use super::base::{PROFILE_FILE, nearest_word};
 use super::finding::Finding;
 use super::model::{Base, Recipe};
 use super::walker::{excluded, leaves_out, source_walker};
+use crate::discover::{Submodule, around};
 
 /// Looks at the disk: the source (missing, not a folder, unreadable, empty, reached through a link that leaves the
 /// cartridge), what the image is made from, the single files and the kernel. Quick whatever the size of the source: it is
@@ -19,10 +20,12 @@ pub fn check(recipe: &Recipe) -> Vec<Finding> {
     let mut findings = source(recipe);
     findings.extend(base(recipe));
     for overlay in &recipe.image.overlays {
-        findings.extend(folder("image.overlays", overlay, Some(&recipe.root)).or_else(|| empty(recipe, overlay)));
+        let found = folder("image.overlays", overlay, Some(&recipe.root)).or_else(|| empty(recipe, overlay));
+        findings.extend(found.map(|found| unfetched(recipe, overlay).unwrap_or(found)));
     }
     if let Some(conf) = &recipe.image.pacman_conf {
-        findings.extend(file("image.pacman_conf", conf, Some(&recipe.root)));
+        let found = file("image.pacman_conf", conf, Some(&recipe.root));
+        findings.extend(found.map(|found| unfetched(recipe, conf).unwrap_or(found)));
     }
     for (guest, host) in &recipe.image.files {
         let key = format!("image.files.{:?}", guest.display().to_string());
@@ -108,7 +111,7 @@ fn base(recipe: &Recipe) -> Option<Finding> {
             {
                 found.advice = format!("{}; or did you mean {word:?}?", found.advice);
             }
-            found.or_else(|| {
+            found.map(|found| unfetched(recipe, path).unwrap_or(found)).or_else(|| {
                 let message = format!("{} has no {PROFILE_FILE}: it is not a whole profile", path.display());
                 let advice = "name it in image.overlays, and a profile here, like \"releng\" or \"minimal\"";
                 (!path.join(PROFILE_FILE).is_file()).then(|| finding(KEY, message, advice))
@@ -121,6 +124,21 @@ fn base(recipe: &Recipe) -> Option<Finding> {
         Base::Folder(path) => folder(KEY, path, None).or_else(|| empty(recipe, path)),
         Base::Tarball(path) => file(KEY, path, None),
     }
+}
+
+/// Says of a path that is not there that it lies in a submodule that was not fetched, if it does.
+fn unfetched(recipe: &Recipe, path: &Path) -> Option<Finding> {
+    let key = match path {
+        _ if recipe.image.overlays.iter().any(|overlay| overlay == path) => "image.overlays",
+        _ if recipe.image.pacman_conf.as_deref() == Some(path) => "image.pacman_conf",
+        _ => "image.base",
+    };
+    let all = around(&recipe.root);
+    let inside = |it: &&Submodule| !it.fetched && path.starts_with(recipe.root.join(&it.path));
+    let submodule = all.iter().find(inside)?;
+    let message = format!("{} is in the submodule {}, which was not fetched", path.display(), submodule.path.display());
+    let command = submodule.command(recipe.root.join(".git").exists());
+    Some(finding(key, message, format!("in {} run: {command}", recipe.root.display())))
 }
 
 /// A folder with nothing in it is seldom meant; one that a submodule belongs to even less.

@@ -111,6 +111,17 @@ fn found_base(profiles: &[FoundProfile], base: &FoundProfile) -> Vec<Proposed> {
         .collect();
     let kind = if rivals.is_empty() && !base.sample { ProposedKind::Found } else { ProposedKind::Assumed };
     let mut settings = vec![set(kind, KEY, value, why, &[&base.dir])];
+    if !base.others.is_empty() {
+        let names: Vec<_> = base.others.iter().map(|other| shown(other)).collect();
+        let why = format!(
+            "archiso looks for a list of packages called packages.{}, and here is {}, which a script of the repository \
+             copies there: do so before a build, or write packages={list:?} into profiledef.sh",
+            base.packages.extension().unwrap_or_default().to_string_lossy(),
+            names.join(", ")
+        );
+        let from: Vec<_> = base.others.iter().map(PathBuf::as_path).collect();
+        settings.push(warn(KEY, why, &from));
+    }
     if !rivals.is_empty() {
         let names: Vec<_> = rivals.iter().map(|other| shown(&other.dir)).collect();
         let why = format!("there are other whole profiles: {}; image.base names the one to build", names.join(", "));

@@ -79,6 +79,17 @@ fn lint_stops_what_would_fail_and_nothing_is_installed() {
 }
 
 #[test]
+fn a_configuration_that_cannot_be_used_hides_no_other_finding() {
+    let conf = "[options]\nInclude = /etc/pacman.d/absent-options\n[core]\nServer = https://example.org\n";
+    let bench = Bench::new(&profile().hook_after("udev", "plymouth").file("pacman.conf", conf), "");
+    let seen = isoprep::examine(&bench.request, &Cancel::new(), &|_| ()).unwrap();
+    let rules: Vec<&str> = seen.lint.iter().map(|it| it.rule.0).collect();
+    assert!(rules.contains(&"include-missing") && rules.contains(&"hook-without-package"), "{:#?}", seen.lint);
+    let Err(BuildError::Lint { findings, .. }) = bench.build_telling().0 else { panic!("lint does not stop it") };
+    assert_eq!(findings, seen.lint);
+}
+
+#[test]
 fn a_good_profile_has_no_finding_and_a_tree_with_origins() {
     let bench = Bench::new(&profile(), "packages = [\"git\"]");
     let work = tempfile::tempdir_in(&bench.request.work).unwrap();

@@ -386,3 +386,19 @@ warning: image.remove: the base has no nothing
         (serde_json::json!({"overlay": 0}), serde_json::json!(["base"]))
     );
 }
+
+#[test]
+fn what_builders_made_beside_a_profile_is_passed_over() {
+    let bench = Bench::new();
+    bench.folder("base/.git");
+    bench.write("base/.gitignore", "/cache/\n/grub/\n");
+    for made in ["base/work/x86_64/airootfs/root/x", "base/out/x.iso", "base/cache/x"] {
+        bench.write(made, "x");
+    }
+    for kept in ["base/grub/grub.cfg", "base/airootfs/out/x.iso", "base/keys/x"] {
+        bench.write(kept, "x");
+    }
+    let target = bench.assemble().1;
+    assert!(["work", "out", "cache"].iter().all(|made| !target.join(made).exists()));
+    assert!(["grub/grub.cfg", "airootfs/out/x.iso", "keys/x"].iter().all(|kept| target.join(kept).exists()));
+}

@@ -5,6 +5,7 @@
 //! base minimal
 //! ~ PATH             lines `- old` and `+ new` follow: a line is replaced by lines; `\r` and `\t` mean what they mean
 //! !rm PATH           !chmod MODE PATH       !crlf PATH       !unend PATH (no line feed at the end)
+//! !mkarchiso         builds with mkarchiso, not with our own engine
 //! @fact
 //! === PATH [MODE]    its content follows
 //! ------
@@ -55,6 +56,11 @@ fn case(text: &str) -> Case {
             with(&name, &mut repository.files, path, |text, _| *text = text.replace('\n', "\r\n"));
         } else if let Some(path) = line.strip_prefix("!unend ") {
             with(&name, &mut repository.files, path, |text, _| _ = text.pop());
+        } else if line == "!mkarchiso" {
+            with(&name, &mut repository.files, "cartridge.toml", |text, _| {
+                assert!(text.contains("engine = \"archiso\""), "{name}: {text}");
+                *text = text.replace("engine = \"archiso\"", "engine = \"mkarchiso\"");
+            });
         } else if line.starts_with('@') {
             repository.facts.push(line.to_owned());
         } else if line.starts_with("=== ") {

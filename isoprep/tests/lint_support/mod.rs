@@ -3,7 +3,7 @@
 //! A text is a list of files: `=== PATH [MODE]` and its content, `=== PATH -> TARGET` for a link. `@ROOT@` is the
 //! repository's folder, `@DRAWN:BEGINNING:COUNT@` a token that nobody has. Lines `@…` before the first file say what is
 //! known besides: `@database NAME: PACKAGE[=SIZE][>DEPENDENCY]…`, `@image-bytes N`, `@no-mirrorlist`,
-//! `@modes-lost` for a bare mkarchiso.
+//! `@modes-lost` for a bare mkarchiso, `@folder MODE PATH`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod case;
@@ -113,6 +113,10 @@ impl Repository {
             self.databases.insert(name, packages.split_whitespace().map(package).collect());
         } else if let Some(bytes) = fact.strip_prefix("@image-bytes ") {
             self.image_bytes = Some(bytes.parse().unwrap());
+        } else if let Some(folder) = fact.strip_prefix("@folder ") {
+            let (mode, path) = folder.split_once(' ').unwrap();
+            let mode = fs::Permissions::from_mode(u32::from_str_radix(mode, 8).unwrap());
+            fs::set_permissions(self.root.join(path), mode).unwrap();
         } else if fact == "@modes-lost" {
             self.modes_lost = true;
         } else {
@@ -123,6 +127,11 @@ impl Repository {
 
     /// Everything that is said about it: assembled, read and looked at as for a build.
     pub fn lint(&self) -> Vec<LintFinding> {
+        self.lint_until(&Cancel::new())
+    }
+
+    /// As [`lint`](Self::lint), with a look that can be given up.
+    pub fn lint_until(&self, until: &Cancel) -> Vec<LintFinding> {
         let text = fs::read_to_string(self.root.join("cartridge.toml")).unwrap();
         let recipe = recipe::parse(&text, &self.root).unwrap_or_else(|e| panic!("{e}\n{text}"));
         let base = match &recipe.image.base {
@@ -166,7 +175,7 @@ impl Repository {
             databases: &self.databases,
             host: &OnDisk,
         };
-        lint(&gathered.subject(&recipe, &text, &profile, &surroundings))
+        lint(&gathered.subject(&recipe, &text, &profile, &surroundings), until)
     }
 }
 

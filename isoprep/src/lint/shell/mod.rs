@@ -3,6 +3,7 @@
 //! Whatever is not understood becomes an opaque word, which no rule says anything about.
 
 mod reader;
+mod redirections;
 mod words;
 
 use reader::Reader;
@@ -18,8 +19,12 @@ pub(super) struct Command {
     pub(super) writes: Vec<Word>,
     /// What `<` reads.
     pub(super) reads: Vec<Word>,
-    /// Whether `||` follows: its failure is taken care of.
+    /// Whether its failure is taken care of: `||` or `&&` follows, it is a condition, or `!` stands before it.
     pub(super) tolerant: bool,
+    /// Whether what it complains of is thrown away.
+    pub(super) quiet: bool,
+    /// Whether it reads what another command writes.
+    pub(super) piped: bool,
 }
 
 /// A word with its parts.
@@ -87,14 +92,18 @@ const DEEPEST: usize = 4;
 /// All simple commands of a script, those in `$(…)` too, in the order in which they are met.
 pub(super) fn commands(script: &str) -> Vec<Command> {
     let mut found = Vec::new();
-    let mut waiting = vec![(script.to_owned(), 1, 0)];
-    while let Some((text, line, depth)) = waiting.pop() {
+    let mut waiting = vec![(script.to_owned(), 1, 0, false)];
+    while let Some((text, line, depth, tolerant)) = waiting.pop() {
         let mut reader = Reader::new(&text, line);
         reader.read();
-        found.append(&mut reader.commands);
         if depth < DEEPEST {
-            waiting.extend(reader.nested.into_iter().rev().map(|(text, line)| (text, line, depth + 1)));
+            // What becomes of the outer command becomes of what is inside it.
+            let outer = |at: usize| tolerant || reader.commands.get(at).is_some_and(|command| command.tolerant);
+            let nested = reader.nested.iter().rev();
+            waiting.extend(nested.map(|(text, line, at)| (text.clone(), *line, depth + 1, outer(*at))));
         }
+        let commands = reader.commands.into_iter();
+        found.extend(commands.map(|it| Command { tolerant: it.tolerant || tolerant, ..it }));
     }
     found
 }
@@ -141,7 +150,7 @@ mod tests {
                 "if [[ -f /root/x && ( -x /y || $a < b ) ]]; then source /root/x; fi\n\
                  A=(/root/a\n /root/b)\nB+=( /root/c )"
             ),
-            ["1: [[ -f /root/x -x /y $a b", "1: source /root/x"]
+            ["1: [[ -f /root/x -x /y $a b ||", "1: source /root/x"]
         );
         assert_eq!(
             said("case $1 in\n  /root/a|b) run ;;\n  (c) stop ;;\nesac\nf() { g; }\nfunction h { i; }\n( cd /x; ls )"),
@@ -171,6 +180,49 @@ mod tests {
         let word = &commands("x \"$A/b\"")[0].words[1];
         assert_eq!(word.expand(&|name| (name == "A").then(|| "/root".to_owned())).as_deref(), Some("/root/b"));
         assert_eq!((word.literal(), word.variables().collect::<Vec<_>>()), (None, vec!["A"]));
+    }
+
+    #[test]
+    fn failures_that_are_taken_care_of_are_known() {
+        assert_eq!(
+            said(
+                "if ! a; then b; elif c; then d; fi\nuntil e; do f; done\n! g; h && i\n(j; k) || l\n\
+                 { m; n; } 2>/dev/null || o\np | q || r\nif s; then t; fi || u\nfor x in y; do v; done\nw"
+            ),
+            [
+                "1: a ||",
+                "1: b",
+                "1: c ||",
+                "1: d",
+                "2: e ||",
+                "2: f",
+                "3: g ||",
+                "3: h ||",
+                "3: i",
+                "4: j ||",
+                "4: k ||",
+                "4: l",
+                "5: m ||",
+                "5: n ||",
+                "5:  > /dev/null ||",
+                "5: o",
+                "6: p ||",
+                "6: q ||",
+                "6: r",
+                "7: s ||",
+                "7: t ||",
+                "7: u",
+                "8: for x in y",
+                "8: v",
+                "9: w"
+            ]
+        );
+        assert_eq!(said("A=$(b) || c")[2], "1: b ||");
+        let quiet = |script: &str| commands(script)[0].quiet;
+        assert!(quiet("a 2>/dev/null") && quiet("a &>/dev/null") && quiet("a >/dev/null 2>&1"));
+        assert!(!quiet("a >/dev/null") && !quiet("a 2>/tmp/x") && !quiet("a 2>&1"));
+        let piped: Vec<bool> = commands("a | b |& c; d || e").into_iter().map(|it| it.piped).collect();
+        assert_eq!(piped, [false, true, true, false, false]);
     }
 
     #[test]

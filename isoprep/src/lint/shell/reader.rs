@@ -13,24 +13,26 @@ pub(super) struct Reader {
     pub(super) rest: Vec<char>,
     pub(super) at: usize,
     pub(super) line: usize,
-    command: Command,
+    pub(super) command: Command,
     pub(super) commands: Vec<Command>,
-    /// Texts of `$(…)` and `` `…` `` with their lines.
-    pub(super) nested: Vec<(String, usize)>,
+    /// Texts of `$(…)` and `` `…` `` with their lines, and the number of the command that they are in.
+    pub(super) nested: Vec<(String, usize, usize)>,
     /// Delimiters of here-documents that begin at the next line; whether tabs are cut.
-    documents: Vec<(String, bool)>,
+    pub(super) documents: Vec<(String, bool)>,
     parens: usize,
+    /// How many conditions are open, and whether `!` stands before the next command.
+    conditions: usize,
+    negated: bool,
+    /// Where the groups, subshells, loops and conditions that are open began among the commands.
+    groups: Vec<usize>,
+    /// Where the pipeline began; whether its next command reads from it.
+    pipeline: usize,
+    piped: bool,
+    /// The number before a redirection.
+    pub(super) descriptor: String,
     /// How many `case` are open, and whether a pattern comes next.
     cases: usize,
     pattern: bool,
-}
-
-/// Where a redirection's word goes.
-#[derive(Clone, Copy, PartialEq)]
-enum Goes {
-    Write,
-    Read,
-    Nowhere,
 }
 
 impl Reader {
@@ -69,16 +71,28 @@ impl Reader {
                 _ if self.pattern => self.case_pattern(),
                 '\n' => {
                     self.skip(1);
+                    let empty = self.command.words.is_empty();
                     self.end(false);
+                    // A line that ends with a pipe goes on.
+                    if !(self.piped && empty) {
+                        (self.pipeline, self.piped) = (self.commands.len(), false);
+                    }
                     self.here_documents();
                 }
                 '&' if self.starts("&>") => self.redirection(),
                 ';' | '&' | '|' => {
-                    let tolerant = self.starts("||");
+                    let tolerant = self.starts("||") || self.starts("&&");
+                    let pipe = c == '|' && !self.starts("||");
                     self.pattern = self.cases > 0 && (self.starts(";;") || self.starts(";&"));
                     let double = self.peek(1) == Some(c) || self.starts(";&") || self.starts("|&");
                     self.skip(1 + usize::from(double) + usize::from(self.starts(";;&")));
                     self.end(tolerant);
+                    self.piped = pipe;
+                    if !pipe {
+                        let whole = self.commands.iter_mut().skip(self.pipeline);
+                        whole.for_each(|command| command.tolerant |= tolerant);
+                        self.pipeline = self.commands.len();
+                    }
                 }
                 '(' => self.open(),
                 ')' => self.close(),
@@ -107,6 +121,7 @@ impl Reader {
                     let before = self.at;
                     if self.word().is_plain("esac") && first {
                         self.cases -= 1;
+                        self.leave();
                         return;
                     }
                     first = false;
@@ -124,7 +139,9 @@ impl Reader {
 
     fn end(&mut self, tolerant: bool) {
         let mut command = std::mem::take(&mut self.command);
-        command.tolerant = tolerant;
+        command.tolerant = tolerant || self.conditions > 0 || (self.negated && !command.words.is_empty());
+        command.piped = self.piped;
+        self.negated &= command.words.is_empty();
         if !command.words.is_empty() || !command.writes.is_empty() || !command.reads.is_empty() {
             self.commands.push(command);
         }
@@ -143,6 +160,7 @@ impl Reader {
             self.skip(1);
             self.end(false);
             self.parens += 1;
+            self.groups.push(self.commands.len());
         }
     }
 
@@ -154,6 +172,7 @@ impl Reader {
         } else {
             self.parens -= 1;
             self.end(false);
+            self.leave();
         }
     }
 
@@ -183,55 +202,7 @@ impl Reader {
         self.balanced();
         let end = self.at.saturating_sub(1).max(start);
         let inner: String = self.rest.get(start..end).unwrap_or_default().iter().collect();
-        self.nested.push((inner, line));
-    }
-
-    fn redirection(&mut self) {
-        let here = self.starts("<<") && !self.starts("<<<");
-        if here {
-            let tabs = self.starts("<<-");
-            self.skip(2 + usize::from(tabs));
-            self.blanks();
-            let word = self.word();
-            let delimiter = word.parts.iter().map(|part| match part {
-                Part::Text(text) => text.clone(),
-                Part::Variable(name, _) | Part::Derived(name) => format!("${name}"),
-                Part::Opaque => String::new(),
-            });
-            self.documents.push((delimiter.collect(), tabs));
-            return;
-        }
-        let goes = match self.peek(0) {
-            Some('<') if self.starts("<<<") || self.starts("<&") => Goes::Nowhere,
-            Some('<') if self.starts("<>") => Goes::Write,
-            Some('<') => Goes::Read,
-            _ if self.starts(">&") => Goes::Nowhere,
-            _ => Goes::Write,
-        };
-        while self.peek(0).is_some_and(|c| matches!(c, '<' | '>' | '&' | '|')) {
-            self.skip(1);
-        }
-        self.blanks();
-        self.word_to(goes);
-    }
-
-    fn blanks(&mut self) {
-        while self.peek(0).is_some_and(|c| matches!(c, ' ' | '\t')) {
-            self.skip(1);
-        }
-    }
-
-    fn word_to(&mut self, goes: Goes) {
-        let line = self.line;
-        let word = self.word();
-        if self.command.words.is_empty() && self.command.line == 0 {
-            self.command.line = line;
-        }
-        match goes {
-            Goes::Write => self.command.writes.push(word),
-            Goes::Read => self.command.reads.push(word),
-            Goes::Nowhere => {}
-        }
+        self.nested.push((inner, line, self.commands.len()));
     }
 
     fn take_word(&mut self) {
@@ -250,8 +221,13 @@ impl Reader {
                 self.word();
             }
             self.cases = self.cases.saturating_sub(usize::from(word.is_plain("esac")));
+            self.structure(&word);
             return;
         }
+        if first && ["for", "select", "case"].iter().any(|it| word.is_plain(it)) {
+            self.groups.push(self.commands.len());
+        }
+
         if word.is_plain("in") && self.command.words.first().is_some_and(|first| first.is_plain("case")) {
             self.command = Command::default();
             (self.cases, self.pattern) = (self.cases + 1, true);
@@ -267,12 +243,32 @@ impl Reader {
         }
         let number = !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
         if number && matches!(self.peek(0), Some('<' | '>')) {
+            text.clone_into(&mut self.descriptor);
             return;
         }
         if first && self.command.line == 0 {
             self.command.line = line;
         }
         self.command.words.push(word);
+    }
+
+    /// What a reserved word begins or ends.
+    fn structure(&mut self, word: &Word) {
+        let is = |words: &[&str]| words.iter().any(|it| word.is_plain(it));
+        if is(&["if", "while", "until", "{"]) {
+            self.groups.push(self.commands.len());
+        }
+        self.conditions += usize::from(is(&["if", "elif", "while", "until"]));
+        self.conditions = self.conditions.saturating_sub(usize::from(is(&["then", "do"])));
+        self.negated = is(&["!"]);
+        if is(&["fi", "done", "esac", "}"]) {
+            self.leave();
+        }
+    }
+
+    /// The end of a group: what follows it, as `|| true`, is about all of it.
+    fn leave(&mut self) {
+        self.pipeline = self.groups.pop().unwrap_or(self.commands.len());
     }
 
     /// `[[ … ]]`: operators in it are no operators of the shell.
@@ -293,22 +289,6 @@ impl Reader {
                     if self.at == before {
                         self.skip(1);
                     }
-                }
-            }
-        }
-    }
-
-    fn here_documents(&mut self) {
-        for (delimiter, tabs) in std::mem::take(&mut self.documents) {
-            while self.at < self.rest.len() {
-                let start = self.at;
-                while self.peek(0).is_some_and(|c| c != '\n') {
-                    self.at += 1;
-                }
-                let line: String = self.rest[start..self.at].iter().collect();
-                self.skip(1);
-                if (if tabs { line.trim_start_matches('\t') } else { &line }).trim_end_matches('\r') == delimiter {
-                    break;
                 }
             }
         }

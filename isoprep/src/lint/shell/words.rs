@@ -74,7 +74,7 @@ impl Reader {
         while let Some(c) = self.next().filter(|c| *c != '`') {
             inner.push(c);
         }
-        self.nested.push((inner, line));
+        self.nested.push((inner, line, self.commands.len()));
         word.parts.push(Part::Opaque);
     }
 
