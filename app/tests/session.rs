@@ -4,84 +4,15 @@
 mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command as Process;
 use std::time::Duration;
 
-use cartridge::paths::Paths;
 use cartridge::session::state::{EjectScope, Goal, Phase};
-use cartridge::session::{Command, Event, Model, SessionConfig, SessionHandle, begin};
+use cartridge::session::{Command, Event, Model, SessionConfig, begin};
 use support::Console;
+use support::session::{Session, paths};
 use vmtools::GuestStatus;
-
-struct Session {
-    handle: SessionHandle,
-    model: Model,
-}
-
-impl Session {
-    fn begin(console: &Console) -> Self {
-        let handle = begin(SessionConfig {
-            paths: paths(console),
-            who: "a test".into(),
-            fresh: false,
-            lint: true,
-            examines: false,
-            patience: None,
-        })
-        .unwrap();
-        Self { handle, model: Model::default() }
-    }
-
-    async fn send(&self, command: Command) {
-        self.handle.commands.send(command).await.unwrap();
-    }
-
-    /// Folds events until one fits; the limit is for a loaded machine.
-    async fn until(&mut self, what: &str, fits: impl Fn(&Event, &Model) -> bool) {
-        let wait = async {
-            loop {
-                let told = self.handle.events.recv().await.expect("the session is open");
-                self.model.fold(&told);
-                if fits(&told.event, &self.model) {
-                    return;
-                }
-            }
-        };
-        let waited = tokio::time::timeout(Duration::from_secs(240), wait).await;
-        assert!(waited.is_ok(), "waited for {what}: {:#?}", self.model);
-    }
-
-    async fn until_phase(&mut self, phase: Phase) {
-        self.until(
-            &format!("{phase:?}"),
-            |event, _| matches!(event, Event::StateChanged { state } if state.phase == phase),
-        )
-        .await;
-    }
-
-    async fn insert(&mut self, repo: &Path) {
-        self.send(Command::Insert(repo.to_owned())).await;
-        self.until("the cartridge", |_, model| model.cartridge.is_some() && model.state.inserted).await;
-    }
-
-    async fn quit(mut self) {
-        self.send(Command::Quit).await;
-        self.until("the end", |event, _| matches!(event, Event::Closed)).await;
-    }
-}
-
-fn paths(console: &Console) -> Paths {
-    let at = |name: &str| -> PathBuf { console.home.path().join(name) };
-    Paths {
-        cache: at("cache/cartridge"),
-        state: at("state/cartridge"),
-        data: at("data/cartridge"),
-        config: at("config/cartridge"),
-        runtime: at("run/cartridge"),
-        pictures: at("pictures"),
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn build_and_boot_again_while_the_guest_runs() {

@@ -36,7 +36,7 @@ pub use progress::{Progress, StageName, Unit};
 pub use recipe::{
     AcceleratorWish, Base, BuildKind, CartridgeFile, EditError, EngineKind, FIELDS, FieldDoc, FieldKind, Finding,
     Firmware, Forward, Gpu, GuestSettings, ImageSettings, InstalledProfile, Medium, OpenError, Proposal, Proposed,
-    ProposedKind, Recipe, RecipeError, Source, check, check_places, get_field, open, parse, proposal_lines, propose,
-    save_atomically, set_field,
+    ProposedKind, Recipe, RecipeError, Source, check, check_places, get_field, nearest_field, open, parse,
+    proposal_lines, proposal_now, propose, save_atomically, set_field,
 };
 pub use rootfs::reclaim;

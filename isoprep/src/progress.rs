@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::Cancel;
 use crate::build::BuildError;
+use crate::mkarchiso::Chosen;
 
 /// The least time between two [`Progress::Advanced`] of a stage.
 const BEAT: Duration = Duration::from_millis(50);
@@ -74,6 +75,13 @@ pub enum Progress {
         /// How long it took.
         took: Duration,
     },
+    /// How a tool is run that can be run in several ways.
+    Way {
+        /// Which stage runs it.
+        stage: StageName,
+        /// The way, what is worse about it, and why no better one.
+        chosen: Chosen,
+    },
     /// Something to read: a warning, or a line that a tool printed.
     Line {
         /// Which stage said it.
@@ -103,6 +111,10 @@ impl<'a> Reporter<'a> {
 
     pub(crate) fn line(&self, text: impl Into<String>) {
         (self.tell)(Progress::Line { stage: self.stage, text: text.into() });
+    }
+
+    pub(crate) fn way(&self, chosen: Chosen) {
+        (self.tell)(Progress::Way { stage: self.stage, chosen });
     }
 
     pub(crate) fn advanced(&self, done: u64, total: Option<u64>, unit: Unit) {

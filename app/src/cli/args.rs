@@ -58,12 +58,13 @@ impl Cli {
     /// The verb that was asked for, by its name or by the short flags; `None` for the window.
     #[must_use]
     pub fn verb(&self) -> Option<Verb> {
-        let goal =
-            || GoalArgs { path: self.path.clone(), builtin: self.builtin, fresh: self.fresh, ..GoalArgs::default() };
+        let (path, builtin, fresh) = (self.path.clone(), self.builtin, self.fresh);
+        let build = || BuildArgs { path: path.clone(), builtin, fresh, ..BuildArgs::default() };
+        let goal = || GoalArgs { build: build(), ..GoalArgs::default() };
         match (&self.verb, self.build, self.launch, self.eject) {
             (Some(verb), ..) => Some(verb.clone()),
             (None, true, true, _) => Some(Verb::Up(goal())),
-            (None, true, false, _) => Some(Verb::Build(goal())),
+            (None, true, false, _) => Some(Verb::Build(build())),
             (None, false, true, _) => Some(Verb::Boot(goal())),
             (None, false, false, true) => Some(Verb::Eject(EjectArgs::default())),
             (None, false, false, false) => None,
@@ -75,7 +76,7 @@ impl Cli {
 #[derive(Subcommand, Clone, Debug)]
 pub enum Verb {
     /// Build the cartridge into an image
-    Build(GoalArgs),
+    Build(BuildArgs),
     /// Boot the image of the last build
     Boot(GoalArgs),
     /// Build, then boot
@@ -86,6 +87,8 @@ pub enum Verb {
     Lint(LookArgs),
     /// Show the archiso profile that would be built, with where each file came from; builds nothing
     Tree(LookArgs),
+    /// Show what is proposed for a repository without a cartridge.toml, with the reasons; --write writes it
+    Propose(ProposeArgs),
     /// Show what the cache holds
     Cache(CacheArgs),
     /// Say in what two images differ: packages, files and their sizes, boot entries
@@ -107,13 +110,14 @@ impl Verb {
     pub fn headless_default(cli: &Cli) -> Self {
         let builtin = cli.builtin || cli.path.is_none();
         let path = cli.path.clone().filter(|_| !builtin);
-        Self::Up(GoalArgs { builtin, path, fresh: cli.fresh, ..GoalArgs::default() })
+        let build = BuildArgs { builtin, path, fresh: cli.fresh, ..BuildArgs::default() };
+        Self::Up(GoalArgs { build, ..GoalArgs::default() })
     }
 }
 
-/// What `build`, `boot` and `up` take.
+/// What `build` takes.
 #[derive(Args, Clone, Debug, Default)]
-pub struct GoalArgs {
+pub struct BuildArgs {
     /// The repository, or its cartridge.toml; without it the current folder
     pub path: Option<PathBuf>,
     /// Use the built-in cartridge
@@ -128,6 +132,17 @@ pub struct GoalArgs {
     /// Build in spite of errors of the lint
     #[arg(long)]
     pub no_lint: bool,
+    /// One JSON object an event, instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `boot` and `up` take.
+#[derive(Args, Clone, Debug, Default)]
+pub struct GoalArgs {
+    /// What is built or was.
+    #[command(flatten)]
+    pub build: BuildArgs,
     /// Save the guest's screen as PNG once it has reported
     #[arg(long, value_name = "FILE")]
     pub shot: Option<PathBuf>,
@@ -144,9 +159,6 @@ pub struct GoalArgs {
     /// How long to wait for the guest to come up (by itself: 3 to 20 minutes, by the engine and the accelerator)
     #[arg(long, value_name = "SECONDS")]
     pub wait: Option<u64>,
-    /// One JSON object an event, instead of text
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// What `lint` and `tree` take.
@@ -155,6 +167,22 @@ pub struct LookArgs {
     /// The repository, or its cartridge.toml; without it the current folder
     pub path: Option<PathBuf>,
     /// Change a field for this run, for example --set image.build=release
+    #[arg(long = "set", value_name = "FIELD=VALUE")]
+    pub set: Vec<String>,
+    /// One JSON object an event, instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `propose` takes.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ProposeArgs {
+    /// The repository; without it the current folder
+    pub path: Option<PathBuf>,
+    /// Write the cartridge.toml, unless there is one; nothing else of the repository is touched
+    #[arg(long)]
+    pub write: bool,
+    /// Change a field of the proposal, for example --set image.engine=mkarchiso
     #[arg(long = "set", value_name = "FIELD=VALUE")]
     pub set: Vec<String>,
     /// One JSON object an event, instead of text

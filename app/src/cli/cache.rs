@@ -2,6 +2,7 @@
 
 use super::args::CacheArgs;
 use super::print::{Printer, out, size};
+use super::signals::Signals;
 use crate::session::failure::exit_code;
 use crate::session::{Command, Event, Model, SessionHandle};
 
@@ -10,8 +11,18 @@ pub(super) async fn run(args: &CacheArgs, mut session: SessionHandle) -> u8 {
     let printer = Printer::new(args.json);
     let mut model = Model::default();
     let mut code = exit_code::GOOD;
+    let Some(mut signals) = Signals::catch() else { return exit_code::INTERNAL };
     let _ = session.commands.send(if args.clean { Command::CleanCache } else { Command::ViewCache }).await;
-    while let Some(told) = session.events.recv().await {
+    loop {
+        let told = tokio::select! {
+            told = session.events.recv() => told,
+            () = signals.any() => {
+                code = exit_code::CANCELLED;
+                let _ = session.commands.send(Command::Quit).await;
+                continue;
+            }
+        };
+        let Some(told) = told else { break };
         model.fold(&told);
         let over = match &told.event {
             Event::CacheViewed { path, view, freed } => {
@@ -32,7 +43,7 @@ pub(super) async fn run(args: &CacheArgs, mut session: SessionHandle) -> u8 {
                 }
                 true
             }
-            Event::Failed { failure } => {
+            Event::SideFailed { failure, .. } => {
                 code = failure.exit_code;
                 printer.show(&told, &model);
                 true

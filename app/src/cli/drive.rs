@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{SignalKind, signal};
 use vmtools::GuestStatus;
 
 use super::args::GoalArgs;
 use super::attach::Attached;
 use super::fields;
 use super::print::Printer;
-use crate::session::event::Level;
+use super::signals::Signals;
+use crate::session::event::{Level, Side};
 use crate::session::failure::exit_code;
 use crate::session::sign::Sign;
 use crate::session::state::{Goal, Outcome, Phase};
@@ -55,11 +55,11 @@ enum Shot {
 
 /// Works towards `goal` and returns the exit code.
 pub(super) async fn to(goal: Goal, args: GoalArgs, session: SessionHandle) -> u8 {
-    let stay = args.stay || (!args.until_report && !args.json && args.shot.is_none() && at_a_terminal());
+    let stay = args.stay || (!args.until_report && !args.build.json && args.shot.is_none() && at_a_terminal());
     let mut drive = Drive {
         session,
         model: Model::default(),
-        printer: Printer::new(args.json),
+        printer: Printer::new(args.build.json),
         code: exit_code::GOOD,
         asked: false,
         working: false,
@@ -82,18 +82,13 @@ fn absolute(path: &std::path::Path) -> PathBuf {
 
 impl Drive {
     async fn run(&mut self) -> u8 {
-        let insert = match (&self.args.path, self.args.builtin) {
+        let insert = match (&self.args.build.path, self.args.build.builtin) {
             (_, true) => Command::InsertBuiltin,
             (Some(path), false) => Command::Insert(absolute(path)),
             (None, false) => Command::Insert(current_folder()),
         };
         self.send(insert).await;
-        let (Ok(mut interrupts), Ok(mut terms), Ok(mut hangups)) =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
-        else {
-            eprintln!("cartridge: signals cannot be caught on this system");
-            return exit_code::INTERNAL;
-        };
+        let Some(mut signals) = Signals::catch() else { return exit_code::INTERNAL };
         let mut tick = tokio::time::interval(Duration::from_millis(50));
         while !self.model.closed {
             tokio::select! {
@@ -108,9 +103,7 @@ impl Drive {
                     self.printer.show(&told, &self.model);
                     self.heard(&told.event).await;
                 }
-                _ = interrupts.recv() => self.interrupted().await,
-                _ = terms.recv() => self.interrupted().await,
-                _ = hangups.recv() => self.interrupted().await,
+                () = signals.any() => self.interrupted().await,
                 _ = tick.tick() => self.tick().await,
             }
         }
@@ -124,7 +117,7 @@ impl Drive {
             Event::Opened { logs } => self.printer.result("logs", &logs.display().to_string()),
             // One with errors fails by itself, unless the command line may mend it.
             Event::CartridgeChanged { cartridge }
-                if !self.asked && (cartridge.findings.is_empty() || !self.args.set.is_empty()) =>
+                if !self.asked && (cartridge.findings.is_empty() || !self.args.build.set.is_empty()) =>
             {
                 self.ask().await;
             }
@@ -134,7 +127,7 @@ impl Drive {
             }
             Event::ImageBuilt { image, .. } => self.printer.result("image", &image.iso.display().to_string()),
             // JSON stays JSON: the serial line is in its log then.
-            Event::GuestStarted { .. } if self.stay && !self.args.json => {
+            Event::GuestStarted { .. } if self.stay && !self.args.build.json => {
                 self.attached = Attached::begin(&self.model.logs, self.session.commands.clone());
             }
             Event::GuestChanged { status: GuestStatus::Panicked } if !self.stay => {
@@ -157,12 +150,19 @@ impl Drive {
                     self.code = failure.exit_code;
                 }
                 // A failure of the goal leaves through Ejecting, which ends the run; any other ends it here.
-                if !self.working || matches!(self.model.state.phase, Phase::Idle) || matches!(self.shot, Shot::Asked) {
+                if !self.working || matches!(self.model.state.phase, Phase::Idle) {
                     self.end(self.code).await;
                 }
             }
+            // A picture that was asked for is a part of the job.
+            Event::SideFailed { side: Side::Screenshot, failure } if matches!(self.shot, Shot::Asked) => {
+                if self.code == exit_code::GOOD {
+                    self.code = failure.exit_code;
+                }
+                self.end(self.code).await;
+            }
             Event::StateChanged { state } if state.phase == Phase::Preparing => self.working = true,
-            Event::BuildCompared { .. } if self.comparing => self.end(self.code).await,
+            Event::BuildCompared { .. } | Event::NotCompared { .. } if self.comparing => self.end(self.code).await,
             Event::StateChanged { state } if state.phase == Phase::Idle && self.working => {
                 if state.outcome == Some(Outcome::GuestEnded) && !self.came_up() {
                     eprintln!("The guest ended before it had reported");
@@ -209,7 +209,7 @@ impl Drive {
     }
 
     async fn ask(&mut self) {
-        match fields::parse(&std::mem::take::<Vec<_>>(&mut self.args.set)) {
+        match fields::parse(&std::mem::take::<Vec<_>>(&mut self.args.build.set)) {
             Ok(pairs) => {
                 for (key, value) in pairs {
                     self.setting += 1;
@@ -243,7 +243,7 @@ impl Drive {
     }
 
     async fn tick(&mut self) {
-        if self.model.state.phase == Phase::Building && !self.args.json {
+        if self.model.state.phase == Phase::Building && !self.args.build.json {
             let passed = u64::try_from(self.heard_at.elapsed().as_millis()).unwrap_or(u64::MAX);
             self.printer.progress(&self.model, self.model.now_ms.saturating_add(passed));
         }

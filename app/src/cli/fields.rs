@@ -14,6 +14,9 @@ fn one(pair: &str) -> Result<(String, String), String> {
     };
     let (key, value) = (key.trim(), value.trim());
     if !isoprep::FIELDS.iter().any(|field| field.key == key) {
+        if let Some(near) = isoprep::nearest_field(key) {
+            return Err(format!("there is no field {key:?}; did you mean {near}?"));
+        }
         let known = isoprep::FIELDS.iter().map(|field| field.key).collect::<Vec<_>>().join(", ");
         return Err(format!("there is no field {key:?}. Fields: {known}"));
     }
@@ -30,6 +33,8 @@ mod tests {
         assert_eq!(good, ("guest.firmware".to_owned(), "uefi".to_owned()));
         assert_eq!(one("image.env={ A = \"=\" }").unwrap().1, "{ A = \"=\" }");
         assert!(one("guest.firmware").unwrap_err().contains("FIELD=VALUE"));
-        assert!(one("guest.gpus=1").unwrap_err().contains("guest.cpus"));
+        assert!(one("image.engin=micro").unwrap_err().ends_with("did you mean image.engine?"));
+        assert!(one("foo=1").unwrap_err().contains("Fields: name, source.path"));
+        assert!(one("guest.gpus=1").unwrap_err().ends_with("did you mean guest.gpu?"));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::args::LogsArgs;
@@ -49,6 +49,19 @@ pub(super) async fn run(args: &LogsArgs, paths: &Paths) -> u8 {
         return exit_code::USAGE;
     };
     let path = dir.join(pane.file_name());
+    // A stage of a build under way may still come.
+    if let Some(stage) = stage.filter(|_| !args.follow)
+        && let Ok(stages) = stages(&path)
+        && !stages.iter().any(|it| it == stage)
+    {
+        let known = if stages.is_empty() { "none".to_owned() } else { stages.join(", ") };
+        let words = format!("the log {} has no stage {stage:?}; its stages: {known}", path.display());
+        print::wrong(args.json, "There is no such stage", &words, exit_code::USAGE);
+        if args.json {
+            print::finished(exit_code::USAGE);
+        }
+        return exit_code::USAGE;
+    }
     let mut file = match File::open(&path) {
         Ok(file) => file,
         Err(error) => {
@@ -78,6 +91,21 @@ pub(super) async fn run(args: &LogsArgs, paths: &Paths) -> u8 {
             }
         }
     }
+}
+
+/// The stages of which a log has lines, in the order of the first of them.
+fn stages(path: &Path) -> std::io::Result<Vec<String>> {
+    let mut file = BufReader::new(File::open(path)?);
+    let (mut stages, mut line) = (Vec::<String>::new(), Vec::new());
+    while file.by_ref().take(LINE_LIMIT).read_until(b'\n', &mut line)? > 0 {
+        if let Some(stage) = stage_of(&line)
+            && !stages.iter().any(|it| it == stage)
+        {
+            stages.push(stage.to_owned());
+        }
+        line.clear();
+    }
+    Ok(stages)
 }
 
 /// The lines of one stage, whole ones only while the log grows.

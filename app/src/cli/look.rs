@@ -4,11 +4,11 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 
 use isoprep::lint::{LintFinding, Severity, render_text};
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::LookArgs;
 use super::fields;
-use super::print::{Printer, out};
+use super::print::{self, Printer, out};
+use super::signals::Signals;
 use crate::doctor::Purpose;
 use crate::session::event::Level;
 use crate::session::examination::Examination;
@@ -29,9 +29,6 @@ pub(super) async fn lint(args: LookArgs, session: SessionHandle) -> u8 {
 /// Shows the assembled profile and returns the exit code.
 pub(super) async fn tree(args: LookArgs, session: SessionHandle) -> u8 {
     look(args, session, |examination| {
-        if examination.tree.is_empty() && examination.failure.is_none() {
-            eprintln!("There is no archiso profile: the cartridge has another engine than archiso and mkarchiso");
-        }
         out(isoprep::assembly::lines(&examination.tree).trim_end());
         examination.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     })
@@ -45,22 +42,19 @@ async fn look(args: LookArgs, mut session: SessionHandle, show: impl Fn(&Examina
     let mut sets = match fields::parse(&args.set) {
         Ok(sets) => sets,
         Err(why) => {
-            eprintln!("cartridge: {why}");
+            print::wrong(args.json, "The command line is wrong", &why, exit_code::USAGE);
             code = exit_code::USAGE;
             Vec::new()
         }
     };
-    let Ok(mut interrupts) = signal(SignalKind::interrupt()) else {
-        eprintln!("cartridge: signals cannot be caught on this system");
-        return exit_code::INTERNAL;
-    };
+    let Some(mut signals) = Signals::catch() else { return exit_code::INTERNAL };
     let first = if code == exit_code::GOOD { Command::Insert(path) } else { Command::Quit };
     let _ = session.commands.send(first).await;
     let mut asked = false;
     loop {
         let told = tokio::select! {
             told = session.events.recv() => told,
-            _ = interrupts.recv() => {
+            () = signals.any() => {
                 code = exit_code::CANCELLED;
                 let _ = session.commands.send(Command::Quit).await;
                 continue;
@@ -80,7 +74,8 @@ async fn look(args: LookArgs, mut session: SessionHandle, show: impl Fn(&Examina
                 let _ = session.commands.send(Command::Examine).await;
             }
             Event::Examined { lint, failure, .. } => {
-                if let (Some(examination), false) = (&model.examination, args.json) {
+                // What could not be looked at to its end is not well for that.
+                if let (Some(examination), None, false) = (&model.examination, failure, args.json) {
                     show(examination);
                 }
                 if let Some(failure) = failure {
@@ -94,6 +89,12 @@ async fn look(args: LookArgs, mut session: SessionHandle, show: impl Fn(&Examina
                 }
                 let _ = session.commands.send(Command::Quit).await;
             }
+            Event::NotExamined { why } => {
+                if !args.json {
+                    out(&format!("Not looked at: {why}"));
+                }
+                let _ = session.commands.send(Command::Quit).await;
+            }
             Event::Failed { failure } => {
                 code = failure.exit_code;
                 if !asked {
@@ -102,9 +103,7 @@ async fn look(args: LookArgs, mut session: SessionHandle, show: impl Fn(&Examina
             }
             // A value that its field does not take.
             Event::Noticed { level: Level::Warning, text } if asked && !args.set.is_empty() => {
-                if !args.json {
-                    eprintln!("cartridge: {text}");
-                }
+                print::wrong(args.json, "A field cannot be set", text, exit_code::USAGE);
                 code = exit_code::USAGE;
                 let _ = session.commands.send(Command::Quit).await;
             }

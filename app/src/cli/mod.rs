@@ -10,9 +10,14 @@ mod fields;
 mod logs;
 mod look;
 mod print;
+mod propose;
 mod shot;
+mod signals;
 
-pub use args::{CacheArgs, Cli, Colour, DiffArgs, DoctorArgs, EjectArgs, GoalArgs, LogsArgs, LookArgs, ShotArgs, Verb};
+pub use args::{
+    BuildArgs, CacheArgs, Cli, Colour, DiffArgs, DoctorArgs, EjectArgs, GoalArgs, LogsArgs, LookArgs, ProposeArgs,
+    ShotArgs, Verb,
+};
 
 use std::time::Duration;
 
@@ -40,31 +45,28 @@ pub async fn run(verb: Verb, paths: Paths) -> Result<u8, BeginError> {
         examines: false,
         patience: None,
     };
-    let towards = |who: &str, args: &GoalArgs| SessionConfig {
+    let towards = |who: &str, args: &BuildArgs, wait: Option<u64>| SessionConfig {
         fresh: args.fresh,
         lint: !args.no_lint,
-        patience: args.wait.map(Duration::from_secs),
+        patience: wait.map(Duration::from_secs),
         ..plain(who)
     };
     Ok(match verb {
-        Verb::Build(args) if args.shot.is_some() || args.stay || args.until_report || args.wait.is_some() => {
-            eprintln!("cartridge: --shot, --stay, --until-report and --wait are about a guest: use `cartridge up`");
-            exit_code::USAGE
-        }
-        Verb::Build(args) => {
-            let session = crate::session::begin(towards("build", &args))?;
-            drive::to(Goal::Build, args, session).await
+        Verb::Build(build) => {
+            let session = crate::session::begin(towards("build", &build, None))?;
+            drive::to(Goal::Build, GoalArgs { build, ..GoalArgs::default() }, session).await
         }
         Verb::Boot(args) => {
-            let session = crate::session::begin(towards("boot", &args))?;
+            let session = crate::session::begin(towards("boot", &args.build, args.wait))?;
             drive::to(Goal::Boot, args, session).await
         }
         Verb::Up(args) => {
-            let session = crate::session::begin(towards("up", &args))?;
+            let session = crate::session::begin(towards("up", &args.build, args.wait))?;
             drive::to(Goal::Up, args, session).await
         }
         Verb::Lint(args) => look::lint(args, crate::session::begin(plain("lint"))?).await,
         Verb::Tree(args) => look::tree(args, crate::session::begin(plain("tree"))?).await,
+        Verb::Propose(args) => propose::run(args, crate::session::begin(plain("propose"))?).await,
         Verb::Cache(args) => cache::run(&args, crate::session::begin(plain("cache"))?).await,
         Verb::Diff(args) => diff::run(args, &paths).await,
         Verb::Eject(args) => eject::run(&args, crate::session::begin(plain("eject"))?).await,
@@ -72,7 +74,10 @@ pub async fn run(verb: Verb, paths: Paths) -> Result<u8, BeginError> {
             let purpose = match path.as_deref().map(look::purpose).transpose() {
                 Ok(purpose) => purpose.unwrap_or_default(),
                 Err(why) => {
-                    eprintln!("cartridge: {why}");
+                    print::wrong(json, "The cartridge could not be read", &why, exit_code::CARTRIDGE);
+                    if json {
+                        print::finished(exit_code::CARTRIDGE);
+                    }
                     return Ok(exit_code::CARTRIDGE);
                 }
             };

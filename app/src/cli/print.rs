@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use isoprep::Unit;
+pub(super) use isoprep::contents::show::size;
 
 use crate::doctor::{Check, Status};
-use crate::session::event::EVENT_VERSION;
+use crate::session::event::{EVENT_VERSION, Failure};
 use crate::session::model::{StageStatus, StageView};
 use crate::session::{Event, Model, Told};
 
@@ -44,7 +45,7 @@ impl Printer {
                 self.bar.reset();
                 self.bar.enable_steady_tick(Duration::from_millis(250));
             }
-            Event::ImageBuilt { .. } | Event::Failed { .. } | Event::Ejected { .. } => {
+            Event::ImageBuilt { .. } | Event::Failed { .. } | Event::SideFailed { .. } | Event::Ejected { .. } => {
                 self.bar.disable_steady_tick();
                 self.bar.finish_and_clear();
             }
@@ -129,6 +130,15 @@ pub(super) fn event(event: Event) {
     }
 }
 
+/// A command that did not begin: words for people, a failure for machines.
+pub(super) fn wrong(json: bool, title: &str, detail: &str, exit_code: u8) {
+    if !json {
+        return eprintln!("cartridge: {detail}");
+    }
+    let (title, detail) = (title.to_owned(), detail.to_owned());
+    event(Event::Failed { failure: Failure { title, detail, advice: None, command: None, pane: None, exit_code } });
+}
+
 /// The checks of `doctor`.
 pub(super) fn checks(checks: Vec<Check>, json: bool) {
     if json {
@@ -155,16 +165,6 @@ pub(super) fn out(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// A size for people.
-#[allow(clippy::cast_precision_loss, reason = "for people")]
-pub(super) fn size(bytes: u64) -> String {
-    match bytes {
-        0..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.2} GB", bytes as f64 / 1e9),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,7 +185,7 @@ mod tests {
         );
         assert_eq!(
             show(1_500_000, Some(30_000_000), Unit::Bytes, Some("fetching packages"), Some(1e6), Some(600_000)),
-            "packages (about 10 min left): fetching packages, 1.5 MB of 30.0 MB, 1.0 MB/s"
+            "packages (about 10 min left): fetching packages, 1.4 MiB of 28.6 MiB, 976.6 KiB/s"
         );
         assert_eq!(show(40, Some(100), Unit::Percent, None, Some(9.0), None), "packages, 40 %");
     }

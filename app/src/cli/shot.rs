@@ -13,6 +13,18 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// Saves the picture and returns the exit code.
 pub(super) async fn run(args: &ShotArgs, paths: &Paths) -> u8 {
+    let code = save(args, paths).await;
+    if args.json {
+        print::finished(code);
+    }
+    code
+}
+
+async fn save(args: &ShotArgs, paths: &Paths) -> u8 {
+    let wrong = |detail: &str, code| {
+        print::wrong(args.json, "The guest could not be photographed", detail, code);
+        code
+    };
     let guests: Vec<_> = record::living(paths).into_iter().filter(|session| session.made.guest.is_some()).collect();
     let session = match &args.session {
         Some(id) => guests.iter().find(|session| &session.id == id),
@@ -22,37 +34,18 @@ pub(super) async fn run(args: &ShotArgs, paths: &Paths) -> u8 {
         let ids: Vec<_> = guests.iter().map(|s| format!("{} ({})", s.id, s.made.who)).collect();
         let known =
             if ids.is_empty() { "no guest is running".to_owned() } else { format!("running: {}", ids.join(", ")) };
-        eprintln!("cartridge: there is no such guest; {known}");
-        return exit_code::USAGE;
+        return wrong(&format!("there is no such guest; {known}"), exit_code::USAGE);
     };
     let frame = match vmtools::display::grab(&runtime, LIMIT).await {
         Ok(frame) => frame,
-        Err(error) => {
-            eprintln!("cartridge: {error}");
-            return exit_code::GUEST;
-        }
+        Err(error) => return wrong(&error.to_string(), exit_code::GUEST),
     };
     let (file, uniform) = (args.file.clone(), frame.is_uniform());
-    let code = match tokio::task::spawn_blocking(move || frame.save_png(&file)).await {
-        Ok(Ok(())) if args.json => {
-            print::event(Event::ScreenshotTaken { path: args.file.clone(), uniform });
-            exit_code::GOOD
-        }
-        Ok(Ok(())) => {
-            out(&format!("screenshot: {}", args.file.display()));
-            exit_code::GOOD
-        }
-        Ok(Err(error)) => {
-            eprintln!("cartridge: {error}");
-            exit_code::INTERNAL
-        }
-        Err(error) => {
-            eprintln!("cartridge: {error}");
-            exit_code::INTERNAL
-        }
-    };
-    if args.json {
-        print::finished(code);
+    match tokio::task::spawn_blocking(move || frame.save_png(&file)).await {
+        Ok(Ok(())) if args.json => print::event(Event::ScreenshotTaken { path: args.file.clone(), uniform }),
+        Ok(Ok(())) => out(&format!("screenshot: {}", args.file.display())),
+        Ok(Err(error)) => return wrong(&error.to_string(), exit_code::INTERNAL),
+        Err(error) => return wrong(&error.to_string(), exit_code::INTERNAL),
     }
-    code
+    exit_code::GOOD
 }

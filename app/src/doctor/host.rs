@@ -1,8 +1,10 @@
 //! What is judged besides the table: QEMU's age, KVM, user namespaces, space, the runtime folder, memory, processors. Pure.
 
+use isoprep::mkarchiso::{Mend, NoWay};
+
 use super::probe::{HostProbe, Isolated, Kvm, RuntimeDir};
 use super::purpose::{LENT_IDS, USER_NAMESPACES};
-use super::{Check, Status};
+use super::{Check, Distro, Family, Status};
 
 /// The oldest QEMU that is expected to do; Ubuntu 22.04's. Older ones lack what the screen and the disk need.
 const OLDEST_QEMU: (u32, u32) = (6, 2);
@@ -142,12 +144,26 @@ fn lent_ids(probe: &HostProbe) -> Option<Check> {
 }
 
 /// The way that mkarchiso would run, for a cartridge that wants it.
-pub(super) fn mkarchiso(way: &Result<String, String>) -> Check {
-    let (status, found) = match way {
-        Ok(sentence) => (Status::Good, sentence.clone()),
-        Err(why) => (Status::Missing, why.clone()),
+pub(super) fn mkarchiso(way: &Result<String, NoWay>, distro: &Distro, root: bool) -> Check {
+    let (status, found, fix) = match way {
+        Ok(sentence) => (Status::Good, sentence.clone(), None),
+        Err(no) => (Status::Missing, no.to_string(), open_way(&no.mend, distro, root)),
     };
-    check("mkarchiso", status, found, "is this cartridge's engine", None)
+    check("mkarchiso", status, found, "is this cartridge's engine", fix.as_deref())
+}
+
+/// The command that lets mkarchiso run. Only Arch has it; elsewhere a container of Arch does.
+fn open_way(mend: &Mend, distro: &Distro, root: bool) -> Option<String> {
+    match mend {
+        Mend::Install { .. } if distro.family == Some(Family::Pacman) => distro.install(&["archiso".to_owned()], root),
+        Mend::Install { container, podman: false, .. } => Some(container.clone()),
+        Mend::Install { container, podman: true, .. } => {
+            let podman = distro.install(&["podman".to_owned()], root)?;
+            Some(format!("{podman} && {container}"))
+        }
+        // The check of what does not work has its own.
+        Mend::Reasons => None,
+    }
 }
 
 fn space(probe: &HostProbe) -> Check {

@@ -76,7 +76,7 @@ pub fn diagnose(probe: &HostProbe, purpose: Purpose) -> Vec<Check> {
             check.why.push_str(&format!("; needed by {who}"));
         }
     }
-    report.extend(probe.mkarchiso.as_ref().map(host::mkarchiso));
+    report.extend(probe.mkarchiso.as_ref().map(|way| host::mkarchiso(way, &distro, probe.root)));
     report
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cartridge_supervise::{Cancel, Channel, CommandLine, Exit, IdMap, Observer, isolation_support};
-use isoprep::mkarchiso;
+use isoprep::mkarchiso::{self, NoWay};
 use rustix::fs::Access;
 
 use super::look::{find, setup_script, unreadable};
@@ -104,10 +104,10 @@ impl Isolated {
 }
 
 /// Which way mkarchiso would run, in sentences; or why none works.
-pub(super) fn way_of_mkarchiso() -> Result<String, String> {
+pub(super) fn way_of_mkarchiso() -> Result<String, NoWay> {
     let path = env::var_os("PATH").unwrap_or_default();
     let facts = mkarchiso::look_around(&path, mkarchiso::CONTAINER, &Cancel::new());
-    mkarchiso::choose(&facts).map(|chosen| chosen.sentence()).map_err(|no| no.to_string())
+    mkarchiso::choose(&facts).map(|chosen| chosen.sentence())
 }
 
 /// What `XDG_RUNTIME_DIR` is.
@@ -150,7 +150,7 @@ pub struct HostProbe {
     /// User namespaces, by trial; filled by the caller, who runs it.
     pub isolated: Isolated,
     /// Which way mkarchiso would run, or why none works; filled by the caller where it is wanted.
-    pub mkarchiso: Option<Result<String, String>>,
+    pub mkarchiso: Option<Result<String, NoWay>>,
     /// The cache folder and the free space there, bytes.
     pub cache: (PathBuf, Option<u64>),
     /// The folder for sockets.

@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use cartridge_supervise::IdMap;
+use isoprep::mkarchiso::{self, Facts, HelperFact, NamespaceFact, PodmanFact};
+
 use super::*;
 
 const DEBIAN: &str = "ID=debian\n";
@@ -113,8 +116,28 @@ fn user_namespaces_are_judged_by_trial_and_lent_ids_come_with_their_command() {
 fn mkarchiso_says_which_way_it_would_take() {
     let mut probe = good(DEBIAN);
     assert!(!diagnose(&probe, Purpose::default()).iter().any(|check| check.name == "mkarchiso"));
-    probe.mkarchiso = Some(Err("mkarchiso cannot be run here".to_owned()));
-    assert_eq!(find(&diagnose(&probe, Purpose::default()), "mkarchiso").status, Status::Missing);
+    let facts = |podman| Facts {
+        tool: None,
+        missing: Vec::new(),
+        namespaces: NamespaceFact::Work(IdMap::Same),
+        podman,
+        helper: HelperFact::Absent,
+    };
+    let image = "archiso".to_owned();
+    let none = |podman| Some(Err(mkarchiso::choose(&facts(podman)).unwrap_err()));
+    let fix = |probe: &HostProbe| {
+        let check = find(&diagnose(probe, Purpose::default()), "mkarchiso");
+        assert_eq!(check.status, Status::Missing);
+        check.fix.unwrap()
+    };
+    probe.mkarchiso = none(PodmanFact::NoImage { image: image.clone() });
+    assert!(fix(&probe).starts_with("podman run ") && fix(&probe).contains("podman commit archiso archiso"));
+    probe.mkarchiso = none(PodmanFact::Absent);
+    let install = "sudo apt-get install --no-install-recommends podman && podman run ";
+    assert!(fix(&probe).starts_with(install), "{}", fix(&probe));
+    let mut arch = good("ID=arch\n");
+    arch.mkarchiso = none(PodmanFact::Absent);
+    assert_eq!(fix(&arch), "sudo pacman -S --needed archiso");
 }
 
 #[test]

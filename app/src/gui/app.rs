@@ -26,7 +26,7 @@ use super::toasts::Toasts;
 use super::topbar::{self, WindowState};
 use super::wish::{Dialog, PickFor, Wish, Wishes};
 use super::{Insert, Options, overlays, screen, settings_values, status};
-use crate::session::event::Level;
+use crate::session::event::{Level, Side};
 use crate::session::logs::Pane;
 use crate::session::state::Phase;
 use crate::session::{Command, Event, Model, SessionHandle};
@@ -69,6 +69,8 @@ pub struct App {
     /// A release of all keys did not fit into the queue: it must not be forgotten.
     pub(super) release_owed: bool,
     pub(super) had_focus: bool,
+    /// Whether the desktop's focus was on the window; `None` until it was seen.
+    window_focus: Option<bool>,
     pub(super) title: String,
 }
 
@@ -103,6 +105,7 @@ impl App {
             driver_gone: false,
             release_owed: false,
             had_focus: false,
+            window_focus: None,
             title: String::new(),
         }
     }
@@ -142,6 +145,11 @@ impl App {
             viewport.minimized == Some(true) || viewport.occluded == Some(true)
         });
         self.session.screen.set_visible(!hidden);
+        // Whoever comes back may have edited something elsewhere.
+        let focus = ctx.input(|input| input.focused);
+        if self.window_focus.replace(focus) == Some(false) && focus {
+            self.send(Command::Refresh);
+        }
         let title = self.model.cartridge.as_ref().map_or("Cartridge".to_owned(), |c| format!("{} – Cartridge", c.name));
         if title != self.title {
             ctx.send_viewport_cmd(ViewportCommand::Title(title.clone()));
@@ -202,7 +210,7 @@ impl App {
             (Event::Failed { failure }, _) => {
                 let Some(pane) = failure.pane else { return };
                 self.logs.pane = pane;
-                if !self.model.stopped_by_lint {
+                if !self.model.stopped_by_lint() {
                     self.panels.front = None;
                 }
             }
@@ -221,15 +229,28 @@ impl App {
             self.panels.lint.asked = Some(goal);
         }
         match event {
-            Event::CartridgeChanged { .. } | Event::Examined { .. } | Event::StoppedByLint { .. } => {
+            Event::CartridgeChanged { .. }
+            | Event::Examined { .. }
+            | Event::NotExamined { .. }
+            | Event::StoppedByLint { .. } => {
                 self.settings.refresh();
                 self.panels.lint.refresh(model.examination.as_ref());
                 self.panels.files.refresh();
             }
             Event::Failed { failure } if model.state.phase == Phase::Idle => self.toasts.failed(model, failure),
+            // It is said in the dialog that asked for it.
+            Event::SideFailed { side: Side::Cache, .. } if self.dialog == Some(Dialog::Cache) => {}
+            Event::SideFailed { failure, .. } => self.toasts.side_failed(failure),
             _ => {}
         }
-        if matches!(event, Event::BuildCompared { .. } | Event::CartridgeChanged { .. } | Event::StateChanged { .. }) {
+        if matches!(
+            event,
+            Event::BuildCompared { .. }
+                | Event::NotCompared { .. }
+                | Event::Comparing
+                | Event::CartridgeChanged { .. }
+                | Event::StateChanged { .. }
+        ) {
             let difference = model.comparison.as_ref().and_then(|it| it.difference.as_deref());
             self.panels.changes.refresh(difference);
         }

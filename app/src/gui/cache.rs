@@ -8,6 +8,8 @@ use super::dialogs::danger_button;
 use super::theme::Palette;
 use super::wish::{Dialog, Wish, Wishes};
 use super::words;
+use crate::session::event::Failure;
+use crate::session::state::Phase;
 use crate::session::{Command, Model};
 
 /// Draws the contents of the dialog that shows the cache.
@@ -17,10 +19,16 @@ pub(super) fn show(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
                  cartridges. The least recently used go by themselves.";
     ui.add(Label::new(RichText::new(words).color(palette.dim)).wrap());
     ui.add_space(4.0);
+    if let Some(failure) = &model.cache_failure {
+        failed(ui, failure);
+    }
     let Some(cache) = &model.cache else {
-        ui.label(RichText::new("Looking at what there is…").color(palette.dim));
-        ui.add_space(60.0);
-        return;
+        if model.cache_failure.is_none() {
+            ui.label(RichText::new("Looking at what there is…").color(palette.dim));
+            ui.add_space(60.0);
+            return;
+        }
+        return ui.with_layout(Layout::right_to_left(Align::Center), |ui| look_again(ui, wishes)).inner;
     };
     Frame::new().fill(palette.sunken).corner_radius(6).inner_margin(Margin::symmetric(12, 10)).show(ui, |ui| {
         ui.set_width(ui.available_width());
@@ -66,13 +74,42 @@ pub(super) fn show(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
     controls::thin_bar(ui, width, Some(share), &format!("Cache: {total}"));
     ui.add_space(10.0);
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-        if controls::button(ui, cache.bytes > 0, Icon::BrushCleaning, "Clean…", "Asks first.").clicked() {
+        let (can, hint) = match model.state.phase {
+            Phase::Preparing | Phase::Building => (false, "A build is using it: wait for that, or cancel it."),
+            _ if cache.bytes == 0 => (false, "There is nothing in it."),
+            _ => (true, "Asks first."),
+        };
+        if controls::button(ui, can, Icon::BrushCleaning, "Clean…", hint).clicked() {
             wishes.add(Wish::Open(Dialog::CleanCache));
         }
-        if controls::button(ui, true, Icon::RefreshCw, "Look again", "").clicked() {
-            wishes.send(Command::ViewCache);
-        }
+        look_again(ui, wishes);
     });
+}
+
+fn look_again(ui: &mut Ui, wishes: &mut Wishes) {
+    if controls::button(ui, true, Icon::RefreshCw, "Look again", "").clicked() {
+        wishes.send(Command::ViewCache);
+    }
+}
+
+/// Why it could not be looked at, or emptied.
+fn failed(ui: &mut Ui, failure: &Failure) {
+    let palette = Palette::of(ui);
+    ui.horizontal_top(|ui| {
+        ui.label(controls::icon(Icon::CircleX, 15.0).color(palette.error));
+        ui.vertical(|ui| {
+            ui.spacing_mut().item_spacing.y = 3.0;
+            let words = |ui: &mut Ui, text: &str, colour| {
+                ui.add(Label::new(RichText::new(text).size(13.0).color(colour)).wrap().selectable(true))
+            };
+            words(ui, &failure.title, palette.strong);
+            words(ui, &failure.detail, palette.text);
+            if let Some(advice) = &failure.advice {
+                words(ui, advice, palette.dim);
+            }
+        });
+    });
+    ui.add_space(6.0);
 }
 
 /// Draws the contents of the question.

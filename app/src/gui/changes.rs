@@ -7,6 +7,7 @@ use lucide_icons::Icon;
 use super::changes_rows::{self, Mark, Row};
 use super::changes_words;
 use super::controls;
+use super::list_keys;
 use super::theme::{Palette, semibold};
 use super::wish::{Wish, Wishes};
 use crate::session::Model;
@@ -25,6 +26,8 @@ pub struct ChangesPanel {
     made_for: Option<String>,
     rows: Vec<Row>,
     count: u64,
+    /// The row that the keyboard is at.
+    cursor: usize,
     /// The filter wants the keyboard.
     pub focus_filter: bool,
     laid_out: usize,
@@ -72,7 +75,8 @@ impl ChangesPanel {
     /// Draws the changes, or why there are none.
     pub fn show(&mut self, ui: &mut Ui, model: &Model) {
         let palette = Palette::of(ui);
-        ui.painter().rect_filled(ui.available_rect_before_wrap(), 0.0, palette.sunken);
+        let area = ui.available_rect_before_wrap();
+        ui.painter().rect_filled(area, 0.0, palette.sunken);
         let Some(difference) = model.comparison.as_ref().and_then(|it| it.difference.as_deref()) else {
             self.rows.clear();
             return none(ui, model);
@@ -95,16 +99,30 @@ impl ChangesPanel {
                 );
             };
         }
+        let list = list_keys::stop(ui, area, "list", egui::Role::List, "Changes");
+        let count = self.rows.len();
+        self.cursor = self.cursor.min(count - 1);
+        let to = list_keys::moved(ui, &list, self.cursor, count, ROW);
+        self.cursor = to.unwrap_or(self.cursor);
+        let marked = list.has_focus().then_some(self.cursor);
         ui.spacing_mut().item_spacing.y = 0.0;
         ui.add_space(4.0);
-        let count = self.rows.len();
         ScrollArea::vertical().id_salt("changes").auto_shrink(false).show_rows(ui, ROW, count, |ui, seen| {
             self.laid_out = seen.len();
             let (corner, width) = (ui.max_rect().min, ui.available_width());
-            for (at, row) in self.rows[seen].iter().enumerate() {
+            for (at, row) in self.rows[seen.clone()].iter().enumerate() {
                 #[allow(clippy::cast_precision_loss, reason = "a screenful")]
                 let y = corner.y + at as f32 * ROW;
-                draw(ui, Rect::from_min_size(pos2(corner.x, y), vec2(width, ROW)), difference, *row);
+                let rect = Rect::from_min_size(pos2(corner.x, y), vec2(width, ROW));
+                if marked == Some(seen.start + at) {
+                    ui.painter().rect_filled(rect.shrink2(vec2(6.0, 0.0)), 4.0, palette.selection);
+                }
+                draw(ui, rect, difference, *row);
+            }
+            if let Some(to) = to {
+                #[allow(clippy::cast_precision_loss, reason = "less than 2^24 rows")]
+                let y = corner.y + (to as f32 - seen.start as f32) * ROW;
+                ui.scroll_to_rect(Rect::from_min_size(pos2(corner.x, y), vec2(1.0, ROW)), None);
             }
         });
     }
@@ -166,6 +184,9 @@ fn none(ui: &mut Ui, model: &Model) {
     if model.comparing {
         let words = "What is in the new image is written down, and compared with the one before it.";
         return controls::empty(ui, Icon::Hourglass, palette.accent, "Comparing…", words);
+    }
+    if let Some(error) = &model.comparison_error {
+        return controls::empty(ui, Icon::TriangleAlert, palette.warning, "It could not be compared", error);
     }
     match &model.comparison {
         Some(comparison) => {

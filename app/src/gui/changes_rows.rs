@@ -170,7 +170,7 @@ mod tests {
         let lines: Vec<Line> = rows.iter().map(|row| line(&it, *row)).collect();
         assert_eq!((lines[1].detail.as_str(), lines[1].odd), ("2 → 3", false));
         assert_eq!((lines[2].detail.as_str(), lines[2].odd), ("2 → 3  older", true));
-        assert_eq!((lines[4].name.as_str(), lines[4].detail.as_str()), ("/usr/bin/new", "1.2 kB"));
+        assert_eq!((lines[4].name.as_str(), lines[4].detail.as_str()), ("/usr/bin/new", "1.2 KiB"));
         assert_eq!(lines[5].name, "… and 8 more added");
         assert_eq!((packages(&it), files(&it)), ("1 newer, 1 older".to_owned(), "9 added".to_owned()));
     }

@@ -85,7 +85,9 @@ fn title(it: &Difference, part: Part) -> Line {
         Part::Image => ("Image", words::change(it.bytes)),
         Part::Packages => ("Packages", packages(it)),
         Part::Boot => ("Boot entries", String::new()),
-        Part::Files(TreeName::Root) => ("Files", format!("{} · {}", files(it), words::growth_of(it.root.bytes))),
+        Part::Files(TreeName::Root) => {
+            ("Files", format!("{} · {} unpacked", files(it), words::growth_of(it.root.bytes)))
+        }
         Part::Files(TreeName::Iso) => ("Files beside the root image", words::growth_of(it.iso.bytes)),
         Part::Files(TreeName::Efi) => ("EFI partition", words::growth_of(it.efi.bytes)),
         Part::Folders => ("By folder", String::new()),

@@ -6,6 +6,7 @@ use lucide_icons::Icon;
 use super::controls;
 use super::theme::Palette;
 use super::wish::{Wish, Wishes};
+use super::words;
 use crate::doctor::{Check, Status};
 use crate::session::{Command, Model};
 
@@ -21,15 +22,14 @@ pub fn show(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
         return;
     };
     let missing = checks.iter().filter(|check| check.status == Status::Missing).count();
-    let words = match missing {
+    let summary = match missing {
         0 => "Everything that is needed is here.".to_owned(),
         1 => "One thing is missing.".to_owned(),
         n => format!("{n} things are missing."),
     };
-    ui.label(RichText::new(words).color(if missing == 0 { palette.success } else { palette.error }));
+    ui.label(RichText::new(summary).color(if missing == 0 { palette.success } else { palette.error }));
     let height = (ui.ctx().content_rect().height() - 260.0).clamp(160.0, 460.0);
     egui::ScrollArea::vertical().id_salt("checks").max_height(height).show(ui, |ui| {
-        ui.set_width(ui.available_width() - 12.0);
         ui.spacing_mut().item_spacing.y = 2.0;
         // What needs the user comes first.
         let rank = |check: &&Check| match check.status {
@@ -39,9 +39,12 @@ pub fn show(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
         };
         let mut sorted: Vec<&Check> = checks.iter().collect();
         sorted.sort_by_key(rank);
-        for check in sorted {
-            one(ui, check, wishes);
-        }
+        // The floating bar gets room of its own.
+        egui::Frame::new().inner_margin(egui::Margin { right: 16, ..Default::default() }).show(ui, |ui| {
+            for check in sorted {
+                one(ui, check, wishes);
+            }
+        });
     });
     ui.add_space(6.0);
     ui.horizontal(|ui| {
@@ -80,11 +83,11 @@ fn one(ui: &mut Ui, check: &Check, wishes: &mut Wishes) {
                 }
             });
             if long {
-                let found = RichText::new(&check.found).small().color(palette.dim);
+                let found = RichText::new(words::sentence(&check.found)).small().color(palette.dim);
                 ui.add(Label::new(found).wrap().selectable(true));
             }
             if check.status != Status::Good {
-                ui.add(Label::new(RichText::new(&check.why).small().color(palette.dim)).wrap());
+                ui.add(Label::new(RichText::new(words::sentence(&check.why)).small().color(palette.dim)).wrap());
             }
             if let Some(fix) = check.fix.as_deref().filter(|_| check.status != Status::Good) {
                 ui.horizontal(|ui| {

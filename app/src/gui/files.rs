@@ -1,11 +1,13 @@
 //! The panel of the assembled profile: a tree with where each file came from. Only the rows in sight are laid out.
 
+use egui::text::{LayoutJob, TextFormat, TextWrapping};
 use egui::{Align2, FontId, Key, Rect, ScrollArea, Sense, Stroke, Ui, pos2, vec2};
 use isoprep::assembly::{Node, Origin};
 use lucide_icons::Icon;
 
 use super::controls;
-use super::files_rows::{self, Wanted, origin};
+use super::files_rows::{self, Overlays, Wanted};
+use super::list_keys;
 use super::settings_sections;
 use super::theme::{self, Palette};
 use super::wish::{Wish, Wishes};
@@ -14,6 +16,8 @@ use crate::session::Model;
 
 /// Height of a row, points.
 pub const ROW: f32 = 23.0;
+/// The room that size and mode take at the right, points.
+const MODE: f32 = 120.0;
 /// How far a row is indented for each folder above it, points.
 const INDENT: f32 = 16.0;
 
@@ -24,6 +28,7 @@ pub struct FilesPanel {
     /// What was asked for when `rows` were made.
     made_for: Option<Wanted>,
     rows: Vec<usize>,
+    overlays: Overlays,
     /// The row that the keyboard is at.
     cursor: usize,
     /// It was moved: it is brought into sight.
@@ -57,7 +62,7 @@ impl FilesPanel {
         if controls::toggle_icon(ui, true, *changed_only, Icon::Diff, "Changed only", hint).clicked() {
             *changed_only = !*changed_only;
         }
-        let hint = "Shows only what holds this in its path, or where it came from: overlay 1, replaces, removed.";
+        let hint = "Shows only what holds this in its path, or where it came from: an overlay, replaces, removed.";
         if let Some(field) = controls::filter_field(ui, filter, "filter of files", hint)
             && std::mem::take(&mut self.focus_filter)
         {
@@ -76,7 +81,8 @@ impl FilesPanel {
             return none(ui, model);
         }
         if self.made_for.as_ref() != Some(&self.wanted) {
-            self.rows = files_rows::rows(nodes, &self.wanted);
+            self.overlays = Overlays::of(nodes, model.cartridge.as_ref().map(|it| it.root.as_path()));
+            self.rows = files_rows::rows(nodes, &self.wanted, &self.overlays);
             self.made_for = Some(self.wanted.clone());
             self.cursor = self.cursor.min(self.rows.len().saturating_sub(1));
         }
@@ -90,11 +96,7 @@ impl FilesPanel {
             );
             return;
         }
-        let tree = ui.interact(area, ui.scope_id().with("tree"), Sense::click());
-        tree.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Tree, true, "Files of the profile"));
-        if tree.clicked() {
-            tree.request_focus();
-        }
+        let tree = list_keys::stop(ui, area, "tree", egui::Role::Tree, "Files of the profile");
         self.keys(ui, &tree, nodes, wishes);
         ui.spacing_mut().item_spacing.y = 0.0;
         ui.add_space(4.0);
@@ -121,26 +123,10 @@ impl FilesPanel {
         if !tree.has_focus() {
             return;
         }
-        let both = egui::EventFilter { vertical_arrows: true, horizontal_arrows: true, ..Default::default() };
-        ui.memory_mut(|memory| memory.set_focus_lock_filter(tree.id, both));
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a screenful")]
-        let page = ((tree.rect.height() / ROW) as usize).saturating_sub(1).max(1);
-        let last = self.rows.len() - 1;
-        let pressed = |key| ui.input(|input| input.key_pressed(key));
-        let before = self.cursor;
-        for (key, to) in [
-            (Key::ArrowUp, before.saturating_sub(1)),
-            (Key::ArrowDown, (before + 1).min(last)),
-            (Key::PageUp, before.saturating_sub(page)),
-            (Key::PageDown, (before + page).min(last)),
-            (Key::Home, 0),
-            (Key::End, last),
-        ] {
-            if pressed(key) {
-                self.cursor = to;
-                self.moved = true;
-            }
+        if let Some(to) = list_keys::moved(ui, tree, self.cursor, self.rows.len(), ROW) {
+            (self.cursor, self.moved) = (to, true);
         }
+        let pressed = |key| ui.input(|input| input.key_pressed(key));
         let Some(node) = self.rows.get(self.cursor).and_then(|at| nodes.get(*at)) else { return };
         let folder = node.kind == "folder" && !self.wanted.partial();
         let open = folder && self.wanted.open(node);
@@ -169,7 +155,7 @@ impl FilesPanel {
         let palette = Palette::of(ui);
         let folder = node.kind == "folder";
         let response = ui.interact(rect, tree.id.with(&node.path), Sense::CLICK);
-        let origin = origin(node);
+        let origin = self.overlays.origin(node);
         response.widget_info(|| {
             let name = format!("{}: {origin}", node.path);
             egui::WidgetInfo::selected(egui::Role::TreeItem, true, at == self.cursor, name)
@@ -205,7 +191,7 @@ impl FilesPanel {
         };
         icon(x, glyph, palette.dim, 13.0);
         x += 20.0;
-        let right = columns(ui, rect, node);
+        let right = columns(ui, rect, node, &self.overlays);
         let (mono, small) = (FontId::monospace(12.5), FontId::proportional(12.0));
         let colour = if node.removed { palette.dim } else { palette.text };
         let clipped = painter.with_clip_rect(painter.clip_rect().intersect(Rect::everything_left_of(right - 8.0)));
@@ -225,7 +211,7 @@ impl FilesPanel {
 }
 
 /// Draws size, mode and origin, and returns where they begin.
-fn columns(ui: &Ui, rect: Rect, node: &Node) -> f32 {
+fn columns(ui: &Ui, rect: Rect, node: &Node, overlays: &Overlays) -> f32 {
     let palette = Palette::of(ui);
     let painter = ui.painter();
     let (right, y) = (rect.right() - 18.0, rect.center().y);
@@ -245,18 +231,21 @@ fn columns(ui: &Ui, rect: Rect, node: &Node) -> f32 {
         Origin::Overlay(_) => palette.accent,
         _ => palette.success,
     };
-    let from = (right - 320.0).max(rect.left() + rect.width() * 0.45);
-    let mut words = painter.text(pos2(from, y), Align2::LEFT_CENTER, node.origin, small.clone(), colour);
-    let mut add = |text: String, colour| {
-        words = painter.text(pos2(words.right() + 8.0, y), Align2::LEFT_CENTER, text, small.clone(), colour);
+    let from = (right - 400.0).max(rect.left() + rect.width() * 0.42);
+    let wrap = TextWrapping::truncate_at_width(right - MODE - from);
+    let mut words = LayoutJob { wrap, ..LayoutJob::default() };
+    let mut add = |gap: f32, text: &str, colour| {
+        words.append(text, gap, TextFormat::simple(small.clone(), colour));
     };
+    add(0.0, &overlays.name(node.origin), colour);
     if !node.replaced.is_empty() {
-        let others: Vec<String> = node.replaced.iter().map(ToString::to_string).collect();
-        add(format!("replaces {}", others.join(", ")), palette.warning);
+        add(8.0, &overlays.replaced(node), palette.warning);
     }
     if node.removed {
-        add("removed".to_owned(), palette.error);
+        add(8.0, "removed", palette.error);
     }
+    let galley = painter.layout_job(words);
+    painter.galley(pos2(from, y - galley.size().y / 2.0), galley, palette.dim);
     from
 }
 

@@ -1,6 +1,7 @@
 //! Which nodes of the assembled profile's tree are rows: open folders, a filter, what is not plainly of the base. Pure.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 
 use isoprep::assembly::{Node, Origin};
 
@@ -35,24 +36,64 @@ pub fn plain(node: &Node) -> bool {
     node.origin == Origin::Base && node.replaced.is_empty() && !node.removed
 }
 
-/// Where a node came from, in words: "overlay 1, replaces base"; "base, removed".
-#[must_use]
-pub fn origin(node: &Node) -> String {
-    let mut words = node.origin.to_string();
-    if !node.replaced.is_empty() {
-        let others: Vec<String> = node.replaced.iter().map(ToString::to_string).collect();
-        words += &format!(", replaces {}", others.join(", "));
+/// The overlays by the folders that they are: a number says nothing to whoever has more than one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overlays(BTreeMap<usize, String>);
+
+impl Overlays {
+    /// Those of a tree: what a node of one was copied from ends with its place in the profile. Below `root` they are named
+    /// relative to it.
+    #[must_use]
+    pub fn of(nodes: &[Node], root: Option<&Path>) -> Self {
+        let mut names = BTreeMap::new();
+        for node in nodes {
+            let Origin::Overlay(number) = node.origin else { continue };
+            let Some(from) = node.from.as_ref().filter(|from| from.ends_with(&node.path)) else { continue };
+            names.entry(number).or_insert_with(|| {
+                let above = Path::new(&node.path).components().count();
+                let folder = from.ancestors().nth(above).unwrap_or(from);
+                let shown = root.and_then(|root| folder.strip_prefix(root).ok()).unwrap_or(folder);
+                shown.display().to_string()
+            });
+        }
+        Self(names)
     }
-    if node.removed {
-        words += ", removed";
+
+    /// An origin in words: the folder of an overlay.
+    #[must_use]
+    pub fn name(&self, origin: Origin) -> String {
+        match origin {
+            Origin::Overlay(number) => self.0.get(&number).filter(|name| !name.is_empty()).cloned(),
+            _ => None,
+        }
+        .unwrap_or_else(|| origin.to_string())
     }
-    words
+
+    /// What a node replaces, in words.
+    #[must_use]
+    pub fn replaced(&self, node: &Node) -> String {
+        let others: Vec<String> = node.replaced.iter().map(|origin| self.name(*origin)).collect();
+        format!("replaces {}", others.join(", "))
+    }
+
+    /// Where a node came from, in words: "iso/configs, replaces base"; "base, removed".
+    #[must_use]
+    pub fn origin(&self, node: &Node) -> String {
+        let mut words = self.name(node.origin);
+        if !node.replaced.is_empty() {
+            words += &format!(", {}", self.replaced(node));
+        }
+        if node.removed {
+            words += ", removed";
+        }
+        words
+    }
 }
 
 /// The rows: places in `nodes`, in their order.
 #[must_use]
-pub fn rows(nodes: &[Node], wanted: &Wanted) -> Vec<usize> {
-    if wanted.partial() { part(nodes, wanted) } else { open(nodes, wanted) }
+pub fn rows(nodes: &[Node], wanted: &Wanted, overlays: &Overlays) -> Vec<usize> {
+    if wanted.partial() { part(nodes, wanted, overlays) } else { open(nodes, wanted) }
 }
 
 fn open(nodes: &[Node], wanted: &Wanted) -> Vec<usize> {
@@ -66,12 +107,12 @@ fn open(nodes: &[Node], wanted: &Wanted) -> Vec<usize> {
     rows
 }
 
-fn part(nodes: &[Node], wanted: &Wanted) -> Vec<usize> {
+fn part(nodes: &[Node], wanted: &Wanted, overlays: &Overlays) -> Vec<usize> {
     let needle = wanted.filter.trim().to_lowercase();
     let fits = |node: &Node| {
         let holds = needle.is_empty()
             || node.path.to_lowercase().contains(&needle)
-            || (!plain(node) && origin(node).contains(&needle));
+            || (!plain(node) && overlays.origin(node).to_lowercase().contains(&needle));
         holds && !(wanted.changed_only && plain(node))
     };
     let mut rows = Vec::new();
@@ -127,13 +168,15 @@ mod tests {
             node("profiledef.sh", "file", 0),
         ];
         nodes[4].origin = Origin::Overlay(0);
-        nodes[4].replaced = vec![Origin::Base];
+        nodes[4].from = Some("/srv/x/iso/configs/airootfs/etc/systemd/Motd".into());
+        nodes[4].replaced = vec![Origin::Base, Origin::Overlay(7)];
         nodes
     }
 
     fn paths(wanted: &Wanted) -> Vec<String> {
         let nodes = tree();
-        rows(&nodes, wanted).into_iter().map(|at| nodes[at].path.clone()).collect()
+        let overlays = Overlays::of(&nodes, Some(Path::new("/srv/x")));
+        rows(&nodes, wanted, &overlays).into_iter().map(|at| nodes[at].path.clone()).collect()
     }
 
     #[test]
@@ -150,10 +193,18 @@ mod tests {
     fn a_filter_shows_what_fits_and_the_folders_above_it_once() {
         let filter = |filter: &str| paths(&Wanted { filter: filter.to_owned(), ..Wanted::default() });
         assert_eq!(filter("motd"), ["airootfs", "airootfs/etc", "airootfs/etc/systemd", "airootfs/etc/systemd/Motd"]);
-        assert_eq!(filter("overlay 1"), filter("motd"));
+        assert_eq!(filter("ISO/configs"), filter("motd"));
         assert_eq!(filter("hostname"), ["airootfs", "airootfs/etc", "airootfs/etc/hostname"]);
         assert_eq!(filter("etc").len(), 5);
         assert_eq!(filter("nothing here"), [] as [&str; 0]);
         assert_eq!(paths(&Wanted { changed_only: true, ..Wanted::default() }), filter("motd"));
+    }
+
+    #[test]
+    fn an_overlay_is_named_by_its_folder_where_that_is_known() {
+        let nodes = tree();
+        let words = |root| Overlays::of(&nodes, root).origin(&nodes[4]);
+        assert_eq!(words(Some(Path::new("/srv/x"))), "iso/configs, replaces base, overlay 8");
+        assert_eq!(words(Some(Path::new("/elsewhere"))), "/srv/x/iso/configs, replaces base, overlay 8");
     }
 }

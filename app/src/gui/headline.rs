@@ -66,6 +66,7 @@ fn idle(model: &Model) -> (&'static str, Tone) {
         Some(Outcome::Built) => ("Built", Tone::Good),
         Some(Outcome::Ejected) => ("Ejected", Tone::Calm),
         Some(Outcome::Cancelled) => ("Cancelled", Tone::Calm),
+        Some(Outcome::Failed) if model.mended() => ("Ready", Tone::Calm),
         Some(Outcome::Failed) => ("Failed", Tone::Bad),
         Some(Outcome::GuestEnded) => match guest(model) {
             Some(GuestStatus::Panicked) => ("Panicked", Tone::Bad),

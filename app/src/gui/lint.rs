@@ -6,14 +6,19 @@ use lucide_icons::Icon;
 use super::controls;
 use super::lint_finding;
 use super::lint_rows::{self, Counts, Row};
+use super::list_keys;
 use super::settings_sections;
 use super::theme::{self, Palette};
 use super::varied_rows::VariedRows;
 use super::wish::{Wish, Wishes};
+use super::words;
 use crate::session::event::Failure;
-use crate::session::examination::Examination;
-use crate::session::state::Goal;
+use crate::session::examination::{Examination, Unexamined};
+use crate::session::state::{Goal, Phase};
 use crate::session::{Command, Model};
+
+/// The least room beside the tabs for a button with words, points.
+const WORDS: f32 = 140.0;
 
 /// What the panel remembers between frames.
 #[derive(Debug, Default)]
@@ -61,9 +66,9 @@ impl LintPanel {
             let findings: Vec<_> = seen.lint.iter().map(|it| it.finding.clone()).collect();
             wishes.add(Wish::Copy(isoprep::lint::render_text(&findings, false)));
         }
-        if let Some(goal) = self.asked.filter(|_| model.stopped_by_lint) {
+        if let Some(goal) = self.asked.filter(|_| model.stopped_by_lint()) {
             ui.add_space(4.0);
-            return build_anyway(ui, goal, wishes);
+            return build_anyway(ui, goal, ui.available_width() < WORDS, wishes);
         }
         let words = match (model.examining, &model.examination) {
             (true, _) => "Looking…".to_owned(),
@@ -77,7 +82,8 @@ impl LintPanel {
     /// Draws the findings, or why there are none.
     pub fn show(&mut self, ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
         let palette = Palette::of(ui);
-        ui.painter().rect_filled(ui.available_rect_before_wrap(), 0.0, palette.sunken);
+        let area = ui.available_rect_before_wrap();
+        ui.painter().rect_filled(area, 0.0, palette.sunken);
         let Some(seen) = &model.examination else { return unseen(ui, model, wishes) };
         if let Some(failure) = &seen.failure {
             failed(ui, failure);
@@ -89,9 +95,13 @@ impl LintPanel {
             }
             return;
         }
+        let stop = list_keys::stop(ui, area, "list", egui::Role::List, "Findings");
+        list_keys::outline(ui, &stop);
+        self.list.scroll = list_keys::scrolled(ui, &stop);
         ui.add_space(2.0);
         let Self { rows, list, generation, .. } = self;
         let margin = Margin { left: 14, right: 4, top: 0, bottom: 0 };
+        let building = matches!(model.state.phase, Phase::Preparing | Phase::Building);
         Frame::new().inner_margin(margin).show(ui, |ui| {
             list.show(ui, "findings", (rows.len(), *generation), 58.0, |ui, at| {
                 // The floating bar gets room of its own.
@@ -99,7 +109,7 @@ impl LintPanel {
                 match rows[at] {
                     Row::Group(severity, count) => lint_finding::group(ui, severity, count),
                     Row::File(at) => lint_finding::file(ui, &seen.lint[at].finding.file, wishes),
-                    Row::Finding(at) => lint_finding::finding(ui, &seen.lint[at], wishes),
+                    Row::Finding(at) => lint_finding::finding(ui, &seen.lint[at], building, wishes),
                     Row::Strange(at) => lint_finding::strange(ui, &seen.warnings[at]),
                 }
             });
@@ -107,10 +117,11 @@ impl LintPanel {
     }
 }
 
-/// The button that builds in spite of errors.
-pub fn build_anyway(ui: &mut Ui, goal: Goal, wishes: &mut Wishes) {
+/// The button that builds in spite of errors; `small` without its words.
+pub fn build_anyway(ui: &mut Ui, goal: Goal, small: bool, wishes: &mut Wishes) {
     let hint = "Builds in spite of the errors: it will probably fail late, or make an image that does not work.";
-    if controls::button(ui, true, Icon::Hammer, "Build anyway", hint).clicked() {
+    let button = if small { controls::icon_button } else { controls::button };
+    if button(ui, true, Icon::Hammer, "Build anyway", hint).clicked() {
         wishes.send(Command::AskAnyway(goal));
     }
 }
@@ -125,12 +136,16 @@ fn unseen(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
         let words = "The profile is assembled and read. Nothing of it is run outside of a sandbox.";
         return controls::empty(ui, Icon::Hourglass, palette.accent, "Looking at the cartridge…", words);
     }
-    let engine = settings_sections::engine(cartridge).map_or("micro", isoprep::EngineKind::word);
-    if settings_sections::engine(cartridge).is_none_or(|engine| !engine.takes_a_profile()) {
-        let words = format!("The lint reads archiso profiles, and the engine {engine} takes none.");
-        return controls::empty(ui, Icon::ShieldCheck, palette.dim, "Nothing to look at", &words);
+    let engine = settings_sections::engine(cartridge).unwrap_or(isoprep::EngineKind::Micro);
+    if !engine.takes_a_profile() {
+        let words = words::sentence(&format!("{}.", Unexamined::NoProfile { engine }));
+        return controls::empty(ui, Icon::Minus, palette.dim, "Nothing to look at", &words);
     }
-    controls::empty(ui, Icon::ListChecks, palette.dim, "Not looked at yet", "Correct the settings, or check it now.");
+    let why = match model.unexamined {
+        Some(why @ Unexamined::Invalid) => words::sentence(&format!("{why}.")),
+        _ => "Nothing was found, because nobody has looked.".to_owned(),
+    };
+    controls::empty(ui, Icon::ListChecks, palette.dim, "Not looked at yet", &why);
     ui.vertical_centered(|ui| {
         if controls::button(ui, true, Icon::RefreshCw, "Check now", "").clicked() {
             wishes.send(Command::Examine);

@@ -62,13 +62,13 @@ pub(super) fn strange(ui: &mut Ui, words: &str) {
 }
 
 /// A finding.
-pub(super) fn finding(ui: &mut Ui, view: &LintView, wishes: &mut Wishes) {
+pub(super) fn finding(ui: &mut Ui, view: &LintView, building: bool, wishes: &mut Wishes) {
     let palette = Palette::of(ui);
     let finding = &view.finding;
     ui.with_layout(Layout::right_to_left(Align::TOP), |ui| {
         ui.allocate_ui_with_layout(vec2(BUTTON, 28.0), Layout::right_to_left(Align::TOP), |ui| {
             ui.set_width(BUTTON);
-            mend(ui, view, wishes);
+            mend(ui, view, building, wishes);
         });
         let width = ui.available_width();
         ui.allocate_ui_with_layout(vec2(width, 20.0), Layout::left_to_right(Align::TOP), |ui| {
@@ -102,24 +102,29 @@ pub(super) fn finding(ui: &mut Ui, view: &LintView, wishes: &mut Wishes) {
     ui.add_space(9.0);
 }
 
-fn mend(ui: &mut Ui, view: &LintView, wishes: &mut Wishes) {
+fn mend(ui: &mut Ui, view: &LintView, building: bool, wishes: &mut Wishes) {
     let Some(fix) = &view.finding.fix else { return };
     ui.spacing_mut().button_padding = vec2(10.0, 3.0);
     ui.spacing_mut().interact_size.y = 26.0;
     // On a deep surface a button at rest needs more than its usual fill to be seen.
     let palette = Palette::of(ui);
     ui.visuals_mut().widgets.inactive.weak_bg_fill = palette.hover;
-    let (word, hint) = if view.asks {
+    let enabled = !(view.asks && building);
+    let (word, hint) = if !enabled {
+        ("Fix…", "This changes a file of your repository, which a build is reading. Wait until it is over.")
+    } else if view.asks {
         ("Fix…", "This changes a file of your repository: you see the change first.")
     } else {
         ("Fix", "This changes the cartridge. It is not saved until you save it.")
     };
-    let response = ui.add(egui::Button::new((controls::icon(Icon::Wrench, 13.0), RichText::new(word).size(13.0))));
-    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, format!("{word} {}", fix.says)));
+    let button = egui::Button::new((controls::icon(Icon::Wrench, 13.0), RichText::new(word).size(13.0)));
+    let response = ui.add_enabled(enabled, button);
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, enabled, format!("{word} {}", fix.says)));
     if response.gained_focus() {
         response.scroll_to_me(None);
     }
-    if response.on_hover_text(format!("{}\n{hint}", fix.says)).clicked() {
+    let hint = format!("{}\n{hint}", fix.says);
+    if response.on_hover_text(&hint).on_disabled_hover_text(&hint).clicked() {
         let id = view.id.clone();
         if view.asks {
             wishes.add(Wish::Open(Dialog::Mend { id }));

@@ -4,23 +4,30 @@ use egui::{Label, RichText, Ui};
 use lucide_icons::Icon;
 use vmtools::GuestStatus;
 
-use super::changes_words;
 use super::controls;
 use super::lint;
 use super::lint_rows::Counts;
 use super::overlays::middle;
 use super::panels::Panel;
 use super::theme::{self, Palette};
-use super::wish::{Wish, Wishes};
+use super::wish::{Dialog, Wish, Wishes};
 use super::words;
-use crate::session::Model;
+use crate::session::failure::exit_code;
 use crate::session::logs::Pane;
-use crate::session::model::Comparison;
 use crate::session::state::Goal;
+use crate::session::{Command, Model};
 
 const WIDTH: f32 = 520.0;
+const CHECKS: &str = "What this host has and lacks, each with the command that mends it.";
 
-fn card(ui: &mut Ui, glyph: Icon, colour: egui::Color32, title: &str, subtitle: &str, add: impl FnOnce(&mut Ui)) {
+pub(super) fn card(
+    ui: &mut Ui,
+    glyph: Icon,
+    colour: egui::Color32,
+    title: &str,
+    subtitle: &str,
+    add: impl FnOnce(&mut Ui),
+) {
     let palette = Palette::of(ui);
     middle(ui, WIDTH, 220.0, |ui| {
         let width = ui.available_width();
@@ -52,8 +59,12 @@ pub fn failed(ui: &mut Ui, model: &Model, goal: Option<Goal>, wishes: &mut Wishe
         });
         return;
     };
+    if model.mended() {
+        return mended(ui, model, goal, wishes);
+    }
+    let stopped_by_lint = model.stopped_by_lint();
     card(ui, Icon::CircleX, palette.error, &failure.title, "", |ui| {
-        if model.stopped_by_lint {
+        if stopped_by_lint {
             // The findings themselves are in their panel, each with its button.
             let found = model.examination.as_ref().map(Counts::of).unwrap_or_default().words();
             let words =
@@ -62,31 +73,59 @@ pub fn failed(ui: &mut Ui, model: &Model, goal: Option<Goal>, wishes: &mut Wishe
         } else if !failure.detail.is_empty() {
             controls::quote(ui, "detail", &failure.detail, 110.0);
         }
-        if let Some(advice) = failure.advice.as_ref().filter(|_| !model.stopped_by_lint) {
+        if let Some(advice) = failure.advice.as_ref().filter(|_| !stopped_by_lint) {
             ui.horizontal_top(|ui| {
                 ui.label(controls::icon(Icon::Lightbulb, 14.0).color(palette.warning));
-                ui.add(Label::new(RichText::new(advice).color(palette.text)).wrap().selectable(true));
+                let advice = RichText::new(words::sentence(advice)).color(palette.text);
+                ui.add(Label::new(advice).wrap().selectable(true));
             });
         }
         ui.add_space(2.0);
         ui.horizontal(|ui| {
-            if model.stopped_by_lint {
+            if stopped_by_lint {
                 let hint = "What is wrong, where, and the edits that mend it. Ctrl+5";
                 if controls::button(ui, true, Icon::ListChecks, "Show findings", hint).clicked() {
                     wishes.add(Wish::ShowPanel(Panel::Lint));
                 }
                 if let Some(goal) = goal {
-                    lint::build_anyway(ui, goal, wishes);
+                    lint::build_anyway(ui, goal, false, wishes);
                 }
             } else if let Some(pane) = failure.pane {
                 log_button(ui, pane, wishes);
             }
-            if let Some(command) = failure.command.as_ref().filter(|_| !model.stopped_by_lint)
+            if failure.exit_code == exit_code::HOST
+                && controls::button(ui, true, Icon::Stethoscope, "Show checks", CHECKS).clicked()
+            {
+                wishes.send(Command::Diagnose);
+                wishes.add(Wish::Open(Dialog::Doctor));
+            }
+            // The window has the checks itself.
+            let copied = |command: &&String| !stopped_by_lint && *command != "cartridge doctor";
+            if let Some(command) = failure.command.as_ref().filter(copied)
                 && controls::button(ui, true, Icon::Copy, "Copy command", command).clicked()
             {
                 wishes.add(Wish::Copy(command.clone()));
             }
         });
+    });
+}
+
+/// What stopped the last build is not there any more.
+fn mended(ui: &mut Ui, model: &Model, goal: Option<Goal>, wishes: &mut Wishes) {
+    let palette = Palette::of(ui);
+    let words = match &model.examination {
+        Some(seen) => match Counts::of(seen) {
+            counts if counts == Counts::default() => "The lint finds nothing any more.".to_owned(),
+            counts => format!("The lint finds no errors any more: {}.", counts.words()),
+        },
+        None => "The cartridge is another one since the build stopped.".to_owned(),
+    };
+    card(ui, Icon::CircleCheck, palette.success, "The errors are mended", &words, |ui| {
+        let Some(goal) = goal else { return };
+        let hint = "Builds the cartridge as it is now.";
+        if controls::button(ui, model.state.inserted, Icon::Hammer, "Build again", hint).clicked() {
+            wishes.send(Command::Ask(goal));
+        }
     });
 }
 
@@ -156,99 +195,6 @@ pub fn ejected(ui: &mut Ui, model: &Model) {
                 ui.add_space(5.0);
             }
         });
-    });
-}
-
-/// The image that a build left.
-pub fn built(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
-    let palette = Palette::of(ui);
-    let Some(image) = &model.image else {
-        card(
-            ui,
-            Icon::CircleCheck,
-            palette.success,
-            "The image is ready",
-            "Press Boot to start a guest from it.",
-            |_| {},
-        );
-        return;
-    };
-    let took = model.build_took_ms.map(|ms| format!(" in {}", words::took(ms))).unwrap_or_default();
-    let how = if image.reused { "Nothing had changed: the image of the last build is used again." } else { "" };
-    let title = if image.reused { "The image is up to date".to_owned() } else { format!("The image was built{took}") };
-    card(ui, Icon::CircleCheck, palette.success, &title, how, |ui| {
-        let facts = [
-            ("Image", format!("{} ({})", words::path(&image.iso), words::bytes(image.bytes))),
-            ("Repository", format!("{} files, tree {}", words::count(image.files), tree(&image.tree_hash))),
-            ("Kernel", image.kernel_version.clone()),
-        ];
-        egui::Grid::new("image").num_columns(2).spacing([16.0, 4.0]).min_row_height(20.0).show(ui, |ui| {
-            for (what, value) in facts {
-                ui.label(RichText::new(what).small().color(palette.dim));
-                ui.add(Label::new(RichText::new(value).small().color(palette.text)).truncate().selectable(true));
-                ui.end_row();
-            }
-        });
-        if let Some(comparison) = model.comparison.as_ref().filter(|_| !image.reused) {
-            since(ui, comparison);
-        } else if model.comparing {
-            ui.label(RichText::new("Comparing it with the image before…").small().color(palette.dim));
-        }
-        ui.add_space(2.0);
-        ui.horizontal(|ui| {
-            let changed = model.comparison.as_ref().is_some_and(|it| it.difference.is_some());
-            if changed
-                && controls::button(ui, true, Icon::FileDiff, "Show changes", "All of them, in a panel. Ctrl+7")
-                    .clicked()
-            {
-                wishes.add(Wish::ShowPanel(Panel::Changes));
-            }
-            if controls::button(ui, true, Icon::Copy, "Copy path", "").clicked() {
-                wishes.add(Wish::Copy(image.iso.display().to_string()));
-            }
-        });
-    });
-}
-
-fn tree(hash: &str) -> String {
-    hash.chars().take(16).collect()
-}
-
-/// In what the image differs from the one before it: packages, files, size.
-fn since(ui: &mut Ui, comparison: &Comparison) {
-    let palette = Palette::of(ui);
-    let Some(it) = comparison.difference.as_deref() else {
-        ui.add(Label::new(RichText::new(&comparison.summary).small().color(palette.dim)).wrap());
-        return;
-    };
-    ui.add_space(2.0);
-    ui.label(RichText::new("Since the image before").text_style(theme::section()).color(palette.accent));
-    if it.is_empty() {
-        let words = format!("The same packages, files and boot entries ({}).", words::growth_of(it.bytes));
-        ui.label(RichText::new(words).small().color(palette.dim));
-        return;
-    }
-    let facts = [
-        ("Packages", changes_words::packages(it)),
-        ("Files", changes_words::files(it)),
-        ("Size", words::growth_of(it.bytes)),
-    ];
-    ui.columns_const(|columns: &mut [Ui; 3]| {
-        for (ui, (what, value)) in columns.iter_mut().zip(facts) {
-            egui::Frame::new().fill(palette.sunken).corner_radius(6).inner_margin(egui::Margin::symmetric(10, 7)).show(
-                ui,
-                |ui| {
-                    // Columns are justified, and so would the words in them be.
-                    ui.with_layout(egui::Layout::top_down(egui::Align::LEFT), |ui| {
-                        ui.set_width(ui.available_width());
-                        ui.set_min_height(51.0);
-                        ui.spacing_mut().item_spacing.y = 2.0;
-                        ui.label(RichText::new(what).small().color(palette.dim));
-                        ui.add(Label::new(RichText::new(value).size(13.0).color(palette.strong)).wrap());
-                    });
-                },
-            );
-        }
     });
 }
 

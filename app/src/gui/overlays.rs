@@ -6,6 +6,7 @@ use vmtools::GuestStatus;
 
 use super::controls;
 use super::headline::{Tone, headline};
+use super::overlay_built;
 use super::overlay_cards;
 use super::progress;
 use super::proposal;
@@ -51,7 +52,7 @@ pub fn show(ui: &mut Ui, model: &Model, over: Over, wishes: &mut Wishes) {
             Some(Outcome::Failed) => overlay_cards::failed(ui, model, over.goal, wishes),
             Some(Outcome::GuestEnded) => overlay_cards::ended(ui, model, wishes),
             Some(Outcome::Ejected) => overlay_cards::ejected(ui, model),
-            Some(Outcome::Built) => overlay_cards::built(ui, model, wishes),
+            Some(Outcome::Built) => overlay_built::built(ui, model, wishes),
             Some(Outcome::Cancelled) => {
                 let words = "What was under way was stopped and cleaned up.";
                 invite(ui, Icon::CircleSlash, "Cancelled", words, &[(&["Ctrl", "Enter"], "build and boot")]);
@@ -68,7 +69,7 @@ fn line(ui: &mut Ui, model: &Model) {
     let name = model.cartridge.as_ref().map_or("Cartridge", |cartridge| cartridge.name.as_str());
     let busy = super::topbar::doing(model).0;
     let words = match (&model.failure, model.state.outcome) {
-        (Some(failure), Some(Outcome::Failed)) => failure.title.clone(),
+        (Some(failure), Some(Outcome::Failed)) if !model.mended() => failure.title.clone(),
         _ if !busy.is_empty() => busy,
         _ => format!("{name}: {}", word.to_lowercase()),
     };
@@ -118,7 +119,8 @@ fn waiting(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
         Some(cartridge) if !model.state.inserted => {
             let n = cartridge.findings.len();
             let words = cartridge.findings.first().map_or_else(String::new, |finding| {
-                format!("{}: {}. {}", finding.key, finding.message.trim_end_matches('.'), finding.advice)
+                let advice = super::words::sentence(&finding.advice);
+                format!("{}: {}. {advice}", finding.key, finding.message.trim_end_matches('.'))
             });
             let title = if n == 1 { "One thing to correct".to_owned() } else { format!("{n} things to correct") };
             invite(ui, Icon::TriangleAlert, &title, &words, &[]);

@@ -5,6 +5,7 @@ use isoprep::Unit;
 use lucide_icons::Icon;
 
 use super::controls;
+use super::overlay_built::way;
 use super::overlays::middle;
 use super::theme::{self, Palette};
 use super::words;
@@ -27,6 +28,13 @@ pub(super) fn card(ui: &mut Ui, title: &str, subject: &str, model: &Model, now_m
             let width = ui.available_width();
             controls::thin_bar(ui, width, fraction, "Build progress");
             ui.add_space(4.0);
+            if let Some(chosen) = &model.way {
+                let words = format!("mkarchiso: {}", way(chosen));
+                let text = RichText::new(&words).small().color(palette.dim);
+                // All the reasons are in the build's log, and here.
+                ui.add(Label::new(text).wrap()).on_hover_text(chosen.sentence());
+                ui.add_space(2.0);
+            }
             ui.spacing_mut().item_spacing.y = 4.0;
             for stage in &model.stages {
                 line(ui, stage, model.stage_left_ms(now_ms), now_ms);
@@ -88,11 +96,16 @@ fn running(status: &StageStatus, left_ms: Option<u64>, now_ms: u64) -> String {
     parts.join(" · ")
 }
 
+/// What is being done in a few letters: "packages 2/6"; `None` where nothing is built.
+pub(super) fn short(model: &Model) -> Option<String> {
+    let done = model.stages.iter().filter(|it| matches!(it.status, StageStatus::Done { .. })).count();
+    model.running_stage().map(|stage| format!("{} {}/{}", stage.name, done + 1, model.stages.len()))
+}
+
 /// What is being done in one line, for the bar at the top: "packages 2/6 · installing linux".
 pub(super) fn sentence(model: &Model) -> String {
-    let done = model.stages.iter().filter(|it| matches!(it.status, StageStatus::Done { .. })).count();
-    let Some(stage) = model.running_stage() else { return "Planning".to_owned() };
-    let mut parts = vec![format!("{} {}/{}", stage.name, done + 1, model.stages.len())];
+    let (Some(stage), Some(short)) = (model.running_stage(), short(model)) else { return "Planning".to_owned() };
+    let mut parts = vec![short];
     if let StageStatus::Running { what: Some(what), .. } = &stage.status {
         parts.push(what.clone());
     }
@@ -139,7 +152,7 @@ mod tests {
         assert_eq!(running(&packages, None, 5000), "23 of 412 packages · 0:04");
         let pace = Some(Pace { per_second: Some(8_200_000.0), left_ms: Some(9000) });
         let bytes = status(12_100_000, Some(80_000_000), Unit::Bytes, pace);
-        assert_eq!(running(&bytes, Some(9000), 5000), "12.1 MB of 80.0 MB · 8.2 MB/s · 9 s left");
+        assert_eq!(running(&bytes, Some(9000), 5000), "11.5 MiB of 76.3 MiB · 7.8 MiB/s · 9 s left");
         assert_eq!(running(&status(0, None, Unit::Files, None), None, 5000), "0:04");
     }
 }

@@ -8,13 +8,19 @@ use isoprep::{Proposed, ProposedKind};
 use lucide_icons::Icon;
 
 use super::controls;
+use super::list_keys;
 use super::theme::{self, Palette};
 use super::wish::{Wish, Wishes};
+use super::words;
 use crate::session::Command;
 use crate::session::event::CartridgeView;
 
 /// The widest list, points: longer lines are hard to read.
 const WIDEST: f32 = 860.0;
+
+const ASSUMED: &str = "Likely, or the best that there is; the repository does not say it outright.";
+const EDITED: &str = "Not what was proposed: this is what is written.";
+const DROPPED: &str = "It was proposed, and is not written.";
 
 /// Whether this cartridge is a proposal with something to show.
 #[must_use]
@@ -31,7 +37,11 @@ pub(super) fn show(ui: &mut Ui, cartridge: &CartridgeView, wishes: &mut Wishes) 
     head(&mut ui, cartridge, wishes);
     let ui = &mut ui;
     ui.add_space(4.0);
+    let list = list_keys::stop(ui, ui.available_rect_before_wrap().expand(6.0), "list", egui::Role::List, "Proposal");
+    list_keys::outline(ui, &list);
+    let scroll = list_keys::scrolled(ui, &list);
     ScrollArea::vertical().id_salt("proposed").auto_shrink(false).show(ui, |ui| {
+        ui.scroll_with_delta(vec2(0.0, -scroll));
         ui.set_width(ui.available_width() - 10.0);
         ui.spacing_mut().item_spacing.y = 6.0;
         for warning in cartridge.proposed.iter().filter(|it| it.kind == ProposedKind::Warning) {
@@ -121,10 +131,16 @@ fn boxed(ui: &mut Ui, glyph: Icon, colour: egui::Color32, words: &str, advice: &
 fn setting(ui: &mut Ui, group: &[Proposed]) {
     let palette = Palette::of(ui);
     let Some(first) = group.first() else { return };
-    let assumed = first.kind == ProposedKind::Assumed;
+    let (sign, colour, mark) = match first.kind {
+        ProposedKind::Found | ProposedKind::Warning => ("+", palette.success, None),
+        ProposedKind::Assumed => ("+", palette.success, Some(("assumed", palette.warning, ASSUMED))),
+        ProposedKind::Edited => ("~", palette.accent, Some(("edited", palette.accent, EDITED))),
+        ProposedKind::Dropped => ("−", palette.error, Some(("dropped", palette.error, DROPPED))),
+    };
+    let dropped = first.kind == ProposedKind::Dropped;
     ui.horizontal_top(|ui| {
         let mono = |text: &str, colour| RichText::new(text).monospace().size(13.0).color(colour);
-        ui.label(mono("+", palette.success));
+        ui.label(mono(sign, colour));
         ui.vertical(|ui| {
             ui.spacing_mut().item_spacing.y = 1.0;
             ui.spacing_mut().interact_size.y = 17.0;
@@ -135,13 +151,19 @@ fn setting(ui: &mut Ui, group: &[Proposed]) {
                 ui.label(mono(" = ", palette.dim));
                 let values: Vec<&str> = group.iter().map(|it| it.value.as_str()).collect();
                 let values = values.join(", ");
-                let label = ui.add(Label::new(mono(&values, palette.success)).wrap().selectable(true));
-                let name = format!("Proposed {key} = {values}");
+                let shown = mono(&values, if dropped { palette.dim } else { colour });
+                let shown = if dropped { shown.strikethrough() } else { shown };
+                let label = ui.add(Label::new(shown).wrap().selectable(true));
+                let word = match first.kind {
+                    ProposedKind::Edited => "Edited",
+                    ProposedKind::Dropped => "Dropped",
+                    _ => "Proposed",
+                };
+                let name = format!("{word} {key} = {values}");
                 label.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, name.as_str()));
-                if assumed {
+                if let Some((word, colour, hint)) = mark {
                     ui.add_space(8.0);
-                    ui.label(RichText::new("assumed").small().color(palette.warning))
-                        .on_hover_text("Likely, or the best that there is; the repository does not say it outright.");
+                    ui.label(RichText::new(word).small().color(colour)).on_hover_text(hint);
                 }
             });
             let mut why = sentence(&first.why, &first.from);
@@ -156,16 +178,10 @@ fn setting(ui: &mut Ui, group: &[Proposed]) {
     });
 }
 
-/// Reasons begin small, as parts of a longer sentence. A name keeps its letters: `iso/build.sh`, and the files and folders
-/// of the reason.
-fn sentence(words: &str, names: &[PathBuf]) -> String {
-    let first = words.split(' ').next().unwrap_or_default();
-    let name = names.iter().any(|name| name.as_os_str() == first);
-    if name || !first.chars().all(|c| c.is_ascii_lowercase()) || !words.contains(' ') {
-        return words.to_owned();
-    }
-    let mut letters = words.chars();
-    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
+/// Reasons begin small, as parts of a longer sentence. The files and folders of the reason keep their letters.
+fn sentence(reason: &str, names: &[PathBuf]) -> String {
+    let first = reason.split(' ').next().unwrap_or_default();
+    if names.iter().any(|name| name.as_os_str() == first) { reason.to_owned() } else { words::sentence(reason) }
 }
 
 #[cfg(test)]
@@ -175,7 +191,6 @@ mod tests {
     #[test]
     fn sentences_begin_with_a_capital_and_names_keep_theirs() {
         assert_eq!(sentence("the one for a network", &[]), "The one for a network");
-        assert_eq!(sentence("iso/build.sh adds it", &[]), "iso/build.sh adds it");
         assert_eq!(sentence("themes is a submodule", &["themes".into()]), "themes is a submodule");
     }
 }

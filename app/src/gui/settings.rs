@@ -112,7 +112,7 @@ fn findings(ui: &mut Ui, cartridge: &CartridgeView) {
             let label = FIELDS.iter().find(|doc| doc.key == finding.key).map_or(finding.key.as_str(), |doc| doc.label);
             let line = finding.line.map(|line| format!(" (line {line})")).unwrap_or_default();
             let text = RichText::new(format!("{label}{line}: {}", finding.message)).small().color(palette.error);
-            ui.add(egui::Label::new(text).wrap().selectable(true)).on_hover_text(&finding.advice);
+            ui.add(egui::Label::new(text).wrap().selectable(true)).on_hover_text(words::sentence(&finding.advice));
         }
     });
 }

@@ -80,7 +80,7 @@ fn reported(ui: &mut Ui, guest: &crate::session::model::GuestView) {
 /// How far a guest has come that has nothing in it that reports.
 fn signed(ui: &mut Ui, guest: &crate::session::model::GuestView) {
     let palette = Palette::of(ui);
-    let why = guest.mute.as_ref().map_or_else(String::new, |why| format!("\n{why}"));
+    let why = guest.mute.as_ref().map_or_else(String::new, |why| format!("\n{}.", words::sentence(why)));
     let (glyph, colour, text, hint) = match guest.sign {
         Some(Sign::Login) => (Icon::CircleCheck, palette.success, "Asks for a login", "The guest is up."),
         Some(Sign::Shell) => (Icon::CircleCheck, palette.success, "Shows a shell", "The guest is up."),

@@ -36,8 +36,7 @@ impl Toasts {
     /// Shows a notice.
     pub fn add(&mut self, level: Level, text: impl Into<String>) {
         let text: String = text.into();
-        let mut letters = text.chars();
-        let text: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
+        let text = super::words::sentence(&text);
         // The same words again only stay longer: a refused key that repeats must not fill the corner.
         self.shown.retain(|toast| toast.text != text);
         self.serial += 1;
@@ -50,9 +49,13 @@ impl Toasts {
     pub fn failed(&mut self, model: &crate::session::Model, failure: &crate::session::event::Failure) {
         let said = model.state.outcome == Some(crate::session::state::Outcome::Failed)
             || model.cartridge.as_ref().is_some_and(|cartridge| !cartridge.findings.is_empty());
-        if said {
-            return;
+        if !said {
+            self.side_failed(failure);
         }
+    }
+
+    /// Something failed at the side of what is worked towards.
+    pub fn side_failed(&mut self, failure: &crate::session::event::Failure) {
         let first = failure.detail.lines().next().unwrap_or_default();
         let words = if first.is_empty() { failure.title.clone() } else { format!("{}: {first}", failure.title) };
         self.add(Level::Warning, words);
@@ -145,14 +148,14 @@ mod tests {
     fn only_new_notices_are_shown_and_repeated_ones_once() {
         let notice = |at_ms, text: &str| Notice { at_ms, level: Level::Info, text: text.to_owned() };
         let mut toasts = Toasts::default();
-        let mut notices = vec![notice(1, "a"), notice(1, "b")];
+        let mut notices = vec![notice(1, "is a"), notice(1, "is b")];
         toasts.follow(&notices);
         toasts.follow(&notices);
         assert_eq!(toasts.serial, 2);
-        notices.push(notice(1, "c"));
-        notices.push(notice(2, "a"));
+        notices.push(notice(1, "is c"));
+        notices.push(notice(2, "is a"));
         toasts.follow(&notices);
-        assert_eq!(toasts.shown.iter().map(|t| t.text.as_str()).collect::<Vec<_>>(), ["B", "C", "A"]);
+        assert_eq!(toasts.shown.iter().map(|t| t.text.as_str()).collect::<Vec<_>>(), ["Is b", "Is c", "Is a"]);
         for n in 0..20 {
             toasts.add(Level::Info, n.to_string());
         }

@@ -16,6 +16,9 @@ use super::words;
 use crate::session::state::{EjectScope, Goal, Input, Phase, step};
 use crate::session::{Command, Model};
 
+/// Below this width something has to give way while work is under way, points.
+const NARROW: f32 = 1000.0;
+
 /// What the bar shows of the window itself.
 #[derive(Clone, Copy, Debug)]
 pub struct WindowState {
@@ -31,28 +34,33 @@ pub struct WindowState {
 
 /// Draws the bar's contents.
 pub fn show(ui: &mut Ui, model: &Model, now_ms: u64, window: WindowState, wishes: &mut Wishes) {
+    // There is room for what is being done, or for the words of buttons that can do nothing now.
+    let small = ui.available_width() < NARROW && ticking(model);
     ui.horizontal_centered(|ui| {
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             more_menu(ui, window, wishes);
             ui.add_space(-2.0);
-            actions(ui, model, window, wishes);
+            actions(ui, model, window, small, wishes);
             ui.add_space(8.0);
             ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
-                cartridge(ui, model, wishes);
+                cartridge(ui, model, if small { 12 } else { 22 }, wishes);
+                if small {
+                    return bar(ui, model, now_ms, true);
+                }
                 let (word, tone) = headline(model);
                 controls::pill(ui, tone.colour(Palette::of(ui)), word, &format!("State: {word}"));
                 ui.add_space(6.0);
-                bar(ui, model, now_ms);
+                bar(ui, model, now_ms, false);
             });
         });
     });
 }
 
-fn cartridge(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
+fn cartridge(ui: &mut Ui, model: &Model, letters: usize, wishes: &mut Wishes) {
     let palette = Palette::of(ui);
     let name = model.cartridge.as_ref().map_or("No cartridge", |cartridge| cartridge.name.as_str());
     let dirty = model.cartridge.as_ref().is_some_and(|cartridge| cartridge.dirty);
-    let mut shown: String = name.chars().take(22).collect();
+    let mut shown: String = name.chars().take(letters).collect();
     if shown.len() < name.len() {
         shown.push('…');
     }
@@ -111,7 +119,7 @@ pub fn recent_line(ui: &mut Ui, recent: &crate::session::event::RecentView, wish
     });
 }
 
-fn bar(ui: &mut Ui, model: &Model, now_ms: u64) {
+fn bar(ui: &mut Ui, model: &Model, now_ms: u64, small: bool) {
     if !ticking(model) {
         return;
     }
@@ -120,15 +128,19 @@ fn bar(ui: &mut Ui, model: &Model, now_ms: u64) {
     if width < 60.0 {
         return;
     }
-    let (words, fraction) = doing(model);
-    let elapsed = words::elapsed(model.phase_elapsed_ms(now_ms));
+    let (mut words, fraction) = doing(model);
+    let mut time = words::elapsed(model.phase_elapsed_ms(now_ms));
+    if small && let Some(short) = progress::short(model) {
+        words = short;
+        time = model.stage_left_ms(now_ms).map_or(time, words::left);
+    }
     let (rect, _) = ui.allocate_exact_size(vec2(width, 28.0), egui::Sense::hover());
     let builder = egui::UiBuilder::new().id_salt("progress").max_rect(rect).layout(Layout::top_down(Align::LEFT));
     let mut ui = ui.new_child(builder);
     ui.spacing_mut().item_spacing.y = 5.0;
     let line = vec2(width, 17.0);
     ui.allocate_ui_with_layout(line, Layout::right_to_left(Align::Center), |ui| {
-        ui.label(RichText::new(&elapsed).small().color(palette.dim));
+        ui.label(RichText::new(&time).small().color(palette.dim));
         ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
             ui.add(egui::Label::new(RichText::new(&words).small().color(palette.text)).truncate())
                 .on_hover_text(&words);
@@ -150,7 +162,7 @@ pub fn doing(model: &Model) -> (String, Option<f32>) {
 }
 
 /// The buttons, right to left.
-fn actions(ui: &mut Ui, model: &Model, window: WindowState, wishes: &mut Wishes) {
+fn actions(ui: &mut Ui, model: &Model, window: WindowState, small: bool, wishes: &mut Wishes) {
     let busy = model.state.phase == Phase::Ejecting;
     let menu = egui::containers::menu::MenuButton::from_button(
         egui::Button::new(controls::icon(Icon::ChevronDown, 14.0)).min_size(vec2(26.0, 30.0)),
@@ -183,9 +195,9 @@ fn actions(ui: &mut Ui, model: &Model, window: WindowState, wishes: &mut Wishes)
     if controls::button(ui, !busy, Icon::CircleArrowOutUpRight, "Eject", hint).clicked() {
         wishes.send(Command::Eject(EjectScope::Session));
     }
-    goal(ui, model, Goal::Up, wishes);
-    goal(ui, model, Goal::Boot, wishes);
-    goal(ui, model, Goal::Build, wishes);
+    goal(ui, model, Goal::Up, false, wishes);
+    goal(ui, model, Goal::Boot, small, wishes);
+    goal(ui, model, Goal::Build, small, wishes);
     lint_badge::show(ui, model, window.lint, wishes);
     if step(&model.state, Input::Cancel).is_ok()
         && controls::button(ui, true, Icon::Square, "Cancel", "Stops what is under way. Esc").clicked()
@@ -194,17 +206,13 @@ fn actions(ui: &mut Ui, model: &Model, window: WindowState, wishes: &mut Wishes)
     }
 }
 
-fn goal(ui: &mut Ui, model: &Model, goal: Goal, wishes: &mut Wishes) {
+fn goal(ui: &mut Ui, model: &Model, goal: Goal, small: bool, wishes: &mut Wishes) {
     let (glyph, name, hint) = match goal {
         Goal::Build => (Icon::Hammer, "Build", "Makes the image. Ctrl+B"),
         Goal::Boot => (Icon::Play, "Boot", "Boots the image that the last build left. Ctrl+Shift+B"),
         Goal::Up => (Icon::Zap, "Build & Boot", "Makes the image and boots it. Ctrl+Enter"),
     };
-    let denied = step(&model.state, Input::Ask(goal)).err().map(|denied| {
-        let reason = denied.to_string();
-        let mut letters = reason.chars();
-        letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).chain(['.']).collect())
-    });
+    let denied = step(&model.state, Input::Ask(goal)).err().map(|denied| words::sentence(&format!("{denied}.")));
     let hint = denied.as_deref().unwrap_or(hint);
     // There is one button that stands out: while a proposal waits, that is the one that writes it.
     let proposed = model.state.phase == Phase::Idle
@@ -212,6 +220,8 @@ fn goal(ui: &mut Ui, model: &Model, goal: Goal, wishes: &mut Wishes) {
         && model.cartridge.as_ref().is_some_and(proposal::waits);
     let clicked = if goal == Goal::Up && !proposed {
         controls::accent_button(ui, denied.is_none(), glyph, name, hint).clicked()
+    } else if small {
+        controls::icon_button(ui, denied.is_none(), glyph, name, hint).clicked()
     } else {
         controls::button(ui, denied.is_none(), glyph, name, hint).clicked()
     };

@@ -13,6 +13,8 @@ pub struct VariedRows {
     width: f32,
     generation: u64,
     laid_out: usize,
+    /// How far the keyboard scrolls in the next frame, points.
+    pub scroll: f32,
 }
 
 impl VariedRows {
@@ -34,11 +36,12 @@ impl VariedRows {
     ) {
         let width = ui.available_width();
         if generation != self.generation || (width - self.width).abs() > 0.5 || count != self.heights.len() {
-            *self = Self { heights: vec![guess; count], width, generation, laid_out: 0 };
+            *self = Self { heights: vec![guess; count], width, generation, laid_out: 0, scroll: self.scroll };
         }
         let mut changed = false;
         self.laid_out = 0;
         ScrollArea::vertical().id_salt(id).auto_shrink(false).show_viewport(ui, |ui, viewport| {
+            ui.scroll_with_delta(vec2(0.0, -std::mem::take(&mut self.scroll)));
             let corner = ui.max_rect().min;
             let width = ui.available_width();
             let mut y = 0.0;

@@ -1,24 +1,9 @@
 //! How sizes and times are written for people.
 
-/// Bytes: `512 B`, `14.2 MB`. Powers of ten, as disks are sold.
-#[must_use]
-#[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
-pub fn bytes(n: u64) -> String {
-    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
-    if n < 1000 {
-        return format!("{n} B");
-    }
-    let mut value = n as f64 / 1000.0;
-    let mut unit = 0;
-    while value >= 999.5 && unit + 1 < UNITS.len() {
-        value /= 1000.0;
-        unit += 1;
-    }
-    let digits = if value < 99.95 { 1 } else { 0 };
-    format!("{value:.digits$} {}", UNITS[unit])
-}
+/// Bytes: `512 B`, `14.2 MiB`. The same words as in the terminal.
+pub use isoprep::contents::show::size as bytes;
 
-/// By how much a size changed, bytes: `+3.1 MB`, `−12 B`, `±0`.
+/// By how much a size changed, bytes: `+3.0 MiB`, `−12 B`, `±0`.
 #[must_use]
 pub fn growth(by: i64) -> String {
     match by {
@@ -35,7 +20,7 @@ pub fn growth_of(sizes: isoprep::contents::Change<u64>) -> String {
     growth(i64::try_from(by).unwrap_or(if by < 0 { i64::MIN } else { i64::MAX }))
 }
 
-/// A size before and after: `800 MB → 803 MB`.
+/// A size before and after: `763.0 MiB → 766.0 MiB`.
 #[must_use]
 pub fn change(sizes: isoprep::contents::Change<u64>) -> String {
     format!("{} → {}", bytes(sizes.from), bytes(sizes.to))
@@ -88,6 +73,18 @@ pub fn count(n: u64) -> String {
     out
 }
 
+/// Words that were a part of a sentence, as one of their own: the first letter is a capital. What begins with a name keeps
+/// it: `iso/build.sh adds it`.
+#[must_use]
+pub fn sentence(words: &str) -> String {
+    let first = words.split(' ').next().unwrap_or_default().trim_end_matches([';', ',', ':']);
+    if !first.chars().all(|c| c.is_ascii_lowercase()) || !words.contains(' ') {
+        return words.to_owned();
+    }
+    let mut letters = words.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
+}
+
 /// A path with the user's home as `~`.
 #[must_use]
 pub fn path(path: &std::path::Path) -> String {
@@ -104,12 +101,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes() {
-        let all = [0, 999, 1000, 14_234_567, 999_949, 999_999, 413_000_000_000].map(bytes);
-        assert_eq!(all, ["0 B", "999 B", "1.0 kB", "14.2 MB", "1.0 MB", "1.0 MB", "413 GB"]);
-    }
-
-    #[test]
     fn times() {
         assert_eq!([0, 80, 2_400, 65_000].map(took), ["0 ms", "80 ms", "2.4 s", "1:05"]);
         assert_eq!([7_000, 725_000, 3_723_000].map(elapsed), ["0:07", "12:05", "1:02:03"]);
@@ -117,11 +108,17 @@ mod tests {
 
     #[test]
     fn growths_and_what_is_left() {
-        assert_eq!([0, 3_100_000, -12].map(growth), ["±0", "+3.1 MB", "−12 B"]);
+        assert_eq!([0, 3_100_000, -12].map(growth), ["±0", "+3.0 MiB", "−12 B"]);
         let sizes = isoprep::contents::Change { from: u64::MAX, to: 0 };
         assert!(growth_of(sizes).starts_with('−'));
         let all = [400, 8_000, 59_400, 61_000, 119_000, 3_900_000].map(left);
         assert_eq!(all, ["1 s left", "8 s left", "1 min left", "1 min left", "2 min left", "1 h 5 min left"]);
+    }
+
+    #[test]
+    fn sentences_begin_with_a_capital_and_names_keep_theirs() {
+        let all = ["the one for a network", "changed; it was more", "iso/build.sh adds it", "image.base"].map(sentence);
+        assert_eq!(all, ["The one for a network", "Changed; it was more", "iso/build.sh adds it", "image.base"]);
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub enum Command {
     /// Look at the inserted cartridge as it is now: its lint, and the profile that will be built. Done by itself, a moment
     /// after it was inserted, edited or saved.
     Examine,
+    /// Another program may have edited the cartridge or its repository: look at both again, as after an edit.
+    Refresh,
     /// Do what mends a finding of the last examination.
     ApplyFix {
         /// [`LintView::id`](super::examination::LintView::id).

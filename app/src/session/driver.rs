@@ -4,6 +4,7 @@
 mod build;
 mod cache;
 mod compare;
+mod diagnose;
 mod eject;
 mod examine;
 mod guest;
@@ -103,6 +104,7 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         progress: None,
         build_began: None,
         examining: examine::Examining::default(),
+        diagnosing: diagnose::Diagnosing::default(),
         pace: PaceMaker::default(),
         stage_times: Vec::new(),
         comparing: None,
@@ -162,6 +164,7 @@ struct Driver {
     progress: Option<Receiver<Progress>>,
     build_began: Option<Instant>,
     examining: examine::Examining,
+    diagnosing: diagnose::Diagnosing,
     /// How quickly the build under way goes on.
     pace: PaceMaker,
     /// How long its stages took.
@@ -199,7 +202,7 @@ enum Wake {
     Job(Outcome),
     Examine,
     Examined(Option<jobs::Look>),
-    Compared(Option<jobs::Compared>),
+    Compared(jobs::Compared),
     Quiet,
     Stroke,
     Deadline,
@@ -259,6 +262,7 @@ impl Driver {
             Command::Revert => self.revert().await,
             Command::ForgetRecent(path) => self.forget(path).await,
             Command::Examine => self.examine().await,
+            Command::Refresh => self.look_again().await,
             Command::ApplyFix { id, asked } => self.apply_fix(&id, asked).await,
             Command::Ask(goal) => self.ask(goal, false).await,
             Command::AskAnyway(goal) => self.ask(goal, true).await,
@@ -331,7 +335,7 @@ impl Driver {
             Effect::Prepare(goal) => self.start_prepare(goal).await,
             Effect::Build => self.start_build().await,
             Effect::Boot => self.start_guest().await,
-            Effect::Eject(scope) => self.start_eject(scope),
+            Effect::Eject(scope) => self.start_eject(scope).await,
         }
     }
 

@@ -9,7 +9,7 @@ use isoprep::{CacheView, EjectReport, Image, Progress, Survey};
 use serde::Serialize;
 use vmtools::{GuestReport, GuestStatus};
 
-use super::examination::LintView;
+use super::examination::{LintView, Unexamined};
 use super::logs::Pane;
 use super::pace::Pace;
 use super::sign::Sign;
@@ -63,9 +63,9 @@ pub enum Event {
         /// Newest first.
         recent: Vec<RecentView>,
     },
-    /// The cartridge is being looked at; [`Event::Examined`] follows, unless it changes again before.
+    /// The cartridge is being looked at; [`Event::Examined`] or [`Event::NotExamined`] follows.
     Examining,
-    /// The cartridge was looked at as it will be built. Of engines without an archiso profile nothing is said.
+    /// The cartridge was looked at as it will be built.
     Examined {
         /// What would fail late or silently, the worst first.
         lint: Vec<LintView>,
@@ -75,6 +75,11 @@ pub enum Event {
         warnings: Vec<String>,
         /// Why it could not be looked at to the end.
         failure: Option<Failure>,
+    },
+    /// Nothing is known of the cartridge as it is now: what an earlier look has found is of something else.
+    NotExamined {
+        /// Why, typed.
+        why: Unexamined,
     },
     /// What mends a finding was done. A new examination follows.
     FixApplied {
@@ -111,16 +116,20 @@ pub enum Event {
         /// Milliseconds that the whole build took.
         took_ms: u64,
     },
-    /// What is in the new image is being written down and compared; [`Event::BuildCompared`] follows, unless the session
-    /// ends or builds again before.
+    /// What is in the new image is being written down and compared; [`Event::BuildCompared`] or [`Event::NotCompared`]
+    /// follows, unless the session ends before.
     Comparing,
     /// In what the new image differs from the one that the build before left.
     BuildCompared {
-        /// In one sentence: "2 packages newer, 14 files changed, +3.1 MiB"; for a first build, what is in it; or why it
-        /// could not be compared.
+        /// In one sentence: "2 packages newer, 14 files changed, +3.1 MiB"; for a first build, what is in it.
         summary: String,
         /// In all, where there was a build before.
         difference: Option<Box<Difference>>,
+    },
+    /// The new image was not compared.
+    NotCompared {
+        /// What went wrong; `None` if nobody waits for it any more: another cartridge was inserted, or it is built again.
+        error: Option<String>,
     },
     /// What the cache holds.
     CacheViewed {
@@ -207,8 +216,15 @@ pub enum Event {
         /// A sentence.
         text: String,
     },
-    /// Something failed.
+    /// Something failed that was worked towards, or a cartridge that was to be inserted.
     Failed {
+        /// What and why.
+        failure: Failure,
+    },
+    /// Something failed at the side: what is worked towards is not touched by it.
+    SideFailed {
+        /// What was tried.
+        side: Side,
         /// What and why.
         failure: Failure,
     },
@@ -226,6 +242,18 @@ pub enum Level {
     Success,
     /// Probably not what was meant.
     Warning,
+}
+
+/// Work at the side of the goals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// Looking at the cache, or emptying it.
+    Cache,
+    /// Saving the cartridge's settings.
+    Save,
+    /// Saving the guest's screen.
+    Screenshot,
 }
 
 /// What failed, for people.

@@ -1,8 +1,9 @@
 //! A look at a cartridge before it is built, as front ends show it: what would fail late, and the profile that will be
 //! built with where each file came from.
 
+use isoprep::EngineKind;
 use isoprep::assembly::Node;
-use isoprep::lint::LintFinding;
+use isoprep::lint::{LintFinding, Severity};
 use serde::Serialize;
 
 use super::event::Failure;
@@ -18,6 +19,41 @@ pub struct Examination {
     pub warnings: Vec<String>,
     /// Why it could not be looked at to the end.
     pub failure: Option<Failure>,
+}
+
+impl Examination {
+    /// Whether something was found that a build stops at.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.lint.iter().any(|it| it.finding.severity == Severity::Error)
+    }
+}
+
+/// Why nothing is known of a cartridge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Unexamined {
+    /// Its engine takes no archiso profile: there is nothing to look at.
+    NoProfile {
+        /// The engine.
+        engine: EngineKind,
+    },
+    /// It has errors, and cannot be looked at before they are corrected.
+    Invalid,
+    /// It is another one now, and was not looked at yet.
+    Changed,
+}
+
+impl std::fmt::Display for Unexamined {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoProfile { engine } => {
+                write!(f, "the lint reads archiso profiles, and the engine {} takes none", engine.word())
+            }
+            Self::Invalid => f.write_str("the cartridge has to be corrected first"),
+            Self::Changed => f.write_str("the cartridge has changed"),
+        }
+    }
 }
 
 /// One finding of the lint.

@@ -43,11 +43,18 @@ pub mod exit_code {
 }
 
 pub(super) fn of_findings(findings: &[Finding]) -> Failure {
-    let detail = findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    // What to do is said once: apart where there is one thing to do, with each finding where there are several.
+    let (detail, advice) = match findings {
+        [one] => {
+            let detail = Finding { advice: String::new(), ..one.clone() }.to_string();
+            (detail, Some(one.advice.clone()).filter(|advice| !advice.is_empty()))
+        }
+        several => (several.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"), None),
+    };
     Failure {
         title: "The cartridge cannot be built as it is".into(),
         detail,
-        advice: findings.first().map(|f| f.advice.clone()).filter(|a| !a.is_empty()),
+        advice,
         command: None,
         pane: None,
         exit_code: exit_code::CARTRIDGE,

@@ -73,7 +73,11 @@ impl Inserted {
             root: self.root(),
             into: self.recipe.as_ref().map(|r| r.source.into.to_string_lossy().into_owned()).unwrap_or_default(),
             exists: self.file.exists,
-            proposed: if self.file.exists { Vec::new() } else { self.file.proposed.clone() },
+            proposed: if self.file.exists {
+                Vec::new()
+            } else {
+                isoprep::proposal_now(&self.file.proposed, &self.file.text, &self.text)
+            },
             dirty: self.dirty(),
             builtin: self.builtin,
             text: self.text.clone(),

@@ -251,7 +251,7 @@ pub(super) fn build(
                 let _ = told.try_send(progress);
             }
         }
-        Progress::Planned { .. } | Progress::Started { .. } | Progress::Finished { .. } => {
+        Progress::Planned { .. } | Progress::Started { .. } | Progress::Finished { .. } | Progress::Way { .. } => {
             if let Progress::Finished { stage, reused, took } = &progress {
                 let how = if *reused { "unchanged" } else { "done" };
                 logs.pane(Pane::Build).line(&format!("{}{how} in {:.2} s", stage_tag(stage.0), took.as_secs_f64()));

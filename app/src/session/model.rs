@@ -1,18 +1,21 @@
 //! What a front end knows: the fold of all events. Pure, so that the window and the terminal show the same thing, and
 //! so that tests need no clock but the one in the events.
 
+mod views;
+
 use std::path::PathBuf;
 
-use isoprep::contents::Difference;
+use isoprep::mkarchiso::Chosen;
 use isoprep::{CacheView, EjectReport, Image, Progress, Survey, Unit};
-use vmtools::{GuestReport, GuestStatus};
+use vmtools::GuestStatus;
 
-use super::event::{CartridgeView, Event, Failure, Level, RecentView, Told};
-use super::examination::Examination;
+use super::event::{CartridgeView, Event, Failure, Level, RecentView, Side, Told};
+use super::examination::{Examination, Unexamined};
 use super::pace::Pace;
-use super::sign::Sign;
 use super::state::{Phase, State};
 use crate::doctor::Check;
+
+pub use views::{Comparison, GuestView, Notice, StageStatus, StageView};
 
 /// How many notices are kept.
 const NOTICES: usize = 200;
@@ -32,25 +35,33 @@ pub struct Model {
     pub cartridge: Option<CartridgeView>,
     /// What was seen when the cartridge was last looked at; `None` until then.
     pub examination: Option<Examination>,
+    /// Why there is none, where that was said.
+    pub unexamined: Option<Unexamined>,
     /// Whether it is being looked at.
     pub examining: bool,
     /// Cartridges inserted before, newest first.
     pub recent: Vec<RecentView>,
     /// The stages of the build under way, or of the last one.
     pub stages: Vec<StageView>,
+    /// The way that mkarchiso was run in, where it was.
+    pub way: Option<Chosen>,
     /// The image of the last build.
     pub image: Option<Image>,
     /// Milliseconds that the last build took.
     pub build_took_ms: Option<u64>,
     /// In what the last image differs from the one before it.
     pub comparison: Option<Comparison>,
+    /// Why it could not be compared.
+    pub comparison_error: Option<String>,
     /// Whether it is being compared.
     pub comparing: bool,
-    /// Whether the failure is errors of the lint alone, so that
-    /// [`Command::AskAnyway`](super::command::Command::AskAnyway) builds all the same.
-    pub stopped_by_lint: bool,
+    /// Whether the last build stopped because of errors of the lint alone, which may be mended since: see
+    /// [`stopped_by_lint`](Self::stopped_by_lint).
+    pub lint_stopped: bool,
     /// What the cache holds; `None` until asked.
     pub cache: Option<CacheView>,
+    /// Why it could not be looked at or emptied, until it is looked at again.
+    pub cache_failure: Option<Failure>,
     /// Bytes that cleaning it freed the last time.
     pub cache_freed: Option<u64>,
     /// Accelerator and why.
@@ -75,95 +86,6 @@ pub struct Model {
     pub closed: bool,
 }
 
-/// In what two builds differ.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Comparison {
-    /// In one sentence; for a first build, what is in it.
-    pub summary: String,
-    /// In all, where there was a build before.
-    pub difference: Option<Box<Difference>>,
-}
-
-/// A notice with its moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
-    /// Milliseconds since the session began.
-    pub at_ms: u64,
-    /// How loudly.
-    pub level: Level,
-    /// A sentence.
-    pub text: String,
-}
-
-/// A stage of a build.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StageView {
-    /// Its name.
-    pub name: String,
-    /// How far it is.
-    pub status: StageStatus,
-}
-
-/// How far a stage is.
-#[derive(Clone, Debug, PartialEq)]
-pub enum StageStatus {
-    /// It has not begun.
-    Waiting,
-    /// It runs.
-    Running {
-        /// When it began, milliseconds since the session began.
-        since_ms: u64,
-        /// Done so far.
-        done: u64,
-        /// Of how much, where that is known.
-        total: Option<u64>,
-        /// In what.
-        unit: Unit,
-        /// What is being done right now, where that has a name.
-        what: Option<String>,
-        /// How quickly, and how long it still takes, as of `told_ms`.
-        pace: Option<Pace>,
-        /// When that was told, milliseconds since the session began.
-        told_ms: u64,
-    },
-    /// It is done.
-    Done {
-        /// Nothing had changed: the cache had it.
-        reused: bool,
-        /// How long it took.
-        took_ms: u64,
-    },
-    /// It was running when the build failed or was cancelled.
-    Stopped,
-}
-
-/// A guest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GuestView {
-    /// Its QEMU's process id.
-    pub pid: u32,
-    /// The command that started it.
-    pub command: String,
-    /// When it was started, milliseconds since the session began.
-    pub since_ms: u64,
-    /// What it does.
-    pub status: GuestStatus,
-    /// Why its image has nothing in it that reports, if that is so.
-    pub mute: Option<String>,
-    /// What its serial line has shown, if anything.
-    pub sign: Option<Sign>,
-    /// What it said of itself.
-    pub report: Option<GuestReport>,
-    /// Whether it found the very tree that was injected.
-    pub matches: Option<bool>,
-    /// When it reported.
-    pub reported_ms: Option<u64>,
-    /// Ports: name, in the guest, on the host's loopback.
-    pub ports: Vec<(String, u16, u16)>,
-    /// Whether its process has ended.
-    pub ended: bool,
-}
-
 impl Model {
     /// Folds one event.
     pub fn fold(&mut self, told: &Told) {
@@ -176,12 +98,13 @@ impl Model {
             Event::CartridgeChanged { cartridge } => {
                 if self.cartridge.as_ref().is_none_or(|old| old.file != cartridge.file) {
                     self.stages.clear();
+                    self.way = None;
                     self.image = None;
                     self.build_took_ms = None;
                     self.failure = None;
-                    self.stopped_by_lint = false;
-                    self.examination = None;
-                    self.comparison = None;
+                    self.lint_stopped = false;
+                    self.unexamine(None);
+                    self.uncompare();
                 }
                 self.cartridge = Some(cartridge.clone());
             }
@@ -191,7 +114,7 @@ impl Model {
             }
             Event::Examining => self.examining = true,
             Event::Examined { lint, tree, warnings, failure } => {
-                self.examining = false;
+                self.unexamine(None);
                 self.examination = Some(Examination {
                     lint: lint.clone(),
                     tree: tree.clone(),
@@ -199,19 +122,30 @@ impl Model {
                     failure: failure.clone(),
                 });
             }
+            Event::NotExamined { why } => self.unexamine(Some(*why)),
             Event::FixApplied { says, .. } => self.notice(at, Level::Success, format!("Done: {says}")),
             Event::StoppedByLint { lint } => {
-                self.stopped_by_lint = true;
-                self.examination.get_or_insert_default().lint.clone_from(lint);
+                self.lint_stopped = true;
+                let seen = self.examination.get_or_insert_default();
+                seen.lint.clone_from(lint);
+                seen.failure = None;
             }
             Event::BuildProgressed { progress, pace } => self.progress(progress, *pace, at),
-            Event::Comparing => self.comparing = true,
+            Event::Comparing => {
+                self.uncompare();
+                self.comparing = true;
+            }
+            Event::NotCompared { error } => {
+                self.uncompare();
+                self.comparison_error.clone_from(error);
+            }
             Event::BuildCompared { summary, difference } => {
-                self.comparing = false;
+                self.uncompare();
                 self.comparison = Some(Comparison { summary: summary.clone(), difference: difference.clone() });
             }
             Event::CacheViewed { view, freed, .. } => {
                 self.cache = Some(view.clone());
+                self.cache_failure = None;
                 self.cache_freed = freed.or(self.cache_freed);
             }
             Event::ImageBuilt { image, took_ms } => {
@@ -277,8 +211,35 @@ impl Model {
             Event::Diagnosed { checks } => self.checks = Some(checks.clone()),
             Event::Noticed { level, text } => self.notice(at, *level, text.clone()),
             Event::Failed { failure } => self.failure = Some(failure.clone()),
+            Event::SideFailed { side: Side::Cache, failure } => self.cache_failure = Some(failure.clone()),
+            Event::SideFailed { .. } => {}
             Event::Closed => self.closed = true,
         }
+    }
+
+    /// Whether errors of the lint alone stopped the last build, and are still there, as far as is known: then
+    /// [`Command::AskAnyway`](super::command::Command::AskAnyway) builds all the same.
+    #[must_use]
+    pub fn stopped_by_lint(&self) -> bool {
+        self.lint_stopped && self.examination.as_ref().is_some_and(|seen| seen.failure.is_some() || seen.has_errors())
+    }
+
+    /// Whether what stopped the last build is not there any more: its failure says nothing of the cartridge as it is now.
+    #[must_use]
+    pub fn mended(&self) -> bool {
+        self.lint_stopped && !self.stopped_by_lint()
+    }
+
+    fn unexamine(&mut self, why: Option<Unexamined>) {
+        self.examination = None;
+        self.examining = false;
+        self.unexamined = why;
+    }
+
+    fn uncompare(&mut self) {
+        self.comparison = None;
+        self.comparison_error = None;
+        self.comparing = false;
     }
 
     /// How long the phase has lasted at `now_ms`, milliseconds.
@@ -340,12 +301,12 @@ impl Model {
         match state.phase {
             Phase::Preparing => {
                 self.failure = None;
-                self.stopped_by_lint = false;
-                self.comparison = None;
-                self.comparing = false;
+                self.lint_stopped = false;
+                self.uncompare();
                 self.ejected = None;
                 self.guest = None;
                 self.stages.clear();
+                self.way = None;
             }
             Phase::Ejecting => {
                 for stage in &mut self.stages {
@@ -405,6 +366,7 @@ impl Model {
                 let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
                 self.set_stage(stage.0, StageStatus::Done { reused: *reused, took_ms });
             }
+            Progress::Way { chosen, .. } => self.way = Some(chosen.clone()),
             Progress::Line { .. } => {}
         }
     }

@@ -1,10 +1,11 @@
 //! Each event as a sentence: what the session's log and the terminal say.
 
 use isoprep::Progress;
+use isoprep::contents::show::size;
 use vmtools::GuestStatus;
 
 use super::event::{Event, Level};
-use super::examination::LintView;
+use super::examination::{LintView, Unexamined};
 use super::sign::Sign;
 use super::state::{Goal, Outcome, Phase};
 
@@ -28,6 +29,11 @@ impl Event {
                 Some(failure) => format!("The cartridge could not be looked at: {}\n{}", failure.title, failure.detail),
                 None => format!("Looked at the cartridge: {}", counted(lint)),
             },
+            // The other reasons pass by themselves, and are told then.
+            Self::NotExamined { why: why @ Unexamined::NoProfile { .. } } => format!("Not looked at: {why}"),
+            Self::NotCompared { error: Some(error) } => {
+                format!("Warning: the image could not be compared with the one before: {error}")
+            }
             Self::FixApplied { says, file, .. } => match file {
                 Some(file) => format!("Done: {says} ({})", file.display()),
                 None => format!("Done: {says} (in the cartridge, not saved yet)"),
@@ -37,10 +43,11 @@ impl Event {
                 let how = if *reused { "unchanged" } else { "done" };
                 format!("Stage {} {how}, {:.2} s", stage.0, took.as_secs_f64())
             }
+            Self::BuildProgressed { progress: Progress::Way { chosen, .. }, .. } => chosen.sentence(),
             Self::ImageBuilt { image, took_ms } => format!(
-                "Image {} ({:.1} MB, {} files of the repository, tree {}) in {:.2} s",
+                "Image {} ({}, {} files of the repository, tree {}) in {:.2} s",
                 image.iso.display(),
-                mb(image.bytes),
+                size(image.bytes),
                 image.files,
                 image.tree_hash,
                 secs(*took_ms)
@@ -48,8 +55,8 @@ impl Event {
             Self::BuildCompared { summary, difference: Some(_) } => format!("Against the build before: {summary}"),
             Self::BuildCompared { summary, difference: None } => format!("In the image: {summary}"),
             Self::CacheViewed { path, view, freed } => {
-                let freed = freed.map_or_else(String::new, |bytes| format!(", {:.1} MB freed", mb(bytes)));
-                format!("The cache {} holds {:.1} MB{freed}", path.display(), mb(view.bytes))
+                let freed = freed.map_or_else(String::new, |bytes| format!(", {} freed", size(bytes)));
+                format!("The cache {} holds {}{freed}", path.display(), size(view.bytes))
             }
             Self::GuestStarted { pid, command, .. } => format!("QEMU started as process {pid}: {command}"),
             Self::GuestShowed { sign } => match sign {
@@ -87,9 +94,9 @@ impl Event {
                     return Some("Ejected: there was nothing to remove".into());
                 }
                 let mut text = format!(
-                    "Ejected: {} entries ({:.1} MB) removed in {:.2} s",
+                    "Ejected: {} entries ({}) removed in {:.2} s",
                     report.removed,
-                    mb(report.bytes),
+                    size(report.bytes),
                     secs(*took_ms)
                 );
                 for left in &report.untouched {
@@ -102,7 +109,7 @@ impl Event {
                 Level::Warning => format!("Warning: {text}"),
                 Level::Info | Level::Success => text.clone(),
             },
-            Self::Failed { failure } => {
+            Self::Failed { failure } | Self::SideFailed { failure, .. } => {
                 let mut text = format!("FAILED: {}\n{}", failure.title, failure.detail);
                 if let Some(advice) = &failure.advice {
                     text.push_str(&format!("\n  next: {advice}"));
@@ -114,6 +121,8 @@ impl Event {
             }
             Self::CartridgeChanged { .. }
             | Self::Examining
+            | Self::NotExamined { .. }
+            | Self::NotCompared { error: None }
             | Self::Comparing
             | Self::RecentChanged { .. }
             | Self::BuildProgressed { .. }
@@ -166,11 +175,6 @@ fn outcome_words(outcome: Outcome) -> &'static str {
         Outcome::Failed => "something failed",
         Outcome::GuestEnded => "the guest has ended",
     }
-}
-
-#[allow(clippy::cast_precision_loss, reason = "for people")]
-fn mb(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
 }
 
 #[allow(clippy::cast_precision_loss, reason = "for people")]

@@ -158,6 +158,9 @@ pub enum Denied {
     /// There is no such finding in the last examination, or nothing mends it.
     #[error("this finding is not there any more, or no single edit mends it: check the cartridge again")]
     NoFix,
+    /// A fix changes the repository, and a build reads it.
+    #[error("this changes a file of your repository, which a build is reading: do it when the build is over")]
+    BeingBuilt,
     /// The input does not belong to this phase: a late answer of work that was cancelled.
     #[error("this no longer matters")]
     Stale,

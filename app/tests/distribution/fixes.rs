@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cartridge::paths::Paths;
 use cartridge::session::examination::LintView;
-use cartridge::session::state::Denied;
+use cartridge::session::state::{Denied, Goal, Phase};
 use cartridge::session::{Command, Event, Model, SessionConfig, SessionHandle, begin};
 
 use crate::arch::{Fault, Repository};
@@ -100,6 +100,15 @@ async fn a_finding_is_mended_in_the_cartridge_at_once_and_in_the_repository_afte
     let refused = session.until("the refusal", |event| matches!(event, Event::Refused { .. })).await;
     assert!(matches!(refused, Event::Refused { denied: Denied::NotAsked, .. }), "{refused:?}");
     assert_eq!(fs::read_to_string(&list).unwrap(), before);
+    // A build reads the repository: it is not changed under its hands.
+    session.send(Command::Ask(Goal::Build)).await;
+    session.send(Command::ApplyFix { id: twice.id.clone(), asked: true }).await;
+    session.send(Command::Cancel).await;
+    let refused = session.until("the refusal", |event| matches!(event, Event::Refused { .. })).await;
+    assert!(matches!(refused, Event::Refused { denied: Denied::BeingBuilt, .. }), "{refused:?}");
+    assert_eq!(fs::read_to_string(&list).unwrap(), before);
+    let idle = |event: &Event| matches!(event, Event::StateChanged { state } if state.phase == Phase::Idle);
+    session.until("the end of the build", idle).await;
     session.send(Command::ApplyFix { id: twice.id.clone(), asked: true }).await;
     session.until("the fix", |event| matches!(event, Event::FixApplied { file: Some(_), .. })).await;
     assert_eq!(fs::read_to_string(&list).unwrap().lines().count() + 1, before.lines().count());

@@ -5,30 +5,32 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cartridge::session::Event;
-use cartridge::session::event::{CartridgeView, Failure, FieldView};
+use cartridge::session::event::{CartridgeView, Failure, FieldView, Side};
 use cartridge::session::examination::LintView;
 use cartridge::session::logs::Pane;
 use cartridge::session::pace::Pace;
 use cartridge::session::state::{Goal, Outcome, Phase, State};
+use cartridge_supervise::IdMap;
 use isoprep::assembly::{Node, Origin};
 use isoprep::contents::{
     BootChange, Change, Difference, Direction, FileChange, FileLine, Listed, Loader, PackageLine, Sum, TreePath,
     VersionChange,
 };
+use isoprep::engine;
 use isoprep::lint::{Edit, Fix, LintFinding, Place, RuleId, Severity};
-use isoprep::{CacheRow, CacheView, FIELDS, Image, Progress, Proposed, ProposedKind, StageName, Unit};
+use isoprep::mkarchiso;
+use isoprep::{CacheRow, CacheView, EngineKind, FIELDS, Image, Progress, Proposed, ProposedKind, StageName, Unit};
+use vmtools::GuestStatus;
 
+use crate::display::Display;
+use crate::host;
 use crate::stage::Stage;
 use crate::story;
 
-const STAGES: [StageName; 6] = [
-    StageName("assemble"),
-    StageName("packages"),
-    StageName("inject"),
-    StageName("squash"),
-    StageName("bootloader"),
-    StageName("iso"),
-];
+/// The stages of its engine.
+fn stages() -> &'static [StageName] {
+    isoprep::engine::stages(EngineKind::Archiso)
+}
 
 /// A cartridge of an archiso profile.
 pub fn cartridge() -> CartridgeView {
@@ -57,12 +59,22 @@ pub fn cartridge() -> CartridgeView {
     CartridgeView { fields, ..story::cartridge(false, false) }
 }
 
+/// With another engine.
+fn with_engine(cartridge: CartridgeView, engine: &str) -> CartridgeView {
+    with(cartridge, "image.engine", engine)
+}
+
+fn with(mut cartridge: CartridgeView, key: &str, value: &str) -> CartridgeView {
+    cartridge.fields.iter_mut().filter(|it| it.key == key).for_each(|it| it.value = value.to_owned());
+    cartridge
+}
+
 /// The cartridge is inserted.
 pub fn inserted(stage: &mut Stage) {
     story::opened(stage);
     stage.tell(10, Event::CartridgeChanged { cartridge: cartridge() });
     stage.tell(11, Event::StateChanged { state: State { inserted: true, ..State::default() } });
-    stage.tell(12, Event::Diagnosed { checks: story::checks(false) });
+    stage.tell(12, Event::Diagnosed { checks: host::ready() });
     stage.logs.pane(Pane::Session).line("inserted homerchy (/srv/distros/homerchy)");
 }
 
@@ -154,6 +166,15 @@ pub fn lint() -> Vec<LintView> {
 /// A path with what it is, its size, and where it came from: by whom, in whose place, and whether it was taken away.
 type Path = (String, &'static str, u64, (Origin, Vec<Origin>, bool));
 
+/// Where what an origin brings lies.
+fn place(origin: Origin) -> PathBuf {
+    PathBuf::from("/srv/distros/homerchy/iso-builder").join(match origin {
+        Origin::Overlay(0) => "configs",
+        Origin::Overlay(_) => "branding",
+        _ => "archiso/configs/releng",
+    })
+}
+
 /// The files of the profile.
 pub fn tree() -> Vec<Node> {
     let base = || (Origin::Base, Vec::new(), false);
@@ -202,7 +223,7 @@ pub fn tree() -> Vec<Node> {
             size,
             target: (kind == "link").then(|| format!("/usr/lib/systemd/system/{}", path.rsplit('/').next().unwrap())),
             origin,
-            from: Some(PathBuf::from("/srv/distros/homerchy/iso-builder").join(&path)),
+            from: Some(place(origin).join(&path)),
             replaced,
             removed,
             path,
@@ -320,7 +341,7 @@ pub fn proposed(stage: &mut Stage) {
     let cartridge = CartridgeView { exists: false, proposed, ..cartridge() };
     stage.tell(10, Event::CartridgeChanged { cartridge });
     stage.tell(11, Event::StateChanged { state: State { inserted: true, ..State::default() } });
-    stage.tell(12, Event::Diagnosed { checks: story::checks(false) });
+    stage.tell(12, Event::Diagnosed { checks: host::ready() });
 }
 
 fn told(progress: Progress, pace: Option<Pace>) -> Event {
@@ -335,13 +356,15 @@ pub fn building(stage: &mut Stage) {
     };
     stage.tell(1000, state(Phase::Preparing));
     stage.tell(1200, state(Phase::Building));
-    stage.tell(1201, told(Progress::Planned { stages: STAGES.to_vec() }, None));
-    stage.tell(1210, told(Progress::Started { stage: STAGES[0] }, None));
-    let took = Duration::from_millis(640);
-    stage.tell(1850, told(Progress::Finished { stage: STAGES[0], reused: false, took }, None));
-    stage.tell(1851, told(Progress::Started { stage: STAGES[1] }, None));
+    stage.tell(1201, told(Progress::Planned { stages: stages().to_vec() }, None));
+    for (at, name, took) in [(1210, engine::ASSEMBLE, 640), (1850, engine::LINT, 90)] {
+        stage.tell(at, told(Progress::Started { stage: name }, None));
+        let took = Duration::from_millis(took);
+        stage.tell(at + 1, told(Progress::Finished { stage: name, reused: false, took }, None));
+    }
+    stage.tell(1950, told(Progress::Started { stage: engine::PACKAGES }, None));
     let advanced = Progress::Advanced {
-        stage: STAGES[1],
+        stage: engine::PACKAGES,
         done: 23,
         total: Some(412),
         unit: Unit::Packages,
@@ -353,6 +376,8 @@ pub fn building(stage: &mut Stage) {
     for line in [
         "[assemble] base releng, 2 overlays, 412 packages",
         "[assemble] done in 0.64 s",
+        "[lint] Nothing to say.",
+        "[lint] done in 0.09 s",
         "[packages] 96 packages are in the cache, 316 are fetched (812 MB)",
         "[packages] :: Processing package changes...",
         "[packages] ( 22/412) installing mkinitcpio",
@@ -366,6 +391,28 @@ pub fn building(stage: &mut Stage) {
 /// The image of a distribution.
 pub fn image() -> Image {
     Image { bytes: 1_103_400_960, kernel_version: "6.12.8-arch1-1".to_owned(), ..story::image() }
+}
+
+/// The image boots and its guest is up: what it showed on its serial line, or told of itself.
+pub fn up(stage: &mut Stage, mute: Option<&str>, showed: Event) -> Display {
+    built(stage);
+    if mute.is_some() {
+        stage.tell(139_000, Event::CartridgeChanged { cartridge: with(cartridge(), "image.build", "release") });
+    }
+    let up = |phase| Event::StateChanged {
+        state: State { phase, goal: Some(Goal::Boot), inserted: true, image: true, ..State::default() },
+    };
+    stage.tell(140_000, up(Phase::Booting));
+    let mute = mute.map(str::to_owned);
+    stage.tell(140_100, Event::GuestStarted { pid: 4712, command: "qemu-system-x86_64".to_owned(), mute });
+    stage.tell(140_200, Event::GuestChanged { status: GuestStatus::Running });
+    let serial =
+        b"[  OK  ] Reached target Multi-User System.\r\n\r\nArch Linux 6.12.8-arch1-1 (ttyS0)\r\n\r\nhomerchy login: ";
+    stage.logs.pane(Pane::Serial).append(serial);
+    stage.logs.terminal.feed(serial);
+    stage.tell(171_000, showed);
+    stage.tell(171_001, up(Phase::Running));
+    Display::show(&stage.screen, 1024, 768)
 }
 
 /// In what two builds differ.
@@ -439,11 +486,10 @@ fn changed(text: &str, size: Option<(u64, u64)>, mode: Option<(u32, u32)>) -> Fi
 /// The build is done and was compared with the one before.
 pub fn built(stage: &mut Stage) {
     building(stage);
-    for (at, name, took) in
-        [(1, STAGES[1], 92_000), (2, STAGES[2], 900), (3, STAGES[3], 31_000), (4, STAGES[4], 700), (5, STAGES[5], 2100)]
-    {
-        let took = Duration::from_millis(took);
-        stage.tell(130_000 + at, told(Progress::Finished { stage: name, reused: false, took }, None));
+    for (at, name) in stages().iter().enumerate().skip(2) {
+        let took = [92_000, 900, 31_000, 700, 2100][at - 2];
+        let over = Progress::Finished { stage: *name, reused: false, took: Duration::from_millis(took) };
+        stage.tell(130_000 + at as u64, told(over, None));
     }
     stage.tell(131_000, Event::ImageBuilt { image: image(), took_ms: 128_400 });
     stage.tell(131_001, story::idle(Outcome::Built, true));
@@ -451,7 +497,7 @@ pub fn built(stage: &mut Stage) {
     stage.tell(
         131_400,
         Event::BuildCompared {
-            summary: "2 packages newer, 1 package older, 1 package added, 214 files changed, +3.0 MiB".to_owned(),
+            summary: "2 packages newer, 1 package older, 1 package added, 214 files changed, image +3.0 MiB".to_owned(),
             difference: Some(Box::new(difference())),
         },
     );
@@ -472,4 +518,66 @@ pub fn cache(freed: Option<u64>) -> Event {
     let bytes = rows.iter().map(|row| row.bytes).sum();
     let view = CacheView { rows, bytes, limit: 25_769_803_776 };
     Event::CacheViewed { path: "/home/you/.cache/cartridge/stages".into(), view, freed }
+}
+
+/// It could not be emptied.
+pub fn cache_refused() -> Event {
+    let failure = Failure {
+        title: "The cache could not be emptied".to_owned(),
+        detail: "/home/you/.cache/cartridge/stages: a build is using it".to_owned(),
+        advice: Some("Wait for the build that uses it, or cancel that; nothing of the cache was removed".to_owned()),
+        command: None,
+        pane: None,
+        exit_code: 8,
+    };
+    Event::SideFailed { side: Side::Cache, failure }
+}
+
+/// mkarchiso itself builds, in the way that this host lets it.
+pub fn building_with_mkarchiso(stage: &mut Stage) {
+    examined_well(stage);
+    stage.tell(30, Event::CartridgeChanged { cartridge: with_engine(cartridge(), "mkarchiso") });
+    let state = |phase| Event::StateChanged {
+        state: State { phase, goal: Some(Goal::Build), inserted: true, ..State::default() },
+    };
+    stage.tell(1000, state(Phase::Preparing));
+    stage.tell(1200, state(Phase::Building));
+    stage.tell(1201, told(Progress::Planned { stages: engine::stages(EngineKind::Mkarchiso).to_vec() }, None));
+    for (at, name, took) in [(1210, engine::ASSEMBLE, 640), (1850, engine::LINT, 90)] {
+        let took = Duration::from_millis(took);
+        stage.tell(at, told(Progress::Finished { stage: name, reused: false, took }, None));
+    }
+    stage.tell(1950, told(Progress::Started { stage: engine::PACKAGES }, None));
+    let why = "/etc/subuid lends no ids to this user".to_owned();
+    let facts = mkarchiso::Facts {
+        tool: Some("/usr/bin/mkarchiso".into()),
+        missing: Vec::new(),
+        namespaces: mkarchiso::NamespaceFact::Work(IdMap::Single { why }),
+        podman: mkarchiso::PodmanFact::Absent,
+        helper: mkarchiso::HelperFact::Absent,
+    };
+    let chosen = mkarchiso::choose(&facts).unwrap();
+    for line in chosen.sentence().lines() {
+        stage.logs.pane(Pane::Build).line(&format!("[packages] {line}"));
+    }
+    stage.tell(2100, told(Progress::Way { stage: engine::PACKAGES, chosen }, None));
+}
+
+/// The proposal, with another engine, without one package and with a new one.
+pub fn proposal_edited(stage: &mut Stage) {
+    proposed(stage);
+    stage.settle();
+    let mut cartridge = stage.window.state().model.cartridge.clone().unwrap();
+    let found = |key: &str, value: &str| cartridge.proposed.iter().any(|it| it.key == key && it.value == value);
+    assert!(found("image.engine", "archiso") && found("image.packages", "gum"));
+    let original = "[image]\nengine = \"archiso\"\nbase = \"releng\"\noverlays = [\"iso-builder/configs\"]\npackages = \
+                    [\"git\", \"gum\", \"jq\"]\n";
+    let text = original.replace("\"archiso\"", "\"mkarchiso\"").replace("\"gum\"", "\"vim\"");
+    let rest = |it: &Proposed| !["image.engine", "image.base", "image.overlays", "image.packages"].contains(&&*it.key);
+    let (others, these): (Vec<_>, Vec<_>) = cartridge.proposed.into_iter().partition(rest);
+    cartridge.proposed = isoprep::proposal_now(&these, original, &text);
+    cartridge.proposed.extend(others);
+    cartridge.dirty = true;
+    let cartridge = with_engine(cartridge, "mkarchiso");
+    stage.tell(20, Event::CartridgeChanged { cartridge });
 }

@@ -96,7 +96,7 @@ fn crashed() {
 fn doctor() {
     picture("doctor", &["dark"], |stage| {
         story::inserted(stage);
-        stage.tell(20, Event::Diagnosed { checks: story::checks(true) });
+        stage.tell(20, Event::Diagnosed { checks: crate::host::with_gaps() });
         stage.settle();
         stage.window.get_by_label("2 missing on this host").click();
         stage.settle();

@@ -1,6 +1,5 @@
 //! Pictures of what is about distributions: see `pictures`.
 
-use cartridge::doctor::{Check, Status};
 use cartridge::gui::panels::Panel;
 use cartridge::session::Event;
 use cartridge::session::sign::Sign;
@@ -62,6 +61,48 @@ fn the_smallest_window() {
         stage.tell(35_000, Event::Examined { lint: story::lint(), tree: vec![], warnings: vec![], failure: None });
         let [width, height] = cartridge::gui::preferences::MIN_SIZE;
         stage.window.set_size(egui::vec2(width, height));
+    });
+}
+
+#[test]
+fn the_smallest_window_with_errors_of_the_lint() {
+    picture("narrow_stopped", &["dark"], |stage| {
+        story::stopped_by_lint(stage);
+        let [width, height] = cartridge::gui::preferences::MIN_SIZE;
+        stage.window.set_size(egui::vec2(width, height));
+    });
+}
+
+#[test]
+fn what_stopped_a_build_is_mended() {
+    picture("mended", &["dark"], |stage| {
+        story::stopped_by_lint(stage);
+        let lint = vec![story::lint().remove(4)];
+        stage.tell(2000, Event::Examined { lint, tree: story::tree(), warnings: vec![], failure: None });
+    });
+}
+
+#[test]
+fn the_way_of_mkarchiso() {
+    picture("building_mkarchiso", &["dark"], story::building_with_mkarchiso);
+}
+
+#[test]
+fn a_proposal_that_was_edited() {
+    picture("proposal_edited", &["light"], story::proposal_edited);
+}
+
+#[test]
+fn the_cache_is_in_use() {
+    picture("cache_in_use", &["dark"], |stage| {
+        story::building(stage);
+        stage.settle();
+        stage.window.get_by_label("More ways to eject").click();
+        stage.settle();
+        stage.window.get_by_label("Cache…").click();
+        stage.tell(34_001, story::cache(None));
+        stage.settle();
+        stage.tell(34_002, story::cache_refused());
     });
 }
 
@@ -201,19 +242,19 @@ fn cleaning_the_cache_asks() {
 fn a_system_reports() {
     let display = std::cell::RefCell::new(Vec::new());
     picture("degraded", BOTH, |stage| {
-        display.borrow_mut().push(crate::story::running(stage));
         let report = GuestReport {
             name: "homerchy".to_owned(),
             kernel: "6.12.8-arch1-1".to_owned(),
             firmware: "uefi".to_owned(),
-            accelerator: "kvm".to_owned(),
+            accelerator: "tcg".to_owned(),
             files: 1873,
             tree: crate::story::image().tree_hash,
             path: "/root/homerchy".to_owned(),
             system: Some("degraded".to_owned()),
-            failed: Vec::new(),
+            failed: vec!["reflector.service".to_owned()],
         };
-        stage.tell(17_000, Event::GuestReported { report, matches: Some(true) });
+        let reported = Event::GuestReported { report, matches: Some(true) };
+        display.borrow_mut().push(story::up(stage, None, reported));
     });
 }
 
@@ -221,7 +262,8 @@ fn a_system_reports() {
 fn a_guest_that_does_not_report_shows_a_sign() {
     let display = std::cell::RefCell::new(Vec::new());
     picture("signed", &["dark"], |stage| {
-        display.borrow_mut().push(crate::story::mute(stage, Sign::Login));
+        let why = "a release has nothing of Cartridge's in it (build = \"release\")";
+        display.borrow_mut().push(story::up(stage, Some(why), Event::GuestShowed { sign: Sign::Login }));
     });
 }
 
@@ -229,34 +271,7 @@ fn a_guest_that_does_not_report_shows_a_sign() {
 fn long_words_of_the_host_are_not_cut() {
     picture("doctor_long", BOTH, |stage| {
         crate::story::inserted(stage);
-        let check = |name: &str, status, found: &str, why: &str, fix: Option<&str>| Check {
-            name: name.to_owned(),
-            status,
-            found: found.to_owned(),
-            why: why.to_owned(),
-            fix: fix.map(str::to_owned),
-        };
-        let checks = vec![
-            check(
-                "User namespaces",
-                Status::Missing,
-                "forbidden by kernel.apparmor_restrict_unprivileged_userns = 1 (/etc/sysctl.d/20-apparmor.conf)",
-                "Engines archiso, mkarchiso and debian install packages in a user namespace, so that nothing needs root.",
-                Some(
-                    "echo 'kernel.apparmor_restrict_unprivileged_userns = 0' | sudo tee \
-                     /etc/sysctl.d/60-cartridge-userns.conf && sudo sysctl --system",
-                ),
-            ),
-            check("QEMU", Status::Good, "/usr/bin/qemu-system-x86_64 7.2.22", "runs the guest", None),
-            check(
-                "Packages of Arch",
-                Status::Good,
-                "/usr/bin/pacman 6.0.2, /usr/bin/bsdtar 3.6.2, /usr/share/pacman/keyrings with archlinux.gpg",
-                "installs packages",
-                None,
-            ),
-        ];
-        stage.tell(20, Event::Diagnosed { checks });
+        stage.tell(20, Event::Diagnosed { checks: crate::host::forbidding() });
         stage.settle();
         stage.window.get_by_label("1 missing on this host").click();
     });

@@ -3,16 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cartridge::doctor::{Check, Status};
 use cartridge::session::Event;
 use cartridge::session::event::{CartridgeView, Failure, FieldView, FindingView, RecentView};
 use cartridge::session::logs::Pane;
-use cartridge::session::sign::Sign;
 use cartridge::session::state::{Goal, Outcome, Phase, State};
 use isoprep::{EjectReport, FIELDS, Image, Progress, StageName, Survey, Unit, Untouched};
 use vmtools::{GuestReport, GuestStatus};
 
 use crate::display::Display;
+use crate::host;
 use crate::stage::Stage;
 
 const STAGES: [StageName; 5] =
@@ -90,7 +89,7 @@ pub fn inserted(stage: &mut Stage) {
     opened(stage);
     stage.tell(10, Event::CartridgeChanged { cartridge: cartridge(false, false) });
     stage.tell(11, Event::StateChanged { state: State { inserted: true, ..State::default() } });
-    stage.tell(12, Event::Diagnosed { checks: checks(false) });
+    stage.tell(12, Event::Diagnosed { checks: host::ready() });
     stage.logs.pane(Pane::Session).line("inserted homerchy (/srv/distros/homerchy)");
 }
 
@@ -213,21 +212,6 @@ pub fn running(stage: &mut Stage) -> Display {
     Display::show(&stage.screen, 1024, 768)
 }
 
-/// A guest runs whose image has nothing in it that reports.
-pub fn mute(stage: &mut Stage, sign: Sign) -> Display {
-    built(stage);
-    let up = |phase| Event::StateChanged {
-        state: State { phase, goal: Some(Goal::Up), inserted: true, image: true, ..State::default() },
-    };
-    stage.tell(10_700, up(Phase::Booting));
-    let mute = Some("A release build bakes nothing in that reports.".to_owned());
-    stage.tell(10_800, Event::GuestStarted { pid: 4712, command: "qemu-system-x86_64".to_owned(), mute });
-    stage.tell(10_900, Event::GuestChanged { status: GuestStatus::Running });
-    stage.tell(16_200, Event::GuestShowed { sign });
-    stage.tell(16_201, up(Phase::Running));
-    Display::show(&stage.screen, 1024, 768)
-}
-
 /// The guest has ended by itself. The picture of it is stale.
 pub fn ended(stage: &mut Stage, status: GuestStatus) -> Display {
     let display = running(stage);
@@ -284,7 +268,7 @@ pub fn failed(stage: &mut Stage) {
                 ),
                 command: Some("xorriso -as mkisofs -o /home/you/.cache/cartridge/work/homerchy.iso".to_owned()),
                 pane: Some(Pane::Build),
-                exit_code: 4,
+                exit_code: 5,
             },
         },
     );
@@ -342,44 +326,4 @@ pub fn surveys() -> Event {
             survey("/home/you/.cache/cartridge/images", 3, 82_575_360, &[]),
         ],
     }
-}
-
-/// The checks of a host, good or with gaps.
-pub fn checks(gaps: bool) -> Vec<Check> {
-    let check = |name: &str, status, found: &str, why: &str, fix: Option<&str>| Check {
-        name: name.to_owned(),
-        status,
-        found: found.to_owned(),
-        why: why.to_owned(),
-        fix: fix.map(str::to_owned),
-    };
-    let mut checks = vec![
-        check("QEMU", Status::Good, "/usr/bin/qemu-system-x86_64 7.2.22", "runs the guest", None),
-        check("Kernel", Status::Good, "6.1.0-56-amd64", "is booted in the guest", None),
-        check("busybox", Status::Good, "/usr/bin/busybox, static", "is the guest's shell", None),
-    ];
-    if gaps {
-        checks.push(check(
-            "xorriso",
-            Status::Missing,
-            "not in PATH",
-            "Writes the image: without it nothing can be built.",
-            Some("sudo apt-get install xorriso"),
-        ));
-        checks.push(check(
-            "UEFI firmware",
-            Status::Missing,
-            "no OVMF_CODE*.fd",
-            "Boots guests with firmware = \"uefi\".",
-            Some("sudo apt-get install ovmf"),
-        ));
-        checks.push(check(
-            "KVM",
-            Status::Warning,
-            "/dev/kvm is emulated",
-            "Makes guests fast. TCG is used instead.",
-            None,
-        ));
-    }
-    checks
 }

@@ -89,6 +89,7 @@ impl Stages<'_> {
         for line in chosen.sentence().lines() {
             reporter.line(line);
         }
+        reporter.way(chosen.clone());
         let fetched = self.cache.packages().map_err(BuildError::write(stage, &self.request.cache, 0))?;
         let local =
             pacman::local_repositories(&ready.expanded).into_iter().map(|(_, dir)| dir).filter(|dir| dir.is_dir());

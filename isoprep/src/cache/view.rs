@@ -74,10 +74,7 @@ pub fn clean_cache(stages: &Path) -> io::Result<u64> {
     }
     let lock = File::options().create(true).truncate(false).write(true).open(stages.join("lock"))?;
     if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-        return Err(io::Error::new(
-            io::ErrorKind::ResourceBusy,
-            "a build is using the cache: wait for it, or cancel it",
-        ));
+        return Err(io::Error::new(io::ErrorKind::ResourceBusy, "a build is using it"));
     }
     let mut freed = 0;
     for stage in engine::ALL {

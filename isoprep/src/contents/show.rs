@@ -59,7 +59,7 @@ pub fn json(difference: &Difference, names: &Change<&str>) -> serde_json::Result
     })
 }
 
-/// The difference in one sentence: "2 packages newer, 14 files changed, +3.1 MiB".
+/// The difference in one sentence: "2 packages newer, 14 files changed, image +3.1 MiB".
 #[must_use]
 pub fn sentence(difference: &Difference) -> String {
     let packages = &difference.packages;
@@ -88,7 +88,7 @@ pub fn sentence(difference: &Difference) -> String {
         parts.push("nothing changed".to_owned());
     }
     if difference.bytes.from != difference.bytes.to {
-        parts.push(growth(difference.bytes));
+        parts.push(format!("image {}", growth(difference.bytes)));
     }
     parts.join(", ")
 }

@@ -36,7 +36,7 @@ pub fn render_text(findings: &[LintFinding], colour: bool) -> String {
     let paint =
         |code: &str, text: &str| if colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() };
     if findings.is_empty() {
-        return "Nothing to say: no error, no warning, no note.\n".to_owned();
+        return "Nothing to say.\n".to_owned();
     }
     let mut text = String::new();
     for (severity, code, one, many) in [
@@ -144,7 +144,7 @@ mod tests {
             .join("\n")
         );
         assert!(render_text(&findings(), true).contains("\u{1b}[1;31m1 error\u{1b}[0m"));
-        assert_eq!(render_text(&[], true), "Nothing to say: no error, no warning, no note.\n");
+        assert_eq!(render_text(&[], true), "Nothing to say.\n");
     }
 
     #[test]

@@ -34,4 +34,4 @@ pub use log::{MkarchisoLog, MkarchisoNews, MkarchisoStage};
 pub use product::{BootFile, Shortfall, boot_files, shortfalls};
 pub use run::{MkarchisoJob, Product, run};
 pub use scratch::remove_scratch;
-pub use ways::{Chosen, Facts, HelperFact, NamespaceFact, NoWay, PodmanFact, Way, choose};
+pub use ways::{Chosen, Facts, HelperFact, Mend, NamespaceFact, NoWay, PodmanFact, Way, choose};

@@ -151,6 +151,45 @@ impl Chosen {
 pub struct NoWay {
     /// Every way, and why it does not work, best first.
     pub why_not: Vec<(Way, String)>,
+    /// What would open the nearest one.
+    pub mend: Mend,
+}
+
+/// What would let mkarchiso run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mend {
+    /// Installing it, with programs that it needs, where the distribution has it.
+    Install {
+        /// The programs that are missing.
+        programs: Vec<String>,
+        /// The command that makes the container's image, for hosts whose distribution does not have it.
+        container: String,
+        /// Whether podman has to be installed first.
+        podman: bool,
+    },
+    /// User namespaces, or podman, work otherwise than they should: the reasons say how.
+    Reasons,
+}
+
+/// The command that makes a container's image with archiso in it.
+fn make_image(image: &str) -> String {
+    format!(
+        "podman run --name archiso docker.io/library/archlinux pacman -Sy --noconfirm archiso && podman commit archiso \
+         {image} && podman rm archiso"
+    )
+}
+
+fn mend(facts: &Facts) -> Mend {
+    let image = match &facts.podman {
+        PodmanFact::NoImage { image } | PodmanFact::Broken { image, .. } | PodmanFact::Ready { image } => image,
+        PodmanFact::NotLookedAt | PodmanFact::Absent => super::CONTAINER,
+    };
+    let programs = if facts.tool.is_none() { vec!["mkarchiso".to_owned()] } else { facts.missing.clone() };
+    if programs.is_empty() || matches!(facts.podman, PodmanFact::Broken { .. }) {
+        return Mend::Reasons;
+    }
+    let podman = matches!(facts.podman, PodmanFact::Absent | PodmanFact::NotLookedAt);
+    Mend::Install { programs, container: make_image(image), podman }
 }
 
 fn listed(why_not: &[(Way, String)]) -> String {
@@ -175,7 +214,7 @@ pub fn choose(facts: &Facts) -> Result<Chosen, NoWay> {
             }
         }
     }
-    Err(NoWay { why_not })
+    Err(NoWay { why_not, mend: mend(facts) })
 }
 
 fn drawback(way: Way) -> Option<String> {
@@ -203,10 +242,9 @@ fn refusal(way: Way, facts: &Facts) -> Option<String> {
             PodmanFact::Ready { .. } => None,
             PodmanFact::NotLookedAt => Some("nobody looked whether it works".to_owned()),
             PodmanFact::Absent => Some("podman is not installed".to_owned()),
-            PodmanFact::NoImage { image } => Some(format!(
-                "there is no image {image}; make one: podman run --name archiso docker.io/library/archlinux pacman -Sy \
-                 --noconfirm archiso && podman commit archiso {image} && podman rm archiso"
-            )),
+            PodmanFact::NoImage { image } => {
+                Some(format!("there is no image {image}; make one: {}", make_image(image)))
+            }
             PodmanFact::Broken { image, why } => Some(format!("podman does not run {image}: {why}")),
         },
         Way::Helper => installed(facts).or_else(|| match (facts.helper, &facts.namespaces) {
@@ -297,6 +335,11 @@ mod tests {
         bare.podman = PodmanFact::NoImage { image: "archiso".to_owned() };
         let text = choose(&bare).unwrap_err().to_string();
         assert!(text.contains("not installed (package archiso") && text.contains("podman commit"), "{text}");
+        let Mend::Install { programs, container, podman: false } = choose(&bare).unwrap_err().mend else {
+            panic!("installing it, or making that image, is what mends it")
+        };
+        assert_eq!(programs, ["mkarchiso"]);
+        assert!(container.starts_with("podman run ") && container.ends_with("podman rm archiso"), "{container}");
     }
 
     #[test]

@@ -189,7 +189,7 @@ pub const FIELDS: &[FieldDoc] = &[
         label: "Processors",
         kind: FieldKind::Integer { min: CPUS.0, max: CPUS.1 },
         default: "4",
-        unit: "processors",
+        unit: "",
         range: "1 to 255",
         doc: "How many virtual processors the guest has.",
         engines: ALL,

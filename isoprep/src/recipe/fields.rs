@@ -59,6 +59,12 @@ pub fn field(key: &str) -> Option<&'static FieldDoc> {
     FIELDS.iter().find(|field| field.key == key)
 }
 
+/// The field that `key` was probably meant to be: `image.engine` for `image.engin`.
+#[must_use]
+pub fn nearest_field(key: &str) -> Option<&'static str> {
+    nearest(key, FIELDS.iter().map(|field| field.key))
+}
+
 /// The names of the sections.
 pub(super) fn sections() -> Vec<&'static str> {
     let mut sections: Vec<_> = FIELDS.iter().filter_map(|field| Some(field.key.split_once('.')?.0)).collect();

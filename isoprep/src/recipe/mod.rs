@@ -18,6 +18,7 @@ mod package_values;
 mod parse;
 mod parse_image;
 mod proposal;
+mod proposal_now;
 mod propose;
 mod propose_image;
 mod propose_source;
@@ -29,7 +30,7 @@ mod walker;
 
 pub use check::{check, check_places};
 pub use document::{EditError, get_field, set_field};
-pub use fields::{FIELDS, FieldDoc, FieldKind, field};
+pub use fields::{FIELDS, FieldDoc, FieldKind, field, nearest_field};
 pub use finding::{Finding, RecipeError, locate};
 pub use model::{
     AcceleratorWish, Base, BuildKind, EngineKind, Firmware, Forward, Gpu, GuestSettings, INSTALLED_PROFILES,
@@ -38,6 +39,7 @@ pub use model::{
 pub use open::{CartridgeFile, FILE_NAME, OpenError, open};
 pub use parse::parse;
 pub use proposal::{Proposal, Proposed, ProposedKind, proposal_lines};
+pub use proposal_now::proposal_now;
 pub use propose::propose;
 pub use save::save_atomically;
 pub use values::{format_size, parse_size, safe_name};

@@ -46,6 +46,10 @@ pub enum ProposedKind {
     Assumed,
     /// Nothing is set; somebody should know this.
     Warning,
+    /// Somebody has set it since, to this or to another value.
+    Edited,
+    /// Somebody has taken it out since: it is not written.
+    Dropped,
 }
 
 impl Proposed {
@@ -63,7 +67,8 @@ impl fmt::Display for Proposal {
     }
 }
 
-/// A proposal as lines for a terminal: `+` before what is proposed, with the reason below it, `!` before warnings. Items
+/// A proposal as lines for a terminal: `+` before what is proposed, with the reason below it, `~` before what was edited
+/// since, `-` before what was dropped, `!` before warnings. Items
 /// with the same reason share it. Control characters are escaped.
 #[must_use]
 pub fn proposal_lines(settings: &[Proposed]) -> Vec<String> {
@@ -78,8 +83,13 @@ pub fn proposal_lines(settings: &[Proposed]) -> Vec<String> {
             continue;
         }
         let values: Vec<_> = group.iter().map(|it| format!("{:?}", it.value)).collect();
-        let mark = if first.kind == ProposedKind::Assumed { " (assumed)" } else { "" };
-        lines.push(format!("+ {} = {}{mark}", first.label(), values.join(", ")));
+        let (sign, mark) = match first.kind {
+            ProposedKind::Found | ProposedKind::Warning => ("+", ""),
+            ProposedKind::Assumed => ("+", " (assumed)"),
+            ProposedKind::Edited => ("~", " (edited)"),
+            ProposedKind::Dropped => ("-", " (dropped)"),
+        };
+        lines.push(format!("{sign} {} = {}{mark}", first.label(), values.join(", ")));
         lines.push(format!("    {}", first.why));
     }
     lines

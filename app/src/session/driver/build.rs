@@ -51,6 +51,8 @@ impl Driver {
             cache: if self.fresh { work.join("stages") } else { self.paths.stages() },
             work,
         };
+        // The image that it reads is about to be another one.
+        self.forget_comparison().await;
         self.build_began = Some(Instant::now());
         self.pace = PaceMaker::new(times(&request.images).unwrap_or_default());
         let (told, progress) = channel(64);

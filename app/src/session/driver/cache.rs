@@ -1,7 +1,7 @@
 //! What the cache holds, and emptying it: at the side of everything else.
 
 use super::Driver;
-use crate::session::event::Event;
+use crate::session::event::{Event, Side};
 use crate::session::failure;
 
 impl Driver {
@@ -12,7 +12,7 @@ impl Driver {
             let seen = freed.and_then(|freed| isoprep::view_cache(&path).map(|view| (view, freed)));
             let event = match seen {
                 Ok((view, freed)) => Event::CacheViewed { path, view, freed },
-                Err(error) => Event::Failed { failure: failure::of_cache(&path, clean, &error) },
+                Err(error) => Event::SideFailed { side: Side::Cache, failure: failure::of_cache(&path, clean, &error) },
             };
             // The session may have ended meanwhile.
             let _ = side.blocking_send(event);

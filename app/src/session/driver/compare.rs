@@ -12,16 +12,16 @@ use crate::session::jobs::{self, Compared};
 /// A comparison under way.
 pub(super) struct Comparing {
     pub(super) cancel: Cancel,
-    pub(super) answer: tokio::task::JoinHandle<Option<Compared>>,
+    pub(super) answer: tokio::task::JoinHandle<Compared>,
 }
 
 impl Driver {
-    /// Begins it, unless the build has changed nothing.
+    /// Begins it; a build that has changed nothing is told at once.
     pub(super) async fn start_comparing(&mut self, image: &Image, recipe: &Recipe) {
         if image.reused {
-            return;
+            return self.compared(Compared::same(image)).await;
         }
-        self.stop_comparing();
+        self.forget_comparison().await;
         let facts = BuildFacts {
             cartridge: env!("CARGO_PKG_VERSION").to_owned(),
             name: recipe.name.clone(),
@@ -45,9 +45,21 @@ impl Driver {
         Some(comparing)
     }
 
-    pub(super) async fn compared(&mut self, compared: Option<Compared>) {
-        let Some(Compared { summary, difference }) = compared else { return };
-        self.tell(Event::BuildCompared { summary, difference }).await;
+    /// Another image is what counts now: nobody waits for the one under way.
+    pub(super) async fn forget_comparison(&mut self) {
+        if self.stop_comparing().is_some() {
+            self.tell(Event::NotCompared { error: None }).await;
+        }
+    }
+
+    /// It has answered.
+    pub(super) async fn compared(&mut self, compared: Compared) {
+        let event = match compared {
+            Compared::Done { summary, difference } => Event::BuildCompared { summary, difference },
+            Compared::Failed(error) => Event::NotCompared { error: Some(error) },
+            Compared::Stopped => Event::NotCompared { error: None },
+        };
+        self.tell(event).await;
     }
 
     /// Remembers how long a stage took, for the record.
@@ -65,11 +77,9 @@ fn stage_time(stage: &str, reused: bool, took: Duration) -> StageTime {
 }
 
 /// The answer of the comparison under way.
-pub(super) async fn comparison_of(comparing: &mut Option<Comparing>) -> Option<Compared> {
+pub(super) async fn comparison_of(comparing: &mut Option<Comparing>) -> Compared {
     let Some(under_way) = comparing else { return std::future::pending().await };
     let answer = (&mut under_way.answer).await;
     *comparing = None;
-    answer.unwrap_or_else(|error| {
-        Some(Compared { summary: format!("it could not be compared: {error}"), difference: None })
-    })
+    answer.unwrap_or_else(|error| Compared::Failed(error.to_string()))
 }

@@ -1,4 +1,4 @@
-//! Eject: stop the job, end the guest, remove this session's work; and the checks that need no state.
+//! Eject: stop the job, end the guest, remove this session's work; and what removing everything would remove.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,8 +8,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
 use vmtools::{EndStep, GuestHandle};
 
-use super::{Driver, accelerator_event, millis};
-use crate::doctor::Purpose;
+use super::{Driver, millis};
 use crate::paths::Paths;
 use crate::session::event::{Event, Failure, Level};
 use crate::session::failure::exit_code;
@@ -19,7 +18,7 @@ use crate::session::state::{EjectScope, Input};
 
 impl Driver {
     /// Takes everything that runs out of the driver and ends it in a task of its own.
-    pub(super) fn start_eject(&mut self, scope: EjectScope) {
+    pub(super) async fn start_eject(&mut self, scope: EjectScope) {
         self.cancel.cancel();
         self.hands_off();
         self.scope = scope;
@@ -27,9 +26,11 @@ impl Driver {
         self.watching.quiet = None;
         self.progress = None;
         let (job, guest, side) = (self.job.take(), self.guest.take(), self.side.0.clone());
-        let look = self.examining.running.take();
-        let images_go = scope == EjectScope::Everything;
-        let comparing = if images_go { self.stop_comparing() } else { None };
+        let look = self.take_examination().await;
+        let comparing = if scope == EjectScope::Everything { self.stop_comparing() } else { None };
+        if comparing.is_some() {
+            self.tell(Event::NotCompared { error: None }).await;
+        }
         let dirs = self.record.works();
         let runtime = self.record.made().runtime.clone();
         let what = What { dirs, runtime, everything: scope == EjectScope::Everything, paths: self.paths.clone() };
@@ -93,18 +94,6 @@ impl Driver {
         tokio::task::spawn_blocking(move || {
             let surveys = dirs.iter().filter(|d| d.exists()).filter_map(|dir| isoprep::survey(dir).ok()).collect();
             let _ = side.blocking_send(Event::Surveyed { surveys });
-        });
-    }
-
-    pub(super) fn diagnose(&self) {
-        let (paths, side) = (self.paths.clone(), self.side.0.clone());
-        let recipe = self.inserted.as_ref().and_then(|it| it.recipe.as_ref().ok());
-        let purpose = recipe.map(Purpose::of).unwrap_or_default();
-        tokio::task::spawn_blocking(move || {
-            let _ = side.blocking_send(Event::Diagnosed { checks: crate::doctor::run(&paths, purpose) });
-            // The checks have just probed it, so this only reads the answer.
-            let choice = vmtools::choose_accelerator(vmtools::AcceleratorWish::Auto, &paths.accelerator());
-            let _ = side.blocking_send(accelerator_event(&choice));
         });
     }
 }

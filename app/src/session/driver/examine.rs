@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::Driver;
 use crate::session::event::{Event, Level};
-use crate::session::examination::LintView;
+use crate::session::examination::{LintView, Unexamined};
 use crate::session::failure;
 use crate::session::jobs::{self, Look};
 use crate::session::state::{Denied, Phase};
@@ -27,6 +27,20 @@ pub(super) struct Examining {
     pub(super) running: Option<Running>,
     /// What the last one found.
     findings: Vec<LintView>,
+    /// What front ends were told last.
+    told: Told,
+}
+
+/// What front ends were told last of what is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Told {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// What was found, or that it is being looked for.
+    Seen,
+    /// That nothing is known.
+    Unseen(Unexamined),
 }
 
 /// An examination under way.
@@ -39,25 +53,58 @@ pub(super) struct Running {
 
 impl Driver {
     /// The cartridge has changed: it is looked at once it is at rest.
-    pub(super) fn examine_soon(&mut self) {
+    pub(super) async fn examine_soon(&mut self) {
         self.examining.due = None;
-        if self.examines && self.has_profile() {
-            self.examine_at(Instant::now() + AT_REST);
-        } else {
-            self.cancel_examination();
+        match self.why_not() {
+            None if self.examines => self.examine_at(Instant::now() + AT_REST),
+            None => self.cancel_examination(),
+            Some(why) => self.unexamined(why).await,
         }
     }
 
     /// Another cartridge is inserted: what was found belongs to the one before.
-    pub(super) fn forget_examination(&mut self) {
-        self.examining.findings.clear();
+    pub(super) async fn forget_examination(&mut self) {
+        self.examining.due = None;
+        self.unexamined(Unexamined::Changed).await;
+    }
+
+    /// What was found, or is being looked for, is not of the cartridge as it is now.
+    async fn unexamined(&mut self, why: Unexamined) {
         self.cancel_examination();
+        self.examining.findings.clear();
+        if !matches!(self.examining.told, Told::Nothing) && self.examining.told != Told::Unseen(why) {
+            self.tell_unexamined(why).await;
+        }
+    }
+
+    async fn tell_unexamined(&mut self, why: Unexamined) {
+        self.examining.told = Told::Unseen(why);
+        self.tell(Event::NotExamined { why }).await;
+    }
+
+    /// Takes the one under way out of the driver, to be ended elsewhere; it is begun again when there is time.
+    pub(super) async fn take_examination(&mut self) -> Option<Running> {
+        let running = self.examining.running.take()?;
+        if self.examines {
+            self.examining.due = Some(Instant::now());
+        } else {
+            self.unexamined(Unexamined::Changed).await;
+        }
+        Some(running)
     }
 
     /// It was asked for.
     pub(super) async fn examine(&mut self) {
         self.refresh().await;
         self.examine_at(Instant::now());
+    }
+
+    /// Others may have edited what it is made of. Nothing is owed to anybody who did not ask.
+    pub(super) async fn look_again(&mut self) {
+        self.refresh().await;
+        if self.examines && self.why_not().is_none() && self.examining.due.is_none() {
+            self.examine_at(Instant::now());
+        }
     }
 
     fn examine_at(&mut self, due: Instant) {
@@ -72,9 +119,13 @@ impl Driver {
         }
     }
 
-    fn has_profile(&self) -> bool {
-        let recipe = self.inserted.as_ref().and_then(|it| it.recipe.as_ref().ok());
-        recipe.is_some_and(|recipe| recipe.image.engine.takes_a_profile())
+    /// Why there is nothing to look at; `None` if there is.
+    fn why_not(&self) -> Option<Unexamined> {
+        match self.inserted.as_ref().map(|it| &it.recipe) {
+            Some(Ok(recipe)) if recipe.image.engine.takes_a_profile() => None,
+            Some(Ok(recipe)) => Some(Unexamined::NoProfile { engine: recipe.image.engine }),
+            Some(Err(_)) | None => Some(Unexamined::Invalid),
+        }
     }
 
     /// What is under way gives way, to be begun again when there is time.
@@ -95,8 +146,8 @@ impl Driver {
         let Some(inserted) = &self.inserted else { return };
         let cartridge = match &inserted.recipe {
             Ok(recipe) if recipe.image.engine.takes_a_profile() => (recipe.clone(), inserted.text.clone()),
-            // Of the other engines nothing is said before they build.
-            Ok(_) => return self.tell_look(Look::default()).await,
+            // Somebody asked: an answer is owed, also where nothing was told before.
+            Ok(recipe) => return self.tell_unexamined(Unexamined::NoProfile { engine: recipe.image.engine }).await,
             Err(findings) => {
                 let look = Look::failed(failure::of_findings(findings));
                 return self.tell_look(look).await;
@@ -106,6 +157,7 @@ impl Driver {
             Ok(work) => work,
             Err(failure) => return self.tell_look(Look::failed(failure)).await,
         };
+        self.examining.told = Told::Seen;
         self.tell(Event::Examining).await;
         let (cancel, paths) = (Cancel::new(), self.paths.clone());
         let token = cancel.clone();
@@ -117,8 +169,11 @@ impl Driver {
     pub(super) async fn examined(&mut self, look: Option<Look>) {
         match look {
             Some(look) => self.tell_look(look).await,
-            // Nobody waits for another one.
-            None if self.examining.due.is_none() => self.tell_look(Look::default()).await,
+            // Cancelled, and no other one is to come.
+            None if self.examining.due.is_none() => {
+                let why = self.why_not().unwrap_or(Unexamined::Changed);
+                self.unexamined(why).await;
+            }
             None => {}
         }
     }
@@ -126,6 +181,7 @@ impl Driver {
     async fn tell_look(&mut self, look: Look) {
         let Look { lint, tree, warnings, failure } = look;
         self.examining.findings.clone_from(&lint);
+        self.examining.told = Told::Seen;
         self.tell(Event::Examined { lint, tree, warnings, failure }).await;
     }
 
@@ -137,6 +193,9 @@ impl Driver {
         };
         if asks && !asked {
             return self.refuse(Denied::NotAsked).await;
+        }
+        if asks && matches!(self.state.phase, Phase::Preparing | Phase::Building) {
+            return self.refuse(Denied::BeingBuilt).await;
         }
         match self.do_edit(&fix).await {
             Ok(file) => {
@@ -170,6 +229,7 @@ impl Driver {
     /// Findings of a build that stopped because of them can be mended just as well.
     pub(super) async fn stopped_by_lint(&mut self, lint: Vec<LintView>) {
         self.examining.findings.clone_from(&lint);
+        self.examining.told = Told::Seen;
         self.tell(Event::StoppedByLint { lint }).await;
     }
 }

@@ -9,7 +9,7 @@ use vmtools::display::InputEvent;
 use vmtools::{Boot, GuestEvent, GuestHandle, GuestPlan, GuestStatus};
 
 use super::{Driver, STROKE};
-use crate::session::event::{Event, Failure, Level};
+use crate::session::event::{Event, Failure, Level, Side};
 use crate::session::failure::{exit_code, internal};
 use crate::session::jobs::{self, NewDisk, Outcome};
 use crate::session::logs::Pane;
@@ -162,7 +162,10 @@ impl Driver {
         tokio::task::spawn_blocking(move || {
             let event = match frame.save_png(&path) {
                 Ok(()) => Event::ScreenshotTaken { path, uniform: frame.is_uniform() },
-                Err(error) => Event::Failed { failure: internal("The screenshot could not be saved", &error) },
+                Err(error) => {
+                    let failure = internal("The screenshot could not be saved", &error);
+                    Event::SideFailed { side: Side::Screenshot, failure }
+                }
             };
             // The session may have ended meanwhile.
             let _ = side.blocking_send(event);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Driver;
 use crate::session::built::{Built, IMAGE_RECORD};
-use crate::session::event::{Event, Failure, Level};
+use crate::session::event::{Event, Failure, Level, Side};
 use crate::session::failure::{exit_code, internal};
 use crate::session::inserted::Inserted;
 use crate::session::state::{Input, Phase};
@@ -47,7 +47,8 @@ impl Driver {
     }
 
     async fn inserted(&mut self, inserted: Inserted) {
-        self.forget_examination();
+        self.forget_examination().await;
+        self.forget_comparison().await;
         if let Some(findings) = inserted.recipe.as_ref().err() {
             let failure = crate::session::failure::of_findings(findings);
             self.inserted = Some(inserted);
@@ -128,7 +129,7 @@ impl Driver {
             Err(error) => {
                 let failure =
                     internal(&format!("{} could not be saved; the file is as it was", file.display()), &error);
-                self.tell(Event::Failed { failure }).await;
+                self.tell(Event::SideFailed { side: Side::Save, failure }).await;
             }
         }
     }
@@ -169,7 +170,8 @@ impl Driver {
         }
         let image = self.image.is_some();
         self.tell(Event::CartridgeChanged { cartridge }).await;
-        self.examine_soon();
+        self.examine_soon().await;
+        self.diagnose_if_needed();
         self.input(Input::Inserted { valid, image }).await;
     }
 

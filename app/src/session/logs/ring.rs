@@ -178,11 +178,14 @@ const WARNINGS: [&[u8]; 2] = [b"warning", b"warn"];
 
 fn level_of(line: &[u8]) -> Level {
     let mut level = Level::Plain;
+    let mut end = 0;
     for word in line.split(|b| !b.is_ascii_alphabetic() && *b != b'=' && *b != b'_' && *b != b'-') {
+        let start = end;
+        end = start + word.len() + 1;
         if word.len() < 4 || word.len() > 9 {
             continue;
         }
-        if ERRORS.iter().any(|e| word.eq_ignore_ascii_case(e)) {
+        if ERRORS.iter().any(|e| word.eq_ignore_ascii_case(e)) && !counted(line, start, word) {
             return Level::Error;
         }
         if WARNINGS.iter().any(|w| word.eq_ignore_ascii_case(w)) {
@@ -190,6 +193,19 @@ fn level_of(line: &[u8]) -> Level {
         }
     }
     level
+}
+
+/// Whether the word at `start` says how many there are, and not that there is one: "no error", "0 failed", "1 error, 2
+/// notes". What is counted was said before in a line of its own; "line 7 error: x" is one.
+fn counted(line: &[u8], start: usize, word: &[u8]) -> bool {
+    let Some(before) = line[..start].strip_suffix(b" ") else { return false };
+    let from = before.iter().rposition(|b| !b.is_ascii_alphanumeric()).map_or(0, |at| at + 1);
+    let number = &before[from..];
+    if number.eq_ignore_ascii_case(b"no") || number == b"0" {
+        return true;
+    }
+    let counts = !number.is_empty() && number.iter().all(u8::is_ascii_digit);
+    counts && word.eq_ignore_ascii_case(b"error") && line.get(start + word.len()) != Some(&b':')
 }
 
 #[cfg(test)]
@@ -206,6 +222,29 @@ mod tests {
         assert_eq!(level_of(b"kernel: panic=-1 on the command line"), Level::Plain);
         assert_eq!(level_of(b"xorriso : WARNING : x"), Level::Warning);
         assert_eq!(level_of(b"no terrors here"), Level::Plain);
+    }
+
+    #[test]
+    fn a_count_of_errors_is_none() {
+        for none in [
+            "[lint] Nothing to say: no error, no warning, no note.",
+            "0 error(s), 0 warning(s)",
+            "Test result: 0 failed",
+            "    0.512  Looked at the cartridge: 1 error, 1 note",
+            "12 error",
+        ] {
+            assert_ne!(level_of(none.as_bytes()), Level::Error, "{none}");
+        }
+        for one in [
+            "error: no space",
+            "line 7 error: no such file",
+            "3 failed",
+            "[    1.0] error",
+            "no: error",
+            "casino error",
+        ] {
+            assert_eq!(level_of(one.as_bytes()), Level::Error, "{one}");
+        }
     }
 
     #[test]

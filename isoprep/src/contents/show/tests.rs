@@ -87,11 +87,11 @@ fn one_sentence_says_it() {
     let told = sentence(&difference(&old, &new));
     let expected = "1 package newer, 1 package older, 1 package added, 1 package removed, 3 files changed, 1 file added, \
                     1 file removed, 1 boot entry changed, root image packed otherwise, another label, \
-                    1 file not compared, +3.0 MiB";
+                    1 file not compared, image +3.0 MiB";
     assert_eq!(told, expected);
     assert_eq!(sentence(&Difference::default()), "nothing changed");
     let smaller = Difference { bytes: Change { from: 2048, to: 1024 }, ..Difference::default() };
-    assert_eq!(sentence(&smaller), "nothing changed, -1.0 KiB");
+    assert_eq!(sentence(&smaller), "nothing changed, image -1.0 KiB");
 }
 
 #[test]

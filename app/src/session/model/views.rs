@@ -1,0 +1,98 @@
+//! The parts of what a front end knows: a comparison, a notice, a stage, a guest.
+
+use isoprep::Unit;
+use isoprep::contents::Difference;
+use vmtools::{GuestReport, GuestStatus};
+
+use crate::session::event::Level;
+use crate::session::pace::Pace;
+use crate::session::sign::Sign;
+
+/// In what two builds differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comparison {
+    /// In one sentence; for a first build, what is in it.
+    pub summary: String,
+    /// In all, where there was a build before.
+    pub difference: Option<Box<Difference>>,
+}
+
+/// A notice with its moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Milliseconds since the session began.
+    pub at_ms: u64,
+    /// How loudly.
+    pub level: Level,
+    /// A sentence.
+    pub text: String,
+}
+
+/// A stage of a build.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StageView {
+    /// Its name.
+    pub name: String,
+    /// How far it is.
+    pub status: StageStatus,
+}
+
+/// How far a stage is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StageStatus {
+    /// It has not begun.
+    Waiting,
+    /// It runs.
+    Running {
+        /// When it began, milliseconds since the session began.
+        since_ms: u64,
+        /// Done so far.
+        done: u64,
+        /// Of how much, where that is known.
+        total: Option<u64>,
+        /// In what.
+        unit: Unit,
+        /// What is being done right now, where that has a name.
+        what: Option<String>,
+        /// How quickly, and how long it still takes, as of `told_ms`.
+        pace: Option<Pace>,
+        /// When that was told, milliseconds since the session began.
+        told_ms: u64,
+    },
+    /// It is done.
+    Done {
+        /// Nothing had changed: the cache had it.
+        reused: bool,
+        /// How long it took.
+        took_ms: u64,
+    },
+    /// It was running when the build failed or was cancelled.
+    Stopped,
+}
+
+/// A guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestView {
+    /// Its QEMU's process id.
+    pub pid: u32,
+    /// The command that started it.
+    pub command: String,
+    /// When it was started, milliseconds since the session began.
+    pub since_ms: u64,
+    /// What it does.
+    pub status: GuestStatus,
+    /// Why its image has nothing in it that reports, if that is so.
+    pub mute: Option<String>,
+    /// What its serial line has shown, if anything.
+    pub sign: Option<Sign>,
+    /// What it said of itself.
+    pub report: Option<GuestReport>,
+    /// Whether it found the very tree that was injected.
+    pub matches: Option<bool>,
+    /// When it reported.
+    pub reported_ms: Option<u64>,
+    /// Ports: name, in the guest, on the host's loopback.
+    pub ports: Vec<(String, u16, u16)>,
+    /// Whether its process has ended.
+    pub ended: bool,
+}
