@@ -13,16 +13,7 @@ pub(super) async fn run(args: &CacheArgs, mut session: SessionHandle) -> u8 {
     let mut code = exit_code::GOOD;
     let Some(mut signals) = Signals::catch() else { return exit_code::INTERNAL };
     let _ = session.commands.send(if args.clean { Command::CleanCache } else { Command::ViewCache }).await;
-    loop {
-        let told = tokio::select! {
-            told = session.events.recv() => told,
-            () = signals.any() => {
-                code = exit_code::CANCELLED;
-                let _ = session.commands.send(Command::Quit).await;
-                continue;
-            }
-        };
-        let Some(told) = told else { break };
+    while let Some(told) = signals.next_event(&mut session, &mut code).await {
         model.fold(&told);
         let over = match &told.event {
             Event::CacheViewed { path, view, freed } => {

@@ -51,16 +51,7 @@ async fn look(args: LookArgs, mut session: SessionHandle, show: impl Fn(&Examina
     let first = if code == exit_code::GOOD { Command::Insert(path) } else { Command::Quit };
     let _ = session.commands.send(first).await;
     let mut asked = false;
-    loop {
-        let told = tokio::select! {
-            told = session.events.recv() => told,
-            () = signals.any() => {
-                code = exit_code::CANCELLED;
-                let _ = session.commands.send(Command::Quit).await;
-                continue;
-            }
-        };
-        let Some(told) = told else { break };
+    while let Some(told) = signals.next_event(&mut session, &mut code).await {
         model.fold(&told);
         if args.json || matches!(told.event, Event::Failed { .. } | Event::Refused { .. }) {
             printer.show(&told, &model);

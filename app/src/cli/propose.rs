@@ -30,16 +30,7 @@ pub(super) async fn run(args: ProposeArgs, mut session: SessionHandle) -> u8 {
     for command in commands {
         let _ = session.commands.send(command).await;
     }
-    loop {
-        let told = tokio::select! {
-            told = session.events.recv() => told,
-            () = signals.any() => {
-                code = exit_code::CANCELLED;
-                let _ = session.commands.send(Command::Quit).await;
-                continue;
-            }
-        };
-        let Some(told) = told else { break };
+    while let Some(told) = signals.next_event(&mut session, &mut code).await {
         model.fold(&told);
         if args.json {
             printer.show(&told, &model);

@@ -2,6 +2,9 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::session::failure::exit_code;
+use crate::session::{Command, SessionHandle, Told};
+
 /// The three of them.
 pub(super) struct Signals([Signal; 3]);
 
@@ -25,6 +28,18 @@ impl Signals {
             _ = interrupts.recv() => {}
             _ = terms.recv() => {}
             _ = hangups.recv() => {}
+        }
+    }
+    /// The next event of the session, until it has ended. A signal asks it to end, and `code` says so.
+    pub(super) async fn next_event(&mut self, session: &mut SessionHandle, code: &mut u8) -> Option<Told> {
+        loop {
+            tokio::select! {
+                told = session.events.recv() => return told,
+                () = self.any() => {
+                    *code = exit_code::CANCELLED;
+                    let _ = session.commands.send(Command::Quit).await;
+                }
+            }
         }
     }
 }
