@@ -36,7 +36,9 @@ pub(crate) fn pack_command(tool: &Path, packing: &Packing, root: &Path, target: 
             line.args(["-comp", "zstd", "-Xcompression-level", "3", "-b", "256K"])
         }
         Packing::Passing => {
-            line.arg(root).arg(target).args(["-noappend", "-no-progress", "-quiet", "-comp", "lz4", "-b", "256K"])
+            let line = line.arg(root).arg(target).args(["-noappend", "-no-progress", "-quiet", "-comp", "lz4"]);
+            // Looking for what is there twice, and for tails to put together, takes longer than writing it.
+            line.args(["-b", "256K", "-no-duplicates", "-no-fragments"])
         }
         Packing::Profile { kind: ImageType::Erofs, options } => {
             let line =
