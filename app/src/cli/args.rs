@@ -244,9 +244,9 @@ pub struct ShotArgs {
 /// What `logs` takes.
 #[derive(Args, Clone, Debug)]
 pub struct LogsArgs {
-    /// Which log
-    #[arg(value_enum, default_value_t = LogName::Session)]
-    pub log: LogName,
+    /// Which log: that of the session, or with --stage that of the build
+    #[arg(value_enum)]
+    pub log: Option<LogName>,
     /// The session; without it the newest
     #[arg(long)]
     pub session: Option<String>,

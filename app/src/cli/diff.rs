@@ -105,6 +105,12 @@ async fn compare(args: &DiffArgs, paths: &Paths) -> Result<Compared, Trouble> {
             (BuildRecord::of_the_build_before(&now), now)
         }
     };
+    if let Some(missing) = [Some(&args.from), args.to.as_ref()].into_iter().flatten().find(|it| !it.exists()) {
+        return Err(Trouble::Told(format!(
+            "{} does not exist: name an image, its record, or a repository",
+            missing.display()
+        )));
+    }
     if args.to.is_none() && !from.exists() {
         return Err(Trouble::Told(format!(
             "no build before the last one of {} is recorded: name another image to compare with",

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::args::LogsArgs;
+use super::args::{LogName, LogsArgs};
 use super::print::{self, out};
 use crate::paths::Paths;
 use crate::session::event::EVENT_VERSION;
@@ -30,8 +30,9 @@ pub(super) async fn run(args: &LogsArgs, paths: &Paths) -> u8 {
         }
         return exit_code::GOOD;
     }
-    let pane = Pane::from(args.log);
     let stage = args.stage.as_deref();
+    let log = args.log.unwrap_or(if stage.is_some() { LogName::Build } else { LogName::Session });
+    let pane = Pane::from(log);
     if stage.is_some() && pane != Pane::Build {
         eprintln!(
             "cartridge: only the build log has stages: cartridge logs build --stage {}",
@@ -41,8 +42,7 @@ pub(super) async fn run(args: &LogsArgs, paths: &Paths) -> u8 {
     }
     let dir = match &args.session {
         Some(id) => sessions.into_iter().find(|dir| dir.file_name().is_some_and(|name| name == id.as_str())),
-        // A session that never got that far has an empty log: the newest that says something is meant.
-        None => sessions.into_iter().rev().find(|dir| dir.join(pane.file_name()).metadata().is_ok_and(|m| m.len() > 0)),
+        None => newest(&sessions, pane).cloned(),
     };
     let Some(dir) = dir else {
         eprintln!("cartridge: there is no such log. `cartridge logs --list` lists the sessions");
@@ -91,6 +91,15 @@ pub(super) async fn run(args: &LogsArgs, paths: &Paths) -> u8 {
             }
         }
     }
+}
+
+/// The session that is meant where none is named: the newest whose log says something. Sessions that only looked at something
+/// have nothing to tell but that.
+fn newest(sessions: &[PathBuf], pane: Pane) -> Option<&PathBuf> {
+    let says = |dir: &Path, pane: Pane| dir.join(pane.file_name()).metadata().is_ok_and(|meta| meta.len() > 0);
+    let telling = || sessions.iter().rev().filter(|dir| says(dir, pane));
+    let did_something = |dir: &&PathBuf| says(dir, Pane::Build) || says(dir, Pane::Qemu);
+    telling().find(did_something).or_else(|| telling().next())
 }
 
 /// The stages of which a log has lines, in the order of the first of them.

@@ -70,6 +70,9 @@ pub fn diagnose(probe: &HostProbe, purpose: Purpose) -> Vec<Check> {
     report.extend(window(probe, &distro));
     report.extend(host::judge(probe));
     for check in report.iter_mut().filter(|check| check.status != Status::Good) {
+        if check.status == Status::Missing && purpose.does_without(&check.name) {
+            check.status = Status::Warning;
+        }
         // A rootless build of root's own needs no helpers: whatever maps ids, maps all of them.
         if let Some(who) = purpose.needs(&check.name).filter(|_| !(probe.root && check.name == "subordinate ids")) {
             check.status = Status::Missing;

@@ -18,11 +18,19 @@ pub(super) const LENT_IDS: &str = "Lent ids";
 /// The row of the table about UEFI firmware, by name.
 const FIRMWARE: &str = "UEFI firmware";
 
+/// The rows of the table that are parts of engine micro's guest: other engines bring their own.
+const OF_MICRO: [&str; 2] = ["Kernel", "Static busybox"];
+
 impl Purpose {
     /// What `recipe` wants.
     #[must_use]
     pub fn of(recipe: &Recipe) -> Self {
         Self { engine: Some(recipe.image.engine), uefi: recipe.guest.firmware == Firmware::Uefi }
+    }
+
+    /// Whether the need called `name` is that of engine micro alone, and another engine is meant.
+    pub(super) fn does_without(self, name: &str) -> bool {
+        self.engine.is_some_and(|engine| engine != EngineKind::Micro) && OF_MICRO.contains(&name)
     }
 
     /// Who cannot do without the need called `name`, if somebody cannot: the end of the sentence "needed by …".
@@ -62,5 +70,6 @@ mod tests {
             }
         }
         assert!(checks().iter().any(|spec| spec.name == FIRMWARE));
+        assert!(OF_MICRO.iter().all(|name| checks().iter().any(|spec| spec.name == *name)));
     }
 }

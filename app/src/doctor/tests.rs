@@ -75,6 +75,9 @@ fn what_the_inserted_cartridges_engine_cannot_do_without_is_missing() {
     assert!(check.why.ends_with("needed by this cartridge's engine, archiso"), "{}", check.why);
     let micro = Purpose { engine: Some(isoprep::EngineKind::Micro), uefi: true };
     assert_eq!(find(&diagnose(&without_pacman, micro), "pacman").status, Status::Warning);
+    for (purpose, status) in [(micro, Status::Missing), (archiso, Status::Warning)] {
+        assert_eq!(find(&diagnose(&without(good(DEBIAN), "Kernel"), purpose), "Kernel").status, status);
+    }
     let firmware = find(&diagnose(&without(good(DEBIAN), "UEFI firmware"), micro), "UEFI firmware");
     assert_eq!(firmware.status, Status::Missing);
     for engine in [isoprep::EngineKind::Archiso, isoprep::EngineKind::Debian, isoprep::EngineKind::Tree] {

@@ -39,7 +39,9 @@ pub(super) fn explain(kind: FaultKind, subject: Option<&str>) -> (String, String
             it("A signature is not good", "The signature of {} is not good"),
             "The package or database is not signed by a key that the keyring trusts; the keyring may be missing, not \
              populated, or too old.",
-            "Run pacman-key --init and pacman-key --populate for the keyring that the pacman.conf uses, or update it.",
+            "Install or update the keyring of that repository, and run pacman-key --init and --populate where this host keeps keys. A \
+             repository that nobody signs needs SigLevel = Never, or for its database alone DatabaseOptional, in its \
+             section of the pacman.conf.",
         ),
         FaultKind::CorruptPackage => (
             it("A package is damaged", "{} is damaged"),

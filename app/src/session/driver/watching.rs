@@ -107,7 +107,8 @@ impl Driver {
         let text = match (&self.watching.mute, self.watching.sign) {
             (Some(why), _) => format!(
                 "Whether the guest is up is not known: this image does not report, because {why}, and its serial line has \
-                 shown no prompt for {} s. Look at its screen",
+                 shown no login and no prompt with the name of its host for {} s. Look at its screen and at the serial \
+                 log; --wait says for how long to look",
                 self.watching.patience.as_secs()
             ),
             (None, Some(_)) => {
@@ -115,7 +116,8 @@ impl Driver {
                     .to_owned()
             }
             (None, None) => format!(
-                "The guest has not reported for {} s. It may still be booting: look at its screen and its serial line",
+                "The guest has not reported for {} s. It may still be booting: look at its screen and at the serial log; \
+                 --wait says for how long to wait",
                 self.watching.patience.as_secs()
             ),
         };
