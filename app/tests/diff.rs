@@ -70,7 +70,7 @@ fn trouble_ends_with_two_and_never_with_a_difference() {
     for (path, words) in [
         (&garbage, "not an ISO 9660 image"),
         (&record, "damaged"),
-        (&missing, "No such file"),
+        (&missing, "does not exist"),
         (&empty, "has not been built yet"),
     ] {
         let (code, stdout, stderr) = diff(&console, &[path, &garbage]);
