@@ -29,14 +29,20 @@ fn as_each_user(test: &str, attack: fn(&Path)) {
     if !rustix::process::geteuid().is_root() {
         return;
     }
+    // Somebody else may not be able to get at the build directory.
+    let reachable = tempfile::Builder::new().prefix("locked").tempdir_in("/var/tmp").unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(reachable.path(), open).unwrap();
+    let own = reachable.path().join("test");
+    fs::copy(std::env::current_exe().unwrap(), &own).unwrap();
     for user in [lent_user(), Some(NOBODY_S)].into_iter().flatten() {
-        let dir = dir();
+        let dir = tempfile::Builder::new().tempdir_in(reachable.path()).unwrap();
         chown(dir.path(), Some(user), Some(user)).unwrap();
         let line = CommandLine::new("setpriv")
             .arg(format!("--reuid={user}"))
             .arg(format!("--regid={user}"))
             .arg("--clear-groups")
-            .arg(std::env::current_exe().unwrap())
+            .arg(&own)
             .args(["--exact", test, "--nocapture"])
             .env(AS_USER, dir.path());
         let output = run(&line, &Cancel::new(), |_, _| ()).unwrap_or_else(|e| panic!("as user {user}: {e}"));
