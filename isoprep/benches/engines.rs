@@ -1,5 +1,5 @@
 //! The rows of the README's table that are about engines: the native one against the real mkarchiso, and the rapid cycle
-//! on a Debian of 800 MB. `cargo bench -p isoprep` prints them; `xtask bench` does it after its own, and says `rows`.
+//! on a Debian of a gigabyte. `cargo bench -p isoprep` prints them; `xtask bench` does it after its own, and says `rows`.
 //!
 //! With `CARTRIDGE_TEST_PLACE` the engines work in that folder: in memory (a tmpfs that is not below /dev, /run or /tmp)
 //! neither pays for what the other one left to the disk.
@@ -42,7 +42,7 @@ use profiles::Bench as Archiso;
 const FULL: usize = 3;
 /// Repetitions of what is quick; the median is told.
 const ROUNDS: usize = 5;
-/// What makes a Debian of some 800 MB.
+/// What makes a Debian of about a gigabyte, installed.
 const PACKAGES: &str = r#"packages = ["build-essential", "git", "curl"]"#;
 
 fn main() {
@@ -159,7 +159,7 @@ fn rapid_cycle() {
     }
     row("… one file of 1,300 changed", median(changes), whole);
     println!("| … most memory of the whole process in the inject stage, 13 MB | {} MB | – |", megabytes(most));
-    bench.request.recipe = large(&bench);
+    grow(&bench.repo());
     let (_, _, stages) = measured(&bench);
     println!("| … the same with a repository of 813 MB | {} MB | – |", megabytes(stages["inject"].1));
 }
@@ -181,11 +181,10 @@ fn repository(at: &Path) {
 }
 
 /// Adds 800 MB in eight files.
-fn large(bench: &Debian) -> isoprep::Recipe {
+fn grow(at: &Path) {
     for number in 0..8 {
-        fs::write(bench.repo().join(format!("large{number}")), noise(10_000 + number, 100_000_000)).unwrap();
+        fs::write(at.join(format!("large{number}")), noise(10_000 + number, 100_000_000)).unwrap();
     }
-    bench.request.recipe.clone()
 }
 
 fn noise(number: u32, size: usize) -> Vec<u8> {

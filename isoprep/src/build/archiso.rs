@@ -76,9 +76,9 @@ impl Stages<'_> {
         } else {
             Packing::Quick
         };
-        let root = RootImage { entry, key, packing, layered, settings: Vec::new(), epoch, kept };
+        let mut root = RootImage { entry, key, packing, layered, settings: Vec::new(), epoch, kept };
         let laid = self.lay(tools, &root, &repository)?;
-        let root = RootImage { kept: None, ..root };
+        root.kept = None;
         let grub = self.grub(tools, &ready.profile, epoch)?;
         let boot = boot_files(&root.entry.file(base::BOOT)).map_err(BuildError::io(
             engine::BOOTLOADER,
