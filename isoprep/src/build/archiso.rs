@@ -48,8 +48,9 @@ impl Stages<'_> {
             Reporter::new(engine::PACKAGES, self.cancel, self.progress).line(format!("warning: {warning}"));
         }
         let key = self.packages_key(&ready, layered, epoch)?;
+        let grub = self.grub(tools, &ready.profile, epoch)?;
         let mut kept = None;
-        let entry = self.keyed(engine::PACKAGES, key, |reporter| {
+        let install = |reporter: &Reporter<'_>| {
             let fetched = self.cache.packages().map_err(BuildError::write(reporter.stage, &self.request.cache, 0))?;
             let databases = packages::databases_room(&self.cache, &ready.expanded);
             let databases = databases.map_err(BuildError::write(reporter.stage, &self.request.cache, 0))?;
@@ -69,7 +70,14 @@ impl Stages<'_> {
             // An image without layers is packed from it; any other has no use for it.
             kept = Some(root).filter(|_| !layered);
             Ok(entry)
-        })?;
+        };
+        // pacman uses one processor at a time: GRUB is made beside it.
+        let (entry, grub) = std::thread::scope(|scope| {
+            let grub = scope.spawn(|| self.make_grub(&grub, epoch));
+            let entry = self.keyed(engine::PACKAGES, key, install);
+            (entry, grub.join())
+        });
+        let (entry, grub) = (entry?, grub.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
         let packing = if release {
             let (kind, options) = (definition.image_type.clone(), definition.image_tool_options.clone());
             Packing::Profile { kind, options }
@@ -79,7 +87,6 @@ impl Stages<'_> {
         let mut root = RootImage { entry, key, packing, layered, settings: Vec::new(), epoch, kept };
         let laid = self.lay(tools, &root, &repository)?;
         root.kept = None;
-        let grub = self.grub(tools, &ready.profile, epoch)?;
         let boot = boot_files(&root.entry.file(base::BOOT)).map_err(BuildError::io(
             engine::BOOTLOADER,
             "read",
@@ -157,16 +164,14 @@ impl Stages<'_> {
         Ok(if anyway { lenient } else { strict })
     }
 
-    /// GRUB, where the profile starts with it: made by the host's program, once for a date.
-    fn grub(&self, tools: &Tools, profile: &Profile, epoch: u64) -> Result<BTreeMap<String, PathBuf>, BuildError> {
+    /// How GRUB is made, where the profile starts with it.
+    fn grub(&self, tools: &Tools, profile: &Profile, epoch: u64) -> Result<Option<GrubPlan>, BuildError> {
         let stage = engine::BOOTLOADER;
         if !archiso::modes(&profile.definition).contains(&BootModeKind::UefiGrub) {
-            return Ok(BTreeMap::new());
+            return Ok(None);
         }
         let program = tools.program("grub-mkstandalone").map_err(|what| BuildError::missing(stage, what))?;
-        let text = grub::embedded(&archiso::search_file(epoch));
         let targets: Vec<_> = grub::TARGETS.into_iter().filter(|it| grub::module_folder(*it).is_dir()).collect();
-        let reporter = Reporter::new(stage, self.cancel, self.progress);
         if !targets.contains(&grub::TARGETS[0]) {
             let what = format!(
                 "{} is missing: install grub-efi-amd64-bin (Debian, Ubuntu) or grub",
@@ -175,10 +180,19 @@ impl Stages<'_> {
             return Err(BuildError::missing(stage, what));
         }
         if targets.len() < grub::TARGETS.len() {
+            let reporter = Reporter::new(stage, self.cancel, self.progress);
             reporter.line("warning: this host has no GRUB for 32-bit firmware (grub-efi-ia32-bin): the image does not start there");
         }
+        let embedded = grub::embedded(&archiso::search_file(epoch));
+        Ok(Some(GrubPlan { program: program.to_path_buf(), targets, embedded }))
+    }
+
+    /// Makes GRUB by the host's program, once for a date.
+    fn make_grub(&self, plan: &Option<GrubPlan>, epoch: u64) -> Result<BTreeMap<String, PathBuf>, BuildError> {
+        let stage = engine::BOOTLOADER;
+        let Some(GrubPlan { program, targets, embedded: text }) = plan else { return Ok(BTreeMap::new()) };
         let mut key = KeyHasher::new(stage).bytes(b"grub").bytes(text.as_bytes());
-        for target in &targets {
+        for target in targets {
             // The modules change with the host's package alone.
             let looks = fs::metadata(grub::module_folder(*target).join("normal.mod"));
             let modified =
@@ -189,20 +203,29 @@ impl Stages<'_> {
         let entry = match self.cache.find(stage, key) {
             Some(entry) => entry,
             None => {
-                let draft =
-                    self.cache.draft(stage, key).map_err(BuildError::write(stage, &self.request.cache, 16 << 20))?;
+                let in_cache = || BuildError::write(stage, &self.request.cache, 16 << 20);
+                let draft = self.cache.draft(stage, key).map_err(in_cache())?;
                 let embedded = self.request.work.join("grub-embedded.cfg");
                 atomic::write_new(&embedded, text.as_bytes()).map_err(BuildError::write(stage, &embedded, 0))?;
-                for target in &targets {
+                let reporter = Reporter::new(stage, self.cancel, self.progress);
+                for target in targets {
                     let line = grub::command(program, *target, &embedded, &draft.file(target.file));
                     let line = line.env("SOURCE_DATE_EPOCH", epoch.to_string()).env("LC_ALL", "C.UTF-8");
                     crate::rootfs::run_in_lines(&line, &reporter).map_err(BuildError::tool(stage))?;
                 }
-                draft.commit().map_err(BuildError::write(stage, &self.request.cache, 16 << 20))?
+                draft.commit().map_err(in_cache())?
             }
         };
         Ok(targets.iter().map(|target| (target.file.to_owned(), entry.file(target.file))).collect())
     }
+}
+
+/// How GRUB is made for an image.
+struct GrubPlan {
+    program: PathBuf,
+    targets: Vec<grub::EfiTarget>,
+    /// The configuration inside it.
+    embedded: String,
 }
 
 /// Whether our hook would find its place in a mkinitcpio configuration of the profile.
