@@ -31,7 +31,7 @@ pub use guest::{EndStep, GuestEnd, GuestError, GuestEvent, GuestHandle, GuestPla
 pub use init::INIT;
 pub use machine::{
     Accelerator, Boot, DiskError, Firmware, FirmwareFiles, Forward, Gpu, HostCapacity, Machine, Medium,
-    MissingFirmware, RuntimeDir, RuntimeError, RuntimePaths, clamp, create_disk, find_firmware, host_capacity,
-    qemu_arguments,
+    MissingFirmware, RuntimeDir, RuntimeError, RuntimePaths, Share, Transport, clamp, create_disk, find_firmware,
+    host_capacity, qemu_arguments,
 };
 pub use serial::{EscapeFilter, GuestReport, ReportScanner};

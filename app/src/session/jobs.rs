@@ -228,6 +228,9 @@ fn machine_of(recipe: &Recipe, accelerator: vmtools::Accelerator) -> Machine {
             .iter()
             .map(|f| vmtools::Forward { name: f.name.clone(), guest_port: f.guest_port })
             .collect(),
+        shares: Vec::new(),
+        layers: Vec::new(),
+        told: Vec::new(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use crate::machine::{Accelerator, Boot, Firmware, FirmwareFiles, Gpu, Machine, Medium, RuntimePaths};
+use crate::machine::{Accelerator, Boot, Firmware, FirmwareFiles, Gpu, Machine, Medium, RuntimePaths, devices};
 
 /// The sandbox that QEMU is put into: no new programs, no new privileges (qemu(1), `-sandbox`).
 const SANDBOX: &str = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
@@ -30,8 +30,10 @@ pub fn qemu_arguments(
         Accelerator::Kvm => ("kvm", "host"),
         Accelerator::Tcg => ("tcg,thread=multi", "max"),
     };
-    args.pair("-machine", "q35").pair("-accel", accelerator).pair("-cpu", cpu);
+    let board = if machine.lends_its_memory() { "q35,memory-backend=memory" } else { "q35" };
+    args.pair("-machine", board).pair("-accel", accelerator).pair("-cpu", cpu);
     args.pair("-smp", machine.cpus.to_string()).pair("-m", format!("{}M", machine.memory_mib));
+    devices::memory(&mut args, machine);
     args.pair("-rtc", "base=utc");
     // A panic pauses, so that its screen stays: here for a kernel that has loaded pvpanic, and by `stop` for one that
     // has told it on the serial line only. A reboot goes on in the same process.
@@ -52,6 +54,7 @@ pub fn qemu_arguments(
         args.pair("-drive", value().text("if=none,id=disk,format=qcow2,discard=unmap,file=").escaped(disk));
         args.pair("-device", "virtio-blk-pci,drive=disk,bootindex=2");
     }
+    devices::lend(&mut args, machine);
     network(&mut args, machine);
     args.0
 }
@@ -128,11 +131,12 @@ pub fn without_sandbox(args: &[OsString]) -> Vec<OsString> {
     left
 }
 
+/// Words for a command line in the making.
 #[derive(Default)]
-struct Arguments(Vec<OsString>);
+pub(super) struct Arguments(Vec<OsString>);
 
 impl Arguments {
-    fn pair(&mut self, option: &str, value: impl Into<OsString>) -> &mut Self {
+    pub(super) fn pair(&mut self, option: &str, value: impl Into<OsString>) -> &mut Self {
         self.0.push(option.into());
         self.0.push(value.into());
         self
@@ -140,19 +144,19 @@ impl Arguments {
 }
 
 /// An option's value with commas doubled where QEMU would take them for separators.
-struct Value(OsString);
+pub(super) struct Value(OsString);
 
-fn value() -> Value {
+pub(super) fn value() -> Value {
     Value(OsString::new())
 }
 
 impl Value {
-    fn text(mut self, text: &str) -> Self {
+    pub(super) fn text(mut self, text: &str) -> Self {
         self.0.push(text);
         self
     }
 
-    fn escaped(mut self, text: impl AsRef<OsStr>) -> Self {
+    pub(super) fn escaped(mut self, text: impl AsRef<OsStr>) -> Self {
         use std::os::unix::ffi::{OsStrExt, OsStringExt};
         let doubled = text.as_ref().as_bytes().iter().flat_map(|&b| std::iter::repeat_n(b, 1 + usize::from(b == b',')));
         self.0.push(OsString::from_vec(doubled.collect()));
@@ -169,7 +173,7 @@ impl From<Value> for OsString {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::machine::{FlashFormat, Forward};
+    use crate::machine::{FlashFormat, Forward, Share, Transport};
 
     pub(crate) fn machine() -> Machine {
         Machine {
@@ -182,6 +186,9 @@ pub(crate) mod tests {
             disk: None,
             accelerator: Accelerator::Tcg,
             forwards: vec![],
+            shares: vec![],
+            layers: vec![],
+            told: vec![],
         }
     }
 
@@ -238,6 +245,25 @@ pub(crate) mod tests {
         insta::assert_snapshot!("direct", golden(&machine, &boot(&["/k/initrd"])));
         assert!(golden(&machine, &boot(&["/a", "/b"])).contains("-initrd /run/demo/initrd.img"));
         assert!(!golden(&machine, &boot(&[])).contains("-initrd"));
+    }
+
+    #[test]
+    fn folders_layers_and_words_are_lent() {
+        let plan9 = |read_only| Transport::Plan9 { dir: "/home/a, b".into(), read_only };
+        let mut machine = Machine {
+            shares: vec![
+                Share { tag: "repository".into(), transport: plan9(true) },
+                Share { tag: "other".into(), transport: plan9(false) },
+            ],
+            layers: vec!["/l/root.squashfs".into(), "/l/x,y.erofs".into()],
+            told: vec![("shares".into(), r#"[{"tag":"repository","at":"/root/a"}]"#.into())],
+            ..machine()
+        };
+        assert!(!machine.lends_its_memory());
+        insta::assert_snapshot!("lent-9p", golden(&machine, &Boot::Nothing));
+        machine.shares[1].transport = Transport::Virtiofs { socket: "/run/demo/share0.sock".into() };
+        assert!(machine.lends_its_memory());
+        insta::assert_snapshot!("lent-virtiofs", golden(&machine, &Boot::Nothing));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod capacity;
+mod devices;
 mod disk;
 mod firmware;
 mod runtime;
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 pub use arguments::{qemu_arguments, without_sandbox};
 pub use capacity::{HostCapacity, clamp, host_capacity};
+pub use devices::{Share, Transport};
 pub use disk::{DiskError, create_disk};
 pub use firmware::{FirmwareFiles, FlashFormat, MissingFirmware, find_firmware};
 pub use runtime::{RuntimeDir, RuntimeError, RuntimePaths};
@@ -38,6 +40,13 @@ pub struct Machine {
     pub accelerator: Accelerator,
     /// Guest TCP ports to be reached from this machine, on 127.0.0.1 and a free port.
     pub forwards: Vec<Forward>,
+    /// Folders of this host, each a device of the guest.
+    pub shares: Vec<Share>,
+    /// Raw images (a squashfs, an erofs, an ISO) as read-only disks, with the serial numbers `layer0`, `layer1`, …
+    pub layers: Vec<PathBuf>,
+    /// Words for the guest, by name: letters, digits, `.`, `_`, `-` and `/`, at most 40 bytes (QEMU's fw_cfg names
+    /// have 55, less our prefix). The guest reads them at `/sys/firmware/qemu_fw_cfg/by_name/opt/cartridge/<name>/raw`.
+    pub told: Vec<(String, String)>,
 }
 
 /// What runs before the boot loader.

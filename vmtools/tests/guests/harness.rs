@@ -26,6 +26,9 @@ pub fn machine() -> Machine {
         disk: None,
         accelerator: Accelerator::Tcg,
         forwards: vec![],
+        shares: vec![],
+        layers: vec![],
+        told: vec![],
     }
 }
 

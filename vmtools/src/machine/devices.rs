@@ -1,0 +1,82 @@
+//! What this host lends a guest beside its hardware: folders, read-only layers and words. Pure: QEMU options alone.
+//!
+//! A folder is found in the guest by its mount tag, a layer by its serial number (`/dev/disk/by-id/virtio-layer0`,
+//! `/sys/block/vda/serial`), a word at `/sys/firmware/qemu_fw_cfg/by_name/opt/cartridge/<name>/raw`.
+
+use std::path::PathBuf;
+
+use super::Machine;
+use super::arguments::{Arguments, value};
+
+/// A folder of this host as a device of the guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// The mount tag: 1–31 bytes of `[a-z0-9_-]` (QEMU's `MAX_TAG_LEN` for 9p, less its final NUL).
+    pub tag: String,
+    /// How it gets there.
+    pub transport: Transport,
+}
+
+/// How a folder gets into a guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// QEMU itself serves the folder as 9P2000.L, with the rights of whoever runs it.
+    Plan9 {
+        /// The folder, an absolute path.
+        dir: PathBuf,
+        /// Whether QEMU refuses every change.
+        read_only: bool,
+    },
+    /// A virtiofsd serves it at this socket, and sees the guest's memory.
+    Virtiofs {
+        /// The socket that a virtiofsd listens on.
+        socket: PathBuf,
+    },
+}
+
+impl Machine {
+    /// Whether another program must be able to see the guest's memory.
+    #[must_use]
+    pub fn lends_its_memory(&self) -> bool {
+        self.shares.iter().any(|share| matches!(share.transport, Transport::Virtiofs { .. }))
+    }
+}
+
+/// The guest's memory as a file that can be handed to a vhost-user program; to be named in `-machine` as
+/// `memory-backend=memory`.
+pub(super) fn memory(args: &mut Arguments, machine: &Machine) {
+    if machine.lends_its_memory() {
+        args.pair("-object", format!("memory-backend-memfd,id=memory,size={}M,share=on", machine.memory_mib));
+    }
+}
+
+/// The devices of the folders and layers, and the words.
+pub(super) fn lend(args: &mut Arguments, machine: &Machine) {
+    for (number, share) in machine.shares.iter().enumerate() {
+        match &share.transport {
+            Transport::Plan9 { dir, read_only } => {
+                // `none` stores owners and modes as they are, or not at all; the mapped models would litter the host
+                // with attributes. `remap`: two file systems below one folder have files of one number.
+                let before = format!("local,id=share{number},security_model=none,multidevs=remap,");
+                let before = if *read_only { before + "readonly=on,path=" } else { before + "path=" };
+                args.pair("-fsdev", value().text(&before).escaped(dir));
+                let device = format!("virtio-9p-pci,fsdev=share{number},mount_tag=");
+                args.pair("-device", value().text(&device).escaped(&share.tag));
+            }
+            Transport::Virtiofs { socket } => {
+                args.pair("-chardev", value().text(&format!("socket,id=share{number},path=")).escaped(socket));
+                let device = format!("vhost-user-fs-pci,chardev=share{number},tag=");
+                args.pair("-device", value().text(&device).escaped(&share.tag));
+            }
+        }
+    }
+    for (number, layer) in machine.layers.iter().enumerate() {
+        let drive = format!("if=none,id=layer{number},format=raw,readonly=on,file=");
+        args.pair("-drive", value().text(&drive).escaped(layer));
+        args.pair("-device", format!("virtio-blk-pci,drive=layer{number},serial=layer{number}"));
+    }
+    for (name, text) in &machine.told {
+        let word = value().text("name=opt/cartridge/").escaped(name).text(",string=").escaped(text);
+        args.pair("-fw_cfg", word);
+    }
+}
