@@ -5,13 +5,14 @@
 
 use std::path::Path;
 
+use cartridge_initramfs::system;
 use cartridge_treehash::TreeHash;
 
 use crate::engine;
 use crate::progress::StageName;
 use crate::recipe::Recipe;
+use crate::stage::bootloader;
 use crate::stage::inject::Extra;
-use crate::stage::{bootloader, skeleton};
 
 /// What the kernel is told besides the recipe's own words. `no_timer_check`: without it a few boots in a hundred panic
 /// under emulation with load; `panic=0`: a kernel that panics before anything can tell the host stands still with its
@@ -70,7 +71,7 @@ pub fn cmdline(recipe: &Recipe) -> String {
 #[must_use]
 pub fn plan(recipe: &Recipe, from: &Fingerprints, tree: &TreeHash, extras: &[Extra]) -> Vec<Planned> {
     let initramfs = KeyHasher::new(engine::INITRAMFS)
-        .hash(&skeleton::fingerprint())
+        .hash(&TreeHash(*blake3::hash(system::fingerprint().as_bytes()).as_bytes()))
         .hash(&from.init)
         .hash(&from.busybox)
         .hash(&from.modules)

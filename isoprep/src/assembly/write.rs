@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use cartridge_initramfs::cpio;
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
@@ -16,7 +17,6 @@ use super::problem::AssemblyError;
 use crate::build::BuildError;
 use crate::cache::stat_index::Look;
 use crate::progress::{Reporter, StageName};
-use crate::stage::cpio;
 
 /// How a folder is opened.
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);

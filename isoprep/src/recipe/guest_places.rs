@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use cartridge_initramfs::system;
+
 use super::distribution_places;
 use super::model::EngineKind;
 use super::values::Problem;
-use crate::stage::skeleton;
 
 /// Where the kernel's own file systems and the guest's run-time files are mounted, and the program that it starts.
 const HIDDEN: [&str; 5] = ["/dev", "/init", "/proc", "/run", "/sys"];
@@ -19,14 +20,14 @@ const WRITTEN: [&str; 2] = ["/etc/profile.d/cartridge.sh", "/etc/resolv.conf"];
 
 /// What of the base system lies exactly where, by path.
 fn base() -> impl Iterator<Item = &'static str> {
-    let folders = skeleton::FOLDERS.iter().map(|it| it.0);
+    let folders = system::FOLDERS.iter().map(|it| it.0);
     folders.chain(files())
 }
 
 /// All of it that is no folder.
 fn files() -> impl Iterator<Item = &'static str> {
-    let links = skeleton::LINKS.iter().map(|it| it.0);
-    links.chain(skeleton::FILES.iter().map(|it| it.0)).chain(WRITTEN)
+    let links = system::LINKS.iter().map(|it| it.0);
+    links.chain(system::FILES.iter().map(|it| it.0)).chain(WRITTEN)
 }
 
 /// Judges where the repository is put.

@@ -1,9 +1,12 @@
 //! Second stage: the base initramfs. Init, busybox with its applets, and the kernel's modules, unpacked so that the guest
 //! has nothing to decompress. Depends on no repository, so it is made once for a kernel.
 
-use std::io::{self, BufWriter, Read, Write};
-use std::path::{Component, Path, PathBuf};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
 
+use cartridge_initramfs::cpio::Cpio;
+use cartridge_initramfs::modules::{ModuleTree, alias_for, unpacked};
+use cartridge_initramfs::{busybox, packing, system};
 use cartridge_supervise::{CommandLine, run};
 use cartridge_treehash::TreeHash;
 
@@ -12,17 +15,13 @@ use crate::cache::{Cache, Entry};
 use crate::host::{HostParts, Kernel};
 use crate::plan::Key;
 use crate::progress::{Meter, Reporter, Unit};
-use crate::stage::cpio::Cpio;
 use crate::stage::hashing::Fingerprinter;
-use crate::stage::modules::{ModuleTree, alias_for, unpacked};
-use crate::stage::{modules_wanted, skeleton};
+use crate::stage::modules_wanted;
 
 /// The archive's name in the cache entry.
 pub(crate) const ARCHIVE: &str = "base.cpio";
 /// No kernel module is larger, unpacked, bytes.
 const LARGEST_MODULE: u64 = 256 << 20;
-/// Without these no guest comes up: a shell, and what our own scripts and init call.
-const NEEDED_APPLETS: [&str; 4] = ["sh", "cat", "mount", "modprobe"];
 /// Room to ask for before writing, bytes: seen are 8 to 16 MiB.
 const NEEDED: u64 = 64 << 20;
 
@@ -86,11 +85,11 @@ pub(crate) fn initramfs(
     let target = draft.file(ARCHIVE);
     room_for(stage, target.parent().unwrap_or(&target), NEEDED)?;
     let failed = |e: io::Error| BuildError::write(stage, &target, NEEDED)(e);
-    let busybox = std::fs::read(&parts.busybox);
-    let busybox = busybox.map_err(BuildError::io(stage, "read", &parts.busybox))?;
+    let program = std::fs::read(&parts.busybox);
+    let program = program.map_err(BuildError::io(stage, "read", &parts.busybox))?;
     let file = std::fs::File::create(&target).map_err(failed)?;
     let mut cpio = Cpio::new(BufWriter::new(file));
-    system(&mut cpio, request.init, &busybox, &applets).map_err(failed)?;
+    system::write(&mut cpio, request.init, &program, &applets).map_err(failed)?;
     if let Some(root) = &parts.kernel.modules {
         let version = Path::new("/lib/modules").join(&parts.kernel.version);
         lists(&mut cpio, &version, modules).map_err(failed)?;
@@ -99,7 +98,8 @@ pub(crate) fn initramfs(
             reporter.go_on()?;
             reporter.advanced(done as u64, Some(modules.all.len() as u64), Unit::Files);
             let full = root.join(path);
-            let bytes = decompressed(&full).map_err(BuildError::io(stage, "unpack the kernel module", &full))?;
+            let bytes = std::fs::read(&full).and_then(|packed| packing::module(packed, LARGEST_MODULE));
+            let bytes = bytes.map_err(BuildError::io(stage, "unpack the kernel module", &full))?;
             let to = version.join(unpacked(path));
             let mut above: Vec<&Path> = to.ancestors().skip(1).take_while(|it| *it != version).collect();
             above.reverse();
@@ -120,24 +120,6 @@ pub(crate) fn initramfs(
     draft.commit().map_err(failed)
 }
 
-fn system<W: Write>(cpio: &mut Cpio<W>, init: &[u8], busybox: &[u8], applets: &[String]) -> io::Result<()> {
-    for (path, mode) in skeleton::FOLDERS {
-        cpio.dir(Path::new(path), *mode)?;
-    }
-    for (path, mode, major, minor) in skeleton::DEVICES {
-        cpio.device(Path::new(path), *mode, *major, *minor)?;
-    }
-    for (path, target) in skeleton::LINKS {
-        cpio.symlink(Path::new(path), target.as_bytes())?;
-    }
-    for (path, mode, text) in skeleton::FILES {
-        cpio.bytes(Path::new(path), *mode, text.as_bytes())?;
-    }
-    cpio.bytes(Path::new("/init"), 0o755, init)?;
-    cpio.bytes(Path::new("/bin/busybox"), 0o755, busybox)?;
-    applets.iter().try_for_each(|applet| cpio.symlink(&Path::new("/").join(applet), b"/bin/busybox"))
-}
-
 fn lists<W: Write>(cpio: &mut Cpio<W>, version: &Path, modules: &Modules) -> io::Result<()> {
     let boot: String = modules.boot.iter().map(|path| format!("{}\n", unpacked(path))).collect();
     cpio.bytes(Path::new("/etc/cartridge/modules.load"), 0o644, boot.as_bytes())?;
@@ -147,12 +129,11 @@ fn lists<W: Write>(cpio: &mut Cpio<W>, version: &Path, modules: &Modules) -> io:
 }
 
 /// Asks busybox for its applets: paths such as `bin/ls`, sorted.
-fn applets(busybox: &Path, reporter: &Reporter<'_>) -> Result<Vec<String>, BuildError> {
-    let line = CommandLine::new(busybox).arg("--list-full");
+fn applets(program: &Path, reporter: &Reporter<'_>) -> Result<Vec<String>, BuildError> {
+    let line = CommandLine::new(program).arg("--list-full");
     let output = run(&line, reporter.cancel, |_, _| ()).map_err(BuildError::tool(reporter.stage))?;
-    let applets = listed(&String::from_utf8_lossy(&output.stdout));
-    let has = |name: &str| applets.iter().any(|path| path.rsplit('/').next() == Some(name));
-    let missing: Vec<&str> = NEEDED_APPLETS.into_iter().filter(|name| !has(name)).collect();
+    let applets = busybox::listed(&String::from_utf8_lossy(&output.stdout));
+    let missing = busybox::missing(&applets);
     if missing.is_empty() {
         return Ok(applets);
     }
@@ -160,54 +141,9 @@ fn applets(busybox: &Path, reporter: &Reporter<'_>) -> Result<Vec<String>, Build
         stage: reporter.stage,
         what: format!(
             "the busybox {} has no {}, and the guest has nothing else",
-            busybox.display(),
+            program.display(),
             missing.join(", ")
         ),
-        advice: format!("Install another busybox-static; see `{} --list`.", busybox.display()),
+        advice: format!("Install another busybox-static; see `{} --list`.", program.display()),
     })
-}
-
-/// The applets that become links, in what `busybox --list-full` prints: paths, or mere names where busybox was built
-/// without `FEATURE_INSTALLER` and does not know their places.
-fn listed(text: &str) -> Vec<String> {
-    let placed = |line: &str| if line.contains('/') { line.to_owned() } else { format!("bin/{line}") };
-    let known =
-        |path: &String| skeleton::FOLDERS.iter().any(|(dir, _)| Path::new(path).parent() == Some(Path::new(&dir[1..])));
-    let plain = |path: &String| Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
-    // /init is ours, and a second one in the path would only mislead.
-    let own = |path: &String| !matches!(path.as_str(), "sbin/init" | "bin/init" | "bin/linuxrc" | "bin/busybox");
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let mut applets: Vec<String> = lines.map(placed).filter(known).filter(plain).filter(own).collect();
-    applets.sort();
-    applets.dedup();
-    applets
-}
-
-/// A module's content, whatever it is packed with; the bytes tell, not the name.
-fn decompressed(path: &Path) -> io::Result<Vec<u8>> {
-    let packed = std::fs::read(path)?;
-    let mut bytes = Vec::new();
-    let reader: Box<dyn Read> = match packed.as_slice() {
-        [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(&packed[..])),
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Box::new(liblzma::read::XzDecoder::new_multi_decoder(&packed[..])),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::Decoder::new(&packed[..])?),
-        _ => return Ok(packed),
-    };
-    reader.take(LARGEST_MODULE + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST_MODULE {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "larger than any kernel module"));
-    }
-    Ok(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn applets_are_taken_with_and_without_their_places() {
-        let full = "bin/ash\nbin/busybox\nlinuxrc\nsbin/init\nusr/bin/[\nsbin/modprobe\netc/../x\nodd/place\n\n";
-        assert_eq!(listed(full), ["bin/ash", "sbin/modprobe", "usr/bin/["]);
-        assert_eq!(listed("[\nsh\ninit\nlinuxrc\nbusybox\nmount\n..\n"), ["bin/[", "bin/mount", "bin/sh"]);
-    }
 }

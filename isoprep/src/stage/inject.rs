@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
+use cartridge_initramfs::cpio::{self, Cpio};
 use cartridge_treehash::TreeHash;
 
 use crate::build::{BuildError, room_for};
@@ -14,7 +15,6 @@ use crate::cache::{Cache, Entry as CacheEntry};
 use crate::plan::Key;
 use crate::progress::{Meter, Reporter};
 use crate::recipe::{Recipe, guest_places};
-use crate::stage::cpio::{self, Cpio};
 use crate::stage::hashing::{self, Fingerprinter};
 use crate::stage::manifest::{Entry, Manifest};
 use crate::stage::settings;

@@ -7,6 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use cartridge_initramfs::cpio::EPOCH;
 use cartridge_supervise::{Channel, CommandLine, run};
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +16,6 @@ use crate::cache::{Cache, atomic, drafts};
 use crate::host::HostParts;
 use crate::plan::Key;
 use crate::progress::{Reporter, Unit, ticking};
-use crate::stage::cpio::EPOCH;
 use crate::stage::hashing::Fingerprinter;
 
 /// What xorriso adds to the content: tables, padding, boot catalogue, bytes, generously.

@@ -44,23 +44,44 @@ const RULES: &[Rule] = &[
     Rule {
         package: "mkarchiso-helper",
         features: &[],
-        forbidden: &["cartridge", "isoprep", "vmtools", "cartridge-guest", "cartridge-treehash", "egui", "winit"],
+        forbidden: &[
+            "cartridge",
+            "isoprep",
+            "vmtools",
+            "cartridge-guest",
+            "cartridge-treehash",
+            "cartridge-initramfs",
+            "egui",
+            "winit",
+        ],
     },
     Rule { package: "vmtools", features: &[], forbidden: &["cartridge", "isoprep", "egui", "winit"] },
     Rule {
         package: "cartridge-guest",
         features: &[],
-        forbidden: &["cartridge", "isoprep", "vmtools", "cartridge-supervise"],
+        forbidden: &["cartridge", "isoprep", "vmtools", "cartridge-supervise", "cartridge-initramfs"],
     },
     Rule {
         package: "cartridge-supervise",
         features: &[],
-        forbidden: &["cartridge", "isoprep", "vmtools", "cartridge-guest", "cartridge-treehash"],
+        forbidden: &["cartridge", "isoprep", "vmtools", "cartridge-guest", "cartridge-treehash", "cartridge-initramfs"],
     },
     Rule {
         package: "cartridge-treehash",
         features: &[],
-        forbidden: &["cartridge", "isoprep", "vmtools", "cartridge-guest", "cartridge-supervise"],
+        forbidden: &[
+            "cartridge",
+            "isoprep",
+            "vmtools",
+            "cartridge-guest",
+            "cartridge-supervise",
+            "cartridge-initramfs",
+        ],
+    },
+    Rule {
+        package: "cartridge-initramfs",
+        features: &[],
+        forbidden: &["cartridge", "isoprep", "vmtools", "cartridge-guest", "cartridge-supervise", "cartridge-treehash"],
     },
 ];
 

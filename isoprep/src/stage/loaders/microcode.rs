@@ -38,7 +38,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::stage::cpio::Cpio;
+    use cartridge_initramfs::cpio::Cpio;
 
     fn archive(files: &[&str]) -> Vec<u8> {
         let mut cpio = Cpio::new(Vec::new());

@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// The time of everything that we write: 2020-01-01, so that equal inputs give equal images and tools that cannot count
 /// from 1970 (zip, FAT) are content.
-pub(crate) const EPOCH: u64 = 1_577_836_800;
+pub const EPOCH: u64 = 1_577_836_800;
 
 /// File type bits of `st_mode` (inode(7)).
 const DIR: u32 = 0o040_000;
@@ -16,43 +16,64 @@ const SYMLINK: u32 = 0o120_000;
 const CHARACTER: u32 = 0o020_000;
 
 /// The longest path and link target that the kernel takes, bytes (`PATH_MAX` less the final NUL).
-pub(crate) const LONGEST: usize = 4095;
+pub const LONGEST: usize = 4095;
 /// The largest file that eight hex digits can tell, bytes.
-pub(crate) const LARGEST: u64 = 0xffff_ffff;
+pub const LARGEST: u64 = 0xffff_ffff;
 
 /// Writes one archive. Paths are absolute in the guest; parents must come before what lies in them.
-pub(crate) struct Cpio<W> {
+#[derive(Debug)]
+pub struct Cpio<W> {
     out: W,
     written: u64,
     inode: u32,
 }
 
 impl<W: Write> Cpio<W> {
-    pub(crate) fn new(out: W) -> Self {
+    /// An archive that is written to `out`, without entries yet.
+    pub fn new(out: W) -> Self {
         Self { out, written: 0, inode: 0 }
     }
 
-    pub(crate) fn dir(&mut self, path: &Path, mode: u32) -> io::Result<()> {
+    /// Writes a folder with the permission bits `mode`.
+    ///
+    /// # Errors
+    /// What the output says, and a path or a file that the format cannot hold: here as in the others.
+    pub fn dir(&mut self, path: &Path, mode: u32) -> io::Result<()> {
         self.header(path, DIR | mode, 0, (0, 0))
     }
 
-    pub(crate) fn symlink(&mut self, path: &Path, target: &[u8]) -> io::Result<()> {
+    /// Writes a symbolic link to `target`.
+    ///
+    /// # Errors
+    /// See [`Self::dir`].
+    pub fn symlink(&mut self, path: &Path, target: &[u8]) -> io::Result<()> {
         self.header(path, SYMLINK | 0o777, target.len() as u64, (0, 0))?;
         self.put(target)?;
         self.pad()
     }
 
-    pub(crate) fn device(&mut self, path: &Path, mode: u32, major: u32, minor: u32) -> io::Result<()> {
+    /// Writes a character device.
+    ///
+    /// # Errors
+    /// See [`Self::dir`].
+    pub fn device(&mut self, path: &Path, mode: u32, major: u32, minor: u32) -> io::Result<()> {
         self.header(path, CHARACTER | mode, 0, (major, minor))
     }
 
-    pub(crate) fn bytes(&mut self, path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
+    /// Writes a file that holds `bytes`.
+    ///
+    /// # Errors
+    /// See [`Self::dir`].
+    pub fn bytes(&mut self, path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
         self.file(path, mode, bytes.len() as u64, bytes).map(|_| ())
     }
 
     /// Writes a file of `size` bytes from `content`. Returns whether `content` had exactly that many: if not, the archive
     /// is worthless.
-    pub(crate) fn file(&mut self, path: &Path, mode: u32, size: u64, content: impl Read) -> io::Result<bool> {
+    ///
+    /// # Errors
+    /// See [`Self::dir`], and what reading says.
+    pub fn file(&mut self, path: &Path, mode: u32, size: u64, content: impl Read) -> io::Result<bool> {
         self.header(path, FILE | mode, size, (0, 0))?;
         // One byte more is asked for, to notice a file that grew.
         let mut content = content.take(size.saturating_add(1));
@@ -76,7 +97,10 @@ impl<W: Write> Cpio<W> {
     }
 
     /// Writes the trailer, pads to 512 bytes so that another archive can follow, and gives the output back.
-    pub(crate) fn finish(mut self) -> io::Result<W> {
+    ///
+    /// # Errors
+    /// What the output says.
+    pub fn finish(mut self) -> io::Result<W> {
         self.inode = 0;
         self.entry(b"TRAILER!!!", 0, 0, (0, 0))?;
         let rest = (512 - self.written % 512) % 512;

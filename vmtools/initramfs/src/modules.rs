@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What depmod wrote about a kernel's modules.
 #[derive(Debug, Default)]
-pub(crate) struct ModuleTree {
+pub struct ModuleTree {
     /// Normalised name to path below the modules directory.
     paths: HashMap<String, String>,
     /// Path to the paths that it needs.
@@ -15,7 +15,10 @@ pub(crate) struct ModuleTree {
 }
 
 impl ModuleTree {
-    pub(crate) fn parse(dep: &str, builtin: &str, softdep: &str) -> Self {
+    /// Reads the texts of `modules.dep`, `modules.builtin` and `modules.softdep`; the last two may be empty. Lines that
+    /// are none are passed over.
+    #[must_use]
+    pub fn parse(dep: &str, builtin: &str, softdep: &str) -> Self {
         let mut tree = Self::default();
         for line in dep.lines() {
             let Some((path, needs)) = line.split_once(':') else { continue };
@@ -38,13 +41,21 @@ impl ModuleTree {
 
     /// The paths of the `wanted` modules and of all that they need, in load order. Built-in ones and such that this
     /// kernel does not have are passed over.
-    pub(crate) fn closure<'a>(&self, wanted: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    #[must_use]
+    pub fn closure<'a>(&self, wanted: impl IntoIterator<Item = &'a str>) -> Vec<String> {
         let mut order = Vec::new();
         let mut seen = HashSet::new();
         for name in wanted {
             self.visit(&normal(name), &mut seen, &mut order);
         }
         order
+    }
+
+    /// Whether this kernel can do what module `name` does: it has it, or has it built in.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        let name = normal(name);
+        self.builtin.contains(&name) || self.paths.contains_key(&name)
     }
 
     fn visit(&self, name: &str, seen: &mut HashSet<String>, order: &mut Vec<String>) {
@@ -63,7 +74,8 @@ impl ModuleTree {
     }
 
     /// `modules.dep` for `kept` paths only, as they are called once unpacked.
-    pub(crate) fn dep_for(&self, kept: &[String]) -> String {
+    #[must_use]
+    pub fn dep_for(&self, kept: &[String]) -> String {
         let line = |path: &String| {
             let needs = self.needs.get(path).into_iter().flatten();
             let needs: String = needs.map(|need| format!(" {}", unpacked(need))).collect();
@@ -74,7 +86,8 @@ impl ModuleTree {
 }
 
 /// The lines of `modules.alias` that lead to a module of `kept`: what lets `modprobe` find one by what it drives.
-pub(crate) fn alias_for(alias: &str, kept: &[String]) -> String {
+#[must_use]
+pub fn alias_for(alias: &str, kept: &[String]) -> String {
     let kept: HashSet<String> = kept.iter().map(|path| name_of(path)).collect();
     let leads = |line: &&str| {
         line.starts_with("alias ") && line.rsplit(' ').next().is_some_and(|name| kept.contains(&normal(name)))
@@ -83,7 +96,8 @@ pub(crate) fn alias_for(alias: &str, kept: &[String]) -> String {
 }
 
 /// `kernel/a/b-c.ko.xz` without its compression: `kernel/a/b-c.ko`.
-pub(crate) fn unpacked(path: &str) -> &str {
+#[must_use]
+pub fn unpacked(path: &str) -> &str {
     [".xz", ".gz", ".zst"].iter().find_map(|end| path.strip_suffix(end)).unwrap_or(path)
 }
 
@@ -112,6 +126,12 @@ mod tests {
     fn needs_come_first_and_everything_once() {
         let order = tree().closure(["a_b", "c", "built-in", "absent"]);
         assert_eq!(order, ["k/s.ko.zst", "k/d.ko", "k/c.ko", "k/a-b.ko.xz"]);
+    }
+
+    #[test]
+    fn a_kernel_has_what_it_loads_and_what_is_built_in() {
+        let tree = tree();
+        assert!(tree.has("a-b") && tree.has("built_in") && !tree.has("absent"));
     }
 
     #[test]

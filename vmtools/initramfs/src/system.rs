@@ -1,9 +1,12 @@
-//! The fixed part of the base initramfs: folders, device nodes and a few lines of configuration.
+//! A small system of init and busybox: its fixed part is folders, device nodes and a few lines of configuration.
 
-use cartridge_treehash::TreeHash;
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::cpio::Cpio;
 
 /// Folders with their permission bits, parents first.
-pub(crate) const FOLDERS: &[(&str, u32)] = &[
+pub const FOLDERS: &[(&str, u32)] = &[
     ("/bin", 0o755),
     ("/dev", 0o755),
     ("/etc", 0o755),
@@ -35,11 +38,11 @@ pub(crate) const FOLDERS: &[(&str, u32)] = &[
 ];
 
 /// What the kernel opens before anything is mounted: path, mode, major, minor (`Documentation/admin-guide/devices.txt`).
-pub(crate) const DEVICES: &[(&str, u32, u32, u32)] =
+pub const DEVICES: &[(&str, u32, u32, u32)] =
     &[("/dev/console", 0o600, 5, 1), ("/dev/null", 0o666, 1, 3), ("/dev/kmsg", 0o644, 1, 11)];
 
 /// Links that programs expect.
-pub(crate) const LINKS: &[(&str, &str)] = &[
+pub const LINKS: &[(&str, &str)] = &[
     ("/etc/mtab", "/proc/self/mounts"),
     ("/var/run", "/run"),
     // busybox is built for the one place on Debian and for the other elsewhere.
@@ -47,7 +50,7 @@ pub(crate) const LINKS: &[(&str, &str)] = &[
 ];
 
 /// Text files: path, mode, content.
-pub(crate) const FILES: &[(&str, u32, &str)] = &[
+pub const FILES: &[(&str, u32, &str)] = &[
     ("/etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"),
     ("/etc/group", 0o644, "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n"),
     ("/etc/shells", 0o644, "/bin/sh\n"),
@@ -68,10 +71,32 @@ done
 unset file
 ";
 
-/// A hash of all of the above, so that an image made of an older skeleton is not taken for one of this.
-pub(crate) fn fingerprint() -> TreeHash {
-    let all = format!("{FOLDERS:?}{DEVICES:?}{LINKS:?}{FILES:?}");
-    TreeHash(*blake3::hash(all.as_bytes()).as_bytes())
+/// A text that is another one whenever the fixed part is: an archive of an older one must not be taken for one of this.
+#[must_use]
+pub fn fingerprint() -> String {
+    format!("{FOLDERS:?}{DEVICES:?}{LINKS:?}{FILES:?}")
+}
+
+/// Writes the fixed part, `init` as `/init`, and busybox with links for its `applets` (see [`crate::busybox::listed`]).
+///
+/// # Errors
+/// What the archive's output says.
+pub fn write<W: Write>(cpio: &mut Cpio<W>, init: &[u8], busybox: &[u8], applets: &[String]) -> io::Result<()> {
+    for (path, mode) in FOLDERS {
+        cpio.dir(Path::new(path), *mode)?;
+    }
+    for (path, mode, major, minor) in DEVICES {
+        cpio.device(Path::new(path), *mode, *major, *minor)?;
+    }
+    for (path, target) in LINKS {
+        cpio.symlink(Path::new(path), target.as_bytes())?;
+    }
+    for (path, mode, text) in FILES {
+        cpio.bytes(Path::new(path), *mode, text.as_bytes())?;
+    }
+    cpio.bytes(Path::new("/init"), 0o755, init)?;
+    cpio.bytes(Path::new("/bin/busybox"), 0o755, busybox)?;
+    applets.iter().try_for_each(|applet| cpio.symlink(&Path::new("/").join(applet), b"/bin/busybox"))
 }
 
 /// What busybox `udhcpc` runs when it has a lease.
