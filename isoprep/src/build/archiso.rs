@@ -85,8 +85,6 @@ impl Stages<'_> {
             Packing::Quick
         };
         let mut root = RootImage { entry, key, packing, layered, settings: Vec::new(), epoch, kept };
-        let laid = self.lay(tools, &root, &repository)?;
-        root.kept = None;
         let boot = boot_files(&root.entry.file(base::BOOT)).map_err(BuildError::io(
             engine::BOOTLOADER,
             "read",
@@ -100,21 +98,32 @@ impl Stages<'_> {
             boot: &boot,
             grub: &grub,
             package_list: root.entry.file(base::PACKAGE_LIST),
-            root_image: (laid.name, laid.image.clone(), laid.checksum.clone()),
-            layer: laid.layer.clone(),
             microcode_inside: microcode_is_inside(&boot)?,
             words: &recipe.image.cmdline,
             for_a_guest: !release,
             epoch,
         };
-        let disc = archiso::disc(&source);
+        // What UEFI starts does not depend on the root as it is packed, and is written beside that.
+        let esp_label = *b"ARCHISO_EFI";
+        let (laid, disc) = std::thread::scope(|scope| {
+            let disc = scope.spawn(|| {
+                let disc = archiso::disc(&source);
+                self.esp_ahead(&disc, esp_label).map(|esp| (disc, esp))
+            });
+            (self.lay(tools, &root, &repository), disc.join())
+        });
+        let (laid, disc) = (laid?, disc.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        root.kept = None;
+        let (mut disc, esp) = disc?;
+        let image = (laid.name, laid.image.as_path(), laid.checksum.as_str());
+        archiso::add_root(&mut disc, definition, image, laid.layer.as_deref());
         let names = DiscNames {
             label: definition.iso_label.clone(),
             publisher: definition.iso_publisher.clone(),
             application: definition.iso_application.clone(),
             epoch,
         };
-        let discs = Discs { names, esp_label: *b"ARCHISO_EFI", root: &root, laid: &laid, boot: &boot };
+        let discs = Discs { names, esp_label, esp: Some(esp), root: &root, laid: &laid, boot: &boot };
         self.disc(tools, &disc, &discs, &repository)
     }
 

@@ -17,8 +17,33 @@ impl Stages<'_> {
         let reporter = Reporter::new(engine::BOOTLOADER, self.cancel, self.progress);
         let in_cache = BuildError::io(reporter.stage, "open the index in", &self.request.cache);
         let mut prints = Fingerprinter::open(&self.cache, "disc").map_err(in_cache)?;
-        let meter = Meter::new(&reporter, 0);
-        let mut content = |file: &Path| {
+        let mut content = self.content_by(&mut prints, &reporter);
+        let described = (disc::description(layout, &mut content)?, disc::contents(layout, &mut content)?);
+        drop(content);
+        // Losing it costs a moment next time, no more.
+        if let Err(e) = prints.save() {
+            reporter.line(format!("warning: the cache cannot remember what was read: {e}"));
+        }
+        Ok(described)
+    }
+
+    /// For the key of the EFI system partition alone.
+    pub(super) fn described_efi(&self, layout: &Disc, reporter: &Reporter<'_>) -> Result<Vec<u8>, BuildError> {
+        let in_cache = BuildError::io(reporter.stage, "open the index in", &self.request.cache);
+        // What is remembered is what the whole disc needs.
+        let mut prints = Fingerprinter::open(&self.cache, "disc").map_err(in_cache)?;
+        disc::efi_description(layout, &mut self.content_by(&mut prints, reporter))
+    }
+
+    /// Tells contents: of a result by its place in the cache, of what lies in the work directory by reading it, of the rest by
+    /// what `prints` knows.
+    fn content_by<'c>(
+        &'c self,
+        prints: &'c mut Fingerprinter,
+        reporter: &'c Reporter<'c>,
+    ) -> impl FnMut(&Path) -> Result<TreeHash, BuildError> + 'c {
+        let meter = Meter::new(reporter, 0);
+        move |file: &Path| {
             if let Ok(result) = file.strip_prefix(&self.request.cache) {
                 return Ok(TreeHash(*blake3::hash(result.as_os_str().as_encoded_bytes()).as_bytes()));
             }
@@ -30,12 +55,6 @@ impl Stages<'_> {
             };
             reporter.go_on()?;
             read.map_err(BuildError::io(reporter.stage, "read", file))
-        };
-        let described = (disc::description(layout, &mut content)?, disc::contents(layout, &mut content)?);
-        // Losing it costs a moment next time, no more.
-        if let Err(e) = prints.save() {
-            reporter.line(format!("warning: the cache cannot remember what was read: {e}"));
         }
-        Ok(described)
     }
 }

@@ -15,7 +15,7 @@ use crate::engine;
 use crate::host::{Tools, release_of};
 use crate::image::Image;
 use crate::plan::{Key, KeyHasher};
-use crate::progress::{Meter, Reporter};
+use crate::progress::{Meter, Progress, Reporter};
 use crate::recipe::BuildKind;
 use crate::rootfs::{KeptRoot, Packing, RootTree, pack_command, packed_name};
 use crate::stage::assemble::{Assembled, assemble};
@@ -65,10 +65,20 @@ pub(super) struct Laid {
     pub(super) keys: Vec<Key>,
 }
 
+/// An EFI system partition, if the disc has one.
+#[derive(Clone, Debug)]
+pub(super) struct Esp {
+    entry: Option<Entry>,
+    /// Whether it was there already.
+    reused: bool,
+}
+
 /// What a disc is called and made from.
 pub(super) struct Discs<'a> {
     pub(super) names: DiscNames,
     pub(super) esp_label: [u8; 11],
+    /// What [`Stages::esp_ahead`] has made.
+    pub(super) esp: Option<Esp>,
     pub(super) root: &'a RootImage,
     pub(super) laid: &'a Laid,
     pub(super) boot: &'a BootFiles,
@@ -182,6 +192,7 @@ impl Stages<'_> {
         let packed = root.entry.file(base::ROOT);
         let size = atomic::size(&packed).map_err(BuildError::io(stage, "read", &packed))?;
         let draft = self.cache.draft(stage, key).map_err(BuildError::write(stage, &self.request.cache, size))?;
+        let mut gone = None;
         let image = if root.layered && root.packing == Packing::Quick {
             packed
         } else {
@@ -190,21 +201,50 @@ impl Stages<'_> {
                 Some(kept) => kept.tree(root.epoch, reporter),
                 None => RootTree::create(&self.request.work, root.epoch, reporter)?,
             };
-            let _gone = KeptRoot::new(&tree);
+            let kept = KeptRoot::new(&tree);
             tree.also_shown(&packed);
             tree.also_shown(layer);
             tree.also_writable(&draft.file(""));
             repack(tools, root, &mut tree, (&packed, layer), &target, reporter)?;
+            gone = Some(kept);
             target
         };
         let file = hashing::open_part(&image).map_err(BuildError::io(stage, "read", &image))?;
         let meter = Meter::new(reporter, atomic::size(&image).unwrap_or(0));
-        let summed = sum(meter.watch(file));
+        let summed = std::thread::scope(|scope| {
+            // The root is taken away by another process, and the sum is made by one thread.
+            scope.spawn(|| drop(gone));
+            sum(meter.watch(file))
+        });
         reporter.go_on()?;
         let sum = summed.map_err(BuildError::io(stage, "read", &image))?;
         let place = draft.file(CHECKSUM);
         atomic::write_new(&place, sum.as_bytes()).map_err(BuildError::write(stage, &place, 128))?;
         draft.commit().map_err(BuildError::write(stage, &self.request.cache, size))
+    }
+
+    /// Makes the EFI system partition of a disc, beside another stage: what is told of is not how far it is.
+    pub(super) fn esp_ahead(&self, layout: &Disc, label: [u8; 11]) -> Result<Esp, BuildError> {
+        let tell = |news: Progress| {
+            if !matches!(news, Progress::Advanced { .. }) {
+                (self.progress)(news);
+            }
+        };
+        self.esp(layout, label, &Reporter::new(engine::BOOTLOADER, self.cancel, &tell))
+    }
+
+    /// Makes the EFI system partition of a disc, unless it is there.
+    fn esp(&self, layout: &Disc, label: [u8; 11], reporter: &Reporter<'_>) -> Result<Esp, BuildError> {
+        if layout.efi.is_empty() {
+            return Ok(Esp { entry: None, reused: true });
+        }
+        let described = self.described_efi(layout, reporter)?;
+        let key = KeyHasher::new(reporter.stage).bytes(b"esp").bytes(&label).bytes(&described).finish();
+        if let Some(entry) = self.cache.find(reporter.stage, key) {
+            return Ok(Esp { entry: Some(entry), reused: true });
+        }
+        let entry = disc::esp(layout, label, (&self.cache, key), reporter)?;
+        Ok(Esp { entry: Some(entry), reused: false })
     }
 
     /// Makes the boot loaders' part and writes the disc.
@@ -220,12 +260,18 @@ impl Stages<'_> {
         let mut key = KeyHasher::new(engine::BOOTLOADER).hash(&what.root.key.0).bytes(&what.esp_label);
         key = key.bytes(&description);
         let key = key.finish();
-        let made = self.keyed(engine::BOOTLOADER, key, |reporter| {
+        let (made, esp) = self.timed(engine::BOOTLOADER, |reporter| {
+            let ahead = what.esp.clone().map(Ok);
+            let esp = ahead.unwrap_or_else(|| self.esp(layout, what.esp_label, reporter))?;
+            if let Some(made) = self.cache.find(reporter.stage, key) {
+                return Ok((esp.reused, (made, esp.entry)));
+            }
             for warning in &layout.warnings {
                 reporter.line(format!("warning: {warning}"));
             }
-            disc::parts(layout, what.esp_label, (&self.cache, key), reporter)
+            Ok((false, (disc::made(layout, (&self.cache, key), reporter)?, esp.entry)))
         })?;
+        let esp = esp.map(|it| it.file(disc::ESP));
         let names = &what.names;
         let mut iso_key = KeyHasher::new(engine::ISO).hash(&key.0).number(names.epoch);
         for word in [&names.label, &names.publisher, &names.application] {
@@ -248,7 +294,6 @@ impl Stages<'_> {
             for (_, file) in &places {
                 needed += atomic::size(file).map_err(BuildError::io(reporter.stage, "read", file))?;
             }
-            let esp = (!layout.efi.is_empty()).then(|| made.file(disc::ESP));
             needed += esp.as_ref().and_then(|it| atomic::size(it).ok()).unwrap_or(0);
             let line = |out: &std::path::Path| disc::command(xorriso, layout, names, &places, esp.as_deref(), out);
             iso::put(&line, needed, &|| Ok(()), &target, (&self.cache, iso_key), reporter)?;

@@ -164,7 +164,7 @@ impl Stages<'_> {
             application: recipe.name.clone(),
             epoch,
         };
-        let discs = Discs { names, esp_label: *b"CARTRIDGE  ", root: &root, laid: &laid, boot: &boot };
+        let discs = Discs { names, esp_label: *b"CARTRIDGE  ", esp: None, root: &root, laid: &laid, boot: &boot };
         self.disc(tools, &disc, &discs, repository)
     }
 }

@@ -1,5 +1,6 @@
 //! A disc is written: its EFI system partition made, what was decided as text stored, and xorriso run over the list of files.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -14,13 +15,13 @@ use crate::stage::esp::{self, Content};
 use crate::stage::iso::graft;
 use crate::stage::loaders::{Disc, DiscNames, From};
 
-/// The EFI system partition in the cache entry of the boot loader's stage.
+/// The EFI system partition in its cache entry.
 pub(crate) const ESP: &str = "efiboot.img";
-/// The folder of files that were made here, in the same entry, by number.
+/// The folder of files that were made here, in the cache entry of the boot loader's stage, by number.
 const MADE: &str = "made";
 
-/// Makes what no other stage made: the EFI system partition, and every file of the disc that is text of ours.
-pub(crate) fn parts(
+/// Makes the EFI system partition.
+pub(crate) fn esp(
     disc: &Disc,
     label: [u8; 11],
     (cache, key): (&Cache, Key),
@@ -39,31 +40,38 @@ pub(crate) fn parts(
     let target = draft.file(ESP);
     room_for(stage, target.parent().unwrap_or(&target), size + (1 << 20))?;
     let failed = |e: io::Error| BuildError::write(stage, &target, size)(e);
-    if !disc.efi.is_empty() {
-        let content = |from: &'_ From| match from {
-            From::File(path) => Content::Copy(path.clone()),
-            From::Bytes(bytes) => Content::Bytes(bytes.clone()),
-        };
-        let files: Vec<(&str, Content)> = disc.efi.iter().map(|(path, from)| (path.as_str(), content(from))).collect();
-        let meter = Meter::new(reporter, copied);
-        let written = esp::write(&target, (size, label), &files, &mut |bytes| {
-            meter.add(bytes);
-            if reporter.cancel.is_cancelled() { Err(io::Error::other("cancelled")) } else { Ok(()) }
-        });
-        reporter.go_on()?;
-        written.map_err(failed)?;
-    }
+    let content = |from: &'_ From| match from {
+        From::File(path) => Content::Copy(path.clone()),
+        From::Bytes(bytes) => Content::Bytes(bytes.clone()),
+    };
+    let files: Vec<(&str, Content)> = disc.efi.iter().map(|(path, from)| (path.as_str(), content(from))).collect();
+    let meter = Meter::new(reporter, copied);
+    let written = esp::write(&target, (size, label), &files, &mut |bytes| {
+        meter.add(bytes);
+        if reporter.cancel.is_cancelled() { Err(io::Error::other("cancelled")) } else { Ok(()) }
+    });
+    reporter.go_on()?;
+    written.map_err(failed)?;
+    draft.commit().map_err(failed)
+}
+
+/// Makes what no other stage made: every file of the disc that is text of ours.
+pub(crate) fn made(disc: &Disc, (cache, key): (&Cache, Key), reporter: &Reporter<'_>) -> Result<Entry, BuildError> {
+    let stage = reporter.stage;
+    let draft = cache.draft(stage, key).map_err(BuildError::write(stage, Path::new("the cache"), 1 << 20))?;
     let made = draft.file(MADE);
+    let failed = |e: io::Error| BuildError::write(stage, &made, 1 << 20)(e);
     std::fs::create_dir(&made).map_err(failed)?;
     for (number, from) in disc.files.values().enumerate() {
         if let From::Bytes(bytes) = from {
             atomic::write_new(&made.join(number.to_string()), bytes).map_err(failed)?;
         }
     }
+    reporter.go_on()?;
     draft.commit().map_err(failed)
 }
 
-/// Where each file of the disc is, once [`parts`] has made its own.
+/// Where each file of the disc is, once [`made`] has made its own.
 pub(crate) fn places(disc: &Disc, entry: &Entry) -> Vec<(String, PathBuf)> {
     let place = |(number, (path, from)): (usize, (&String, &From))| {
         let file = match from {
@@ -75,33 +83,52 @@ pub(crate) fn places(disc: &Disc, entry: &Entry) -> Vec<(String, PathBuf)> {
     disc.files.iter().enumerate().map(place).collect()
 }
 
-/// What decides what [`parts`] makes: all paths, what is text of ours, and the files of the EFI system partition as
-/// `content` knows them. Other files of the disc are in [`contents`], because they change without these.
+/// What decides what [`made`] and [`esp`] make: all paths, what is text of ours, and the files of the EFI system partition
+/// as `content` knows them. Other files of the disc are in [`contents`], because they change without these.
 pub(crate) fn description<E>(disc: &Disc, content: &mut Contents<'_, E>) -> Result<Vec<u8>, E> {
     let mut text = Vec::new();
-    for (kind, files) in [(b'd', &disc.files), (b'e', &disc.efi)] {
-        for (path, from) in files {
-            text.push(kind);
-            text.extend((path.len() as u64).to_le_bytes());
-            text.extend(path.bytes());
-            match from {
-                From::File(_) if kind == b'd' => text.push(0),
-                From::File(file) => {
-                    text.push(2);
-                    text.extend(content(file)?.0);
-                }
-                From::Bytes(bytes) => {
-                    text.push(1);
-                    text.extend((bytes.len() as u64).to_le_bytes());
-                    text.extend(bytes);
-                }
-            }
-        }
-    }
+    described(&mut text, b'd', &disc.files, &mut |_| Ok(None))?;
+    text.extend(efi_description(disc, content)?);
     Ok(text)
 }
 
-/// What the disc has besides what [`parts`] makes: its other files, and what starts it from a USB disk.
+/// What decides what [`esp`] makes.
+pub(crate) fn efi_description<E>(disc: &Disc, content: &mut Contents<'_, E>) -> Result<Vec<u8>, E> {
+    let mut text = Vec::new();
+    described(&mut text, b'e', &disc.efi, &mut |file| content(file).map(Some))?;
+    Ok(text)
+}
+
+/// Paths, and what stands for each file's content, if anything does.
+fn described<E>(
+    text: &mut Vec<u8>,
+    kind: u8,
+    files: &BTreeMap<String, From>,
+    content: &mut dyn FnMut(&Path) -> Result<Option<TreeHash>, E>,
+) -> Result<(), E> {
+    for (path, from) in files {
+        text.push(kind);
+        text.extend((path.len() as u64).to_le_bytes());
+        text.extend(path.bytes());
+        match from {
+            From::File(file) => match content(file)? {
+                None => text.push(0),
+                Some(hash) => {
+                    text.push(2);
+                    text.extend(hash.0);
+                }
+            },
+            From::Bytes(bytes) => {
+                text.push(1);
+                text.extend((bytes.len() as u64).to_le_bytes());
+                text.extend(bytes);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the disc has besides what is made here: its other files, and what starts it from a USB disk.
 pub(crate) fn contents<E>(disc: &Disc, content: &mut Contents<'_, E>) -> Result<Vec<TreeHash>, E> {
     let files = disc.files.values().filter_map(|from| if let From::File(file) = from { Some(file) } else { None });
     files.chain(&disc.mbr).map(|file| content(file)).collect()

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use fatfs::{Date, DateTime, FileSystem, FormatVolumeOptions, FsOptions, Time, TimeProvider};
 
-use crate::cache::steady::SteadyFile;
+use crate::stage::fat_file::FatFile;
 use crate::stage::hashing::open_part;
 
 /// Makes the volume's identity; fixed, so that equal inputs give equal images.
@@ -55,7 +55,7 @@ pub(crate) fn write(
 ) -> io::Result<()> {
     let image = File::options().read(true).write(true).create_new(true).open(target)?;
     image.set_len(size)?;
-    let mut image = SteadyFile::new(image);
+    let mut image = FatFile::new(image, size)?;
     let format = FormatVolumeOptions::new().volume_id(VOLUME_ID).volume_label(label);
     fatfs::format_volume(&mut image, format)?;
     let options = FsOptions::new().time_provider(&NEW_YEAR).update_accessed_date(false);

@@ -6,6 +6,7 @@ pub(crate) mod bootloader;
 pub(crate) mod debian;
 pub(crate) mod disc;
 pub(crate) mod esp;
+pub(crate) mod fat_file;
 pub(crate) mod hashing;
 pub(crate) mod initramfs;
 pub mod inject;

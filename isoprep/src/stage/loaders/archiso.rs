@@ -2,7 +2,7 @@
 //! brought. Pure.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::words::{Templates, with_words};
 use super::{BootFiles, Disc, From, grub, volume_uuid};
@@ -16,7 +16,7 @@ const MARKER: &str = "archisobasedir=";
 /// Both consoles: the kernel speaks on the serial line too, and `/dev/console` is the screen.
 const CONSOLES: &str = "console=ttyS0,115200 console=tty0";
 
-/// Everything that the disc is made of.
+/// Everything that the disc is made of, but for the packed root and the repository's layer.
 pub(crate) struct Source<'a> {
     pub(crate) definition: &'a Definition,
     /// Texts of the profile's `syslinux/*.cfg`, `grub/*.cfg`, `efiboot/loader/**.conf`, by path in the profile.
@@ -29,10 +29,6 @@ pub(crate) struct Source<'a> {
     pub(crate) grub: &'a BTreeMap<String, PathBuf>,
     /// The list of packages.
     pub(crate) package_list: PathBuf,
-    /// The packed root and its checksum file's content.
-    pub(crate) root_image: (&'a str, PathBuf, String),
-    /// The repository's layer, in a dev build.
-    pub(crate) layer: Option<PathBuf>,
     /// Whether every initramfs has the microcode in it.
     pub(crate) microcode_inside: bool,
     /// Words of the recipe for the kernel's command line.
@@ -58,7 +54,7 @@ pub(crate) fn modes(definition: &Definition) -> Vec<BootModeKind> {
     modes
 }
 
-/// Lays the disc out.
+/// Lays the disc out, as far as it does not depend on the packed root: [`add_root`] adds that.
 pub(crate) fn disc(from: &Source<'_>) -> Disc {
     let definition = from.definition;
     let (dir, arch) = (&*definition.install_dir, &*definition.arch);
@@ -66,16 +62,10 @@ pub(crate) fn disc(from: &Source<'_>) -> Disc {
     let mut text = |path: String, text: String| drop(disc.files.insert(path, From::Bytes(text.into_bytes())));
     text(search_file(from.epoch).trim_start_matches('/').to_owned(), String::new());
     text(format!("{dir}/version"), format!("{}\n", definition.iso_version));
-    text(format!("{dir}/{arch}/airootfs.sha512"), from.root_image.2.clone());
     let (name, version) = (&*definition.iso_name, &*definition.iso_version);
     let limited = grub::environment(&[("NAME", name), ("VERSION", version)]);
     disc.files.insert(format!("{dir}/grubenv"), From::Bytes(limited));
     disc.files.insert(format!("{dir}/pkglist.{arch}.txt"), From::File(from.package_list.clone()));
-    disc.files.insert(format!("{dir}/{arch}/{}", from.root_image.0), From::File(from.root_image.1.clone()));
-    if let Some(layer) = &from.layer {
-        let place = format!("{dir}/{arch}/{}", crate::stage::packages::layer_hook::LAYER);
-        disc.files.insert(place, From::File(layer.clone()));
-    }
     for (path, file) in kernels(from) {
         disc.files.insert(format!("{dir}/{path}"), From::File(file));
     }
@@ -95,6 +85,22 @@ pub(crate) fn disc(from: &Source<'_>) -> Disc {
     }
     grub_folder(from, with_grub, &mut disc);
     disc
+}
+
+/// Adds the packed root by its name, with its checksum file's content, and in a dev build the repository's layer.
+pub(crate) fn add_root(
+    disc: &mut Disc,
+    definition: &Definition,
+    (name, image, checksum): (&str, &Path, &str),
+    layer: Option<&Path>,
+) {
+    let dir = format!("{}/{}", definition.install_dir, definition.arch);
+    disc.files.insert(format!("{dir}/airootfs.sha512"), From::Bytes(checksum.as_bytes().to_vec()));
+    disc.files.insert(format!("{dir}/{name}"), From::File(image.to_path_buf()));
+    if let Some(layer) = layer {
+        let name = crate::stage::packages::layer_hook::LAYER;
+        disc.files.insert(format!("{dir}/{name}"), From::File(layer.to_path_buf()));
+    }
 }
 
 /// Kernels, initramfs images and separate microcode, by path below the install directory.
