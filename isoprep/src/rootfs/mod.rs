@@ -29,7 +29,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 pub(crate) const KEPT: [&str; 8] =
     ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"];
 /// Folders that are mounted over while processes run inside, and that are empty afterwards.
-const MOUNTED: [(&str, u32); 5] = [("proc", 0o555), ("sys", 0o555), ("dev", 0o755), ("run", 0o755), ("tmp", 0o1777)];
+const MOUNTED: [(u32, &[&str]); 3] = [(0o555, &["proc", "sys"]), (0o755, &["dev", "run"]), (0o1777, &["tmp"])];
 
 /// A file system with less room than this counts as full, bytes.
 const LEAST: u64 = 1 << 20;
@@ -104,9 +104,9 @@ impl<'a> RootTree<'a> {
 
     /// Makes the folders that are mounted over when programs of the root itself run.
     pub(crate) fn mount_points(script: &mut Script, root: &Path) {
-        for (name, mode) in MOUNTED {
-            let mode = format!("{mode:o}");
-            script.run([OsString::from("install"), "-d".into(), "-m".into(), mode.into(), root.join(name).into()]);
+        for (mode, names) in MOUNTED {
+            let words = [OsString::from("install"), "-d".into(), "-m".into(), format!("{mode:o}").into()];
+            script.run(words.into_iter().chain(names.iter().map(|name| root.join(name).into())));
         }
     }
 

@@ -32,6 +32,12 @@ impl Script {
         self
     }
 
+    /// Everything that `other` does.
+    pub(crate) fn then(&mut self, other: &Self) -> &mut Self {
+        self.0.extend(&other.0);
+        self
+    }
+
     /// Sets a variable.
     pub(crate) fn set(&mut self, name: &str, value: impl AsRef<OsStr>) -> &mut Self {
         self.0.extend(name.bytes());

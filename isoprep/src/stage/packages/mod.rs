@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use cartridge_supervise::{CommandLine, Isolation, RunError};
@@ -18,7 +19,7 @@ use crate::build::{BuildError, room_for};
 use crate::cache::{Cache, Entry, atomic, packages::PackageCache};
 use crate::host::Tools;
 use crate::lint::SyncDatabases;
-use crate::pacman_log::{FaultKind, LogFinding, PacmanLog, PacmanNews, nearest_names};
+use crate::pacman_log::{FaultKind, LogFinding, PacmanLog, PacmanNews, PacmanStep, nearest_names};
 use crate::plan::Key;
 use crate::profile::Profile;
 use crate::progress::{Reporter, Unit, ticking};
@@ -91,15 +92,25 @@ fn make(
     if what.layered {
         add_hook(what, &root, &mut layout, reporter)?;
     }
-    tree.script("layout", &layout)?;
-    let wanted = install(what, tree, reporter)?;
+    let program = what.tools.program("pacman").map_err(|what| BuildError::missing(reporter.stage, what))?;
+    let (laid, modern) = std::thread::scope(|scope| {
+        let modern = scope.spawn(|| pacman_is_modern(program, reporter));
+        (tree.script("layout", &layout), modern.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    laid?;
+    let wanted = install(what, tree, (program, modern?), reporter)?;
     let passwd = Some(airootfs.join("etc/passwd")).filter(|it| it.is_file());
-    tree.script("finish", &scripts::finish(&root, &profile.definition, passwd.as_deref(), what.epoch))?;
-    customize(tree, &root, reporter)?;
     let list = entry.join(base::PACKAGE_LIST);
-    tree.script_into(entry, "list", &scripts::list(&root, &list))?;
-    tree.script_into(entry, "collect", &base::collect(&root, entry))?;
-    tree.script("cleanup", &scripts::cleanup(&root, what.epoch, &layer_hook::PLACES))?;
+    let mut taken = scripts::list(&root, &list);
+    taken.then(&base::collect(&root, entry)).then(&scripts::cleanup(&root, what.epoch, &layer_hook::PLACES));
+    // Each sandbox takes as long as what most of these do in it.
+    let mut finish = scripts::finish(&root, &profile.definition, passwd.as_deref(), what.epoch);
+    finish.then(&scripts::unless_customized(&root)).then(&taken);
+    tree.script_into(entry, "finish", &finish)?;
+    if !list.exists() {
+        customize(tree, &root, reporter)?;
+        tree.script_into(entry, "collect", &taken)?;
+    }
     // A layered root is the image's; another one is packed again with the repository in it.
     let packing = if what.layered { Packing::Quick } else { Packing::Passing };
     base::pack(what.tools, tree, (&root, entry, what.epoch), &packing, &[])?;
@@ -149,12 +160,10 @@ fn add_hook(
 fn install(
     what: &Ingredients<'_>,
     tree: &mut RootTree<'_>,
+    (program, modern): (&Path, bool),
     reporter: &Reporter<'_>,
 ) -> Result<Vec<Wanted>, BuildError> {
     let stage = reporter.stage;
-    let missing = |what| BuildError::missing(stage, what);
-    let program = what.tools.program("pacman").map_err(missing)?;
-    let modern = pacman_is_modern(program, reporter)?;
     let conf = what.work.join("pacman.conf");
     atomic::write_new(&conf, pacman::private_conf(what.expanded, modern).as_bytes())
         .map_err(BuildError::write(stage, &conf, 0))?;
@@ -178,33 +187,45 @@ fn install(
         });
     }
     let online = || tree.isolation().network();
-    let run = |line: CommandLine, isolation: Isolation| run_pacman(tree, line, isolation, what.lenient, reporter);
-    run(pacman.refresh(), online())?;
+    let run = |line: CommandLine, isolation: Isolation, step: &(dyn Fn(PacmanStep) + Sync)| {
+        run_pacman(tree, line, isolation, (what.lenient, step), reporter)
+    };
+    run(pacman.refresh(), online(), &|_| ())?;
     let databases = root.join("var/lib/pacman/sync");
     if let Err(e) = remember(&databases, what.databases) {
         reporter.line(format!("warning: the package databases are not remembered for the next look: {e}"));
     }
-    let listed = run(pacman.list(&packages), online()).map_err(|error| with_nearest(error, &databases))?;
+    let listed = run(pacman.list(&packages), online(), &|_| ()).map_err(|error| with_nearest(error, &databases))?;
     let wanted = pacman::wanted(&listed);
     let bytes: u64 = wanted.iter().map(|it| it.bytes).sum();
     room_for(stage, what.fetched.path(), bytes.saturating_sub(what.fetched.arrived(&wanted)))?;
-    {
-        // Two builds that fetch at once would write into the same unfinished files.
-        let alone = what.fetched.fetch_alone(reporter)?;
-        what.fetched.sweep(&alone);
-        let tick = || what.fetched.tell_arrived(&wanted, reporter);
-        ticking(BEAT, tick, || {
-            let mut fetched = run(pacman.fetch(&packages), online());
-            if matches!(&fetched, Err(BuildError::Packages { finding, .. }) if finding.kind == FaultKind::CorruptPackage)
-            {
-                // A package that was built again under its old version: pacman has removed the old one.
-                reporter.line("fetched packages were stale; once more");
-                fetched = run(pacman.fetch(&packages), online());
-            }
-            fetched
-        })?;
-    }
-    run(pacman.install(&packages), online().prepared(&root))?;
+    // Two builds that fetch at once would write into the same unfinished files.
+    let alone = what.fetched.fetch_alone(reporter)?;
+    what.fetched.sweep(&alone);
+    let alone = Mutex::new(Some(alone));
+    let fetching = || alone.lock().unwrap_or_else(PoisonError::into_inner);
+    let step = |step: PacmanStep| {
+        // What was fetched is whole and checked.
+        if step > PacmanStep::Checking {
+            fetching().take();
+        }
+    };
+    let tick = || {
+        if fetching().is_some() {
+            what.fetched.tell_arrived(&wanted, reporter);
+        }
+    };
+    ticking(BEAT, tick, || {
+        let install = || run(pacman.install(&packages), online().prepared(&root), &step);
+        let installed = install();
+        let corrupt = |error: &BuildError| matches!(error, BuildError::Packages { finding, .. } if finding.kind == FaultKind::CorruptPackage);
+        if installed.as_ref().is_err_and(corrupt) && fetching().is_some() {
+            // A package that was built again under its old version: pacman has removed the old one, and installed nothing.
+            reporter.line("fetched packages were stale; once more");
+            return install();
+        }
+        installed
+    })?;
     Ok(wanted)
 }
 
@@ -243,13 +264,13 @@ pub(crate) fn listed(profile: &Profile) -> Vec<String> {
     own.chain(profile.packages.packages.iter().map(|it| it.name.clone())).collect()
 }
 
-/// Runs pacman; tells how far it is. Its exit code is not trusted alone: it is 0 after a hook that failed, and what that was
+/// Runs pacman; tells how far it is, and `step` each step that begins. Its exit code is not trusted alone: it is 0 after a hook that failed, and what that was
 /// for will be missed later.
 fn run_pacman(
     tree: &RootTree<'_>,
     line: CommandLine,
     isolation: Isolation,
-    lenient: bool,
+    (lenient, step): (bool, &(dyn Fn(PacmanStep) + Sync)),
     reporter: &Reporter<'_>,
 ) -> Result<String, BuildError> {
     // What it says is understood by the order of its lines.
@@ -259,6 +280,7 @@ fn run_pacman(
         for news in news {
             match news {
                 PacmanNews::Line { text, .. } => reporter.line(text),
+                PacmanNews::Step { step: begun } => step(begun),
                 PacmanNews::Item { name, number, total, .. } if total > 0 => {
                     reporter.advanced_on(number, Some(total), Unit::Packages, Some(&name));
                 }
@@ -308,8 +330,12 @@ fn keyring(
     // A folder of its own that may be written: gpg locks and remembers there.
     fs::create_dir_all(keys).map_err(BuildError::write(stage, keys, 0))?;
     tree.also_writable(keys);
+    let checked = pacman::checks_signatures(what.expanded);
+    if !checked && fs::read_dir(keys).is_ok_and(|mut found| found.next().is_none()) {
+        return Ok(());
+    }
     script.set("keys", keys).text("find \"$keys\" -mindepth 1 -delete; chmod 755 -- \"$keys\"");
-    if pacman::checks_signatures(what.expanded) {
+    if checked {
         let tool = what.tools.program("pacman-key").map_err(|what| BuildError::missing(stage, what))?;
         what.tools.program("gpg").map_err(|what| BuildError::missing(stage, what))?;
         script.set("pacman_key", tool).text(KEYRING);
@@ -341,19 +367,12 @@ fi"#;
 
 /// Runs the profile's own script inside the root, as mkarchiso does, and removes it.
 fn customize(tree: &mut RootTree<'_>, root: &Path, reporter: &Reporter<'_>) -> Result<(), BuildError> {
-    const PLACE: &str = "root/customize_airootfs.sh";
-    // The folder may be closed to us outside of the namespace: the profile's own copy tells.
-    let mut look = Script::new();
-    look.set("file", root.join(PLACE)).text("if [ -e \"$file\" ]; then chmod -f +x -- \"$file\"; echo yes; fi");
-    if tree.script("customize", &look)?.stdout.is_empty() {
-        return Ok(());
-    }
     reporter.line("warning: customize_airootfs.sh is deprecated in archiso; it is run all the same");
     let mut script = Script::new();
-    script.set("root", root).set("place", Path::new("/").join(PLACE)).set("kept", "/tmp/resolv.conf");
+    script.set("root", root).set("place", Path::new("/").join(scripts::OWN)).set("kept", "/tmp/resolv.conf");
     let isolation = tree.isolation().network().prepared(root);
     tree.script_in("customize", script.text(scripts::CUSTOMIZE), isolation)?;
     let mut gone = Script::new();
-    gone.run(["rm".as_ref(), "--".as_ref(), root.join(PLACE).as_os_str()]);
+    gone.run(["rm".as_ref(), "--".as_ref(), root.join(scripts::OWN).as_os_str()]);
     tree.script("customized", &gone).map(drop)
 }

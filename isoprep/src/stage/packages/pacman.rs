@@ -140,17 +140,13 @@ impl Pacman<'_> {
         self.line().arg("-Sy")
     }
 
-    /// Says what would be installed: a line a package, with its size to be fetched.
+    /// Says what would be installed: a line a package, with its size to be fetched. Not in one with [`refresh`](Self::refresh):
+    /// what that prints would come between the lines of an error.
     pub(crate) fn list(&self, packages: &[String]) -> CommandLine {
         self.line().args(["-Sp", "--print-format", "%r/%n %v %s %l", "--"]).args(packages)
     }
 
-    /// Fetches packages.
-    pub(crate) fn fetch(&self, packages: &[String]) -> CommandLine {
-        self.line().args(["-Sw", "--noprogressbar", "--"]).args(packages)
-    }
-
-    /// Installs packages and runs their hooks.
+    /// Fetches packages, installs them and runs their hooks.
     pub(crate) fn install(&self, packages: &[String]) -> CommandLine {
         self.line().args(["-S", "--noprogressbar", "--"]).args(packages)
     }

@@ -9,6 +9,9 @@ use crate::profile::{Definition, FilePermission};
 use crate::rootfs::{RootTree, Script};
 use crate::stage::base;
 
+/// How many paths a command gets at most, so that long ones have room too (execve(2), "Limits on size").
+const WORDS: usize = 100;
+
 /// Lays out the root: the profile's `airootfs` with fresh owners and modes, the modes that `modes` names for files that are
 /// programs, the definition's own permissions, and the folders that pacman and its hooks expect.
 pub(super) fn layout(
@@ -19,19 +22,25 @@ pub(super) fn layout(
 ) -> Script {
     let mut script = Script::new();
     script.set("root", root);
-    script.text("chown 0:0 -- \"$root\"; chmod 755 -- \"$root\"");
+    script.text(OWNER).text("owner 0:0 \"$root\"; chmod 755 -- \"$root\"");
     if airootfs.is_dir() {
         let from = airootfs.join(".");
         let copy: [&OsStr; 5] =
             ["cp".as_ref(), "-af".as_ref(), "--no-preserve=ownership,mode".as_ref(), "--".as_ref(), from.as_os_str()];
         script.run(copy.into_iter().chain([root.as_os_str()]));
     }
+    let mut alike: BTreeMap<u32, Vec<OsString>> = BTreeMap::new();
     for (path, mode) in modes {
-        let mode = OsString::from(format!("{mode:o}"));
-        let at = root.join(path.strip_prefix("/").unwrap_or(path));
-        script.run([OsStr::new("chmod"), &mode, OsStr::new("--"), at.as_os_str()]);
+        alike.entry(*mode).or_default().push(root.join(path.strip_prefix("/").unwrap_or(path)).into());
     }
-    script.text(OWNER).text(PERMISSION);
+    for (mode, paths) in alike {
+        let mode = OsString::from(format!("{mode:o}"));
+        for paths in paths.chunks(WORDS) {
+            let paths = paths.iter().map(OsString::as_os_str);
+            script.run([OsStr::new("chmod"), &mode, OsStr::new("--")].into_iter().chain(paths));
+        }
+    }
+    script.text(PERMISSION);
     for (path, permission) in permissions {
         let FilePermission { uid, gid, mode } = permission;
         script.run([
@@ -72,9 +81,21 @@ exec chroot "$root" "$place""#;
 
 /// Sets owner and mode of one path of the image, or of all below it when it ends with a slash. A path that leads out of the
 /// root is refused; one that is not there is told.
-const PERMISSION: &str = r#"permission() {
+const PERMISSION: &str = r#"# Whether no part of a path is a link or leads up: most are so, and no program is needed to see it.
+plain() {
+    case $1 in *..* | [!/]*) return 1 ;; esac
+    local at=$root rest=${1#/}
+    while [ -n "$rest" ]; do
+        at=$at/${rest%%/*}
+        if [ -L "$at" ]; then return 1; fi
+        case $rest in */*) rest=${rest#*/} ;; *) rest= ;; esac
+    done
+}
+permission() {
     local path=$root$1 real
-    if ! real=$(realpath -q -- "$path") || { [ "$real" != "$root" ] && [ "${real#"$root"/}" = "$real" ]; }; then
+    if plain "$1"; then
+        :
+    elif ! real=$(realpath -q -- "$path") || { [ "$real" != "$root" ] && [ "${real#"$root"/}" = "$real" ]; }; then
         if [ -e "$path" ] || [ -L "$path" ]; then echo "error: file_permissions: $1 leads out of the image" >&2; exit 1; fi
     fi
     if [ ! -e "$path" ]; then echo "warning: file_permissions: there is no $1 (yet)"; return 0; fi
@@ -86,13 +107,17 @@ const PERMISSION: &str = r#"permission() {
 
 /// Gives a path of the image to a user and a group, and says so if that fails. Where no user but root exists (user_namespaces(7),
 /// `uid_map`), it stays root's, which is told.
-const OWNER: &str = r#"alone=$(awk '{ ids += $3 } END { print (ids <= 1) }' /proc/self/uid_map)
+const OWNER: &str = r#"ids=0
+while read -r _ _ count; do ids=$((ids + count)); done </proc/self/uid_map
+alone=$((ids <= 1))
 owner() {
     local path=$2
     if [ "$alone" = 1 ]; then
         if [ "$1" != 0:0 ]; then echo "warning: ${path#"$root"} stays root's: there is no user $1 here"; fi
         return 0
     fi
+    # Root made it, mostly.
+    if [ "$1${3-}" = 0:0 ] && [ -O "$path" ] && [ -G "$path" ] && [ ! -L "$path" ]; then return 0; fi
     if ! chown -h ${3-} -- "$1" "$path"; then
         echo "error: ${path#"$root"} cannot be given to $1" >&2
         exit 1
@@ -107,6 +132,17 @@ pub(super) fn finish(root: &Path, definition: &Definition, passwd: Option<&Path>
     if let Some(passwd) = passwd {
         script.set("passwd", passwd).text(OWNER).text(HOMES);
     }
+    script
+}
+
+/// The profile's own script in the root.
+pub(super) const OWN: &str = "root/customize_airootfs.sh";
+
+/// Ends the script here if the profile has one of its own, which may then be run. Its folder may be closed to us outside of
+/// the namespace: it is looked for inside.
+pub(super) fn unless_customized(root: &Path) -> Script {
+    let mut script = Script::new();
+    script.set("own", root.join(OWN)).text("if [ -e \"$own\" ]; then chmod -f +x -- \"$own\"; exit 0; fi");
     script
 }
 
@@ -201,6 +237,7 @@ mod tests {
         let scripts = [
             layout(root, Path::new("/"), &[("/x y".into(), 0o755)].into(), &[("/a'b/".into(), permission)].into()),
             finish(root, &definition, Some(Path::new("/p")), 7),
+            unless_customized(root),
             list(root, Path::new("/l")),
             cleanup(root, 7, &["etc/initcpio/hooks/cartridge"]),
             base::collect(root, Path::new("/b")),
