@@ -71,6 +71,7 @@ fn window(cli: &Cli, runtime: &tokio::runtime::Runtime, paths: Paths) -> Result<
             fresh: cli.fresh,
             lint: true,
             examines: true,
+            watches: true,
             patience: None,
         })?;
         runtime.spawn(quit_on_signal(session.commands.clone()));

@@ -127,6 +127,7 @@ async fn full_disk() {
             fresh: false,
             lint: true,
             examines: false,
+            watches: false,
             patience: None,
         };
         let mut session = Session { handle: begin(config).unwrap(), model: Model::default() };

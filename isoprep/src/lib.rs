@@ -20,6 +20,7 @@ pub mod profile;
 pub mod progress;
 pub mod recipe;
 mod rootfs;
+pub mod source;
 pub mod stage;
 
 pub use build::{BuildError, BuildRequest, BuildWarning, Examination, build, examine};
@@ -40,3 +41,4 @@ pub use recipe::{
     proposal_lines, proposal_now, propose, save_atomically, set_field,
 };
 pub use rootfs::reclaim;
+pub use source::{ChangeKind, SourceChange, SourceTree};

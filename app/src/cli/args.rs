@@ -149,6 +149,12 @@ pub struct GoalArgs {
     /// Keep the guest, with this terminal on its serial line, until it ends or Ctrl-] is pressed (the default at a terminal)
     #[arg(long, conflicts_with = "until_report")]
     pub stay: bool,
+    /// Keep the guest, and bring in what changes in the repository, until Ctrl-C
+    ///
+    /// Each time that files were changed, the guest gets them by the quickest way that there is for it; which one, and how
+    /// long it took, is said.
+    #[arg(long, conflicts_with_all = ["until_report", "stay"])]
+    pub watch: bool,
     /// End when the guest has reported (the default without a terminal)
     ///
     /// An image that cannot report (build = "release", engine = "mkarchiso") has come up when its serial line shows a login

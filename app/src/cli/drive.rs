@@ -12,8 +12,10 @@ use super::print::Printer;
 use super::signals::Signals;
 use crate::session::event::{Level, Side};
 use crate::session::failure::exit_code;
+use crate::session::model::SourceView;
 use crate::session::sign::Sign;
 use crate::session::state::{Goal, Outcome, Phase};
+use crate::session::way::Way;
 use crate::session::{Command, Event, Model, SessionHandle};
 use crate::start::{at_a_terminal, current_folder};
 
@@ -55,7 +57,8 @@ enum Shot {
 
 /// Works towards `goal` and returns the exit code.
 pub(super) async fn to(goal: Goal, args: GoalArgs, session: SessionHandle) -> u8 {
-    let stay = args.stay || (!args.until_report && !args.build.json && args.shot.is_none() && at_a_terminal());
+    let stay =
+        args.stay || args.watch || (!args.until_report && !args.build.json && args.shot.is_none() && at_a_terminal());
     let mut drive = Drive {
         session,
         model: Model::default(),
@@ -127,13 +130,14 @@ impl Drive {
             }
             Event::ImageBuilt { image, .. } => self.printer.result("image", &image.iso.display().to_string()),
             // JSON stays JSON: the serial line is in its log then.
-            Event::GuestStarted { .. } if self.stay && !self.args.build.json => {
+            Event::GuestStarted { .. } if self.stay && !self.args.watch && !self.args.build.json => {
                 self.attached = Attached::begin(&self.model.logs, self.session.commands.clone());
             }
             Event::GuestChanged { status: GuestStatus::Panicked } if !self.stay => {
                 eprintln!("The guest's kernel panicked; its last words are in the serial log");
                 self.end(exit_code::GUEST).await;
             }
+            Event::SourceChanged { .. } if self.args.watch => self.bring_in().await,
             Event::GuestReported { matches, .. } => self.reported(*matches).await,
             Event::ScreenshotTaken { path, uniform } => {
                 self.shot = Shot::Done;
@@ -181,6 +185,7 @@ impl Drive {
                     self.end(self.code).await;
                 }
             }
+            Event::StateChanged { state } if state.phase == Phase::Running && self.args.watch => self.bring_in().await,
             // The deadline passed: it runs, but nobody has heard from it.
             Event::StateChanged { state }
                 if state.phase == Phase::Running
@@ -233,6 +238,15 @@ impl Drive {
         self.photograph();
         if matches!(self.shot, Shot::None) && !self.stay {
             self.end(self.code).await;
+        }
+    }
+
+    /// Brings what has changed to a guest that is up; one that still boots gets it afterwards.
+    async fn bring_in(&mut self) {
+        let changed = |source: &SourceView| source.total > 0 && source.way != Way::Live;
+        if self.model.state.phase == Phase::Running && !self.quitting && self.model.source.as_ref().is_some_and(changed)
+        {
+            self.send(Command::BringIn).await;
         }
     }
 

@@ -43,6 +43,7 @@ pub async fn run(verb: Verb, paths: Paths) -> Result<u8, BeginError> {
         fresh: false,
         lint: true,
         examines: false,
+        watches: false,
         patience: None,
     };
     let towards = |who: &str, args: &BuildArgs, wait: Option<u64>| SessionConfig {
@@ -51,17 +52,18 @@ pub async fn run(verb: Verb, paths: Paths) -> Result<u8, BeginError> {
         patience: wait.map(Duration::from_secs),
         ..plain(who)
     };
+    let watching = |config: SessionConfig, watches: bool| SessionConfig { watches, ..config };
     Ok(match verb {
         Verb::Build(build) => {
             let session = crate::session::begin(towards("build", &build, None))?;
             drive::to(Goal::Build, GoalArgs { build, ..GoalArgs::default() }, session).await
         }
         Verb::Boot(args) => {
-            let session = crate::session::begin(towards("boot", &args.build, args.wait))?;
+            let session = crate::session::begin(watching(towards("boot", &args.build, args.wait), args.watch))?;
             drive::to(Goal::Boot, args, session).await
         }
         Verb::Up(args) => {
-            let session = crate::session::begin(towards("up", &args.build, args.wait))?;
+            let session = crate::session::begin(watching(towards("up", &args.build, args.wait), args.watch))?;
             drive::to(Goal::Up, args, session).await
         }
         Verb::Lint(args) => look::lint(args, crate::session::begin(plain("lint"))?).await,

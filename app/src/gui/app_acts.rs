@@ -10,6 +10,7 @@ use vmtools::display::InputEvent;
 use super::app::App;
 use super::log_copy::CopyRequest;
 use super::shortcuts::{self, Shortcut};
+use super::source;
 use super::wish::{Dialog, Wish, Wishes};
 use super::words;
 use crate::session::Command;
@@ -34,6 +35,8 @@ impl App {
                 // With a dialog open the rest would act on what cannot be seen.
                 _ if self.dialog.is_some() => {}
                 Shortcut::Goal(goal) => wishes.send(Command::Ask(goal)),
+                Shortcut::BringIn if source::waiting(&self.model) => wishes.send(Command::BringIn),
+                Shortcut::BringIn => {}
                 Shortcut::Eject => wishes.send(Command::Eject(EjectScope::Session)),
                 Shortcut::Open => wishes.add(Wish::Open(Dialog::OpenRepository)),
                 Shortcut::Save => wishes.send(Command::Save),

@@ -48,6 +48,7 @@ mod settings_items;
 mod settings_sections;
 mod settings_values;
 pub mod shortcuts;
+mod source;
 mod status;
 mod terminal;
 mod terminal_keys;

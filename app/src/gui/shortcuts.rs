@@ -11,6 +11,8 @@ use crate::session::state::Goal;
 pub enum Shortcut {
     /// Work towards a goal.
     Goal(Goal),
+    /// Bring what changed in the repository to the guest.
+    BringIn,
     /// Eject this session.
     Eject,
     /// Close what is open, else stop what is under way.
@@ -42,6 +44,7 @@ pub const LIST: &[(&str, &str)] = &[
     ("Ctrl+Enter", "Build & Boot"),
     ("Ctrl+B", "Build"),
     ("Ctrl+Shift+B", "Boot"),
+    ("Ctrl+Shift+Enter", "Bring what changed to the guest"),
     ("Ctrl+E", "Eject"),
     ("Esc", "Close what is open, or cancel what is under way"),
     ("Ctrl+O", "Open a repository"),
@@ -60,11 +63,12 @@ const CTRL: Modifiers = Modifiers::COMMAND;
 const CTRL_SHIFT: Modifiers = Modifiers { shift: true, ..Modifiers::COMMAND };
 
 /// More specific ones come first: egui lets Ctrl+B match Ctrl+Shift+B too.
-const KEYS: [(Modifiers, Key, Shortcut); 20] = [
+const KEYS: [(Modifiers, Key, Shortcut); 21] = [
     (CTRL_SHIFT, Key::B, Shortcut::Goal(Goal::Boot)),
     (CTRL_SHIFT, Key::S, Shortcut::Settings),
     (CTRL_SHIFT, Key::L, Shortcut::Logs),
     (CTRL_SHIFT, Key::M, Shortcut::Tall),
+    (CTRL_SHIFT, Key::Enter, Shortcut::BringIn),
     (CTRL, Key::Enter, Shortcut::Goal(Goal::Up)),
     (CTRL, Key::B, Shortcut::Goal(Goal::Build)),
     (CTRL, Key::E, Shortcut::Eject),

@@ -4,6 +4,7 @@ use egui::{Align, Color32, Layout, RichText, Ui};
 use lucide_icons::Icon;
 
 use super::controls;
+use super::source;
 use super::theme::Palette;
 use super::wish::{Dialog, Wish, Wishes};
 use super::words;
@@ -25,6 +26,7 @@ pub fn show(ui: &mut Ui, model: &Model, logs_open: bool, wishes: &mut Wishes) {
             let hint = format!("{}\nTree {}\nKernel {}", image.iso.display(), image.tree_hash, image.kernel_version);
             fact(ui, Icon::Disc3, palette.dim, &text, &hint);
         }
+        source::show(ui, model, wishes);
         if let Some(guest) = &model.guest {
             reported(ui, guest);
             for (name, guest_port, host_port) in guest.ports.iter().filter(|_| !guest.ended) {
@@ -155,7 +157,7 @@ fn fact(ui: &mut Ui, glyph: Icon, colour: Color32, text: &str, hint: &str) {
     ui.add_space(8.0);
 }
 
-fn quiet_button(ui: &mut Ui, glyph: Icon, text: &str, colour: Color32, hint: &str) -> egui::Response {
+pub(super) fn quiet_button(ui: &mut Ui, glyph: Icon, text: &str, colour: Color32, hint: &str) -> egui::Response {
     let palette = Palette::of(ui);
     ui.scope(|ui| {
         ui.spacing_mut().button_padding = egui::vec2(6.0, 2.0);

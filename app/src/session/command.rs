@@ -51,6 +51,9 @@ pub enum Command {
     ViewCache,
     /// Empty the cache, unless a build uses it. Images stay.
     CleanCache,
+    /// Bring what changed in the repository to the guest, by the quickest way that there is:
+    /// [`Event::BroughtIn`](super::event::Event::BroughtIn) follows once the guest has it.
+    BringIn,
     /// Bytes typed into the serial console.
     SendSerial(Vec<u8>),
     /// A key or the pointer, for the guest's display.

@@ -9,6 +9,7 @@ mod eject;
 mod examine;
 mod guest;
 mod settings;
+mod source;
 mod watching;
 
 use std::collections::VecDeque;
@@ -53,6 +54,8 @@ pub struct SessionConfig {
     pub lint: bool,
     /// Whether the cartridge is looked at by itself whenever it has changed: where somebody edits it.
     pub examines: bool,
+    /// Whether the repository is watched for changes: where somebody is told of them.
+    pub watches: bool,
     /// How long a guest is waited for until it is up; `None` for as long as its engine and this host make sensible.
     pub patience: Option<Duration>,
 }
@@ -86,6 +89,7 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         fresh: config.fresh,
         lint: config.lint,
         examines: config.examines,
+        watches: config.watches,
         patience: config.patience,
         anyway: false,
         who,
@@ -109,6 +113,7 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         stage_times: Vec::new(),
         comparing: None,
         watching: watching::Watching::default(),
+        watched: source::Watched::default(),
         boot_deadline: None,
         typing: VecDeque::new(),
         next_stroke: tokio::time::Instant::now(),
@@ -143,6 +148,7 @@ struct Driver {
     fresh: bool,
     lint: bool,
     examines: bool,
+    watches: bool,
     patience: Option<Duration>,
     /// The goal that is worked towards was asked for in spite of errors of the lint.
     anyway: bool,
@@ -172,6 +178,8 @@ struct Driver {
     comparing: Option<compare::Comparing>,
     /// What the guest that boots has shown so far.
     watching: watching::Watching,
+    /// What is known of the repository while it is edited.
+    watched: source::Watched,
     boot_deadline: Option<tokio::time::Instant>,
     /// Keys still to be typed, one every [`STROKE`].
     typing: VecDeque<InputEvent>,
@@ -203,6 +211,9 @@ enum Wake {
     Examine,
     Examined(Option<jobs::Look>),
     Compared(jobs::Compared),
+    Stirred,
+    LookAtSource,
+    SourceLooked(Option<Result<jobs::SourceLook, isoprep::BuildError>>),
     Quiet,
     Stroke,
     Deadline,
@@ -226,6 +237,9 @@ impl Driver {
                 Wake::Examine => self.start_examination().await,
                 Wake::Examined(look) => self.examined(look).await,
                 Wake::Compared(compared) => self.compared(compared).await,
+                Wake::Stirred => self.source_stirred(),
+                Wake::LookAtSource => self.start_source_look().await,
+                Wake::SourceLooked(look) => self.source_looked(look).await,
                 Wake::Quiet => self.quiet().await,
                 Wake::Stroke => self.stroke(),
                 Wake::Deadline => self.late().await,
@@ -246,6 +260,9 @@ impl Driver {
             outcome = answer_of(&mut self.job, ejecting), if self.progress.is_none() => Wake::Job(outcome),
             look = examine::look_of(&mut self.examining.running) => Wake::Examined(look),
             compared = compare::comparison_of(&mut self.comparing) => Wake::Compared(compared),
+            () = source::stirred(&mut self.watched.watch) => Wake::Stirred,
+            look = source::source_of(&mut self.watched.running) => Wake::SourceLooked(look),
+            () = until(self.watched.due), if self.may_look_at_source() => Wake::LookAtSource,
             () = until(self.watching.quiet) => Wake::Quiet,
             () = until(self.examining.due), if self.may_examine() => Wake::Examine,
             () = tokio::time::sleep_until(self.next_stroke), if !self.typing.is_empty() => Wake::Stroke,
@@ -271,6 +288,7 @@ impl Driver {
             Command::Cancel => self.input(Input::Cancel).await,
             Command::Eject(scope) => self.input(Input::Eject(scope)).await,
             Command::SurveyEverything => self.survey_everything(),
+            Command::BringIn => self.bring_in().await,
             Command::SendSerial(bytes) => self.with_guest(|guest| guest.send_serial(bytes)).await,
             Command::Input(event) => {
                 if let Some(guest) = &self.guest {
@@ -325,6 +343,7 @@ impl Driver {
                 }
                 if self.state.phase == Phase::Idle {
                     self.prepared = None;
+                    self.not_brought_in();
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use isoprep::assembly::Node;
 use isoprep::contents::Difference;
-use isoprep::{CacheView, EjectReport, Image, Progress, Survey};
+use isoprep::{CacheView, EjectReport, Image, Progress, SourceChange, Survey};
 use serde::Serialize;
 use vmtools::{GuestReport, GuestStatus};
 
@@ -14,6 +14,7 @@ use super::logs::Pane;
 use super::pace::Pace;
 use super::sign::Sign;
 use super::state::{Denied, State};
+use super::way::Way;
 use crate::doctor::Check;
 
 /// The version of the JSON form of [`Told`]. It grows when a field changes its meaning or goes away.
@@ -166,6 +167,26 @@ pub enum Event {
         /// Whether its tree hash is that of the image; `None` when the image is not of this session.
         matches: Option<bool>,
     },
+    /// In what the repository differs from what the guest, or the last image, has of it; told when that changes.
+    SourceChanged {
+        /// Since when.
+        since: Since,
+        /// What differs, by path: the first 200.
+        changes: Vec<SourceChange>,
+        /// How many entries differ in all.
+        total: usize,
+        /// How [`Command::BringIn`](super::command::Command::BringIn) would bring it to the guest.
+        way: Way,
+    },
+    /// It is not known in what the repository differs from the image: there is none, or it was made by an older version.
+    SourceUnknown,
+    /// What had changed is in the guest.
+    BroughtIn {
+        /// How it came there.
+        way: Way,
+        /// Milliseconds from the request until the guest had it and said so.
+        took_ms: u64,
+    },
     /// A guest port is reachable on this host's loopback.
     PortForwarded {
         /// The name in the cartridge, for example `ssh`.
@@ -230,6 +251,16 @@ pub enum Event {
     },
     /// The session is over; nothing follows.
     Closed,
+}
+
+/// Since when a repository has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Since {
+    /// Since the guest that runs has seen it.
+    Guest,
+    /// Since the last build.
+    Build,
 }
 
 /// How loudly a notice is told.

@@ -3,6 +3,7 @@
 
 mod compare;
 mod look;
+mod source;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::paths::Paths;
 
 pub(super) use compare::{Compared, compare};
 pub(super) use look::{Look, look};
+pub(super) use source::{Base, SourceLook, look_at_source};
 
 /// How often a build's progress is told at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(50);

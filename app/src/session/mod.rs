@@ -18,7 +18,9 @@ pub(crate) mod record;
 mod removal;
 mod sentence;
 pub mod sign;
+mod source_watch;
 pub mod state;
+pub mod way;
 
 pub use command::Command;
 pub use driver::{BeginError, SessionConfig, begin};

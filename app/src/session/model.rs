@@ -15,7 +15,7 @@ use super::pace::Pace;
 use super::state::{Phase, State};
 use crate::doctor::Check;
 
-pub use views::{Comparison, GuestView, Notice, StageStatus, StageView};
+pub use views::{Comparison, GuestView, Notice, SourceView, StageStatus, StageView};
 
 /// How many notices are kept.
 const NOTICES: usize = 200;
@@ -58,6 +58,8 @@ pub struct Model {
     /// Whether the last build stopped because of errors of the lint alone, which may be mended since: see
     /// [`stopped_by_lint`](Self::stopped_by_lint).
     pub lint_stopped: bool,
+    /// In what the repository differs from the guest's or the image's; `None` where that is not known.
+    pub source: Option<SourceView>,
     /// What the cache holds; `None` until asked.
     pub cache: Option<CacheView>,
     /// Why it could not be looked at or emptied, until it is looked at again.
@@ -103,6 +105,7 @@ impl Model {
                     self.build_took_ms = None;
                     self.failure = None;
                     self.lint_stopped = false;
+                    self.source = None;
                     self.unexamine(None);
                     self.uncompare();
                 }
@@ -130,6 +133,12 @@ impl Model {
                 seen.lint.clone_from(lint);
                 seen.failure = None;
             }
+            Event::SourceChanged { since, changes, total, way } => {
+                let (since, changes, total, way) = (*since, changes.clone(), *total, *way);
+                self.source = Some(SourceView { since, changes, total, way });
+            }
+            Event::SourceUnknown => self.source = None,
+            Event::BroughtIn { .. } => self.notice(at, Level::Success, told.event.sentence().unwrap_or_default()),
             Event::BuildProgressed { progress, pace } => self.progress(progress, *pace, at),
             Event::Comparing => {
                 self.uncompare();

@@ -6,8 +6,12 @@ use vmtools::GuestStatus;
 
 use super::event::{Event, Level};
 use super::examination::{LintView, Unexamined};
+use super::model::SourceView;
 use super::sign::Sign;
 use super::state::{Goal, Outcome, Phase};
+
+/// How many changes of a repository a sentence names.
+const NAMED: usize = 3;
 
 impl Event {
     /// The event in words; `None` for what is better shown as a bar or a list.
@@ -84,6 +88,16 @@ impl Event {
                     report.tree
                 )
             }
+            Self::SourceChanged { since, changes, total, way } => {
+                let view = SourceView { since: *since, changes: changes.clone(), total: *total, way: *way };
+                let Some(words) = view.words() else { return Some("The repository is as it was built".into()) };
+                let named: Vec<_> = changes.iter().take(NAMED).map(|it| it.path.display().to_string()).collect();
+                let more = if *total > named.len() { ", …" } else { "" };
+                format!("{words}: {}{more}", named.join(", "))
+            }
+            Self::BroughtIn { way, took_ms } => {
+                format!("The guest has the changes after {:.2} s: {}", secs(*took_ms), way.words())
+            }
             Self::PortForwarded { name, guest_port, host_port } => {
                 format!("Forwarded {name}: 127.0.0.1:{host_port} reaches port {guest_port} of the guest")
             }
@@ -124,6 +138,7 @@ impl Event {
             | Self::NotExamined { .. }
             | Self::NotCompared { error: None }
             | Self::Comparing
+            | Self::SourceUnknown
             | Self::RecentChanged { .. }
             | Self::BuildProgressed { .. }
             | Self::Surveyed { .. }

@@ -28,8 +28,15 @@ impl Session {
             runtime: at("run/cartridge"),
             pictures: at("pictures"),
         };
-        let config =
-            SessionConfig { paths, who: "a test".into(), fresh: false, lint: true, examines: true, patience: None };
+        let config = SessionConfig {
+            paths,
+            who: "a test".into(),
+            fresh: false,
+            lint: true,
+            examines: true,
+            watches: false,
+            patience: None,
+        };
         Self { handle: begin(config).unwrap(), model: Model::default() }
     }
 

@@ -27,6 +27,7 @@ impl Session {
             fresh: false,
             lint: true,
             examines,
+            watches: examines,
             patience: None,
         };
         Self { handle: begin(config).unwrap(), model: Model::default() }

@@ -299,6 +299,7 @@ impl Stages<'_> {
             iso::put(&line, needed, &|| Ok(()), &target, (&self.cache, iso_key), reporter)?;
             Ok((false, false))
         })?;
+        self.keep_source(&repository.manifest, &target);
         let kernel = what.boot.iter().find(|(path, _)| path.starts_with("boot/vmlinuz"));
         let kernel = kernel.map(|(_, file)| file.clone()).unwrap_or_default();
         let initrds = what.boot.iter().filter(|(path, _)| {

@@ -55,6 +55,7 @@ impl Stages<'_> {
             None => Ok((true, true)),
             Some((key, made)) => iso::adopt(made, &target, (&self.cache, *key), reporter).map(|()| (false, false)),
         })?;
+        self.keep_source(&repository.manifest, &target);
         Ok(Image {
             bytes: atomic::size(&target).map_err(BuildError::io(engine::ISO, "read", &target))?,
             iso: target,

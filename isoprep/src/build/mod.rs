@@ -11,7 +11,7 @@ mod mkarchiso;
 mod ready;
 mod warning;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use cartridge_treehash::hash_content;
@@ -29,10 +29,12 @@ use crate::image::Image;
 use crate::plan::{self, Fingerprints, Key, Planned};
 use crate::progress::{Meter, Progress, Reporter, StageName};
 use crate::recipe::{EngineKind, Recipe};
+use crate::source::SourceTree;
 use crate::stage::assemble::{Assembled, assemble};
 use crate::stage::bootloader::{self, Payload};
 use crate::stage::hashing::Fingerprinter;
 use crate::stage::initramfs::Modules;
+use crate::stage::manifest::Manifest;
 use crate::stage::{initramfs, inject, iso};
 
 /// Everything that a build needs.
@@ -136,6 +138,7 @@ impl Stages<'_> {
             let contents = iso::Contents { parts, base: &base, inject: &repository, esp: &esp, isolinux_cfg: &cfg };
             iso::iso((&contents, &read.prints), &target, (&self.cache, key), reporter).map(|()| (false, false))
         })?;
+        self.keep_source(&read.manifest, &target);
         Ok(Image {
             bytes: atomic::size(&target).map_err(BuildError::io(engine::ISO, "read", &target))?,
             iso: target,
@@ -187,6 +190,14 @@ impl Stages<'_> {
             bios: [of(&parts.isolinux)?, of(&parts.ldlinux)?, of(&parts.isohdpfx)?],
             systemd_boot: of(&parts.systemd_boot)?,
         })
+    }
+
+    /// Leaves beside the image what of the repository is in it. Without it nobody can say later what has changed since.
+    fn keep_source(&self, manifest: &Manifest, iso: &Path) {
+        if let Err(e) = SourceTree::of(manifest).keep(iso) {
+            let reporter = Reporter::new(engine::ISO, self.cancel, self.progress);
+            reporter.line(format!("warning: what is in the image is not remembered for the next look: {e}"));
+        }
     }
 
     fn target(&self) -> Result<PathBuf, BuildError> {
@@ -243,7 +254,7 @@ impl Stages<'_> {
 
 /// What `assemble` leaves for the stages after it.
 struct Read {
-    manifest: crate::stage::manifest::Manifest,
+    manifest: Manifest,
     extras: Vec<inject::Extra>,
     modules: Modules,
     prints: Fingerprinter,

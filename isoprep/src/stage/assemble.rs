@@ -10,6 +10,7 @@ use crate::cache::Cache;
 use crate::cache::stat_index::{Look, StatIndex};
 use crate::eject::MARKER;
 use crate::progress::Reporter;
+use crate::recipe::Recipe;
 use crate::stage::hashing::{Todo, hash_all};
 use crate::stage::inject::{self, Wanted};
 use crate::stage::manifest::{Entry, Manifest};
@@ -37,23 +38,39 @@ pub(crate) fn assemble(
     cache: &Cache,
     reporter: &Reporter<'_>,
 ) -> Result<Assembled, BuildError> {
-    let stage = reporter.stage;
-    let began = SystemTime::now();
-    let source = &request.recipe.source.path;
     let wanted = inject::wanted(&request.recipe, reporter)?;
-    let root = source.canonicalize().map_err(BuildError::io(stage, "open the repository", source))?;
-    let ours = ours(request);
-    let walked = walk(&root, &request.recipe, &ours, reporter)?;
+    let looked = look(&request.recipe, &ours(request), reporter)?;
+    refuse_too_big(request, &looked.sorted.files, &wanted, reporter)?;
+    let (manifest, reused) = read(looked, cache, reporter)?;
+    Ok(Assembled { manifest, wanted, reused })
+}
+
+/// A repository that was walked and not yet read.
+pub(crate) struct Looked {
+    root: PathBuf,
+    began: SystemTime,
+    sorted: Sorted,
+}
+
+/// Walks the repository; refuses what could not be injected.
+pub(crate) fn look(recipe: &Recipe, ours: &[PathBuf], reporter: &Reporter<'_>) -> Result<Looked, BuildError> {
+    let (began, source) = (SystemTime::now(), &recipe.source.path);
+    let root = source.canonicalize().map_err(BuildError::io(reporter.stage, "open the repository", source))?;
+    let walked = walk(&root, recipe, ours, reporter)?;
     let mut sorted = Sorted { unreadable: walked.unreadable, ..Sorted::default() };
     for (path, meta) in walked.entries {
         sorted.take(&root, path, &meta, reporter);
     }
-    refuse_unreadable(reporter, sorted.unreadable)?;
-    refuse_ours(reporter, sorted.ours)?;
+    refuse_unreadable(reporter, std::mem::take(&mut sorted.unreadable))?;
+    refuse_ours(reporter, std::mem::take(&mut sorted.ours))?;
     sorted.files.sort_by(|a, b| a.full.cmp(&b.full));
-    refuse_too_big(request, &sorted.files, &wanted, reporter)?;
+    Ok(Looked { root, began, sorted })
+}
 
-    let room = cache.room("index").map_err(BuildError::io(stage, "open the cache", &request.cache))?;
+/// Reads what the cache does not know already. Says whether that was nothing.
+pub(crate) fn read(looked: Looked, cache: &Cache, reporter: &Reporter<'_>) -> Result<(Manifest, bool), BuildError> {
+    let Looked { root, began, sorted } = looked;
+    let room = cache.room("index").map_err(BuildError::io(reporter.stage, "open the cache's index of", &root))?;
     let index_file = room.join(blake3::hash(root.as_os_str().as_encoded_bytes()).to_hex().as_str());
     let index = StatIndex::load(&index_file);
     let hashed = hash_all(&sorted.files, &index, reporter)?;
@@ -73,7 +90,7 @@ pub(crate) fn assemble(
         let path = relative(&root, &file.full);
         manifest.insert(&path, Entry::File { mode: file.mode, size: file.size, content, from: file.full });
     }
-    Ok(Assembled { manifest, wanted, reused: hashed.read == 0 })
+    Ok((manifest, hashed.read == 0))
 }
 
 /// The folders of ours, which are never injected wherever they lie.

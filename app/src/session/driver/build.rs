@@ -84,6 +84,7 @@ impl Driver {
                 self.remember_image(&built, &images).await;
                 self.image = Some(built.clone());
                 self.tell(Event::ImageBuilt { image: built.image.clone(), took_ms }).await;
+                self.look_at_source_again();
                 self.start_comparing(&built.image, &recipe).await;
                 self.input(Input::Built).await;
             }

@@ -67,6 +67,7 @@ impl Driver {
         if let Err(error) = self.record.note(|made| made.guest = Some(pid)) {
             self.notice(Level::Warning, format!("The session's record could not be written: {error}")).await;
         }
+        self.look_at_source_again();
         self.tell(Event::GuestStarted { pid, command, mute: self.watching.mute.clone() }).await;
     }
 

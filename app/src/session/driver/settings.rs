@@ -49,6 +49,7 @@ impl Driver {
     async fn inserted(&mut self, inserted: Inserted) {
         self.forget_examination().await;
         self.forget_comparison().await;
+        self.forget_source();
         if let Some(findings) = inserted.recipe.as_ref().err() {
             let failure = crate::session::failure::of_findings(findings);
             self.inserted = Some(inserted);
@@ -172,6 +173,7 @@ impl Driver {
         self.tell(Event::CartridgeChanged { cartridge }).await;
         self.examine_soon().await;
         self.diagnose_if_needed();
+        self.look_at_source_again();
         self.input(Input::Inserted { valid, image }).await;
     }
 

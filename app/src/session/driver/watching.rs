@@ -100,6 +100,7 @@ impl Driver {
         self.boot_deadline = None;
         self.watching.quiet = None;
         self.input(Input::BootDone).await;
+        self.brought_in().await;
     }
 
     /// The guest runs but has not reported.

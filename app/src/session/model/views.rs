@@ -1,12 +1,13 @@
 //! The parts of what a front end knows: a comparison, a notice, a stage, a guest.
 
-use isoprep::Unit;
 use isoprep::contents::Difference;
+use isoprep::{SourceChange, Unit};
 use vmtools::{GuestReport, GuestStatus};
 
-use crate::session::event::Level;
+use crate::session::event::{Level, Since};
 use crate::session::pace::Pace;
 use crate::session::sign::Sign;
+use crate::session::way::Way;
 
 /// In what two builds differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,37 @@ pub struct Comparison {
     pub summary: String,
     /// In all, where there was a build before.
     pub difference: Option<Box<Difference>>,
+}
+
+/// In what the repository differs from what the guest, or the last image, has of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceView {
+    /// Since when.
+    pub since: Since,
+    /// The first of what differs.
+    pub changes: Vec<SourceChange>,
+    /// How many entries differ in all.
+    pub total: usize,
+    /// How it would be brought to the guest.
+    pub way: Way,
+}
+
+impl SourceView {
+    /// "3 files changed since the guest saw them"; `None` if nothing has.
+    #[must_use]
+    pub fn words(&self) -> Option<String> {
+        let files = match self.total {
+            0 => return None,
+            1 => "1 file".to_owned(),
+            many => format!("{many} files"),
+        };
+        let since = match (self.since, self.total) {
+            (Since::Guest, 1) => "the guest saw it",
+            (Since::Guest, _) => "the guest saw them",
+            (Since::Build, _) => "the last build",
+        };
+        Some(format!("{files} changed since {since}"))
+    }
 }
 
 /// A notice with its moment.

@@ -1,0 +1,205 @@
+//! The repository while a person edits it: what changed since the guest saw it, and bringing that to the guest.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use isoprep::{BuildError, Cancel, Recipe};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::{Driver, millis};
+use crate::session::event::{Event, Level, Since};
+use crate::session::jobs::{self, Base, SourceLook};
+use crate::session::source_watch::SourceWatch;
+use crate::session::state::{Goal, Phase};
+use crate::session::way::{Facts, Way};
+
+/// How long nothing must have changed before the repository is read: editors write a file in several steps, and git many.
+const AT_REST: Duration = Duration::from_millis(200);
+/// How many changes are told one by one.
+const NAMED: usize = 200;
+
+/// What the driver remembers of the repository.
+#[derive(Default)]
+pub(super) struct Watched {
+    pub(super) watch: Option<SourceWatch>,
+    /// Why it is not watched, as it was told.
+    unwatched: Option<String>,
+    /// When it is looked at.
+    pub(super) due: Option<Instant>,
+    pub(super) running: Option<Looking>,
+    /// What was told last.
+    told: Option<Event>,
+    /// What is being brought to the guest, and since when.
+    bringing: Option<(Way, std::time::Instant)>,
+}
+
+/// A look under way.
+pub(super) struct Looking {
+    cancel: Cancel,
+    /// It looks at another cartridge, or for another image.
+    stale: bool,
+    answer: JoinHandle<Result<SourceLook, BuildError>>,
+}
+
+impl Driver {
+    /// The cartridge, the image or the guest is another one.
+    pub(super) fn look_at_source_again(&mut self) {
+        if !self.watches {
+            return;
+        }
+        if let Some(looking) = &mut self.watched.running {
+            looking.stale = true;
+            looking.cancel.cancel();
+        }
+        self.watched.due = Some(Instant::now() + AT_REST);
+    }
+
+    /// Something in it may have changed.
+    pub(super) fn source_stirred(&mut self) {
+        self.watched.due = Some(Instant::now() + AT_REST);
+    }
+
+    /// Whether it may be looked at: not beside a build, which reads it as well.
+    pub(super) fn may_look_at_source(&self) -> bool {
+        self.watched.running.is_none() && matches!(self.state.phase, Phase::Idle | Phase::Booting | Phase::Running)
+    }
+
+    fn recipe_now(&self) -> Option<&Recipe> {
+        self.inserted.as_ref()?.recipe.as_ref().ok()
+    }
+
+    /// It is due.
+    pub(super) async fn start_source_look(&mut self) {
+        self.watched.due = None;
+        let Some(recipe) = self.recipe_now().cloned() else { return };
+        self.watch_source(recipe.source.path.clone()).await;
+        let base = match &self.image {
+            Some(built) => Base::Image(built.image.iso.clone(), built.image.tree_hash.clone()),
+            None => Base::Nothing,
+        };
+        let (cancel, paths) = (Cancel::new(), self.paths.clone());
+        let token = cancel.clone();
+        let answer = tokio::task::spawn_blocking(move || jobs::look_at_source(&recipe, base, &paths, &token));
+        self.watched.running = Some(Looking { cancel, stale: false, answer });
+    }
+
+    /// Has the root watched before anything is read, so that nothing that changes meanwhile is missed.
+    async fn watch_source(&mut self, root: PathBuf) {
+        if self.watched.watch.as_ref().is_some_and(|watch| watch.root() == root) {
+            return;
+        }
+        self.watched.watch = None;
+        let made = SourceWatch::new(root).and_then(|mut watch| watch.follow([PathBuf::new()].into()).map(|()| watch));
+        match made {
+            Ok(watch) => {
+                self.watched.watch = Some(watch);
+                self.watched.unwatched = None;
+            }
+            Err(why) => self.unwatched(why).await,
+        }
+    }
+
+    async fn unwatched(&mut self, why: String) {
+        if self.watched.unwatched.as_ref() != Some(&why) {
+            let text = format!("Not all changes of the repository are noticed by themselves: {why}");
+            self.watched.unwatched = Some(why);
+            self.notice(Level::Warning, text).await;
+        }
+    }
+
+    /// It was looked at; `None` if that no longer counts.
+    pub(super) async fn source_looked(&mut self, look: Option<Result<SourceLook, BuildError>>) {
+        // What cannot be read is told by the build; here it would be told again with each key that is pressed.
+        let Some(Ok(SourceLook { now, base })) = look else { return };
+        if let Some(watch) = &mut self.watched.watch
+            && let Err(why) = watch.follow(now.folders())
+        {
+            self.unwatched(why).await;
+        }
+        let Some(base) = base else { return self.tell_source(None).await };
+        let mut changes = base.changes(&now);
+        let total = changes.len();
+        changes.truncate(NAMED);
+        let since = if self.guest.is_some() { Since::Guest } else { Since::Build };
+        let way = Way::quickest(self.way_facts());
+        self.tell_source(Some(Event::SourceChanged { since, changes, total, way })).await;
+    }
+
+    async fn tell_source(&mut self, event: Option<Event>) {
+        let none = |event: &Event| matches!(event, Event::SourceChanged { total: 0, .. });
+        let event = event.unwrap_or(Event::SourceUnknown);
+        let quiet = match &self.watched.told {
+            None => none(&event) || matches!(event, Event::SourceUnknown),
+            Some(told) => same(told, &event) || (none(told) && none(&event)),
+        };
+        if !quiet {
+            self.watched.told = Some(event.clone());
+            self.tell(event).await;
+        }
+    }
+
+    /// Another cartridge: what was told is of the one before, and front ends know that.
+    pub(super) fn forget_source(&mut self) {
+        self.watched.told = None;
+        self.look_at_source_again();
+    }
+
+    fn way_facts(&self) -> Facts {
+        Facts {
+            running: self.guest.is_some() && matches!(self.state.phase, Phase::Booting | Phase::Running),
+            live: false,
+        }
+    }
+
+    /// Brings what changed to the guest, by the quickest way.
+    pub(super) async fn bring_in(&mut self) {
+        let way = Way::quickest(self.way_facts());
+        self.watched.bringing = Some((way, std::time::Instant::now()));
+        match way {
+            Way::Live => self.brought_in().await,
+            Way::Image => self.ask(Goal::Up, false).await,
+        }
+    }
+
+    /// The guest has what was being brought to it.
+    pub(super) async fn brought_in(&mut self) {
+        if let Some((way, since)) = self.watched.bringing.take() {
+            self.tell(Event::BroughtIn { way, took_ms: millis(since.elapsed()) }).await;
+        }
+    }
+
+    /// It will not get it: something failed, or was cancelled.
+    pub(super) fn not_brought_in(&mut self) {
+        self.watched.bringing = None;
+    }
+}
+
+/// Waits until something may have changed.
+pub(super) async fn stirred(watch: &mut Option<SourceWatch>) {
+    match watch {
+        Some(watch) => watch.stirred().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether two events tell the same.
+fn same(one: &Event, other: &Event) -> bool {
+    match (one, other) {
+        (
+            Event::SourceChanged { since: a, changes: b, total: c, way: d },
+            Event::SourceChanged { since: e, changes: f, total: g, way: h },
+        ) => (a, b, c, d) == (e, f, g, h),
+        (Event::SourceUnknown, Event::SourceUnknown) => true,
+        _ => false,
+    }
+}
+
+/// The answer of the look under way.
+pub(super) async fn source_of(running: &mut Option<Looking>) -> Option<Result<SourceLook, BuildError>> {
+    let Some(looking) = running else { return std::future::pending().await };
+    let look = (&mut looking.answer).await;
+    let stale = running.take().is_none_or(|it| it.stale);
+    // A look that broke is no news of the repository; the next one tells.
+    look.ok().filter(|_| !stale)
+}

@@ -1,0 +1,108 @@
+//! A repository that is edited while a session has it: what changed is told, and brought to a real guest when that is asked.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::fs;
+
+use cartridge::session::event::Since;
+use cartridge::session::state::{Goal, Phase};
+use cartridge::session::way::Way;
+use cartridge::session::{Command, Event, Model};
+use isoprep::ChangeKind;
+use support::Console;
+use support::session::Session;
+
+/// The paths that the last event told, with what happened to them; only those that were told since some guest or build.
+fn told(model: &Model) -> Vec<(String, ChangeKind)> {
+    let source = model.source.as_ref().unwrap();
+    assert_eq!(source.total, source.changes.len());
+    source.changes.iter().map(|it| (it.path.to_string_lossy().into_owned(), it.kind)).collect()
+}
+
+async fn until_changed(session: &mut Session, want: &[(&str, ChangeKind)]) {
+    let want: Vec<_> = want.iter().map(|(path, kind)| ((*path).to_owned(), *kind)).collect();
+    let fits = |event: &Event, model: &Model| matches!(event, Event::SourceChanged { .. }) && told(model) == want;
+    session.until(&format!("{want:?}"), fits).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_since_the_build_are_told_and_what_is_ignored_is_not() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    fs::create_dir_all(repo.join("deep/er")).unwrap();
+    fs::create_dir_all(repo.join("target")).unwrap();
+    fs::write(repo.join(".gitignore"), "target/\n*.log\n").unwrap();
+    fs::write(repo.join("deep/er/script"), "echo one\n").unwrap();
+    let mut session = Session::with(&console, true);
+    session.insert(&repo).await;
+    session.send(Command::Ask(Goal::Build)).await;
+    session.until("the image", |event, _| matches!(event, Event::ImageBuilt { .. })).await;
+    session.until_phase(Phase::Idle).await;
+    assert_eq!(session.model.source, None, "nothing has changed, and nothing was said");
+
+    fs::write(repo.join("target/out"), "x").unwrap();
+    fs::write(repo.join("some.log"), "x").unwrap();
+    fs::write(repo.join("deep/er/script"), "echo two\n").unwrap();
+    until_changed(&mut session, &[("deep/er/script", ChangeKind::Changed)]).await;
+    let source = session.model.source.clone().unwrap();
+    assert_eq!((source.since, source.way), (Since::Build, Way::Image));
+    assert_eq!(source.words().unwrap(), "1 file changed since the last build");
+
+    // A folder that is new is watched too, and an editor's way to save is no other change.
+    fs::create_dir(repo.join("new")).unwrap();
+    until_changed(&mut session, &[("deep/er/script", ChangeKind::Changed), ("new", ChangeKind::Added)]).await;
+    fs::write(repo.join("new/file.tmp~"), "x").unwrap();
+    fs::rename(repo.join("new/file.tmp~"), repo.join("new/file")).unwrap();
+    until_changed(&mut session, &[("deep/er/script", ChangeKind::Changed), ("new/file", ChangeKind::Added)]).await;
+    fs::write(repo.join("deep/er/script"), "echo one\n").unwrap();
+    fs::remove_dir_all(repo.join("new")).unwrap();
+    until_changed(&mut session, &[]).await;
+    session.quit().await;
+    console.assert_clean();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_cartridge_has_changes_of_its_own() {
+    let console = Console::new();
+    let (one, other) = (console.repository("one"), console.repository("other"));
+    let mut session = Session::with(&console, true);
+    session.insert(&one).await;
+    session.send(Command::Ask(Goal::Build)).await;
+    session.until_phase(Phase::Building).await;
+    session.until_phase(Phase::Idle).await;
+    fs::write(one.join("changed"), "x").unwrap();
+    until_changed(&mut session, &[("changed", ChangeKind::Added)]).await;
+    session.send(Command::Insert(other)).await;
+    session.until("the other one", |_, model| model.cartridge.as_ref().is_some_and(|it| it.name == "other")).await;
+    assert_eq!(session.model.source, None);
+    // The image is remembered with what it was made of.
+    session.send(Command::Insert(one)).await;
+    until_changed(&mut session, &[("changed", ChangeKind::Added)]).await;
+    session.quit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changed_is_brought_to_the_guest() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let mut session = Session::with(&console, true);
+    session.insert(&repo).await;
+    session.send(Command::Ask(Goal::Up)).await;
+    session.until_phase(Phase::Running).await;
+    fs::write(repo.join("installer"), "echo new\n").unwrap();
+    until_changed(&mut session, &[("installer", ChangeKind::Added)]).await;
+    assert_eq!(session.model.source.as_ref().unwrap().since, Since::Guest);
+    let before = session.model.guest.as_ref().unwrap().report.clone().unwrap().tree;
+
+    session.send(Command::BringIn).await;
+    session.until("the guest has it", |event, _| matches!(event, Event::BroughtIn { way: Way::Image, .. })).await;
+    let guest = session.model.guest.clone().unwrap();
+    assert_eq!(guest.matches, Some(true));
+    assert_ne!(guest.report.unwrap().tree, before);
+    if session.model.source.as_ref().is_some_and(|source| source.total > 0) {
+        until_changed(&mut session, &[]).await;
+    }
+    session.quit().await;
+    console.assert_clean();
+}
