@@ -36,8 +36,8 @@ pub use image::Image;
 pub use progress::{Progress, StageName, Unit};
 pub use recipe::{
     AcceleratorWish, Base, BuildKind, CartridgeFile, EditError, EngineKind, FIELDS, FieldDoc, FieldKind, Finding,
-    Firmware, Forward, Gpu, GuestSettings, ImageSettings, InstalledProfile, Medium, OpenError, Proposal, Proposed,
-    ProposedKind, Recipe, RecipeError, Source, check, check_places, get_field, nearest_field, open, parse,
+    Firmware, Forward, Gpu, GuestSettings, ImageSettings, InstalledProfile, Live, Medium, OpenError, Proposal,
+    Proposed, ProposedKind, Recipe, RecipeError, Source, check, check_places, get_field, nearest_field, open, parse,
     proposal_lines, proposal_now, propose, save_atomically, set_field,
 };
 pub use rootfs::reclaim;

@@ -8,6 +8,7 @@
 //! | [`qmp`] | QEMU's control line |
 //! | [`init`] | the guest's static init, as bytes |
 //! | [`serial`] | the guest's serial line, and what is to be found in it |
+//! | [`share`] | folders of this host in the guest, live: virtiofs or 9p |
 //! | [`display`] | the guest's screen, keyboard and pointer, and pictures as evidence |
 //!
 //! Everything that comes from a guest, from QEMU or from a file is bounded in size and cannot panic us. Processes are
@@ -20,6 +21,7 @@ pub mod init;
 pub mod machine;
 pub mod qmp;
 pub mod serial;
+pub mod share;
 
 pub use accelerator::{AcceleratorChoice, AcceleratorWish, choose_accelerator, choose_accelerator_with, probe_main};
 pub use cartridge_supervise::{Cancel, CommandLine};
@@ -34,4 +36,5 @@ pub use machine::{
     MissingFirmware, RuntimeDir, RuntimeError, RuntimePaths, Share, Transport, clamp, create_disk, find_firmware,
     host_capacity, qemu_arguments,
 };
-pub use serial::{EscapeFilter, GuestReport, ReportScanner};
+pub use serial::{EscapeFilter, GuestReport, GuestShare, ReportScanner, ShareProblem};
+pub use share::{Access, Chosen, GuestKernel, ShareError, SharedFolder, Sharing};

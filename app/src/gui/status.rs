@@ -58,6 +58,12 @@ fn reported(ui: &mut Ui, guest: &crate::session::model::GuestView) {
         .reported_ms
         .map_or(String::new(), |at| format!("\nReported after {}.", words::took(at.saturating_sub(guest.since_ms))));
     let (glyph, colour, text, hint) = match guest.matches {
+        _ if report.live().is_some() => (
+            Icon::CircleDot,
+            palette.success,
+            "Live tree",
+            "The guest sees the folder itself: what you save is there at once. What was injected lies below it.",
+        ),
         Some(true) => {
             (Icon::CircleCheck, palette.success, "Tree matches", "The guest found the very files that were injected.")
         }

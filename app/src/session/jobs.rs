@@ -11,11 +11,13 @@ use std::time::{Duration, Instant};
 
 use cartridge_supervise::IdMap;
 use isoprep::{
-    BuildError, BuildRequest, Cancel, EjectReport, EngineKind, Finding, Host, HostSearch, Image, Progress, Recipe,
+    BuildError, BuildRequest, Cancel, EjectReport, EngineKind, Finding, Host, HostSearch, Image, Live, Progress, Recipe,
 };
 use tokio::sync::mpsc::Sender;
 use vmtools::display::Screen;
-use vmtools::{AcceleratorChoice, FirmwareFiles, GuestEvent, GuestHandle, GuestPlan, Machine};
+use vmtools::{
+    AcceleratorChoice, Access, FirmwareFiles, GuestEvent, GuestHandle, GuestPlan, Machine, SharedFolder, Sharing,
+};
 
 use super::cartridge_lock::{self, CartridgeLock};
 use super::event::{Failure, Level};
@@ -33,6 +35,9 @@ pub(super) use source::{Base, SourceLook, look_at_source};
 
 /// How often a build's progress is told at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(50);
+
+/// The mount tag of the repository's live folder.
+const LIVE_TAG: &str = "repository";
 
 /// What a job leaves. Its failure, if it has one, is ready to be shown.
 pub(super) enum Outcome {
@@ -234,6 +239,19 @@ fn machine_of(recipe: &Recipe, accelerator: vmtools::Accelerator) -> Machine {
         layers: Vec::new(),
         told: Vec::new(),
     }
+}
+
+/// What of this host the guest sees live.
+pub(super) fn sharing_of(recipe: &Recipe) -> Sharing {
+    let access = match recipe.source.live {
+        Live::Off => return Sharing::default(),
+        Live::ReadOnly => Access::ReadOnly,
+        Live::Overlaid => Access::Overlaid,
+        Live::Writable => Access::Writable,
+    };
+    let (dir, at) = (recipe.source.path.clone(), recipe.source.into.clone());
+    let folders = vec![SharedFolder { tag: LIVE_TAG.to_owned(), dir, at, access }];
+    Sharing { folders, ..Sharing::default() }
 }
 
 /// Runs the stages. Lines go to the build log at once; the rest is told at most every 50 ms.

@@ -70,6 +70,19 @@ impl Event {
                 Sign::Emergency => "The guest's initramfs has given up and shows a shell of its own".into(),
             },
             Self::GuestChanged { status } => status_words(status),
+            Self::GuestReported { report, .. } if let Some(live) = report.live() => {
+                let system = report.system_words().map_or(String::new(), |words| format!("; {words}"));
+                format!(
+                    "The guest reports: {} on Linux {}, firmware {}, accelerator {}; what lies at {} is live, {}, by {}{system}",
+                    report.name,
+                    report.kernel,
+                    report.firmware,
+                    report.accelerator,
+                    report.path,
+                    live.access,
+                    live.kind
+                )
+            }
             Self::GuestReported { report, matches } => {
                 let verdict = match matches {
                     Some(true) => "the very tree that was injected",

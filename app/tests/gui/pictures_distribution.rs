@@ -252,6 +252,7 @@ fn a_system_reports() {
             path: "/root/homerchy".to_owned(),
             system: Some("degraded".to_owned()),
             failed: vec!["reflector.service".to_owned()],
+            shares: Vec::new(),
         };
         let reported = Event::GuestReported { report, matches: Some(true) };
         display.borrow_mut().push(story::up(stage, None, reported));

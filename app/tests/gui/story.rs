@@ -206,6 +206,7 @@ pub fn running(stage: &mut Stage) -> Display {
         path: "/root/homerchy".to_owned(),
         system: None,
         failed: Vec::new(),
+        shares: Vec::new(),
     };
     stage.tell(16_200, Event::GuestReported { report, matches: Some(true) });
     stage.tell(16_201, up(Phase::Running));

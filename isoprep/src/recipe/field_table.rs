@@ -65,6 +65,16 @@ pub const FIELDS: &[FieldDoc] = &[
         engines: ALL,
     },
     FieldDoc {
+        key: "source.live",
+        label: "Live",
+        kind: FieldKind::Choice(&["off", "read-only", "overlaid", "writable"]),
+        default: "off",
+        unit: "",
+        range: "off, read-only, overlaid or writable",
+        doc: "Whether a running guest sees the folder itself, so that what you save is there at once; overlaid: what it writes stays in it.",
+        engines: ALL,
+    },
+    FieldDoc {
         key: "image.engine",
         label: "Engine",
         kind: FieldKind::Choice(&["micro", "archiso", "mkarchiso", "debian", "tree"]),

@@ -34,7 +34,7 @@ pub use fields::{FIELDS, FieldDoc, FieldKind, field, nearest_field};
 pub use finding::{Finding, RecipeError, locate};
 pub use model::{
     AcceleratorWish, Base, BuildKind, EngineKind, Firmware, Forward, Gpu, GuestSettings, INSTALLED_PROFILES,
-    ImageSettings, InstalledProfile, Medium, Recipe, Source,
+    ImageSettings, InstalledProfile, Live, Medium, Recipe, Source,
 };
 pub use open::{CartridgeFile, FILE_NAME, OpenError, open};
 pub use parse::parse;

@@ -29,6 +29,23 @@ pub struct Source {
     pub into: PathBuf,
     /// What is left out besides `.git` and what git ignores: patterns as in `.gitignore`, relative to `path`.
     pub exclude: Vec<String>,
+    /// Whether a running guest sees the folder itself, over what was injected.
+    pub live: Live,
+}
+
+/// How a running guest sees the repository's folder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Live {
+    /// Not at all: it has what was injected.
+    #[default]
+    Off,
+    /// As it is, to look at.
+    ReadOnly,
+    /// As it is; what the guest writes over it stays in the guest.
+    Overlaid,
+    /// As it is, and what the guest writes is written here.
+    Writable,
 }
 
 /// How the image is made.

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::field_table::{CPUS, DISK, MEMORY_MIB};
 use super::finding::RecipeError;
 use super::judge::{Judge, shown};
-use super::model::{AcceleratorWish, Firmware, Forward, Gpu, GuestSettings, Medium, Recipe, Source};
+use super::model::{AcceleratorWish, Firmware, Forward, Gpu, GuestSettings, Live, Medium, Recipe, Source};
 use super::open::FILE_NAME;
 use super::reader::{Raw, entries};
 use super::values;
@@ -39,6 +39,7 @@ impl Judge<'_> {
                 .text("source.into", |text| values::guest_folder(text, engine))
                 .unwrap_or_else(|| Path::new("/root").join(&name)),
             exclude: self.list("source.exclude", values::pattern),
+            live: self.choice("source.live", Live::Off, &[Live::ReadOnly, Live::Overlaid, Live::Writable]),
         };
         let image = self.image(engine, &source.into);
         let memory = (MEMORY_MIB.0 << 20, MEMORY_MIB.1 << 20);

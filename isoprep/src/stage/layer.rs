@@ -52,6 +52,14 @@ pub(crate) type Setting = (PathBuf, u32, Vec<u8>);
 const UNIT: &str = "[Unit]\nDescription=Tell Cartridge what has booted\nAfter=multi-user.target systemd-user-sessions.service\n\n\
     [Service]\nType=simple\nExecStart=/usr/lib/cartridge/report\n\n[Install]\nWantedBy=multi-user.target\n";
 
+/// Mounts the folders that the host lends, early, so that everything that a boot starts finds the live ones; a guest that
+/// is lent none ends it at once. Its process that keeps overlays fresh outlives it, as that of a one-shot service that
+/// remains may (systemd.service(5)).
+const SHARES_UNIT: &str = "[Unit]\nDescription=Mount the folders that Cartridge lends\nDefaultDependencies=no\n\
+    After=local-fs.target systemd-tmpfiles-setup.service\nBefore=sysinit.target shutdown.target\nConflicts=shutdown.target\n\n\
+    [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/lib/cartridge/report --mount-shares\n\n\
+    [Install]\nWantedBy=sysinit.target\n";
+
 /// One thing of the layer.
 enum Piece {
     Dir { mode: u32, uid: u32, gid: u32 },
@@ -85,10 +93,15 @@ fn pieces(recipe: &Recipe, manifest: &Manifest, what: &Additions<'_>) -> BTreeMa
     }
     if let Some(program) = what.reporter {
         pieces.insert(REPORTER.into(), Piece::Bytes { mode: 0o755, bytes: program.to_vec() });
-        let unit = Path::new("/etc/systemd/system/cartridge-report.service");
-        pieces.insert(unit.into(), Piece::Bytes { mode: 0o644, bytes: UNIT.into() });
-        let wanted = Path::new("/etc/systemd/system/multi-user.target.wants/cartridge-report.service");
-        pieces.insert(wanted.into(), Piece::Link(unit.into()));
+        for (name, text, target) in
+            [("cartridge-report", UNIT, "multi-user"), ("cartridge-shares", SHARES_UNIT, "sysinit")]
+        {
+            let units = Path::new("/etc/systemd/system");
+            let unit = units.join(format!("{name}.service"));
+            pieces.insert(unit.clone(), Piece::Bytes { mode: 0o644, bytes: text.into() });
+            let wanted = units.join(format!("{target}.target.wants/{name}.service"));
+            pieces.insert(wanted, Piece::Link(unit));
+        }
     }
     for (path, mode, bytes) in what.settings {
         pieces.entry(path.clone()).or_insert_with(|| Piece::Bytes { mode: *mode, bytes: bytes.clone() });

@@ -8,6 +8,7 @@ use crate::accelerator;
 use crate::console::Console;
 use crate::guest_file::Guest;
 use crate::repository::Found;
+use crate::shares::Outcome;
 use crate::system::System;
 
 /// How the host finds the report in the serial stream.
@@ -29,14 +30,18 @@ pub(crate) struct Report {
     system: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     failed: Vec<String>,
+    /// Folders of the host that we were lent, mounted or not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    shares: Vec<Outcome>,
 }
 
 impl Report {
-    /// Looks around; what cannot be told becomes a note.
-    pub(crate) fn gather(guest: &Guest, found: Found, notes: &mut Vec<String>) -> Self {
+    /// Looks around; what cannot be told becomes a note. Nothing is found where the repository is live.
+    pub(crate) fn gather(guest: &Guest, found: Option<Found>, shares: Vec<Outcome>, notes: &mut Vec<String>) -> Self {
         let (files, tree) = match found {
-            Ok(summary) => (summary.files, summary.hash.to_string()),
-            Err(why) => {
+            Some(Ok(summary)) => (summary.files, summary.hash.to_string()),
+            None => (0, String::new()),
+            Some(Err(why)) => {
                 notes.push(format!("the repository cannot be read: {why}"));
                 (0, String::new())
             }
@@ -52,6 +57,7 @@ impl Report {
             path: guest.into.display().to_string(),
             system: None,
             failed: Vec::new(),
+            shares,
         }
     }
 
@@ -78,13 +84,12 @@ impl Report {
         };
         let firmware = if self.firmware == "uefi" { "UEFI" } else { "BIOS" };
         let files = format!("{} in {}", self.files, clean(&self.path));
-        let rows = [
-            ("kernel", &*self.kernel),
-            ("firmware", firmware),
-            ("accelerator", &accelerator),
-            ("files", &files),
-            ("tree", &self.tree),
-        ];
+        let shares: Vec<String> = self.shares.iter().map(|share| clean(&share.words())).collect();
+        let mut rows = vec![("kernel", &*self.kernel), ("firmware", firmware), ("accelerator", &accelerator)];
+        rows.extend(shares.iter().map(|words| ("share", &**words)));
+        if !self.tree.is_empty() {
+            rows.extend([("files", &*files), ("tree", &*self.tree)]);
+        }
         for (label, value) in rows {
             text.push_str(&format!("  \x1b[2m{label:<12}\x1b[0m{value}\r\n"));
         }
@@ -139,6 +144,7 @@ mod tests {
             path: "/root/a".into(),
             system: None,
             failed: Vec::new(),
+            shares: Vec::new(),
         }
     }
 

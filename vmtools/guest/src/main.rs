@@ -1,8 +1,8 @@
 //! The init of a Cartridge image: process 1 of the initramfs, linked statically, with nothing else needed but busybox. In the
 //! image of a distribution, which has an init of its own, it is a service that reports and ends.
 //!
-//! In order: mount the kernel's file systems, load the listed modules while another thread hashes the repository, greet
-//! on the screen and on the serial line, report on the serial line, keep a shell on both, reap, and power off cleanly
+//! In order: mount the kernel's file systems, load the listed modules while another thread hashes the repository (or mount
+//! the folders of the host that are lent, of which one may be the repository, which is then live and not hashed), greet on the screen and on the serial line, report on the serial line, keep a shell on both, reap, and power off cleanly
 //! when asked. Whatever fails becomes a note on the console; process 1 never ends and never panics.
 
 mod accelerator;
@@ -15,6 +15,7 @@ mod mounts;
 mod power;
 mod power_button;
 mod repository;
+mod shares;
 mod shell;
 mod signals;
 mod system;
@@ -37,12 +38,21 @@ pub(crate) enum Event {
 
 /// How many events may wait; signals of one kind merge, so few are ever in flight.
 const EVENTS: usize = 64;
+/// The words that make us a service of another init: mounts what the host lends; keeps it fresh for ever.
+const MOUNT: &str = "--mount-shares";
+const KEEP_FRESH: &str = "--keep-fresh";
 
 /// In an image with an init of its own, a service of it starts us once it is up: we say what has booted and end. With a
-/// folder we print how many files it has and its hash.
+/// folder we print how many files it has and its hash. Another service has us mount the folders of the host before that.
 fn report_only() -> ExitCode {
-    if let Some(folder) = std::env::args_os().nth(1) {
-        return repository::print(Path::new(&folder));
+    match std::env::args_os().nth(1) {
+        Some(word) if word == MOUNT => return mount_shares(),
+        Some(word) if word == KEEP_FRESH => {
+            shares::keep_fresh(&shares::done());
+            return ExitCode::SUCCESS;
+        }
+        Some(folder) => return repository::print(Path::new(&folder)),
+        None => {}
     }
     if !guest_file::is_there() {
         Console::standard_error().write("This is the init of a Cartridge image; it does nothing elsewhere.\n");
@@ -50,12 +60,40 @@ fn report_only() -> ExitCode {
     }
     let mut notes = Vec::new();
     let guest = guest_file::read(&mut notes);
-    let hashing = repository::start(&guest.into);
+    let shares = shares::done();
+    let hashing = (!covered(&shares, &guest.into)).then(|| repository::start(&guest.into));
     let system = system::settled();
-    let found = hashing.wait(|| ());
-    let report = banner::Report::gather(&guest, found, &mut notes).of(system);
+    let found = hashing.map(|hashing| hashing.wait(|| ()));
+    let report = banner::Report::gather(&guest, found, shares, &mut notes).of(system);
     banner::tell(&report);
     ExitCode::SUCCESS
+}
+
+/// Mounts what the host lends, says on standard error what became of it, and leaves a process that keeps it fresh if that is
+/// needed. A folder that could not be mounted is told in the report: it does not fail a boot.
+fn mount_shares() -> ExitCode {
+    if !shares::expected() {
+        return ExitCode::SUCCESS;
+    }
+    let mut notes = Vec::new();
+    let listed = shares::listed(&mut notes);
+    let outcomes = shares::mount_all(&listed, Path::new("/"));
+    if shares::must_forget(&outcomes) {
+        let program = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
+        let mut command = std::process::Command::new(program);
+        command.arg(KEEP_FRESH).stdin(std::process::Stdio::null());
+        if let Err(e) = command.spawn() {
+            notes.push(format!("new files of the host are not seen in overlaid folders: {e}"));
+        }
+    }
+    notes.extend(outcomes.iter().map(shares::Outcome::words));
+    notes.iter().for_each(|note| Console::standard_error().write(&format!("{note}\n")));
+    ExitCode::SUCCESS
+}
+
+/// Whether the host's own files lie at `path`.
+fn covered(shares: &[shares::Outcome], path: &Path) -> bool {
+    shares.iter().any(|share| share.covers(path))
 }
 
 fn main() -> ExitCode {
@@ -69,15 +107,19 @@ fn main() -> ExitCode {
         notes.push(format!("signals cannot be received ({e}): `poweroff` needs -f"));
     }
     let guest = guest_file::read(&mut notes);
-    let hashing = repository::start(&guest.into);
+    let lent = shares::expected();
+    let hashing = (!lent).then(|| repository::start(&guest.into));
     notes.extend(modules::load_listed());
+    let shares = if lent { shares::mount_all(&shares::listed(&mut notes), Path::new("/")) } else { Vec::new() };
+    shares::keep_fresh_beside(&shares, &mut notes);
+    let hashing = hashing.or_else(|| (!covered(&shares, &guest.into)).then(|| repository::start(&guest.into)));
     mounts::steady_cursor();
     if let Err(e) = rustix::system::sethostname(banner::hostname(&guest.name).as_bytes()) {
         notes.push(format!("the host name was not set: {e}"));
     }
     power_button::watch(&sender, &mut notes);
-    let found = hashing.wait(|| Console::both().write("Reading the repository ...\n"));
-    let report = banner::Report::gather(&guest, found, &mut notes);
+    let found = hashing.map(|hashing| hashing.wait(|| Console::both().write("Reading the repository ...\n")));
+    let report = banner::Report::gather(&guest, found, shares, &mut notes);
     banner::show(&report, &notes);
     let mut shells = Shells::new(&guest);
     shells.start_due(Instant::now());

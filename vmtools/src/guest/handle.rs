@@ -15,6 +15,7 @@ use crate::guest::shared::Shared;
 use crate::guest::watch::LAST_EVENT;
 use crate::guest::{GuestEnd, GuestStatus};
 use crate::qmp::Qmp;
+use crate::share::ShareHandle;
 
 /// How long QEMU may take to quit when asked.
 const QUIT: Duration = Duration::from_secs(3);
@@ -63,6 +64,8 @@ pub struct GuestHandle {
     pub(crate) inputs: mpsc::Sender<InputEvent>,
     /// The mouse buttons that were down in the last input.
     pub(crate) buttons: AtomicU8,
+    /// Serves its folders until it is dropped.
+    pub(crate) _shares: ShareHandle,
     pub(crate) runtime: Handle,
 }
 

@@ -19,9 +19,10 @@ use crate::guest::shared::{OUTPUT_QUEUE, Relay, Shared};
 use crate::guest::status::Fact;
 use crate::guest::watch::{self as watching, Watch};
 use crate::guest::{GuestError, GuestEvent, GuestHandle, GuestPlan};
-use crate::machine::{Boot, Firmware, RuntimeDir, RuntimePaths, qemu_arguments, without_sandbox};
+use crate::machine::{Boot, Firmware, Machine, RuntimeDir, RuntimePaths, qemu_arguments, without_sandbox};
 use crate::qmp::Qmp;
-use crate::serial;
+use crate::share::{ShareHandle, Sharing};
+use crate::{serial, share};
 
 /// How long QEMU may take to open its sockets, on a machine that is busy.
 const OPENING: Duration = Duration::from_secs(20);
@@ -42,7 +43,7 @@ const NO_SANDBOX: &str = "-sandbox support is not enabled";
 /// # Errors
 /// [`GuestError`] with QEMU's own words and the command; nothing is left running.
 pub async fn start(
-    plan: GuestPlan,
+    mut plan: GuestPlan,
     events: mpsc::Sender<GuestEvent>,
     screen: Arc<Screen>,
 ) -> Result<GuestHandle, GuestError> {
@@ -51,6 +52,7 @@ pub async fn start(
         Firmware::Uefi => Some(plan.firmware.as_ref().ok_or(GuestError::NoFirmware)?),
         Firmware::Bios => None,
     };
+    let shares = lend(&mut plan.machine, &plan.sharing, &runtime, &events).await?;
     let arguments = qemu_arguments(&plan.machine, &plan.boot, &runtime, firmware);
     let preparing = (runtime.clone(), plan.boot.clone(), firmware.cloned().map(|f| f.vars));
     tokio::task::spawn_blocking(move || {
@@ -66,7 +68,28 @@ pub async fn start(
         }
         other => other?,
     };
-    launched.run(&plan, &runtime, events, screen).await
+    launched.run((&plan, shares), &runtime, events, screen).await
+}
+
+/// Has the folders served, and tells machine and guest of them.
+async fn lend(
+    machine: &mut Machine,
+    sharing: &Sharing,
+    runtime: &RuntimePaths,
+    events: &mpsc::Sender<GuestEvent>,
+) -> Result<ShareHandle, GuestError> {
+    // Weak: what a virtiofsd may still say keeps nobody waiting for the end of the events.
+    let ear = events.downgrade();
+    let words = move |line: String| {
+        if let Some(events) = ear.upgrade() {
+            // Whoever is so far behind has other things to read.
+            let _ = events.try_send(GuestEvent::Qemu(format!("{line}\n").into_bytes()));
+        }
+    };
+    let (shares, handle) = share::serve(&sharing.folders, runtime, &sharing.serving, Arc::new(words)).await?;
+    machine.shares.extend(shares);
+    machine.told.extend(handle.told());
+    Ok(handle)
 }
 
 /// Makes the files that QEMU will open, and clears away what an earlier run left.
@@ -138,7 +161,7 @@ impl Launched {
 
     async fn run(
         self,
-        plan: &GuestPlan,
+        (plan, shares): (&GuestPlan, ShareHandle),
         runtime: &RuntimePaths,
         events: mpsc::Sender<GuestEvent>,
         screen: Arc<Screen>,
@@ -146,7 +169,8 @@ impl Launched {
         let Self { process, shared, exit, output, qmp, qmp_closed, until } = self;
         let mut opening = Opening { exit: exit.clone(), shared: Arc::clone(&shared), output, until };
         let line = opening.connect("serial line", || UnixStream::connect(&runtime.serial)).await?;
-        let forwarded = forwarded(plan, &qmp, &shared).await?;
+        let mut first: Vec<_> = shares.chosen().iter().cloned().map(GuestEvent::Shared).collect();
+        first.extend(forwarded(plan, &qmp, &shared).await?);
         let (gone_sender, gone) = watch::channel(false);
         let (dark_sender, dark) = watch::channel(false);
         let (inputs, display_inputs) = mpsc::channel(INPUTS);
@@ -169,7 +193,7 @@ impl Launched {
             dark: dark_sender,
             serial,
             display,
-            forwarded,
+            first,
         };
         tokio::spawn(watch.run());
         if let Err(source) = qmp.execute("cont", None).await {
@@ -186,6 +210,7 @@ impl Launched {
             serial: serial_keys,
             inputs,
             buttons: AtomicU8::new(0),
+            _shares: shares,
             runtime: Handle::current(),
         })
     }

@@ -21,6 +21,7 @@ use cartridge_supervise::SpawnError;
 use crate::machine::{Boot, FirmwareFiles, Machine, RuntimeError};
 use crate::qmp::QmpError;
 use crate::serial::GuestReport;
+use crate::share::{Chosen, ShareError, Sharing};
 
 pub use handle::{EndStep, GuestHandle};
 pub use launch::start;
@@ -39,6 +40,8 @@ pub struct GuestPlan {
     pub qemu: PathBuf,
     /// Needed for UEFI.
     pub firmware: Option<FirmwareFiles>,
+    /// Folders of this host that it sees live; they are served for as long as it runs.
+    pub sharing: Sharing,
 }
 
 /// What a guest does and says, in order for each kind; [`GuestEvent::Ended`] is the last.
@@ -61,6 +64,8 @@ pub enum GuestEvent {
         /// The port on this machine.
         host_port: u16,
     },
+    /// A folder of this host is a device of the guest; whether the guest has mounted it is in its report.
+    Shared(Chosen),
     /// QEMU has ended; nothing more will come.
     Ended(GuestEnd),
 }
@@ -74,6 +79,9 @@ pub enum GuestError {
     /// UEFI was asked for without firmware.
     #[error("the guest is to start with UEFI, but no UEFI firmware was given")]
     NoFirmware,
+    /// A folder cannot be shared with it.
+    #[error(transparent)]
+    Share(#[from] ShareError),
     /// A file for it could not be made.
     #[error("could not prepare {} for the guest: {source}", path.display())]
     Prepare {

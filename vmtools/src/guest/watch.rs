@@ -112,13 +112,14 @@ pub(crate) struct Watch {
     pub(crate) dark: watch::Sender<bool>,
     pub(crate) serial: JoinHandle<()>,
     pub(crate) display: JoinHandle<()>,
-    pub(crate) forwarded: Vec<GuestEvent>,
+    /// What is told before everything else.
+    pub(crate) first: Vec<GuestEvent>,
 }
 
 impl Watch {
     pub(crate) async fn run(self) {
         let Self { shared, mut exit, mut qmp_closed, events, mut output, .. } = self;
-        let Self { screen, qmp, gone, dark, serial, display, forwarded, .. } = self;
+        let Self { screen, qmp, gone, dark, serial, display, first, .. } = self;
         let panics = tokio::spawn(stop_when_panicked(Arc::clone(&shared), qmp.clone()));
         let pulse = tokio::spawn(feel_pulse(Arc::clone(&shared), qmp, Arc::clone(&screen), events.clone()));
         // Apart from the telling, which may have to wait for a reader: a dead guest's screen must not look alive.
@@ -138,7 +139,7 @@ impl Watch {
             screen.forget_trouble();
             dark.send_replace(true);
         });
-        for event in forwarded {
+        for event in first {
             let _ = events.send(event).await;
         }
         let mut settled = None;

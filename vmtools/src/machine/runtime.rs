@@ -44,6 +44,19 @@ impl RuntimePaths {
             initrd: dir.join("initrd.img"),
         }
     }
+
+    /// The socket of the virtiofsd that serves the guest's folder `number`, 0–999.
+    #[must_use]
+    pub fn share(&self, number: usize) -> PathBuf {
+        self.qmp.with_file_name(format!("fs{number}.sock"))
+    }
+}
+
+/// Whether a file is a folder's socket, or the note of its process id that some virtiofsds put beside it.
+fn belongs_to_a_share(name: &str) -> bool {
+    let name = name.strip_suffix(".pid").unwrap_or(name);
+    let number = name.strip_prefix("fs").and_then(|name| name.strip_suffix(".sock"));
+    number.is_some_and(|number| number.parse::<u16>().is_ok())
 }
 
 /// A guest's runtime directory could not be made or cannot be trusted.
@@ -158,7 +171,9 @@ impl RuntimeDir {
     /// [`RuntimeError::Io`] when something could not be removed.
     pub fn remove(self) -> Result<(), RuntimeError> {
         let RuntimePaths { qmp, vnc, serial, pid_file, vars, initrd } = self.paths();
-        for file in [qmp, vnc, serial, pid_file, vars, initrd] {
+        let shares = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        let shares = shares.filter(|it| it.file_name().to_str().is_some_and(belongs_to_a_share)).map(|it| it.path());
+        for file in [qmp, vnc, serial, pid_file, vars, initrd].into_iter().chain(shares) {
             match fs::remove_file(&file) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
                     return Err(RuntimeError::Io { action: "remove", path: file, source });
@@ -239,6 +254,8 @@ mod tests {
             assert_eq!(fs::metadata(dir).unwrap().permissions().mode() & 0o7777, 0o700);
         }
         fs::write(one.paths().vars, "x").unwrap();
+        fs::write(one.paths().share(12), "x").unwrap();
+        fs::write(one.path().join("fs0.sock.pid"), "x").unwrap();
         let path = one.path().to_owned();
         one.remove().unwrap();
         assert!(!path.exists());
@@ -286,7 +303,7 @@ mod tests {
     #[test]
     fn the_longest_name_is_the_longest() {
         let paths = RuntimePaths::new(Path::new("/d"));
-        for path in [paths.qmp, paths.vnc, paths.serial] {
+        for path in [paths.share(999), paths.qmp, paths.vnc, paths.serial] {
             assert!(path.as_os_str().len() - 2 <= LONGEST_NAME);
         }
     }

@@ -1,6 +1,7 @@
 //! The guest's first serial line: raw bytes both ways, and the findings of the [`ReportScanner`].
 
 mod escapes;
+mod guest_share;
 mod printk;
 mod scanner;
 
@@ -14,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 pub use escapes::EscapeFilter;
+pub use guest_share::{GuestShare, ShareProblem};
 pub use scanner::{Finding, GuestReport, ReportScanner};
 
 /// The largest piece that is passed on, bytes.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::serial::GuestShare;
 use crate::serial::escapes::EscapeFilter;
 use crate::serial::printk::{self, Printed};
 
@@ -48,9 +49,19 @@ pub struct GuestReport {
     /// Units that failed, at most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<String>,
+    /// Folders of the host that it was lent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<GuestShare>,
 }
 
 impl GuestReport {
+    /// The folder of the host that lies at [`GuestReport::path`], if one does: then no files were counted and no tree
+    /// was hashed, as both may be others the next moment.
+    #[must_use]
+    pub fn live(&self) -> Option<&GuestShare> {
+        self.shares.iter().find(|share| share.covers(&self.path))
+    }
+
     /// What systemd says, for people: "systemd says degraded: a.service failed".
     #[must_use]
     pub fn system_words(&self) -> Option<String> {
@@ -219,6 +230,9 @@ mod tests {
         let degraded = of(r#","system":"degraded","failed":["a.service"],"later":1"#);
         assert_eq!((degraded.system.as_deref(), &*degraded.failed), (Some("degraded"), &["a.service".to_owned()][..]));
         assert_eq!(degraded.system_words().as_deref(), Some("systemd says degraded: a.service failed"));
+        assert_eq!(degraded.live(), None);
+        let share = r#","shares":[{"tag":"r","kind":"9p","at":"/root/demo","access":"read-only"}]"#;
+        assert_eq!(of(share).live().map(|it| it.kind.as_str()), Some("9p"));
     }
 
     #[test]

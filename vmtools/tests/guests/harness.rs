@@ -9,11 +9,11 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use vmtools::{
     Accelerator, Boot, Firmware, Gpu, GuestError, GuestEvent, GuestHandle, GuestPlan, GuestStatus, Machine, Medium,
-    RuntimeDir, Screen, start,
+    RuntimeDir, Screen, Sharing, start,
 };
 
 /// A deadline for anything a guest does; long, because many tests share few processors.
-pub const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_secs(180);
 
 pub fn machine() -> Machine {
     Machine {
@@ -50,7 +50,14 @@ pub struct Plan {
 pub fn plan(machine: Machine, boot: Boot) -> Plan {
     let dir = tempfile::Builder::new().prefix("vm").tempdir_in("/tmp").unwrap();
     let runtime = RuntimeDir::create_in(&dir.path().join("run"), &machine.name).unwrap().path().to_owned();
-    let plan = GuestPlan { machine, boot, runtime, qemu: "qemu-system-x86_64".into(), firmware: None };
+    let plan = GuestPlan {
+        machine,
+        boot,
+        runtime,
+        qemu: "qemu-system-x86_64".into(),
+        firmware: None,
+        sharing: Sharing::default(),
+    };
     Plan { plan, dir }
 }
 

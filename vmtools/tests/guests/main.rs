@@ -11,3 +11,5 @@ mod harness;
 mod network;
 mod probe;
 mod serial;
+mod share_image;
+mod shares;

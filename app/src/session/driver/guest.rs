@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::channel;
 use vmtools::display::InputEvent;
-use vmtools::{Boot, GuestEvent, GuestHandle, GuestPlan, GuestStatus};
+use vmtools::share::mount_command;
+use vmtools::{Boot, Chosen, GuestEvent, GuestHandle, GuestPlan, GuestStatus};
 
 use super::{Driver, STROKE};
 use crate::session::event::{Event, Failure, Level, Side};
@@ -35,7 +36,8 @@ impl Driver {
             Err(failure) => return self.fail(failure).await,
         };
         self.logs.terminal.clear();
-        let plan = GuestPlan { machine, boot: Boot::Iso(built.image.iso), runtime, qemu, firmware };
+        let sharing = self.prepared.as_ref().map(|it| jobs::sharing_of(&it.recipe)).unwrap_or_default();
+        let plan = GuestPlan { machine, boot: Boot::Iso(built.image.iso), runtime, qemu, firmware, sharing };
         let (events, queue) = channel(256);
         self.guest_events = Some(queue);
         self.watch_guest(built.mute);
@@ -85,7 +87,12 @@ impl Driver {
             }
             GuestEvent::Status(status) => self.guest_changed(status).await,
             GuestEvent::Reported(report) => {
-                let matches = self.image.as_ref().map(|built| built.image.tree_hash == report.tree);
+                // What is live is not what was injected, and nothing was hashed.
+                let compared = self.image.as_ref().filter(|_| report.live().is_none());
+                let matches = compared.map(|built| built.image.tree_hash == report.tree);
+                for share in report.shares.iter().filter(|share| share.problem.is_some()) {
+                    self.notice(Level::Warning, share.words()).await;
+                }
                 self.tell(Event::GuestReported { report, matches }).await;
                 if self.state.phase == Phase::Booting {
                     self.booted().await;
@@ -94,6 +101,7 @@ impl Driver {
             GuestEvent::Forwarded { name, guest_port, host_port } => {
                 self.tell(Event::PortForwarded { name, guest_port, host_port }).await;
             }
+            GuestEvent::Shared(chosen) => self.guest_shares(&chosen).await,
             GuestEvent::Ended(end) => {
                 self.boot_deadline = None;
                 self.watching.quiet = None;
@@ -113,6 +121,19 @@ impl Driver {
                 }
                 self.input(Input::GuestEnded).await;
             }
+        }
+    }
+
+    /// Says what the guest is lent, and what to type where nothing of ours mounts it.
+    async fn guest_shares(&mut self, chosen: &Chosen) {
+        self.notice(Level::Info, chosen.words()).await;
+        if self.watching.mute.is_some() {
+            let command = mount_command(&chosen.folder(), chosen.kind);
+            self.notice(
+                Level::Warning,
+                format!("Nothing in this image mounts it. Type in the guest, as root: {command}"),
+            )
+            .await;
         }
     }
 
