@@ -3,6 +3,7 @@
 //! | room | what is there |
 //! |---|---|
 //! | [`machine`] | a guest's hardware as QEMU arguments (pure), its limits, firmware, disk and private directory |
+//! | [`boot`] | a kernel booted directly: what QEMU and the guest's init need for it |
 //! | [`accelerator`] | KVM or TCG, measured, with the reason |
 //! | [`guest`] | starting, watching and ending QEMU: the only room that knows all others |
 //! | [`qmp`] | QEMU's control line |
@@ -15,6 +16,7 @@
 //! spawned by `cartridge-supervise` only. Functions that wait are `async` on tokio; those that block say so.
 
 pub mod accelerator;
+pub mod boot;
 pub mod display;
 pub mod guest;
 pub mod init;
@@ -36,5 +38,5 @@ pub use machine::{
     MissingFirmware, RuntimeDir, RuntimeError, RuntimePaths, Share, Transport, clamp, create_disk, find_firmware,
     host_capacity, qemu_arguments,
 };
-pub use serial::{EscapeFilter, GuestReport, GuestShare, ReportScanner, ShareProblem};
+pub use serial::{BootStep, EscapeFilter, GuestReport, GuestShare, ReportScanner, ShareProblem};
 pub use share::{Access, Chosen, GuestKernel, ShareError, SharedFolder, Sharing};

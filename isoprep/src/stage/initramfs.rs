@@ -89,7 +89,8 @@ pub(crate) fn initramfs(
     let program = program.map_err(BuildError::io(stage, "read", &parts.busybox))?;
     let file = std::fs::File::create(&target).map_err(failed)?;
     let mut cpio = Cpio::new(BufWriter::new(file));
-    system::write(&mut cpio, request.init, &program, &applets).map_err(failed)?;
+    system::write(&mut cpio, request.init).map_err(failed)?;
+    system::write_busybox(&mut cpio, &program, &applets).map_err(failed)?;
     if let Some(root) = &parts.kernel.modules {
         let version = Path::new("/lib/modules").join(&parts.kernel.version);
         lists(&mut cpio, &version, modules).map_err(failed)?;

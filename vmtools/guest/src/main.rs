@@ -3,10 +3,11 @@
 //!
 //! In order: mount the kernel's file systems, load the listed modules while another thread hashes the repository (or mount
 //! the folders of the host that are lent, of which one may be the repository, which is then live and not hashed), greet on the screen and on the serial line, report on the serial line, keep a shell on both, reap, and power off cleanly
-//! when asked. Whatever fails becomes a note on the console; process 1 never ends and never panics.
+//! when asked. A kernel that was booted directly may have another root, whose own init takes over (`boot`). Whatever fails becomes a note on the console; process 1 never ends and never panics.
 
 mod accelerator;
 mod banner;
+mod boot;
 mod console;
 mod devices;
 mod guest_file;
@@ -22,11 +23,12 @@ mod system;
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use crate::boot::Order;
 use crate::console::Console;
-use crate::shell::Shells;
+use crate::shell::{Program, Shells};
 
 /// What wakes process 1.
 pub(crate) enum Event {
@@ -106,23 +108,10 @@ fn main() -> ExitCode {
     if let Err(e) = signals::forward(sender.clone()) {
         notes.push(format!("signals cannot be received ({e}): `poweroff` needs -f"));
     }
-    let guest = guest_file::read(&mut notes);
-    let lent = shares::expected();
-    let hashing = (!lent).then(|| repository::start(&guest.into));
-    notes.extend(modules::load_listed());
-    let shares = if lent { shares::mount_all(&shares::listed(&mut notes), Path::new("/")) } else { Vec::new() };
-    shares::keep_fresh_beside(&shares, &mut notes);
-    let hashing = hashing.or_else(|| (!covered(&shares, &guest.into)).then(|| repository::start(&guest.into)));
-    mounts::steady_cursor();
-    if let Err(e) = rustix::system::sethostname(banner::hostname(&guest.name).as_bytes()) {
-        notes.push(format!("the host name was not set: {e}"));
-    }
-    power_button::watch(&sender, &mut notes);
-    let found = hashing.map(|hashing| hashing.wait(|| Console::both().write("Reading the repository ...\n")));
-    let report = banner::Report::gather(&guest, found, shares, &mut notes);
-    banner::show(&report, &notes);
-    let mut shells = Shells::new(&guest);
-    shells.start_due(Instant::now());
+    let mut shells = match boot::ordered(&mut notes) {
+        Some(order) => direct(&order, &sender, notes),
+        None => micro(&sender, notes),
+    };
     devices::bring_up();
     loop {
         shells.reap();
@@ -140,4 +129,56 @@ fn main() -> ExitCode {
             power::end(ending);
         }
     }
+}
+
+/// An image of engine micro: reports, and gives the shells.
+fn micro(sender: &SyncSender<Event>, mut notes: Vec<String>) -> Shells {
+    let guest = guest_file::read(&mut notes);
+    let lent = shares::expected();
+    let hashing = (!lent).then(|| repository::start(&guest.into));
+    notes.extend(modules::load_listed());
+    let shares = if lent { shares::mount_all(&shares::listed(&mut notes), Path::new("/")) } else { Vec::new() };
+    shares::keep_fresh_beside(&shares, &mut notes);
+    let hashing = hashing.or_else(|| (!covered(&shares, &guest.into)).then(|| repository::start(&guest.into)));
+    mounts::steady_cursor();
+    if let Err(e) = rustix::system::sethostname(banner::hostname(&guest.name).as_bytes()) {
+        notes.push(format!("the host name was not set: {e}"));
+    }
+    power_button::watch(sender, &mut notes);
+    let found = hashing.map(|hashing| hashing.wait(|| Console::both().write("Reading the repository ...\n")));
+    let report = banner::Report::gather(&guest, found, shares, &mut notes);
+    banner::show(&report, &notes);
+    let mut shells = Shells::new(&guest, Program::busybox());
+    shells.start_due(Instant::now());
+    shells
+}
+
+/// A kernel that was booted directly. Comes back with the shells, unless the root has an init of its own.
+fn direct(order: &Order, sender: &SyncSender<Event>, mut notes: Vec<String>) -> Shells {
+    boot::begun();
+    let booted = boot::boot(order, &mut notes);
+    let mut guest = guest_file::plain();
+    if *order == Order::Initramfs {
+        let lent = if shares::expected() { shares::listed(&mut notes) } else { Vec::new() };
+        let outcomes = shares::mount_all(&lent, Path::new("/"));
+        notes.extend(outcomes.iter().map(shares::Outcome::words));
+        shares::keep_fresh_beside(&outcomes, &mut notes);
+        if let [only] = lent.as_slice() {
+            guest.into.clone_from(&only.at);
+        }
+        mounts::steady_cursor();
+    }
+    // A root of its own may have a name already; nothing depends on it.
+    let _ = rustix::system::sethostname(guest.name.as_bytes());
+    power_button::watch(sender, &mut notes);
+    if booted.rooted {
+        banner::greet(&notes);
+    }
+    let there = booted.shell.is_some();
+    let mut shells = Shells::new(&guest, booted.shell);
+    shells.start_due(Instant::now());
+    if booted.rooted && there {
+        boot::at_the_shell();
+    }
+    shells
 }

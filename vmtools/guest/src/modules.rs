@@ -1,8 +1,10 @@
-//! Kernel modules: loaded in the order of a list that the host computed, so that nothing is resolved at boot.
+//! Kernel modules: loaded in the order of a list that the host computed, so that nothing is resolved at boot; and the few
+//! that are known to be needed only then, by name.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
@@ -15,8 +17,7 @@ pub(crate) fn load_listed() -> Vec<String> {
         // An image for a kernel without modules has no list.
         return Vec::new();
     };
-    let release = rustix::system::uname().release().to_string_lossy().into_owned();
-    let root = Path::new("/lib/modules").join(&release);
+    let (root, release) = folder();
     if !root.is_dir() {
         return vec![format!("the running kernel is {release}, and this image has no modules for it")];
     }
@@ -24,10 +25,54 @@ pub(crate) fn load_listed() -> Vec<String> {
     wanted.filter_map(|line| load(&root.join(line)).err().map(|e| format!("module {line}: {e}"))).collect()
 }
 
+/// Loads the module `name` after those that it needs, of what this initramfs has. Where it has none the kernel may have it
+/// built in: what is done next will tell.
+pub(crate) fn load_named(name: &str) {
+    let (root, _) = folder();
+    let dep = std::fs::read_to_string(root.join("modules.dep")).unwrap_or_default();
+    for path in order(&dep, name) {
+        let _ = load(&root.join(path));
+    }
+}
+
+/// The running kernel's modules, and its release.
+fn folder() -> (PathBuf, String) {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    (Path::new("/lib/modules").join(&release), release)
+}
+
+/// The paths of `name` and of what it needs in a `modules.dep`, in load order (modules.dep(5)): each line has all needs,
+/// the nearest first.
+fn order<'a>(dep: &'a str, name: &str) -> Vec<&'a str> {
+    let normal = |text: &str| text.replace('-', "_");
+    let is_it = |path: &str| {
+        let file = path.rsplit('/').next().unwrap_or(path);
+        normal(file.split('.').next().unwrap_or(file)) == normal(name)
+    };
+    let Some((path, needs)) = dep.lines().filter_map(|line| line.split_once(':')).find(|(path, _)| is_it(path)) else {
+        return Vec::new();
+    };
+    let mut seen = HashSet::new();
+    needs.split_whitespace().rev().chain([path]).filter(|path| seen.insert(*path)).collect()
+}
+
 fn load(path: &Path) -> io::Result<()> {
     match rustix::system::finit_module(File::open(path)?, c"", 0) {
         // Already there, or built in; or a driver that wants hardware which this machine does not have.
         Ok(()) | Err(Errno::EXIST | Errno::NODEV) => Ok(()),
         Err(e) => Err(e.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_module_needs_comes_first() {
+        let dep = "k/9p.ko: k/netfs.ko k/9pnet.ko\nk/9pnet.ko:\nk/virtio-blk.ko:\n";
+        assert_eq!(order(dep, "9p"), ["k/9pnet.ko", "k/netfs.ko", "k/9p.ko"]);
+        assert_eq!(order(dep, "virtio_blk"), ["k/virtio-blk.ko"]);
+        assert!(order(dep, "absent").is_empty() && order("", "9p").is_empty());
     }
 }

@@ -22,8 +22,32 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// How long process 1 sleeps when nothing is due; SIGCHLD wakes it earlier.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// The program that is the shell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Program {
+    path: &'static str,
+    /// What it is called; the dash makes it a login shell.
+    name: &'static str,
+}
+
+impl Program {
+    /// Busybox of the initramfs, if it is there.
+    pub(crate) fn busybox() -> Option<Self> {
+        let busybox = Self { path: "/bin/busybox", name: "-sh" };
+        Path::new(busybox.path).exists().then_some(busybox)
+    }
+
+    /// The best shell of a root that is not ours.
+    pub(crate) fn of_the_root() -> Option<Self> {
+        let known = [("/bin/bash", "-bash"), ("/usr/bin/bash", "-bash"), ("/bin/sh", "-sh"), ("/usr/bin/sh", "-sh")];
+        let found = known.into_iter().find(|(path, _)| Path::new(path).exists());
+        found.map(|(path, name)| Self { path, name }).or_else(Self::busybox)
+    }
+}
+
 /// All shells of the guest.
 pub(crate) struct Shells {
+    program: Option<Program>,
     shells: Vec<Shell>,
     home: PathBuf,
     env: Vec<(String, String)>,
@@ -41,8 +65,8 @@ struct Shell {
 }
 
 impl Shells {
-    /// Shells that are due at once.
-    pub(crate) fn new(guest: &Guest) -> Self {
+    /// Shells that are due at once; none without a program.
+    pub(crate) fn new(guest: &Guest, program: Option<Program>) -> Self {
         let now = Instant::now();
         let shell = |terminal, term| Shell {
             terminal,
@@ -55,7 +79,8 @@ impl Shells {
             complained: false,
         };
         let home = if guest.into.is_dir() { guest.into.clone() } else { PathBuf::from("/root") };
-        Self { shells: vec![shell(SCREEN, "linux"), shell(SERIAL, "vt100")], home, env: guest.env.clone() }
+        let shells = if program.is_some() { vec![shell(SCREEN, "linux"), shell(SERIAL, "vt100")] } else { Vec::new() };
+        Self { program, shells, home, env: guest.env.clone() }
     }
 
     /// Collects every process that ended: ours, and the orphans that process 1 inherits.
@@ -71,10 +96,11 @@ impl Shells {
 
     /// Starts the shells whose time has come.
     pub(crate) fn start_due(&mut self, now: Instant) {
-        let Self { shells, home, env } = self;
+        let Self { program, shells, home, env } = self;
+        let Some(program) = program else { return };
         for shell in shells.iter_mut().filter(|shell| shell.pid.is_none() && shell.due <= now) {
             shell.started = now;
-            match shell.start(home, env) {
+            match shell.start(program, home, env) {
                 Ok(pid) => shell.pid = Some(pid),
                 Err(e) => shell.failed(&e),
             }
@@ -89,10 +115,10 @@ impl Shells {
 }
 
 impl Shell {
-    fn start(&mut self, home: &Path, env: &[(String, String)]) -> io::Result<i32> {
+    fn start(&mut self, program: &Program, home: &Path, env: &[(String, String)]) -> io::Result<i32> {
         let terminal = self.open()?;
-        let mut command = Command::new("/bin/busybox");
-        command.arg0("-sh").current_dir(place(home)).env_clear();
+        let mut command = Command::new(program.path);
+        command.arg0(program.name).current_dir(place(home)).env_clear();
         command.envs([
             ("HOME", "/root"),
             ("USER", "root"),
@@ -171,7 +197,8 @@ mod tests {
     #[test]
     fn short_lives_are_spaced_out_and_long_ones_are_not() {
         let guest = Guest { name: "x".into(), into: "/".into(), env: Vec::new() };
-        let mut shells = Shells::new(&guest);
+        let program = Program { path: "/bin/busybox", name: "-sh" };
+        let mut shells = Shells::new(&guest, Some(program));
         let shell = &mut shells.shells[0];
         let now = shell.started;
         for _ in 0..20 {

@@ -64,7 +64,11 @@ impl ModuleTree {
         }
         let Some(path) = self.paths.get(name) else { return };
         for soft in self.soft.get(name).into_iter().flatten() {
-            self.visit(soft, seen, order);
+            // An algorithm may be asked for by its own name; the module that has it everywhere is called after it
+            // (Linux, crypto/, "crypto-crc32c").
+            let algorithm = soft.strip_prefix("crypto_").unwrap_or(soft);
+            let module = if self.has(soft) { soft.clone() } else { format!("{algorithm}_generic") };
+            self.visit(&module, seen, order);
         }
         // modules.dep names the nearest need first: the last has to be loaded first.
         for need in self.needs.get(path).into_iter().flatten().rev() {
@@ -132,6 +136,15 @@ mod tests {
     fn a_kernel_has_what_it_loads_and_what_is_built_in() {
         let tree = tree();
         assert!(tree.has("a-b") && tree.has("built_in") && !tree.has("absent"));
+    }
+
+    #[test]
+    fn algorithms_come_with_the_module_that_has_them() {
+        let dep = "k/ext4.ko:\nk/crc32c_generic.ko:\nk/libcrc32c.ko:\n";
+        let soft = "softdep ext4 pre: crypto-crc32c\nsoftdep libcrc32c pre: crc32c\n";
+        let tree = ModuleTree::parse(dep, "", soft);
+        assert_eq!(tree.closure(["ext4"]), ["k/crc32c_generic.ko", "k/ext4.ko"]);
+        assert_eq!(tree.closure(["libcrc32c"]), ["k/crc32c_generic.ko", "k/libcrc32c.ko"]);
     }
 
     #[test]

@@ -77,11 +77,11 @@ pub fn fingerprint() -> String {
     format!("{FOLDERS:?}{DEVICES:?}{LINKS:?}{FILES:?}")
 }
 
-/// Writes the fixed part, `init` as `/init`, and busybox with links for its `applets` (see [`crate::busybox::listed`]).
+/// Writes the fixed part, and `init` as `/init`.
 ///
 /// # Errors
 /// What the archive's output says.
-pub fn write<W: Write>(cpio: &mut Cpio<W>, init: &[u8], busybox: &[u8], applets: &[String]) -> io::Result<()> {
+pub fn write<W: Write>(cpio: &mut Cpio<W>, init: &[u8]) -> io::Result<()> {
     for (path, mode) in FOLDERS {
         cpio.dir(Path::new(path), *mode)?;
     }
@@ -94,8 +94,15 @@ pub fn write<W: Write>(cpio: &mut Cpio<W>, init: &[u8], busybox: &[u8], applets:
     for (path, mode, text) in FILES {
         cpio.bytes(Path::new(path), *mode, text.as_bytes())?;
     }
-    cpio.bytes(Path::new("/init"), 0o755, init)?;
-    cpio.bytes(Path::new("/bin/busybox"), 0o755, busybox)?;
+    cpio.bytes(Path::new("/init"), 0o755, init)
+}
+
+/// Writes busybox, with links for its `applets` (see [`crate::busybox::listed`]). Follows [`write()`].
+///
+/// # Errors
+/// What the archive's output says.
+pub fn write_busybox<W: Write>(cpio: &mut Cpio<W>, program: &[u8], applets: &[String]) -> io::Result<()> {
+    cpio.bytes(Path::new("/bin/busybox"), 0o755, program)?;
     applets.iter().try_for_each(|applet| cpio.symlink(&Path::new("/").join(applet), b"/bin/busybox"))
 }
 

@@ -20,7 +20,7 @@ use cartridge_supervise::SpawnError;
 
 use crate::machine::{Boot, FirmwareFiles, Machine, RuntimeError};
 use crate::qmp::QmpError;
-use crate::serial::GuestReport;
+use crate::serial::{BootStep, GuestReport};
 use crate::share::{Chosen, ShareError, Sharing};
 
 pub use handle::{EndStep, GuestHandle};
@@ -66,6 +66,8 @@ pub enum GuestEvent {
     },
     /// A folder of this host is a device of the guest; whether the guest has mounted it is in its report.
     Shared(Chosen),
+    /// Our init has come a step further in a direct boot.
+    Boot(BootStep),
     /// QEMU has ended; nothing more will come.
     Ended(GuestEnd),
 }

@@ -18,6 +18,8 @@ use crate::serial::{self, Finding, ReportScanner};
 
 /// How long after a reset a guest counts as running again.
 const REBOOT: Duration = Duration::from_secs(1);
+/// How many steps of direct boots are told: a few each time that the guest starts anew, not a flood.
+const STEPS: u32 = 256;
 /// How often QEMU is asked whether it is there, and how long its answer may take.
 const PULSE: Duration = Duration::from_secs(2);
 /// How long we keep to ourselves that the guest has switched itself off: QEMU's end, which says the same, is near.
@@ -30,6 +32,7 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 /// Reads the serial line to its end: raw pieces to the events, findings to whom they concern.
 pub(crate) async fn serial_line(reader: OwnedReadHalf, events: mpsc::Sender<GuestEvent>, shared: Arc<Shared>) {
     let mut scanner = ReportScanner::new();
+    let mut steps = 0;
     serial::read(reader, |piece| {
         let mut told = Vec::new();
         // Not through the events: the end must know of it even if nobody reads them.
@@ -37,6 +40,11 @@ pub(crate) async fn serial_line(reader: OwnedReadHalf, events: mpsc::Sender<Gues
         shared.wrote(false, now);
         scanner.push(&piece, |finding| match finding {
             Finding::Report(report) if shared.first_report() => told.push(GuestEvent::Reported(report)),
+            Finding::Step(step) if steps < STEPS => {
+                steps += 1;
+                told.push(GuestEvent::Boot(step));
+            }
+            Finding::Step(_) => {}
             // Whoever prints the same words again is not our init.
             Finding::Report(_) => {}
             Finding::Panic { words, at } => shared.suspect(words, at, now),

@@ -4,6 +4,7 @@ mod escapes;
 mod guest_share;
 mod printk;
 mod scanner;
+mod steps;
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use tokio::time::{Instant, sleep_until};
 pub use escapes::EscapeFilter;
 pub use guest_share::{GuestShare, ShareProblem};
 pub use scanner::{Finding, GuestReport, ReportScanner};
+pub use steps::BootStep;
 
 /// The largest piece that is passed on, bytes.
 const CHUNK: usize = 64 * 1024;

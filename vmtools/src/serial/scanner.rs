@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::serial::GuestShare;
 use crate::serial::escapes::EscapeFilter;
 use crate::serial::printk::{self, Printed};
+use crate::serial::steps::{self, BootStep};
 
 /// What our init prints before its report, once, on the first serial line.
 const REPORT: &[u8] = b"CARTRIDGE-REPORT ";
@@ -78,6 +79,8 @@ impl GuestReport {
 pub enum Finding {
     /// Our init's report.
     Report(GuestReport),
+    /// A step of a direct boot.
+    Step(BootStep),
     /// The kernel has printed a panic.
     Panic {
         /// Its words.
@@ -132,6 +135,11 @@ impl ReportScanner {
     fn finish(&mut self, found: &mut impl FnMut(Finding)) {
         if let Some(report) = report(&self.line) {
             found(Finding::Report(report));
+        }
+        if let Some(at) = position(&self.line, steps::MARK)
+            && let Some(step) = steps::parse(&self.line[at + steps::MARK.len()..])
+        {
+            found(Finding::Step(step));
         }
         let printed = if self.cut { None } else { printk::parse(&self.line) };
         if let Some(at) = self.panicked {

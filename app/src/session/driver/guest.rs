@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::channel;
 use vmtools::display::InputEvent;
 use vmtools::share::mount_command;
-use vmtools::{Boot, Chosen, GuestEvent, GuestHandle, GuestPlan, GuestStatus};
+use vmtools::{Boot, BootStep, Chosen, GuestEvent, GuestHandle, GuestPlan, GuestStatus};
 
 use super::{Driver, STROKE};
 use crate::session::event::{Event, Failure, Level, Side};
@@ -98,6 +98,12 @@ impl Driver {
                     self.booted().await;
                 }
             }
+            GuestEvent::Boot(BootStep::Shell) if self.state.phase == Phase::Booting => self.booted().await,
+            GuestEvent::Boot(BootStep::Failed { what, there }) => {
+                let text = format!("The guest could not put its root together: {what}\n{}", there.join("\n"));
+                self.notice(Level::Warning, text).await;
+            }
+            GuestEvent::Boot(_) => {}
             GuestEvent::Forwarded { name, guest_port, host_port } => {
                 self.tell(Event::PortForwarded { name, guest_port, host_port }).await;
             }
