@@ -7,6 +7,7 @@
 //! | [`accelerator`] | KVM or TCG, measured, with the reason |
 //! | [`guest`] | starting, watching and ending QEMU: the only room that knows all others |
 //! | [`qmp`] | QEMU's control line |
+//! | [`slot`] | running guests kept by name and restored; layers plugged into them |
 //! | [`init`] | the guest's static init, as bytes |
 //! | [`serial`] | the guest's serial line, and what is to be found in it |
 //! | [`share`] | folders of this host in the guest, live: virtiofs or 9p |
@@ -24,6 +25,7 @@ pub mod machine;
 pub mod qmp;
 pub mod serial;
 pub mod share;
+pub mod slot;
 
 pub use accelerator::{AcceleratorChoice, AcceleratorWish, choose_accelerator, choose_accelerator_with, probe_main};
 pub use cartridge_supervise::{Cancel, CommandLine};
@@ -31,7 +33,7 @@ pub use display::{
     CTRL_ALT_DEL, Cursor, DisplaySource, EvidenceError, Frame, FrameView, InputEvent, Rect, Screen, Stroke,
     keys_for_text,
 };
-pub use guest::{EndStep, GuestEnd, GuestError, GuestEvent, GuestHandle, GuestPlan, GuestStatus, start};
+pub use guest::{EndStep, GuestEnd, GuestError, GuestEvent, GuestHandle, GuestPlan, GuestStatus, Monitor, start};
 pub use init::INIT;
 pub use machine::{
     Accelerator, Boot, DiskError, Firmware, FirmwareFiles, Forward, Gpu, HostCapacity, Machine, Medium,

@@ -250,6 +250,8 @@ fn a_system_reports() {
             files: 1873,
             tree: crate::story::image().tree_hash,
             path: "/root/homerchy".to_owned(),
+            generation: 0,
+            trouble: None,
             system: Some("degraded".to_owned()),
             failed: vec!["reflector.service".to_owned()],
             shares: Vec::new(),

@@ -204,6 +204,8 @@ pub fn running(stage: &mut Stage) -> Display {
         files: 1873,
         tree: image().tree_hash,
         path: "/root/homerchy".to_owned(),
+        generation: 0,
+        trouble: None,
         system: None,
         failed: Vec::new(),
         shares: Vec::new(),

@@ -25,6 +25,12 @@ pub(crate) struct Report {
     files: u64,
     tree: String,
     path: String,
+    /// How many layers have come or gone since the start.
+    #[serde(skip_serializing_if = "is_start")]
+    generation: u32,
+    /// Why the last layer is not what is seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<String>,
     /// What systemd says of the system, where it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     system: Option<String>,
@@ -33,6 +39,11 @@ pub(crate) struct Report {
     /// Folders of the host that we were lent, mounted or not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     shares: Vec<Outcome>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_start(generation: &u32) -> bool {
+    *generation == 0
 }
 
 impl Report {
@@ -55,6 +66,8 @@ impl Report {
             files,
             tree,
             path: guest.into.display().to_string(),
+            generation: 0,
+            trouble: None,
             system: None,
             failed: Vec::new(),
             shares,
@@ -66,6 +79,12 @@ impl Report {
         if let Some(System { state, failed }) = system {
             (self.system, self.failed) = (Some(state), failed);
         }
+        self
+    }
+
+    /// Says that it is told after a layer has come or gone, and why the layer is not seen, if it is not.
+    pub(crate) fn after(mut self, generation: u32, trouble: Option<String>) -> Self {
+        (self.generation, self.trouble) = (generation, trouble);
         self
     }
 
@@ -154,6 +173,8 @@ mod tests {
             files: 3,
             tree: "0".repeat(64),
             path: "/root/a".into(),
+            generation: 0,
+            trouble: None,
             system: None,
             failed: Vec::new(),
             shares: Vec::new(),
@@ -169,7 +190,8 @@ mod tests {
         assert_eq!(json["v"], 1);
         assert_eq!(json["name"], "a \"b\"\n\x1b");
         assert_eq!(json["files"], 3);
-        assert!(json.get("system").is_none(), "older readers know no such key");
+        assert!(json.get("system").is_none() && json.get("generation").is_none(), "older readers know no such key");
+        assert!(report().after(2, Some("x".into())).line().contains(r#""generation":2,"trouble":"x""#));
         let degraded = System { state: "degraded".into(), failed: vec!["a.service".into()] };
         let line = report().of(Some(degraded)).line();
         assert!(line.trim_end().ends_with(r#""system":"degraded","failed":["a.service"]}"#), "{line}");

@@ -1,5 +1,5 @@
 //! The init of a Cartridge image: process 1 of the initramfs, linked statically, with nothing else needed but busybox. In the
-//! image of a distribution, which has an init of its own, it is a service that reports and ends.
+//! image of a distribution, which has an init of its own, it is a service that reports, and then waits for layers.
 //!
 //! In order: mount the kernel's file systems, load the listed modules while another thread hashes the repository (or mount
 //! the folders of the host that are lent, of which one may be the repository, which is then live and not hashed), greet on the screen and on the serial line, report on the serial line, keep a shell on both, reap, and power off cleanly
@@ -8,9 +8,11 @@
 mod accelerator;
 mod banner;
 mod boot;
+mod clock;
 mod console;
 mod devices;
 mod guest_file;
+mod layers;
 mod modules;
 mod mounts;
 mod power;
@@ -20,6 +22,7 @@ mod shares;
 mod shell;
 mod signals;
 mod system;
+mod uevents;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -28,6 +31,7 @@ use std::time::{Duration, Instant};
 
 use crate::boot::Order;
 use crate::console::Console;
+use crate::layers::Layers;
 use crate::shell::{Program, Shells};
 
 /// What wakes process 1.
@@ -44,8 +48,9 @@ const EVENTS: usize = 64;
 const MOUNT: &str = "--mount-shares";
 const KEEP_FRESH: &str = "--keep-fresh";
 
-/// In an image with an init of its own, a service of it starts us once it is up: we say what has booted and end. With a
-/// folder we print how many files it has and its hash. Another service has us mount the folders of the host before that.
+/// In an image with an init of its own, a service of it starts us once it is up: we say what has booted, and bring in layers
+/// that are plugged in later. With a folder we print how many files it has and its hash. Another service has us mount the
+/// folders of the host before that.
 fn report_only() -> ExitCode {
     match std::env::args_os().nth(1) {
         Some(word) if word == MOUNT => return mount_shares(),
@@ -66,8 +71,10 @@ fn report_only() -> ExitCode {
     let hashing = (!covered(&shares, &guest.into)).then(|| repository::start(&guest.into));
     let system = system::settled();
     let found = hashing.map(|hashing| hashing.wait(|| ()));
-    let report = banner::Report::gather(&guest, found, shares, &mut notes).of(system);
+    let lent = shares.clone();
+    let report = banner::Report::gather(&guest, found, shares, &mut notes).of(system.clone());
     banner::tell(&report);
+    Layers::new(guest, system, lent, false).watch();
     ExitCode::SUCCESS
 }
 
@@ -146,10 +153,15 @@ fn micro(sender: &SyncSender<Event>, mut notes: Vec<String>) -> Shells {
     }
     power_button::watch(sender, &mut notes);
     let found = hashing.map(|hashing| hashing.wait(|| Console::both().write("Reading the repository ...\n")));
+    let lent = shares.clone();
     let report = banner::Report::gather(&guest, found, shares, &mut notes);
     banner::show(&report, &notes);
     let mut shells = Shells::new(&guest, Program::busybox());
     shells.start_due(Instant::now());
+    let layers = Layers::new(guest, None, lent, true);
+    if std::thread::Builder::new().name("layers".into()).spawn(|| layers.watch()).is_err() {
+        Console::both().write_at_once("\r\nThere is no thread for layers: none can be plugged in.\r\n");
+    }
     shells
 }
 

@@ -16,7 +16,7 @@ const NAMED: usize = 16;
 const LONGEST: usize = 128;
 
 /// The state of the whole, and what failed.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct System {
     /// "running", "degraded", "starting" if it still is after ten minutes, …
     pub(crate) state: String,

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::display::{InputEvent, SHIFT, keys_for_text};
+use crate::guest::monitor::Monitor;
 use crate::guest::shared::Shared;
 use crate::guest::watch::LAST_EVENT;
 use crate::guest::{GuestEnd, GuestStatus};
@@ -67,6 +68,7 @@ pub struct GuestHandle {
     /// Serves its folders until it is dropped.
     pub(crate) _shares: ShareHandle,
     pub(crate) runtime: Handle,
+    pub(crate) monitor: Monitor,
 }
 
 impl GuestHandle {
@@ -124,10 +126,18 @@ impl GuestHandle {
         missing
     }
 
-    /// Presses the reset button. A guest that stands still after a panic or a pause runs again.
+    /// What slots and layers work with: it may be kept beside the handle, and is of no more use when the guest has ended.
+    #[must_use]
+    pub fn monitor(&self) -> Monitor {
+        self.monitor.clone()
+    }
+
+    /// Presses the reset button. A guest that stands still after a panic or a pause runs again. One that
+    /// is being saved is reset afterwards.
     pub fn reset(&self) {
-        let (qmp, shared) = (self.qmp.clone(), Arc::clone(&self.shared));
+        let (qmp, shared, monitor) = (self.qmp.clone(), Arc::clone(&self.shared), self.monitor.clone());
         self.runtime.spawn(async move {
+            let _alone = monitor.wait_alone().await;
             let stopped = shared.stands_still();
             // If QEMU does not answer, the guest's state stays as it is told: there is nobody else to tell.
             if qmp.execute("system_reset", None).await.is_ok() && stopped {

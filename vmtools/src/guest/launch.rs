@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::display::{DisplayLink, DisplaySource, Screen, VncSource};
+use crate::guest::Monitor;
 use crate::guest::forward::parse_usernet;
 use crate::guest::shared::{OUTPUT_QUEUE, Relay, Shared};
 use crate::guest::status::Fact;
@@ -22,10 +23,15 @@ use crate::guest::{GuestError, GuestEvent, GuestHandle, GuestPlan};
 use crate::machine::{Boot, Firmware, Machine, RuntimeDir, RuntimePaths, qemu_arguments, without_sandbox};
 use crate::qmp::Qmp;
 use crate::share::{ShareHandle, Sharing};
+use crate::slot::{self, InputFile, Plugged};
 use crate::{serial, share};
 
 /// How long QEMU may take to open its sockets, on a machine that is busy.
 const OPENING: Duration = Duration::from_secs(20);
+/// How long a QEMU that has not taken a guest's memory may take to end with its reasons.
+const DYING: Duration = Duration::from_secs(2);
+/// Makes it wait for a guest's memory (qemu(1)).
+const WAITING: [&str; 2] = ["-incoming", "defer"];
 /// How often we try.
 const RETRY: Duration = Duration::from_millis(10);
 /// How many inputs may wait for the display.
@@ -35,6 +41,19 @@ const SERIAL_INPUTS: usize = 256;
 /// What a QEMU that was built without seccomp says (softmmu/vl.c).
 const NO_SANDBOX: &str = "-sandbox support is not enabled";
 
+/// A moment of a guest that was saved, for another guest to begin with.
+#[derive(Clone, Debug)]
+pub(crate) struct Moment {
+    /// Memory and devices.
+    pub(crate) memory: PathBuf,
+    /// What the guest reads and does not write: what it was at first, and where it is now.
+    pub(crate) files: Vec<(InputFile, PathBuf)>,
+    /// Layers that had been plugged in.
+    pub(crate) plugged: Vec<Plugged>,
+    /// The generation of the last report, if there was one.
+    pub(crate) generation: Option<u32>,
+}
+
 /// Starts the guest of `plan`. What it does and says goes to `events`, its picture to `screen`.
 ///
 /// On return it runs. Events are sent by tasks of their own: they may be read after this returns. Must be called inside
@@ -43,7 +62,26 @@ const NO_SANDBOX: &str = "-sandbox support is not enabled";
 /// # Errors
 /// [`GuestError`] with QEMU's own words and the command; nothing is left running.
 pub async fn start(
+    plan: GuestPlan,
+    events: mpsc::Sender<GuestEvent>,
+    screen: Arc<Screen>,
+) -> Result<GuestHandle, GuestError> {
+    begin(plan, None, events, screen).await
+}
+
+/// As [`start`], from a moment of a guest of the same machine, whose disks are as they were at that moment.
+pub(crate) async fn start_from(
+    plan: GuestPlan,
+    moment: Moment,
+    events: mpsc::Sender<GuestEvent>,
+    screen: Arc<Screen>,
+) -> Result<GuestHandle, GuestError> {
+    begin(plan, Some(moment), events, screen).await
+}
+
+async fn begin(
     mut plan: GuestPlan,
+    moment: Option<Moment>,
     events: mpsc::Sender<GuestEvent>,
     screen: Arc<Screen>,
 ) -> Result<GuestHandle, GuestError> {
@@ -52,8 +90,15 @@ pub async fn start(
         Firmware::Uefi => Some(plan.firmware.as_ref().ok_or(GuestError::NoFirmware)?),
         Firmware::Bios => None,
     };
+    // A slot depends on what was asked for, and not on this guest's sockets.
+    let asked = plan.clone();
     let shares = lend(&mut plan.machine, &plan.sharing, &runtime, &events).await?;
-    let arguments = qemu_arguments(&plan.machine, &plan.boot, &runtime, firmware);
+    let mut arguments = qemu_arguments(&plan.machine, &plan.boot, &runtime, firmware);
+    if let Some(moment) = &moment {
+        arguments.extend(moment.plugged.iter().flat_map(Plugged::arguments));
+        // It takes the memory when it is told where that comes from.
+        arguments.extend(WAITING.map(Into::into));
+    }
     let preparing = (runtime.clone(), plan.boot.clone(), firmware.cloned().map(|f| f.vars));
     tokio::task::spawn_blocking(move || {
         let (runtime, boot, vars) = preparing;
@@ -68,7 +113,10 @@ pub async fn start(
         }
         other => other?,
     };
-    launched.run((&plan, shares), &runtime, events, screen).await
+    if let Some(moment) = &moment {
+        launched.resume(moment).await?;
+    }
+    launched.run((asked, shares), moment, &runtime, events, screen).await
 }
 
 /// Has the folders served, and tells machine and guest of them.
@@ -141,7 +189,8 @@ impl Launched {
         let (output_sender, output) = mpsc::channel(OUTPUT_QUEUE);
         let (exit_sender, exit) = watch::channel(None);
         // Shown without -S: whoever runs it again has no control line to let the guest go.
-        let shared = Arc::new(Shared::new(line.to_string().replacen(" -S ", " ", 1)));
+        let shown = line.to_string().replacen(" -S ", " ", 1).replace(&format!(" {}", WAITING.join(" ")), "");
+        let shared = Arc::new(Shared::new(shown));
         let process = spawn(&line, Relay { output: output_sender, exit: exit_sender, dropped: 0 })?;
         let until = Instant::now() + OPENING;
         let mut opening = Opening { exit: exit.clone(), shared: Arc::clone(&shared), output, until };
@@ -159,9 +208,21 @@ impl Launched {
         Ok(Self { process, shared, exit, output: opening.output, qmp, qmp_closed, until })
     }
 
+    /// Gives it the memory of a saved moment.
+    async fn resume(&self, moment: &Moment) -> Result<(), GuestError> {
+        self.shared.had_reported(moment.generation);
+        let Err(error) = slot::load_memory(&self.qmp, &moment.memory).await else { return Ok(()) };
+        // A QEMU that cannot take the memory says why, and ends.
+        let mut exit = self.exit.clone();
+        let _ = timeout(DYING, exit.wait_for(Option::is_some)).await;
+        let command = self.shared.command().to_owned();
+        Err(died(&self.exit, &self.shared).unwrap_or(GuestError::NotResumed { problem: error.to_string(), command }))
+    }
+
     async fn run(
         self,
-        (plan, shares): (&GuestPlan, ShareHandle),
+        (plan, shares): (GuestPlan, ShareHandle),
+        moment: Option<Moment>,
         runtime: &RuntimePaths,
         events: mpsc::Sender<GuestEvent>,
         screen: Arc<Screen>,
@@ -170,7 +231,8 @@ impl Launched {
         let mut opening = Opening { exit: exit.clone(), shared: Arc::clone(&shared), output, until };
         let line = opening.connect("serial line", || UnixStream::connect(&runtime.serial)).await?;
         let mut first: Vec<_> = shares.chosen().iter().cloned().map(GuestEvent::Shared).collect();
-        first.extend(forwarded(plan, &qmp, &shared).await?);
+        first.extend(forwarded(&plan, &qmp, &shared).await?);
+        let files = moment.as_ref().map_or_else(|| slot::files_of(&plan), |moment| moment.files.clone());
         let (gone_sender, gone) = watch::channel(false);
         let (dark_sender, dark) = watch::channel(false);
         let (inputs, display_inputs) = mpsc::channel(INPUTS);
@@ -200,6 +262,8 @@ impl Launched {
             let command = shared.command().to_owned();
             return Err(died(&exit, &shared).unwrap_or(GuestError::Control { source, command }));
         }
+        let plugged = moment.map(|it| it.plugged).unwrap_or_default();
+        let monitor = Monitor::new(qmp.clone(), Arc::clone(&shared), plan, files, plugged);
         Ok(GuestHandle {
             process: Arc::new(process),
             shared,
@@ -212,6 +276,7 @@ impl Launched {
             buttons: AtomicU8::new(0),
             _shares: shares,
             runtime: Handle::current(),
+            monitor,
         })
     }
 }

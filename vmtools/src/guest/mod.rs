@@ -7,6 +7,7 @@
 mod forward;
 mod handle;
 mod launch;
+mod monitor;
 mod shared;
 mod status;
 mod suspicion;
@@ -25,6 +26,8 @@ use crate::share::{Chosen, ShareError, Sharing};
 
 pub use handle::{EndStep, GuestHandle};
 pub use launch::start;
+pub(crate) use launch::{Moment, start_from};
+pub use monitor::Monitor;
 pub use status::{GuestEnd, GuestStatus};
 
 /// Everything that is needed to start a guest.
@@ -53,7 +56,8 @@ pub enum GuestEvent {
     Serial(Vec<u8>),
     /// It is in another state now. The state in which it ended is told by [`GuestEvent::Ended`] alone.
     Status(GuestStatus),
-    /// Our init has told what it found; once for each start or reset.
+    /// Our program in the guest has told what it found: once for each start or reset, and once for each layer that was
+    /// plugged in or pulled out since.
     Reported(GuestReport),
     /// A port of the guest can be reached at 127.0.0.1.
     Forwarded {
@@ -127,6 +131,14 @@ pub enum GuestError {
     Control {
         /// What was tried, and how it failed.
         source: QmpError,
+        /// The whole command, to be copied.
+        command: String,
+    },
+    /// The guest's memory was not taken over from a slot.
+    #[error("the saved memory could not be restored: {problem}\n  command: {command}")]
+    NotResumed {
+        /// What was tried, and how it failed.
+        problem: String,
         /// The whole command, to be copied.
         command: String,
     },

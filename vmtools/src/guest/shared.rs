@@ -37,8 +37,8 @@ struct State {
     suspicion: Option<Suspicion>,
     /// When the guest was last reset.
     reset: Option<Instant>,
-    /// Our init has reported since the last start.
-    reported: bool,
+    /// The highest generation that our program in the guest has reported since the last start.
+    reported: Option<u32>,
 }
 
 impl State {
@@ -85,7 +85,7 @@ impl Shared {
                 // Told to start anew when it panics, a kernel resets the machine at once.
                 news |= state.believe();
                 state.reset = Some(Instant::now());
-                state.reported = false;
+                state.reported = None;
             }
             Fact::Qmp(QmpEvent::Shutdown { reason, .. }) if reason == "guest-shutdown" => state.suspicion = None,
             _ => {}
@@ -142,15 +142,22 @@ impl Shared {
         news
     }
 
-    /// Whether a report of our init is the first since the guest's start or reset.
-    pub(crate) fn first_report(&self) -> bool {
+    /// Whether a report of our program is news: the first since the guest's start or reset, or one of a higher generation
+    /// than the last.
+    pub(crate) fn is_news(&self, generation: u32) -> bool {
         let mut state = self.state();
-        let first = !std::mem::replace(&mut state.reported, true);
+        let first = state.reported.is_none_or(|last| generation > last);
         if first {
+            state.reported = Some(generation);
             let news = state.hear(Fact::Reported);
             self.ring(state, news);
         }
         first
+    }
+
+    /// The guest continues from a moment at which it had reported so.
+    pub(crate) fn had_reported(&self, generation: Option<u32>) {
+        self.state().reported = generation;
     }
 
     fn ring(&self, state: MutexGuard<'_, State>, news: bool) {
@@ -309,11 +316,14 @@ mod tests {
     }
 
     #[test]
-    fn a_report_counts_once_for_each_start() {
+    fn a_report_counts_once_for_each_start_and_each_layer() {
         let shared = running();
-        assert!(shared.first_report() && !shared.first_report() && !shared.first_report());
+        assert!(shared.is_news(0) && !shared.is_news(0) && !shared.is_news(0));
+        assert!(shared.is_news(2) && !shared.is_news(1) && !shared.is_news(2));
         shared.hear(reset());
-        assert!(shared.first_report() && !shared.first_report());
+        assert!(shared.is_news(0) && !shared.is_news(0));
+        shared.had_reported(Some(5));
+        assert!(!shared.is_news(5) && shared.is_news(6));
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(crate) async fn serial_line(reader: OwnedReadHalf, events: mpsc::Sender<Gues
         let now = Instant::now();
         shared.wrote(false, now);
         scanner.push(&piece, |finding| match finding {
-            Finding::Report(report) if shared.first_report() => told.push(GuestEvent::Reported(report)),
+            Finding::Report(report) if shared.is_news(report.generation) => told.push(GuestEvent::Reported(report)),
             Finding::Step(step) if steps < STEPS => {
                 steps += 1;
                 told.push(GuestEvent::Boot(step));

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use crate::machine::{Accelerator, Boot, Firmware, FirmwareFiles, Gpu, Machine, Medium, RuntimePaths, devices};
+use crate::machine::{Accelerator, Boot, Firmware, FirmwareFiles, Gpu, Machine, Medium, RuntimePaths, devices, ports};
 
 /// The sandbox that QEMU is put into: no new programs, no new privileges (qemu(1), `-sandbox`).
 const SANDBOX: &str = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
@@ -56,6 +56,12 @@ pub fn qemu_arguments(
     }
     devices::lend(&mut args, machine);
     network(&mut args, machine);
+    // After everything that is there from the start, whose places stay as they were. The identity is another one with
+    // each QEMU, so that a guest that is restored renews its random numbers.
+    for port in ports::devices() {
+        args.pair("-device", port);
+    }
+    args.pair("-device", "vmgenid,guid=auto");
     args.0
 }
 

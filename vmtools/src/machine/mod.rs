@@ -6,6 +6,7 @@ mod capacity;
 mod devices;
 mod disk;
 mod firmware;
+mod ports;
 mod runtime;
 
 use std::path::PathBuf;
@@ -16,6 +17,11 @@ pub use arguments::{qemu_arguments, without_sandbox};
 pub use capacity::{HostCapacity, clamp, host_capacity};
 pub use devices::{Share, Transport};
 pub use disk::{DiskError, create_disk};
+pub(crate) use ports::{PORTS, port_name};
+
+#[cfg(test)]
+pub(crate) use arguments::tests::machine as test_machine;
+
 pub use firmware::{FirmwareFiles, FlashFormat, MissingFirmware, find_firmware};
 pub use runtime::{RuntimeDir, RuntimeError, RuntimePaths};
 
@@ -47,6 +53,21 @@ pub struct Machine {
     /// Words for the guest, by name: letters, digits, `.`, `_`, `-` and `/`, at most 40 bytes (QEMU's fw_cfg names
     /// have 55, less our prefix). The guest reads them at `/sys/firmware/qemu_fw_cfg/by_name/opt/cartridge/<name>/raw`.
     pub told: Vec<(String, String)>,
+}
+
+impl Machine {
+    /// The disk images that the guest writes to, in a fixed order.
+    #[must_use]
+    pub fn disk_files(&self) -> Vec<PathBuf> {
+        self.disk.iter().cloned().collect()
+    }
+
+    /// Puts other files in their places, in the same order.
+    pub fn set_disk_files(&mut self, files: Vec<PathBuf>) {
+        for (disk, file) in self.disk.iter_mut().zip(files) {
+            *disk = file;
+        }
+    }
 }
 
 /// What runs before the boot loader.

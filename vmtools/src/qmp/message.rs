@@ -103,7 +103,7 @@ pub fn parse(line: &[u8]) -> Result<Message, MessageError> {
         return Ok(Message::Event(event(name, object.get("data").unwrap_or(&Value::Null))));
     }
     if let Some(greeting) = object.get("QMP") {
-        return Ok(Message::Greeting { version: version(greeting) });
+        return Ok(Message::Greeting { version: version(greeting.get("version").unwrap_or(&Value::Null)) });
     }
     Err(not_qmp("neither return, error, event nor greeting"))
 }
@@ -122,8 +122,9 @@ fn event(name: &str, data: &Value) -> QmpEvent {
     }
 }
 
-fn version(greeting: &Value) -> String {
-    let number = |part: &str| greeting.pointer(&format!("/version/qemu/{part}")).and_then(Value::as_u64).unwrap_or(0);
+/// QEMU's version as a text (`qapi/control.json`, VersionInfo).
+pub(super) fn version(info: &Value) -> String {
+    let number = |part: &str| info.pointer(&format!("/qemu/{part}")).and_then(Value::as_u64).unwrap_or(0);
     format!("{}.{}.{}", number("major"), number("minor"), number("micro"))
 }
 

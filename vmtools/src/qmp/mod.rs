@@ -1,9 +1,11 @@
 //! QEMU's control line: commands with answers, and events. One task owns the socket; anybody may hold a [`Qmp`].
 
+mod descriptor;
 pub mod message;
 
 use std::collections::HashMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -32,10 +34,12 @@ pub enum QmpError {
         description: String,
     },
     /// No answer came in time.
-    #[error("QEMU did not answer `{command}` within {} s", ANSWER.as_secs())]
+    #[error("QEMU did not answer `{command}` within {} s", limit.as_secs())]
     NoAnswer {
         /// The command.
         command: String,
+        /// How long it was waited for.
+        limit: Duration,
     },
     /// The connection is gone: QEMU has ended, or is not QEMU.
     #[error("the control line to QEMU is closed; `{command}` was not carried out")]
@@ -51,6 +55,7 @@ pub enum QmpError {
 struct Request {
     name: &'static str,
     arguments: Option<Value>,
+    descriptor: Option<OwnedFd>,
     answer: oneshot::Sender<Result<Value, String>>,
 }
 
@@ -103,17 +108,62 @@ impl Qmp {
     /// # Errors
     /// [`QmpError`] when it is refused, not answered within five seconds, or the line is closed.
     pub async fn execute(&self, command: &'static str, arguments: Option<Value>) -> Result<Value, QmpError> {
+        self.exchange(command, arguments, None, ANSWER).await
+    }
+
+    /// As [`Qmp::execute`], for a command that may take as long as `limit`: one that writes what a disk has not yet got.
+    ///
+    /// # Errors
+    /// As for [`Qmp::execute`].
+    pub async fn execute_within(
+        &self,
+        limit: Duration,
+        command: &'static str,
+        arguments: Option<Value>,
+    ) -> Result<Value, QmpError> {
+        self.exchange(command, arguments, None, limit).await
+    }
+
+    /// As [`Qmp::execute`], with an open file of ours that QEMU gets along with the command (`getfd`, `add-fd`).
+    ///
+    /// # Errors
+    /// As for [`Qmp::execute`].
+    pub async fn execute_with_fd(
+        &self,
+        command: &'static str,
+        arguments: Option<Value>,
+        descriptor: OwnedFd,
+    ) -> Result<Value, QmpError> {
+        self.exchange(command, arguments, Some(descriptor), ANSWER).await
+    }
+
+    async fn exchange(
+        &self,
+        command: &'static str,
+        arguments: Option<Value>,
+        descriptor: Option<OwnedFd>,
+        limit: Duration,
+    ) -> Result<Value, QmpError> {
         let closed = || QmpError::Closed { command: command.to_owned() };
         let (answer, answered) = oneshot::channel();
         let exchange = async {
-            self.requests.send(Request { name: command, arguments, answer }).await.map_err(|_| closed())?;
+            let request = Request { name: command, arguments, descriptor, answer };
+            self.requests.send(request).await.map_err(|_| closed())?;
             let result = answered.await.map_err(|_| closed())?;
             result.map_err(|description| QmpError::Refused { command: command.to_owned(), description })
         };
-        match tokio::time::timeout(ANSWER, exchange).await {
+        match tokio::time::timeout(limit, exchange).await {
             Ok(result) => result,
-            Err(_) => Err(QmpError::NoAnswer { command: command.to_owned() }),
+            Err(_) => Err(QmpError::NoAnswer { command: command.to_owned(), limit }),
         }
+    }
+
+    /// QEMU's version: "7.2.22".
+    ///
+    /// # Errors
+    /// As for [`Qmp::execute`].
+    pub async fn version(&self) -> Result<String, QmpError> {
+        Ok(message::version(&self.execute("query-version", None).await?))
     }
 
     /// Carries out a command of the human monitor and returns its words.
@@ -159,7 +209,13 @@ impl<F: FnMut(QmpEvent)> Line<F> {
         // Whoever stopped waiting has dropped its end: such entries must not pile up.
         self.waiting.retain(|_, answer| !answer.is_closed());
         self.waiting.insert(id, request.answer);
-        self.stream.write_all(&message::command(id, request.name, request.arguments)).await
+        let line = message::command(id, request.name, request.arguments);
+        // The first bytes carry the descriptor; what the socket does not take at once follows as usual.
+        let sent = match request.descriptor {
+            Some(descriptor) => descriptor::send(&self.stream, &line, &descriptor).await?,
+            None => 0,
+        };
+        self.stream.write_all(&line[sent..]).await
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), MessageError> {

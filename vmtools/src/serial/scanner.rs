@@ -44,6 +44,12 @@ pub struct GuestReport {
     pub tree: String,
     /// Where the repository lies in the guest.
     pub path: String,
+    /// How many layers were brought in since the guest started; 0 for the report of its start.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub generation: u32,
+    /// Why the layer that was plugged in last is not what is seen at [`GuestReport::path`]; `None` if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
     /// What systemd says of the system once it is up: "running", "degraded" …; `None` where another init runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<String>,
@@ -53,6 +59,11 @@ pub struct GuestReport {
     /// Folders of the host that it was lent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shares: Vec<GuestShare>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_none(number: &u32) -> bool {
+    *number == 0
 }
 
 impl GuestReport {
@@ -75,6 +86,7 @@ impl GuestReport {
 }
 
 /// Something that [`ReportScanner`] found.
+#[allow(clippy::large_enum_variant, reason = "findings are few and short-lived")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
     /// Our init's report.

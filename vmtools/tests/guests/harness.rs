@@ -13,7 +13,7 @@ use vmtools::{
 };
 
 /// A deadline for anything a guest does; long, because many tests share few processors.
-pub const SOON: Duration = Duration::from_secs(180);
+pub const SOON: Duration = Duration::from_secs(240);
 
 pub fn machine() -> Machine {
     Machine {
@@ -67,11 +67,21 @@ impl Plan {
         let screen = Arc::new(Screen::new());
         let runtime = self.plan.runtime.clone();
         let handle = start(self.plan, sender, Arc::clone(&screen)).await?;
-        Ok(Guest { handle, events, screen, runtime, serial: Vec::new(), _dir: self.dir })
+        Ok(Guest::new(handle, events, screen, runtime, self.dir))
     }
 }
 
 impl Guest {
+    pub fn new(
+        handle: GuestHandle,
+        events: mpsc::Receiver<GuestEvent>,
+        screen: Arc<Screen>,
+        runtime: PathBuf,
+        dir: tempfile::TempDir,
+    ) -> Self {
+        Self { handle, events, screen, runtime, serial: Vec::new(), _dir: dir }
+    }
+
     /// The next event that `wanted` wants; the test fails when it does not come in time.
     pub async fn until<T>(&mut self, what: &str, mut wanted: impl FnMut(&GuestEvent) -> Option<T>) -> T {
         let end = Instant::now() + SOON;
