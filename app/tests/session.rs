@@ -61,6 +61,55 @@ async fn build_and_boot_again_while_the_guest_runs() {
     console.assert_clean();
 }
 
+/// What is saved is in the running guest, and what the guest writes is not here.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_folder_is_seen_by_the_guest_that_runs() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let mut session = Session::begin(&console);
+    session.insert(&repo).await;
+    session.set("source.live", "overlaid").await;
+    session.send(Command::Ask(Goal::Up)).await;
+    session
+        .until("what was chosen", |event, model| {
+            assert!(model.failure.is_none(), "{:?}", model.failure);
+            matches!(event, Event::Noticed { text, .. } if text.contains("is lent to the guest at /root/distro, overlaid, by "))
+        })
+        .await;
+    session.until_phase(Phase::Running).await;
+    let guest = session.model.guest.clone().unwrap();
+    let report = guest.report.unwrap();
+    let live = report.live().unwrap_or_else(|| panic!("{report:?}")).clone();
+    assert_eq!((guest.matches, report.tree.as_str(), live.access.as_str()), (None, "", "overlaid"));
+
+    let logs = session.handle.logs.clone();
+    let printed = |words: &str| {
+        logs.pane(cartridge::session::logs::Pane::Serial).read(|ring| {
+            let has = |line: &[u8]| line.windows(words.len()).any(|part| part == words.as_bytes());
+            (ring.begin()..ring.end()).any(|n| ring.line(n).is_some_and(has))
+        })
+    };
+    let script = "cd /; echo mine > /root/distro/written; while :; do cat /root/distro/hello.txt /root/distro/new; usleep 50000; done\n";
+    session.send(Command::SendSerial(script.into())).await;
+    fs::write(repo.join("beside"), "an edit\n").unwrap();
+    fs::rename(repo.join("beside"), repo.join("hello.txt")).unwrap();
+    fs::write(repo.join("new"), "a new file\n").unwrap();
+    let saved = std::time::Instant::now();
+    for words in ["an edit", "a new file"] {
+        while !printed(words) {
+            assert!(saved.elapsed() < Duration::from_secs(120), "{words:?} was never seen by the guest");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            while let Ok(told) = session.handle.events.try_recv() {
+                session.model.fold(&told);
+            }
+        }
+        eprintln!("{words:?} was seen {:.2} s after it was saved, by {}", saved.elapsed().as_secs_f64(), live.kind);
+    }
+    session.quit().await;
+    console.assert_clean();
+    assert!(!repo.join("written").exists(), "what the guest writes stays in the guest");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn saving_does_not_lose_what_an_editor_wrote_meanwhile() {
     let console = Console::new();

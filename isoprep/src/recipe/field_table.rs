@@ -71,7 +71,7 @@ pub const FIELDS: &[FieldDoc] = &[
         default: "off",
         unit: "",
         range: "off, read-only, overlaid or writable",
-        doc: "Whether a running guest sees the folder itself, so that what you save is there at once; overlaid: what it writes stays in it.",
+        doc: "Whether a guest sees the folder itself, as it is now; overlaid: what the guest writes stays in the guest.",
         engines: ALL,
     },
     FieldDoc {
