@@ -97,6 +97,28 @@ async fn layers_of_live_boot_are_stacked_and_a_further_disk_lies_over_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_erofs_and_an_ext4_image_inside_a_squashfs_are_roots() {
+    let place = place();
+    let (root, disc) = (place.path().join("root"), place.path().join("disc"));
+    busybox_root(&root);
+    let erofs = place.path().join("root.erofs");
+    tool(CommandLine::new("mkfs.erofs").args(["-zlz4", "--quiet"]).arg(&erofs).arg(&root));
+    let inside = place.path().join("inside");
+    std::fs::create_dir(&inside).unwrap();
+    let ext4 = CommandLine::new("mkfs.ext4").args(["-q", "-F", "-d"]).arg(&root);
+    tool(ext4.arg(inside.join("airootfs.img")).arg("16M"));
+    squashfs(&inside, &disc.join("arch/x86_64/airootfs.sfs"));
+    let image = iso(&disc, &place.path().join("arch.iso"));
+    for (disk, kind) in [(erofs, "erofs"), (image, "ext4")] {
+        let mut guest = start(&direct(layers(&disk)), place.path()).await;
+        at_the_shell(&mut guest).await;
+        let said = shell(&mut guest, "cat /etc/marker /proc/mounts").await;
+        assert!(said.starts_with("the lowest layer\n") && said.contains(&format!(" {kind} ro,")), "{said}");
+        poweroff(guest).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_disk_keeps_what_is_written() {
     let place = place();
     let root = place.path().join("root");

@@ -7,6 +7,7 @@
 mod harness;
 
 mod bench;
+mod cloud;
 mod folder;
 mod initramfs;
 mod layers;
