@@ -83,6 +83,26 @@ async fn another_cartridge_has_changes_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_sees_the_folder_itself_needs_nothing_brought() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let mut session = Session::with(&console, true);
+    session.insert(&repo).await;
+    session.set("source.live", "overlaid").await;
+    session.send(Command::Ask(Goal::Up)).await;
+    session.until_phase(Phase::Running).await;
+    fs::write(repo.join("installer"), "echo new\n").unwrap();
+    until_changed(&mut session, &[("installer", ChangeKind::Added)]).await;
+    let source = session.model.source.clone().unwrap();
+    assert_eq!((source.since, source.way), (Since::Build, Way::Live));
+    let pid = session.model.guest.as_ref().unwrap().pid;
+    session.send(Command::BringIn).await;
+    session.until("it is there", |event, _| matches!(event, Event::BroughtIn { way: Way::Live, .. })).await;
+    assert_eq!((session.model.guest.as_ref().unwrap().pid, session.model.state.phase), (pid, Phase::Running));
+    session.quit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_changed_is_brought_to_the_guest() {
     let console = Console::new();
     let repo = console.repository("distro");

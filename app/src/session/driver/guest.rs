@@ -69,6 +69,7 @@ impl Driver {
         if let Err(error) = self.record.note(|made| made.guest = Some(pid)) {
             self.notice(Level::Warning, format!("The session's record could not be written: {error}")).await;
         }
+        self.guest_sees(false);
         self.look_at_source_again();
         self.tell(Event::GuestStarted { pid, command, mute: self.watching.mute.clone() }).await;
     }
@@ -93,6 +94,7 @@ impl Driver {
                 for share in report.shares.iter().filter(|share| share.problem.is_some()) {
                     self.notice(Level::Warning, share.words()).await;
                 }
+                self.guest_sees(report.live().is_some());
                 self.tell(Event::GuestReported { report, matches }).await;
                 if self.state.phase == Phase::Booting {
                     self.booted().await;

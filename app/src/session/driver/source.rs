@@ -30,6 +30,8 @@ pub(super) struct Watched {
     pub(super) running: Option<Looking>,
     /// What was told last.
     told: Option<Event>,
+    /// The guest has told that it sees the repository itself.
+    live: bool,
     /// What is being brought to the guest, and since when.
     bringing: Option<(Way, std::time::Instant)>,
 }
@@ -121,8 +123,9 @@ impl Driver {
         let mut changes = base.changes(&now);
         let total = changes.len();
         changes.truncate(NAMED);
-        let since = if self.guest.is_some() { Since::Guest } else { Since::Build };
         let way = Way::quickest(self.way_facts());
+        // A guest that sees the repository itself has seen everything.
+        let since = if self.guest.is_some() && way != Way::Live { Since::Guest } else { Since::Build };
         self.tell_source(Some(Event::SourceChanged { since, changes, total, way })).await;
     }
 
@@ -146,10 +149,8 @@ impl Driver {
     }
 
     fn way_facts(&self) -> Facts {
-        Facts {
-            running: self.guest.is_some() && matches!(self.state.phase, Phase::Booting | Phase::Running),
-            live: false,
-        }
+        let running = self.guest.is_some() && matches!(self.state.phase, Phase::Booting | Phase::Running);
+        Facts { running, live: self.watched.live }
     }
 
     /// Brings what changed to the guest, by the quickest way.
@@ -159,6 +160,14 @@ impl Driver {
         match way {
             Way::Live => self.brought_in().await,
             Way::Image => self.ask(Goal::Up, false).await,
+        }
+    }
+
+    /// The guest has reported: whether it sees the repository itself.
+    pub(super) fn guest_sees(&mut self, live: bool) {
+        if self.watched.live != live {
+            self.watched.live = live;
+            self.look_at_source_again();
         }
     }
 
