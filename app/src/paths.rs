@@ -107,6 +107,25 @@ impl Paths {
         self.data.join("kernels")
     }
 
+    /// Disks of guests that outlive the eject, one directory a cartridge.
+    #[must_use]
+    pub fn disks(&self) -> PathBuf {
+        self.data.join("disks")
+    }
+
+    /// The disk directory of one cartridge. What it is called in its file may change, and its disks stay its own.
+    #[must_use]
+    pub fn disks_of(&self, root: &Path) -> PathBuf {
+        let name = isoprep::recipe::safe_name(&root.file_name().unwrap_or_default().to_string_lossy());
+        self.disks().join(self.images_of(&name, root).file_name().unwrap_or_default())
+    }
+
+    /// The test key for Secure Boot, and firmware variables that know it.
+    #[must_use]
+    pub fn secure_boot(&self) -> PathBuf {
+        self.data.join("secure-boot")
+    }
+
     /// The answer of the accelerator probe.
     #[must_use]
     pub fn accelerator(&self) -> PathBuf {

@@ -190,6 +190,7 @@ fn value(kind: FieldKind) -> BoxedStrategy<String> {
     match kind {
         FieldKind::Integer { .. } => any::<i64>().prop_map(|number| number.to_string()).boxed(),
         FieldKind::Size => "[0-9]{1,5}(M|G|T|GiB)".boxed(),
+        FieldKind::Switch => any::<bool>().prop_map(|on| on.to_string()).boxed(),
         FieldKind::Choice(words) => prop::sample::select(words).prop_map(str::to_owned).boxed(),
         FieldKind::List => prop::collection::vec(word, 1..5).prop_map(|words| words.join(", ")).boxed(),
         FieldKind::Map => prop::collection::btree_map("[A-Z]{1,6}", "[^\\p{C}\"\\\\]{0,10}", 1..4)

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use eject_support::as_user;
 use isoprep::discover::Discovered;
 use isoprep::recipe::{
-    AcceleratorWish, Base, BuildKind, EngineKind, FIELDS, FieldKind, Firmware, Forward, Gpu, InstalledProfile, Medium,
-    OpenError, Recipe, check, check_places, get_field, locate, open, parse, propose, source_walker,
+    AcceleratorWish, Base, BuildKind, DiskWish, EngineKind, FIELDS, FieldKind, Firmware, Forward, Gpu, GuestDisk,
+    InstalledProfile, Medium, Network, OpenError, Recipe, SecureBootKeys, UsbDevice, check, check_guest, check_places,
+    get_field, locate, open, parse, propose, source_walker,
 };
 
 fn folder() -> (tempfile::TempDir, PathBuf) {
@@ -62,6 +63,9 @@ fn an_empty_text_is_a_working_cartridge() {
     assert_eq!((guest.cpus, guest.memory_mib, guest.disk_bytes), (4, 4096, None));
     assert_eq!((guest.firmware, guest.gpu, guest.medium), (Firmware::Bios, Gpu::Std, Medium::Cd));
     assert_eq!((guest.accelerator, guest.forward), (AcceleratorWish::Auto, Vec::new()));
+    assert_eq!((guest.network, guest.keys, guest.tpm), (Network::User, SecureBootKeys::Test, false));
+    assert!(guest.disks.is_empty() && guest.usb.is_empty() && guest.qemu_args.is_empty());
+    assert_eq!(guest.extra_iso, None);
 }
 
 #[test]
@@ -81,12 +85,19 @@ fn everything_that_can_be_said_is_understood() {
         [guest]
         cpus = 2
         memory = "512M"
-        firmware = "uefi"
-        gpu = "virtio"
+        firmware = "uefi-secure"
+        keys = "vendor"
+        gpu = "virtio-gl"
         medium = "usb"
         disk = "40G"
+        disks = { data = "1G", system = "2G keep", old = "../old.qcow2", shared = "my disk.img write" }
         accelerator = "tcg"
-        forward = { ssh = "auto", web = 8080 }
+        network = "user"
+        forward = { ssh = "auto", web = 8080, db = "15432:5432" }
+        tpm = true
+        extra_iso = "drivers.iso"
+        usb = ["1d6b:0002"]
+        qemu_args = ["-device", "edu"]
     "##;
     let recipe = parse(text, Path::new("/home/me/p")).unwrap();
     assert_eq!(recipe.source.path, Path::new("/home/me/p/src"));
@@ -98,10 +109,23 @@ fn everything_that_can_be_said_is_understood() {
     assert_eq!((recipe.guest.cpus, recipe.guest.memory_mib, recipe.guest.disk_bytes), (2, 512, Some(40 << 30)));
     assert_eq!(
         (recipe.guest.firmware, recipe.guest.gpu, recipe.guest.medium),
-        (Firmware::Uefi, Gpu::Virtio, Medium::Usb)
+        (Firmware::UefiSecure, Gpu::VirtioGl, Medium::Usb)
     );
-    let forward = |name: &str, guest_port| Forward { name: name.into(), guest_port };
-    assert_eq!(recipe.guest.forward, [forward("ssh", 22), forward("web", 8080)]);
+    let forward = |name: &str, guest_port, host_port| Forward { name: name.into(), guest_port, host_port };
+    let forwards = [forward("ssh", 22, None), forward("web", 8080, None), forward("db", 5432, Some(15432))];
+    assert_eq!(recipe.guest.forward, forwards);
+    let disk = |name: &str, wish| GuestDisk { name: name.into(), wish };
+    let disks = [
+        disk("data", DiskWish::Empty { bytes: 1 << 30, keep: false }),
+        disk("system", DiskWish::Empty { bytes: 2 << 30, keep: true }),
+        disk("old", DiskWish::Image { path: "/home/me/old.qcow2".into(), write: false }),
+        disk("shared", DiskWish::Image { path: "/home/me/p/my disk.img".into(), write: true }),
+    ];
+    assert_eq!(recipe.guest.disks, disks);
+    assert_eq!((recipe.guest.keys, recipe.guest.tpm), (SecureBootKeys::Vendor, true));
+    assert_eq!(recipe.guest.extra_iso.as_deref(), Some(Path::new("/home/me/p/drivers.iso")));
+    assert_eq!(recipe.guest.usb, [UsbDevice { vendor: 0x1d6b, product: 2 }]);
+    assert_eq!(recipe.guest.qemu_args, ["-device", "edu"]);
 }
 
 #[test]
@@ -388,4 +412,26 @@ fn what_git_ignores_and_what_is_excluded_is_not_walked() {
     // A checkout of its own has its own rules, as for git.
     make(&root, &["sub/.git"]);
     assert_eq!(walk("source.path = \"sub\""), ["a.o", "b.c", "deep", "deep/keep.o"]);
+}
+
+#[test]
+fn the_guests_own_files_are_looked_at() {
+    let (_top, root) = folder();
+    fs::write(root.join("a.qcow2"), "x").unwrap();
+    fs::create_dir(root.join("folder")).unwrap();
+    let said = |guest: &str| -> Vec<String> {
+        let recipe = parse(&format!("[guest]\n{guest}"), &root).unwrap();
+        check_guest(&recipe).iter().map(ToString::to_string).collect()
+    };
+    assert!(said("disks = { a = \"a.qcow2\", b = \"a.qcow2\", c = \"1G keep\" }\nextra_iso = \"a.qcow2\"").is_empty());
+    let bad = said("disks = { a = \"absent.img\", b = \"folder write\" }\nextra_iso = \"none.iso\"");
+    assert_eq!(bad.len(), 3, "{bad:?}");
+    assert!(bad[0].contains("guest.disks.a: ") && bad[0].contains("absent.img does not exist"), "{bad:?}");
+    assert!(bad[1].contains("guest.disks.b: ") && bad[1].contains("is not a file"), "{bad:?}");
+    assert!(bad[2].contains("guest.extra_iso: ") && bad[2].contains("none.iso does not exist"), "{bad:?}");
+    fs::set_permissions(root.join("a.qcow2"), fs::Permissions::from_mode(0o444)).unwrap();
+    let recipe = parse("[guest]\ndisks = { a = \"a.qcow2 write\" }", &root).unwrap();
+    if !rustix::process::geteuid().is_root() {
+        assert!(check_guest(&recipe)[0].message.ends_with("cannot be written"));
+    }
 }

@@ -36,9 +36,10 @@ pub use display::{
 pub use guest::{EndStep, GuestEnd, GuestError, GuestEvent, GuestHandle, GuestPlan, GuestStatus, Monitor, start};
 pub use init::INIT;
 pub use machine::{
-    Accelerator, Boot, DiskError, Firmware, FirmwareFiles, Forward, Gpu, HostCapacity, Machine, Medium,
-    MissingFirmware, RuntimeDir, RuntimeError, RuntimePaths, Share, Transport, clamp, create_disk, find_firmware,
-    host_capacity, qemu_arguments,
+    Accelerator, Boot, Disk, DiskError, DiskFormat, EnrolError, EnrolledKeys, Firmware, FirmwareFiles, Forward, Gpu,
+    HostCapacity, Machine, Made, Medium, MissingFirmware, Network, NoRenderNode, RuntimeDir, RuntimeError,
+    RuntimePaths, Share, Transport, UsbId, UsbProblem, clamp, create_disk, enrol_test_key, find_firmware,
+    find_render_node, find_secure_firmware, host_capacity, look_for_usb, make_disk, qemu_arguments, standalone,
 };
 pub use serial::{BootStep, EscapeFilter, GuestReport, GuestShare, ReportScanner, ShareProblem};
 pub use share::{Access, Chosen, GuestKernel, ShareError, SharedFolder, Sharing};

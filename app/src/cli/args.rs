@@ -65,7 +65,7 @@ impl Cli {
             (Some(verb), ..) => Some(verb.clone()),
             (None, true, true, _) => Some(Verb::Up(goal())),
             (None, true, false, _) => Some(Verb::Build(build())),
-            (None, false, true, _) => Some(Verb::Boot(goal())),
+            (None, false, true, _) => Some(Verb::Boot(BootArgs { goal: goal(), ..BootArgs::default() })),
             (None, false, false, true) => Some(Verb::Eject(EjectArgs::default())),
             (None, false, false, false) => None,
         }
@@ -78,7 +78,7 @@ pub enum Verb {
     /// Build the cartridge into an image
     Build(BuildArgs),
     /// Boot the image of the last build
-    Boot(GoalArgs),
+    Boot(BootArgs),
     /// Build, then boot
     Up(GoalArgs),
     /// Say what would fail late or silently in a build, with the line and what mends it; builds nothing
@@ -94,8 +94,10 @@ pub enum Verb {
     /// Say in what two images differ: packages, files and their sizes, boot entries
     #[command(after_help = DIFF_EXIT_CODES)]
     Diff(DiffArgs),
-    /// Remove what sessions left; caches and images stay unless --everything
+    /// Remove what sessions left; caches and images stay unless --everything, and kept disks (see `cartridge disks`) always
     Eject(EjectArgs),
+    /// Show the disks of guests that outlive the eject (disks = { NAME = "20G keep" }), or remove some by name
+    Disks(DisksArgs),
     /// Look whether this host has what Cartridge needs, and how to get it
     Doctor(DoctorArgs),
     /// Save the screen of a running guest as PNG
@@ -165,6 +167,33 @@ pub struct GoalArgs {
     /// How long to wait for the guest to come up (by itself: 3 to 20 minutes, by the engine and the accelerator)
     #[arg(long, value_name = "SECONDS")]
     pub wait: Option<u64>,
+}
+
+/// What `boot` takes.
+#[derive(Args, Clone, Debug, Default)]
+pub struct BootArgs {
+    /// As for `up`.
+    #[command(flatten)]
+    pub goal: GoalArgs,
+    /// Print the command that boots it by itself in a terminal, and boot nothing
+    #[arg(long, conflicts_with_all = ["shot", "stay", "until_report", "wait"])]
+    pub print_command: bool,
+}
+
+/// What `disks` takes.
+#[derive(Args, Clone, Debug, Default)]
+pub struct DisksArgs {
+    /// The repository, or its cartridge.toml; without it all cartridges, or with --remove the current folder
+    pub path: Option<PathBuf>,
+    /// Remove this kept disk of the cartridge, and what is on it
+    #[arg(long, value_name = "NAME")]
+    pub remove: Vec<String>,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// One JSON object a disk
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What `lint` and `tree` take.

@@ -2,8 +2,10 @@
 
 mod args;
 mod attach;
+mod boot_command;
 mod cache;
 mod diff;
+mod disks;
 mod drive;
 mod eject;
 mod fields;
@@ -15,8 +17,8 @@ mod shot;
 mod signals;
 
 pub use args::{
-    BuildArgs, CacheArgs, Cli, Colour, DiffArgs, DoctorArgs, EjectArgs, GoalArgs, LogsArgs, LookArgs, ProposeArgs,
-    ShotArgs, Verb,
+    BootArgs, BuildArgs, CacheArgs, Cli, Colour, DiffArgs, DisksArgs, DoctorArgs, EjectArgs, GoalArgs, LogsArgs,
+    LookArgs, ProposeArgs, ShotArgs, Verb,
 };
 
 use std::time::Duration;
@@ -58,7 +60,8 @@ pub async fn run(verb: Verb, paths: Paths) -> Result<u8, BeginError> {
             let session = crate::session::begin(towards("build", &build, None))?;
             drive::to(Goal::Build, GoalArgs { build, ..GoalArgs::default() }, session).await
         }
-        Verb::Boot(args) => {
+        Verb::Boot(BootArgs { goal, print_command: true }) => boot_command::print(&goal.build, &paths),
+        Verb::Boot(BootArgs { goal: args, print_command: false }) => {
             let session = crate::session::begin(watching(towards("boot", &args.build, args.wait), args.watch))?;
             drive::to(Goal::Boot, args, session).await
         }
@@ -83,7 +86,7 @@ pub async fn run(verb: Verb, paths: Paths) -> Result<u8, BeginError> {
                     return Ok(exit_code::CARTRIDGE);
                 }
             };
-            let checks = crate::doctor::run(&paths, purpose);
+            let checks = crate::doctor::run(&paths, &purpose);
             let missing = crate::doctor::worst(&checks) == crate::doctor::Status::Missing;
             print::checks(checks, json);
             let code = if missing { exit_code::HOST } else { exit_code::GOOD };
@@ -92,6 +95,7 @@ pub async fn run(verb: Verb, paths: Paths) -> Result<u8, BeginError> {
             }
             code
         }
+        Verb::Disks(args) => disks::run(&args, &paths),
         Verb::Shot(args) => shot::run(&args, &paths).await,
         Verb::Logs(args) => logs::run(&args, &paths).await,
     })

@@ -123,6 +123,11 @@ pub(super) fn finished(code: u8) {
     out(&serde_json::json!({ "v": EVENT_VERSION, "event": "finished", "exit_code": code }).to_string());
 }
 
+/// A line of JSON with what is no event of a session.
+pub(super) fn object(name: &str, value: &impl serde::Serialize) {
+    out(&serde_json::json!({ "v": EVENT_VERSION, "event": name, name: value }).to_string());
+}
+
 /// One event outside a session, in its JSON form.
 pub(super) fn event(event: Event) {
     if let Ok(line) = serde_json::to_string(&Told { v: EVENT_VERSION, at_ms: 0, event }) {

@@ -8,11 +8,13 @@
 //! - `distro`: which distribution this is, and how it installs packages.
 //! - `probe`: the look at the machine; `look`: where each thing is looked for.
 //! - `host`: what is judged besides the table: KVM, user namespaces, space, folders, memory, processors.
+//! - `guest`: what the inserted cartridge's guest gets of this machine: graphics card, USB devices, files.
 //! - `purpose`: what the inserted cartridge cannot do without.
 //! - `elf`: whether a program is static.
 
 mod distro;
 mod elf;
+mod guest;
 mod host;
 mod look;
 mod needs;
@@ -56,7 +58,7 @@ pub struct Check {
 /// Judges what `probe` saw, for `purpose`: what that cannot do without is missing where it is not there. Pure. The order is
 /// the table's, then the machine itself.
 #[must_use]
-pub fn diagnose(probe: &HostProbe, purpose: Purpose) -> Vec<Check> {
+pub fn diagnose(probe: &HostProbe, purpose: &Purpose) -> Vec<Check> {
     let distro = distro::parse(&probe.os_release);
     let mut report = Vec::new();
     let in_report = |spec: &&CheckSpec| matches!(spec.set, Set::Run | Set::Desktop);
@@ -79,13 +81,14 @@ pub fn diagnose(probe: &HostProbe, purpose: Purpose) -> Vec<Check> {
             check.why.push_str(&format!("; needed by {who}"));
         }
     }
+    report.extend(probe.guest.iter().cloned());
     report.extend(probe.mkarchiso.as_ref().map(|way| host::mkarchiso(way, &distro, probe.root)));
     report
 }
 
 /// Looks at this machine and judges it for `purpose`, the accelerator's trial included. Blocks for a few seconds at most.
 #[must_use]
-pub fn run(paths: &crate::paths::Paths, purpose: Purpose) -> Vec<Check> {
+pub fn run(paths: &crate::paths::Paths, purpose: &Purpose) -> Vec<Check> {
     let mut probe = HostProbe::gather(&Places::from_environment(&paths.data, &paths.cache));
     let choice = vmtools::choose_accelerator(vmtools::AcceleratorWish::Auto, &paths.accelerator());
     probe.trial = Some((choice.accelerator == vmtools::Accelerator::Kvm, choice.reason));
@@ -93,6 +96,7 @@ pub fn run(paths: &crate::paths::Paths, purpose: Purpose) -> Vec<Check> {
     if purpose.engine == Some(isoprep::EngineKind::Mkarchiso) {
         probe.mkarchiso = Some(probe::way_of_mkarchiso());
     }
+    probe.guest = guest::look(purpose);
     diagnose(&probe, purpose)
 }
 

@@ -151,6 +151,8 @@ pub struct HostProbe {
     pub isolated: Isolated,
     /// Which way mkarchiso would run, or why none works; filled by the caller where it is wanted.
     pub mkarchiso: Option<Result<String, NoWay>>,
+    /// What the guest of a cartridge gets of this machine; filled by the caller where one is wanted.
+    pub guest: Vec<super::Check>,
     /// The cache folder and the free space there, bytes.
     pub cache: (PathBuf, Option<u64>),
     /// The folder for sockets.
@@ -187,6 +189,7 @@ impl HostProbe {
             },
             isolated: Isolated::Untried,
             mkarchiso: None,
+            guest: Vec::new(),
             cache: (places.cache.clone(), free_bytes(&places.cache)),
             runtime: runtime_dir(places.runtime.as_deref()),
             memory_mib: memory_mib(&read("proc/meminfo")),

@@ -38,7 +38,7 @@ fn find(report: &[Check], name: &str) -> Check {
 
 #[test]
 fn a_good_machine_is_good_and_has_no_fixes() {
-    let report = diagnose(&good(DEBIAN), Purpose::default());
+    let report = diagnose(&good(DEBIAN), &Purpose::default());
     assert_eq!(worst(&report), Status::Good, "{report:#?}");
     assert!(report.iter().all(|check| check.fix.is_none() && !check.found.is_empty() && !check.why.is_empty()));
     assert!(find(&report, "QEMU").found.starts_with("8.2, "));
@@ -48,12 +48,12 @@ fn a_good_machine_is_good_and_has_no_fixes() {
 
 #[test]
 fn what_is_missing_comes_with_this_distributions_command() {
-    let fix = |os: &str| find(&diagnose(&without(good(os), "xorriso"), Purpose::default()), "xorriso").fix;
+    let fix = |os: &str| find(&diagnose(&without(good(os), "xorriso"), &Purpose::default()), "xorriso").fix;
     assert_eq!(fix(DEBIAN).as_deref(), Some("sudo apt-get install --no-install-recommends xorriso"));
     assert_eq!(fix("ID=arch").as_deref(), Some("sudo pacman -S --needed libisoburn"));
     assert_eq!(fix("ID=fedora").as_deref(), Some("sudo dnf install xorriso"));
     assert_eq!(fix("ID=nixos"), None);
-    let check = find(&diagnose(&without(good(DEBIAN), "xorriso"), Purpose::default()), "xorriso");
+    let check = find(&diagnose(&without(good(DEBIAN), "xorriso"), &Purpose::default()), "xorriso");
     assert_eq!(check.status, Status::Missing);
     assert!(check.found.contains("the program xorriso"), "{}", check.found);
 }
@@ -61,29 +61,35 @@ fn what_is_missing_comes_with_this_distributions_command() {
 #[test]
 fn what_can_be_done_without_is_a_warning() {
     for name in ["UEFI firmware", "Desktop portal", "squashfs tools"] {
-        let report = diagnose(&without(good(DEBIAN), name), Purpose::default());
+        let report = diagnose(&without(good(DEBIAN), name), &Purpose::default());
         assert_eq!((find(&report, name).status, worst(&report)), (Status::Warning, Status::Warning), "{name}");
     }
 }
 
 #[test]
 fn what_the_inserted_cartridges_engine_cannot_do_without_is_missing() {
-    let archiso = Purpose { engine: Some(isoprep::EngineKind::Archiso), uefi: false };
+    let archiso = Purpose { engine: Some(isoprep::EngineKind::Archiso), uefi: false, ..Purpose::default() };
     let without_pacman = without(good(DEBIAN), "pacman");
-    let check = find(&diagnose(&without_pacman, archiso), "pacman");
+    let check = find(&diagnose(&without_pacman, &archiso), "pacman");
     assert_eq!(check.status, Status::Missing);
     assert!(check.why.ends_with("needed by this cartridge's engine, archiso"), "{}", check.why);
-    let micro = Purpose { engine: Some(isoprep::EngineKind::Micro), uefi: true };
-    assert_eq!(find(&diagnose(&without_pacman, micro), "pacman").status, Status::Warning);
-    for (purpose, status) in [(micro, Status::Missing), (archiso, Status::Warning)] {
+    let micro = Purpose { engine: Some(isoprep::EngineKind::Micro), uefi: true, ..Purpose::default() };
+    assert_eq!(find(&diagnose(&without_pacman, &micro), "pacman").status, Status::Warning);
+    for (purpose, status) in [(&micro, Status::Missing), (&archiso, Status::Warning)] {
         assert_eq!(find(&diagnose(&without(good(DEBIAN), "Kernel"), purpose), "Kernel").status, status);
     }
-    let firmware = find(&diagnose(&without(good(DEBIAN), "UEFI firmware"), micro), "UEFI firmware");
+    let firmware = find(&diagnose(&without(good(DEBIAN), "UEFI firmware"), &micro), "UEFI firmware");
     assert_eq!(firmware.status, Status::Missing);
+    let guarded = Purpose { secure: true, tpm: true, ..micro };
+    for name in ["Secure Boot firmware", "swtpm"] {
+        let bare = without(good(DEBIAN), name);
+        assert_eq!(find(&diagnose(&bare, &guarded), name).status, Status::Missing, "{name}");
+        assert_eq!(find(&diagnose(&bare, &archiso), name).status, Status::Warning, "{name}");
+    }
     for engine in [isoprep::EngineKind::Archiso, isoprep::EngineKind::Debian, isoprep::EngineKind::Tree] {
         for spec in checks() {
             // Names in the code are names of the table.
-            let purpose = Purpose { engine: Some(engine), uefi: true };
+            let purpose = Purpose { engine: Some(engine), uefi: true, ..Purpose::default() };
             assert!(
                 spec.level == Level::May || purpose.needs(&spec.name).is_none(),
                 "{} is necessary anyway",
@@ -95,22 +101,22 @@ fn what_the_inserted_cartridges_engine_cannot_do_without_is_missing() {
 
 #[test]
 fn user_namespaces_are_judged_by_trial_and_lent_ids_come_with_their_command() {
-    let archiso = Purpose { engine: Some(isoprep::EngineKind::Archiso), uefi: false };
+    let archiso = Purpose { engine: Some(isoprep::EngineKind::Archiso), uefi: false, ..Purpose::default() };
     let mut probe = good(DEBIAN);
     probe.user_namespaces.apparmor = Some(1);
     probe.isolated = Isolated::Works { alone: None };
-    assert_eq!(find(&diagnose(&probe, archiso), "User namespaces").status, Status::Good, "it works all the same");
-    assert_eq!(find(&diagnose(&probe, archiso), "Lent ids").status, Status::Good);
+    assert_eq!(find(&diagnose(&probe, &archiso), "User namespaces").status, Status::Good, "it works all the same");
+    assert_eq!(find(&diagnose(&probe, &archiso), "Lent ids").status, Status::Good);
 
     let why = "/etc/subuid lends no ids to this user; sudo usermod --add-subuids 100000-165535 $USER";
     probe.isolated = Isolated::Works { alone: Some(why.to_owned()) };
-    let check = find(&diagnose(&probe, archiso), "Lent ids");
+    let check = find(&diagnose(&probe, &archiso), "Lent ids");
     assert_eq!((check.status, check.found.as_str()), (Status::Missing, "/etc/subuid lends no ids to this user"));
     assert_eq!(check.fix.as_deref(), Some("sudo usermod --add-subuids 100000-165535 \"$USER\""));
-    assert_eq!(find(&diagnose(&probe, Purpose::default()), "Lent ids").status, Status::Warning);
+    assert_eq!(find(&diagnose(&probe, &Purpose::default()), "Lent ids").status, Status::Warning);
 
     probe.isolated = Isolated::Refused { why: "could not make namespaces: the setting x forbids it".to_owned() };
-    let check = find(&diagnose(&probe, archiso), "User namespaces");
+    let check = find(&diagnose(&probe, &archiso), "User namespaces");
     assert_eq!(check.status, Status::Missing);
     assert!(check.found.contains("the setting x") && check.fix.unwrap().contains("apparmor"), "{}", check.found);
 }
@@ -118,7 +124,7 @@ fn user_namespaces_are_judged_by_trial_and_lent_ids_come_with_their_command() {
 #[test]
 fn mkarchiso_says_which_way_it_would_take() {
     let mut probe = good(DEBIAN);
-    assert!(!diagnose(&probe, Purpose::default()).iter().any(|check| check.name == "mkarchiso"));
+    assert!(!diagnose(&probe, &Purpose::default()).iter().any(|check| check.name == "mkarchiso"));
     let facts = |podman| Facts {
         tool: None,
         missing: Vec::new(),
@@ -129,7 +135,7 @@ fn mkarchiso_says_which_way_it_would_take() {
     let image = "archiso".to_owned();
     let none = |podman| Some(Err(mkarchiso::choose(&facts(podman)).unwrap_err()));
     let fix = |probe: &HostProbe| {
-        let check = find(&diagnose(probe, Purpose::default()), "mkarchiso");
+        let check = find(&diagnose(probe, &Purpose::default()), "mkarchiso");
         assert_eq!(check.status, Status::Missing);
         check.fix.unwrap()
     };
@@ -146,11 +152,11 @@ fn mkarchiso_says_which_way_it_would_take() {
 #[test]
 fn window_libraries_are_missing_with_a_display_and_a_warning_without() {
     let mut probe = without(good(DEBIAN), "EGL");
-    let check = find(&diagnose(&probe, Purpose::default()), "EGL");
+    let check = find(&diagnose(&probe, &Purpose::default()), "EGL");
     assert_eq!(check.status, Status::Missing);
     assert_eq!(check.fix.as_deref(), Some("sudo apt-get install --no-install-recommends libegl1"));
     probe.display = false;
-    let report = diagnose(&probe, Purpose::default());
+    let report = diagnose(&probe, &Purpose::default());
     assert_eq!(find(&report, "EGL").status, Status::Warning);
     assert!(!report.iter().any(|check| check.name == "Window libraries" || check.name == "OpenGL"));
 }
@@ -158,15 +164,15 @@ fn window_libraries_are_missing_with_a_display_and_a_warning_without() {
 #[test]
 fn a_missing_kernel_is_copied_where_only_root_reads_it_or_else_fetched() {
     let mut probe = without(good(DEBIAN), "Kernel");
-    assert_eq!(find(&diagnose(&probe, Purpose::default()), "Kernel").fix, None, "no set-up script to name");
+    assert_eq!(find(&diagnose(&probe, &Purpose::default()), "Kernel").fix, None, "no set-up script to name");
     probe.setup = Some(PathBuf::from("/usr/share/cartridge/setup"));
     assert_eq!(
-        find(&diagnose(&probe, Purpose::default()), "Kernel").fix.as_deref(),
+        find(&diagnose(&probe, &Purpose::default()), "Kernel").fix.as_deref(),
         Some("/usr/share/cartridge/setup run")
     );
     probe.unreadable_kernel = Some("6.8.0-41-generic".to_owned());
     assert_eq!(
-        find(&diagnose(&probe, Purpose::default()), "Kernel").fix.as_deref(),
+        find(&diagnose(&probe, &Purpose::default()), "Kernel").fix.as_deref(),
         Some(
             "mkdir -p '/home/a b/kernels/6.8.0-41-generic' && sudo cat /boot/vmlinuz-6.8.0-41-generic > \
              '/home/a b/kernels/6.8.0-41-generic'/vmlinuz && ln -sfn /lib/modules/6.8.0-41-generic \
@@ -180,7 +186,7 @@ fn qemu_is_judged_by_its_version() {
     let with = |version: Option<&str>| {
         let mut probe = good(DEBIAN);
         probe.qemu_version = version.map(str::to_owned);
-        find(&diagnose(&probe, Purpose::default()), "QEMU")
+        find(&diagnose(&probe, &Purpose::default()), "QEMU")
     };
     assert_eq!(with(Some("QEMU emulator version 6.2.0")).status, Status::Good);
     let old = with(Some("QEMU emulator version 5.2.0 (Debian 1:5.2+dfsg-11)"));
@@ -190,7 +196,7 @@ fn qemu_is_judged_by_its_version() {
         let check = with(odd);
         assert_eq!((check.status, check.fix.as_deref()), (Status::Warning, Some("/there --version")), "{odd:?}");
     }
-    let gone = find(&diagnose(&without(good(DEBIAN), "QEMU"), Purpose::default()), "QEMU");
+    let gone = find(&diagnose(&without(good(DEBIAN), "QEMU"), &Purpose::default()), "QEMU");
     assert_eq!(gone.status, Status::Missing);
 }
 
@@ -199,7 +205,7 @@ fn kvm_is_never_missing_and_a_trial_has_the_last_word() {
     let with = |kvm: Kvm, trial: Option<(bool, &str)>| {
         let mut probe = good(DEBIAN);
         (probe.kvm, probe.trial) = (kvm, trial.map(|(works, sentence)| (works, sentence.to_owned())));
-        find(&diagnose(&probe, Purpose::default()), "KVM")
+        find(&diagnose(&probe, &Purpose::default()), "KVM")
     };
     assert_eq!(with(Kvm::Absent, None).status, Status::Warning);
     assert!(with(Kvm::Denied, None).fix.unwrap().contains("usermod -aG kvm"));
@@ -226,13 +232,13 @@ fn little_of_something_is_said() {
     for (name, status, change) in cases {
         let mut probe = good(DEBIAN);
         change(&mut probe);
-        let check = find(&diagnose(&probe, Purpose::default()), name);
+        let check = find(&diagnose(&probe, &Purpose::default()), name);
         assert_eq!(check.status, status, "{check:?}");
     }
     let mut root = good(DEBIAN);
     (root.root, root.user_namespaces.apparmor) = (true, Some(1));
     assert_eq!(
-        find(&diagnose(&root, Purpose::default()), "User namespaces").status,
+        find(&diagnose(&root, &Purpose::default()), "User namespaces").status,
         Status::Good,
         "root is not restricted"
     );
@@ -243,7 +249,7 @@ fn this_machine_which_runs_the_tests_lacks_nothing_that_a_run_needs() {
     let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
     let data = data.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share"))).unwrap();
     let probe = HostProbe::gather(&Places::from_environment(&data.join("cartridge"), Path::new("/tmp/cartridge")));
-    let report = diagnose(&probe, Purpose::default());
+    let report = diagnose(&probe, &Purpose::default());
     let table: Vec<_> = checks().iter().filter(|spec| spec.set == Set::Run).map(|spec| &spec.name).collect();
     for check in report.iter().filter(|check| table.contains(&&check.name)) {
         assert_eq!(check.status, Status::Good, "{check:?}");
@@ -252,7 +258,7 @@ fn this_machine_which_runs_the_tests_lacks_nothing_that_a_run_needs() {
 
 #[test]
 fn the_report_is_plain_json() {
-    let json = serde_json::to_value(&diagnose(&good(DEBIAN), Purpose::default())[0]).unwrap();
+    let json = serde_json::to_value(&diagnose(&good(DEBIAN), &Purpose::default())[0]).unwrap();
     assert_eq!(json["status"], "good");
     assert!(json["fix"].is_null() && json["name"].is_string() && json["found"].is_string() && json["why"].is_string());
 }

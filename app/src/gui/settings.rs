@@ -24,6 +24,8 @@ pub struct SettingsPanel {
     /// Which cartridge the drafts are of.
     file: std::path::PathBuf,
     as_text: bool,
+    /// Whether the fields that are seldom asked for are shown.
+    unfolded: bool,
 }
 
 impl SettingsPanel {
@@ -84,18 +86,45 @@ impl SettingsPanel {
         findings(ui, cartridge);
         let around =
             Around { root: picker.then_some(&cartridge.root), engine: engine(cartridge), generation: self.generation };
-        for (at, (title, fields)) in sections(cartridge).enumerate() {
-            let mut fields = fields.peekable();
-            if fields.peek().is_none() {
+        for (at, (title, folded, fields)) in sections(cartridge).enumerate() {
+            if fields.clone().next().is_none() {
                 continue;
             }
             ui.add_space(if at == 0 { 2.0 } else { 12.0 });
-            ui.label(RichText::new(title).text_style(theme::section()).color(palette.accent));
+            if folded {
+                // What is set is seen, whatever was folded.
+                let set = fields.clone().any(|(_, view)| !view.is_default || view.error.is_some());
+                if unfold(ui, title, &mut self.unfolded, set) {
+                    continue;
+                }
+            } else {
+                ui.label(RichText::new(title).text_style(theme::section()).color(palette.accent));
+            }
             for (doc, view) in fields {
                 field(ui, doc, view, self.drafts.entry(doc.key).or_default(), around, wishes);
             }
         }
     }
+}
+
+/// The title of a section that can be folded away; says whether it is. One with something `set` stays open.
+fn unfold(ui: &mut Ui, title: &str, unfolded: &mut bool, set: bool) -> bool {
+    let palette = Palette::of(ui);
+    let open = *unfolded || set;
+    let glyph = controls::icon(if open { Icon::ChevronDown } else { Icon::ChevronRight }, 13.0).color(palette.dim);
+    let words = RichText::new(title).text_style(theme::section()).color(palette.accent);
+    let button = egui::Button::new((glyph, words)).frame(true).frame_when_inactive(false);
+    let response = ui
+        .scope(|ui| {
+            ui.spacing_mut().button_padding = egui::vec2(0.0, 2.0);
+            ui.add_enabled(!set, button)
+        })
+        .inner;
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, !set, title));
+    if response.clicked() {
+        *unfolded = !*unfolded;
+    }
+    !open
 }
 
 /// What is wrong, in one box at the top: the field itself may be scrolled out of sight.

@@ -92,6 +92,13 @@ pub fn field(
                     set(value, wishes);
                 }
             }
+            FieldKind::Switch => {
+                let chosen = ["false", "true"].iter().position(|it| *it == view.value);
+                if let Some(at) = controls::segments(ui, doc.label, &["off", "on"], chosen) {
+                    // What is not set is off already.
+                    set(if at == 1 { "true".to_owned() } else { String::new() }, wishes);
+                }
+            }
             FieldKind::Integer { min, max } => integer(ui, doc, view, draft, *min..=*max, wishes),
             FieldKind::Folder | FieldKind::File => path(ui, doc, view, draft, around, wishes),
             FieldKind::List | FieldKind::Map => {

@@ -113,7 +113,7 @@ fn chips(ui: &mut Ui, doc: &FieldDoc, items: &[Item], act: &mut Option<Act>) {
 
 /// An item that can be edited, moved where the order counts, and removed.
 fn row(ui: &mut Ui, doc: &FieldDoc, state: &mut Items, at: usize, act: &mut Option<Act>) {
-    let ordered = doc.key == "image.overlays" && state.items.len() > 1;
+    let ordered = matches!(doc.key, "image.overlays" | "guest.qemu_args") && state.items.len() > 1;
     let map = doc.kind == FieldKind::Map;
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 3.0;
@@ -138,7 +138,7 @@ fn row(ui: &mut Ui, doc: &FieldDoc, state: &mut Items, at: usize, act: &mut Opti
         }
         if ordered {
             let name = format!("{} {number}: earlier", doc.label);
-            if small(ui, at > 0, Icon::ArrowUp, &name, "Later ones replace files of earlier ones.") {
+            if small(ui, at > 0, Icon::ArrowUp, &name, hint_of_order(doc)) {
                 *act = Some(Act::Up(at));
             }
         }
@@ -205,6 +205,15 @@ fn fresh(
     });
 }
 
+/// What the order of the items means.
+fn hint_of_order(doc: &FieldDoc) -> &'static str {
+    if doc.key == "image.overlays" {
+        "Later ones replace files of earlier ones."
+    } else {
+        "The words go to QEMU in this order."
+    }
+}
+
 /// What the row for a new item shows while it is empty.
 fn hints(doc: &FieldDoc) -> (&'static str, &'static str) {
     match doc.key {
@@ -215,6 +224,9 @@ fn hints(doc: &FieldDoc) -> (&'static str, &'static str) {
         "image.files" => ("/in/the/guest", "file"),
         "image.env" => ("NAME", "value"),
         "guest.forward" => ("ssh", "auto or a port"),
+        "guest.disks" => ("name", "20G, 20G keep or a file"),
+        "guest.usb" => ("", "vendor:product, as lsusb shows it"),
+        "guest.qemu_args" => ("", "one word, like -device"),
         _ => ("name", "value"),
     }
 }
@@ -224,6 +236,7 @@ fn name_share(doc: &FieldDoc) -> f32 {
     match doc.key {
         "image.env" => 0.6,
         "guest.forward" => 0.4,
+        "guest.disks" => 0.35,
         _ => 0.5,
     }
 }

@@ -13,19 +13,41 @@ struct Section {
     title: &'static str,
     keys: &'static [&'static str],
     rest: Option<&'static str>,
+    /// Whether it is folded away until it is asked for.
+    folded: bool,
 }
 
-const SECTIONS: [Section; 6] = [
-    Section { title: "Cartridge", keys: &[ENGINE, "name", "image.build"], rest: Some("") },
+const SECTIONS: [Section; 7] = [
+    Section { title: "Cartridge", keys: &[ENGINE, "name", "image.build"], rest: Some(""), folded: false },
     Section {
         title: "Image",
         keys: &["image.base", "image.overlays", "image.remove", "image.packages", "image.pacman_conf", "image.mirror"],
         rest: None,
+        folded: false,
     },
-    Section { title: "Repository", keys: &["source.path", "source.into", "source.exclude"], rest: Some("source") },
-    Section { title: "Live system", keys: &["image.files", "image.env"], rest: None },
-    Section { title: "Booting", keys: &["image.kernel", "image.cmdline"], rest: Some("image") },
-    Section { title: "Guest", keys: &[], rest: Some("guest") },
+    Section {
+        title: "Repository",
+        keys: &["source.path", "source.into", "source.exclude"],
+        rest: Some("source"),
+        folded: false,
+    },
+    Section { title: "Live system", keys: &["image.files", "image.env"], rest: None, folded: false },
+    Section { title: "Booting", keys: &["image.kernel", "image.cmdline"], rest: Some("image"), folded: false },
+    Section {
+        title: "Guest",
+        keys: &[
+            "guest.cpus",
+            "guest.memory",
+            "guest.firmware",
+            "guest.disk",
+            "guest.gpu",
+            "guest.network",
+            "guest.forward",
+        ],
+        rest: None,
+        folded: false,
+    },
+    Section { title: "More of the guest", keys: &[], rest: Some("guest"), folded: true },
 ];
 
 /// The engine that a cartridge names, if it is one.
@@ -35,11 +57,11 @@ pub fn engine(cartridge: &CartridgeView) -> Option<EngineKind> {
     EngineKind::ALL.into_iter().find(|engine| engine.word() == named.value)
 }
 
-/// The sections of the form with their fields. A field that means nothing to the engine is there only if it is set all the
+/// The sections of the form, whether each is folded until it is asked for, and their fields. A field that means nothing to the engine is there only if it is set all the
 /// same, so that it can be seen and taken away.
 pub fn sections(
     cartridge: &CartridgeView,
-) -> impl Iterator<Item = (&'static str, impl Iterator<Item = (&'static FieldDoc, &FieldView)>)> {
+) -> impl Iterator<Item = (&'static str, bool, impl Iterator<Item = (&'static FieldDoc, &FieldView)> + Clone)> {
     let engine = engine(cartridge);
     SECTIONS.iter().map(move |section| {
         let fields = docs(section).filter_map(move |doc| {
@@ -47,11 +69,11 @@ pub fn sections(
             let means = engine.is_none_or(|engine| doc.engines.contains(&engine));
             (means || !view.is_default || view.error.is_some()).then_some((doc, view))
         });
-        (section.title, fields)
+        (section.title, section.folded, fields)
     })
 }
 
-fn docs(section: &'static Section) -> impl Iterator<Item = &'static FieldDoc> {
+fn docs(section: &'static Section) -> impl Iterator<Item = &'static FieldDoc> + Clone {
     let first = section.keys.iter().filter_map(|key| FIELDS.iter().find(|doc| doc.key == *key));
     let named = |doc: &&FieldDoc| SECTIONS.iter().any(|section| section.keys.contains(&doc.key));
     let rest = FIELDS.iter().filter(move |doc| Some(section_of(doc.key)) == section.rest && !named(doc));
@@ -77,7 +99,7 @@ mod tests {
     }
 
     fn keys(cartridge: &CartridgeView) -> Vec<&'static str> {
-        sections(cartridge).flat_map(|(_, fields)| fields.map(|(doc, _)| doc.key).collect::<Vec<_>>()).collect()
+        sections(cartridge).flat_map(|(_, _, fields)| fields.map(|(doc, _)| doc.key).collect::<Vec<_>>()).collect()
     }
 
     #[test]

@@ -119,6 +119,7 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         next_stroke: tokio::time::Instant::now(),
         works: 0,
         boots: 0,
+        standalone: String::new(),
         scope: EjectScope::Session,
         quitting: false,
         closed: false,
@@ -189,6 +190,8 @@ struct Driver {
     works: u32,
     /// How many guests it has started.
     boots: u32,
+    /// What starts the guest by itself in a terminal.
+    standalone: String,
     /// What the eject under way removes.
     scope: EjectScope,
     quitting: bool,

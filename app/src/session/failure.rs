@@ -107,6 +107,13 @@ pub(super) fn of_guest(error: &GuestError) -> Failure {
     }
 }
 
+/// A disk of the guest's that cannot be had.
+pub(super) fn of_disk(name: &str, error: &vmtools::DiskError) -> Failure {
+    let told = internal(&format!("The guest's disk {name} cannot be used"), error);
+    let host = matches!(error, vmtools::DiskError::Unreadable { .. } | vmtools::DiskError::Misnamed { .. });
+    Failure { exit_code: if host { exit_code::CARTRIDGE } else { told.exit_code }, ..told }
+}
+
 pub(super) fn of_lock(error: &LockError) -> Failure {
     if let LockError::Io { .. } = error {
         return internal("The cartridge could not be locked", error);

@@ -92,13 +92,18 @@ impl Inserted {
             key: key.to_owned(),
             is_default: written.is_none(),
             value: written.unwrap_or_else(|| default.to_owned()),
-            error: findings.iter().find(|f| f.key == key).map(|f| f.message.clone()),
+            error: findings.iter().find(|f| is_of(&f.key, key)).map(|f| f.message.clone()),
         }
     }
 
     fn parse(&mut self) {
         self.recipe = isoprep::parse(&self.text, &self.root()).map_err(|error| error.findings);
     }
+}
+
+/// Whether a finding about `found` belongs to the field `key`: `guest.forward.web` does to `guest.forward`.
+fn is_of(found: &str, key: &str) -> bool {
+    found.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 pub(super) fn finding_view(finding: &Finding) -> FindingView {

@@ -2,6 +2,7 @@
 //! pool; none of them knows the driver's state.
 
 mod compare;
+mod hardware;
 mod look;
 mod source;
 
@@ -15,9 +16,7 @@ use isoprep::{
 };
 use tokio::sync::mpsc::Sender;
 use vmtools::display::Screen;
-use vmtools::{
-    AcceleratorChoice, Access, FirmwareFiles, GuestEvent, GuestHandle, GuestPlan, Machine, SharedFolder, Sharing,
-};
+use vmtools::{AcceleratorChoice, Access, GuestEvent, GuestHandle, GuestPlan, SharedFolder, Sharing};
 
 use super::cartridge_lock::{self, CartridgeLock};
 use super::event::{Failure, Level};
@@ -30,6 +29,7 @@ use super::state::Goal;
 use crate::paths::Paths;
 
 pub(super) use compare::{Compared, compare};
+pub(super) use hardware::{Hardware, machine_of, place_disks};
 pub(super) use look::{Look, look};
 pub(super) use source::{Base, SourceLook, look_at_source};
 
@@ -62,7 +62,7 @@ pub(super) struct Prepared {
     pub(super) host: Option<Host>,
     /// What the guest will really get of this host's memory.
     pub(super) memory_mib: u64,
-    pub(super) machine: Option<(Machine, Option<FirmwareFiles>, PathBuf)>,
+    pub(super) machine: Option<Hardware>,
     pub(super) accelerator: Option<AcceleratorChoice>,
     /// Held until the session is idle again.
     pub(super) _lock: CartridgeLock,
@@ -125,26 +125,9 @@ pub(super) fn prepare(
     }
     let mut accelerator = None;
     let mut machine = None;
-    let capacity = vmtools::host_capacity();
     if goal != Goal::Build {
-        let choice = vmtools::choose_accelerator(accelerator_wish(&recipe), &paths.accelerator());
-        let wished = machine_of(&recipe, choice.accelerator);
-        let (clamped, told) = vmtools::clamp(wished, &capacity);
-        notices.extend(told.into_iter().map(|text| (Level::Info, text)));
-        let firmware = match recipe.guest.firmware {
-            isoprep::Firmware::Bios => None,
-            isoprep::Firmware::Uefi => Some(
-                vmtools::find_firmware(Path::new("/"))
-                    .map_err(|e| host_failure("There is no UEFI firmware for the guest", &e))?,
-            ),
-        };
-        let qemu = find_qemu().ok_or_else(|| {
-            host_failure(
-                "QEMU is not installed",
-                &"qemu-system-x86_64 was looked for in every directory of PATH and is in none of them",
-            )
-        })?;
-        machine = Some((clamped, firmware, qemu));
+        let (found, choice) = hardware(&recipe, paths, cancel, &mut notices)?;
+        machine = Some(found);
         accelerator = Some(choice);
     }
     Ok(Box::new(Prepared {
@@ -158,6 +141,20 @@ pub(super) fn prepare(
         recovered,
         notices,
     }))
+}
+
+/// The machine that `recipe` asks for, cut down to this host, and what runs it. Disks that are kept are made.
+pub(super) fn hardware(
+    recipe: &Recipe,
+    paths: &Paths,
+    cancel: &Cancel,
+    notices: &mut Vec<(Level, String)>,
+) -> Result<(Hardware, AcceleratorChoice), Failure> {
+    let choice = vmtools::choose_accelerator(accelerator_wish(recipe), &paths.accelerator());
+    let wished = machine_of(recipe, choice.accelerator);
+    let (clamped, told) = vmtools::clamp(wished, &vmtools::host_capacity());
+    notices.extend(told.into_iter().map(|text| (Level::Info, text)));
+    Ok((hardware::find(clamped, recipe, paths, cancel, notices)?, choice))
 }
 
 /// Where parts are looked for on this host.
@@ -207,37 +204,6 @@ fn accelerator_wish(recipe: &Recipe) -> vmtools::AcceleratorWish {
         isoprep::AcceleratorWish::Auto => vmtools::AcceleratorWish::Auto,
         isoprep::AcceleratorWish::Kvm => vmtools::AcceleratorWish::Kvm,
         isoprep::AcceleratorWish::Tcg => vmtools::AcceleratorWish::Tcg,
-    }
-}
-
-fn machine_of(recipe: &Recipe, accelerator: vmtools::Accelerator) -> Machine {
-    let guest = &recipe.guest;
-    Machine {
-        name: recipe.name.clone(),
-        cpus: guest.cpus,
-        memory_mib: guest.memory_mib,
-        firmware: match guest.firmware {
-            isoprep::Firmware::Bios => vmtools::Firmware::Bios,
-            isoprep::Firmware::Uefi => vmtools::Firmware::Uefi,
-        },
-        gpu: match guest.gpu {
-            isoprep::Gpu::Std => vmtools::Gpu::Std,
-            isoprep::Gpu::Virtio => vmtools::Gpu::Virtio,
-        },
-        medium: match guest.medium {
-            isoprep::Medium::Cd => vmtools::Medium::Cd,
-            isoprep::Medium::Usb => vmtools::Medium::Usb,
-        },
-        disk: None,
-        accelerator,
-        forwards: guest
-            .forward
-            .iter()
-            .map(|f| vmtools::Forward { name: f.name.clone(), guest_port: f.guest_port })
-            .collect(),
-        shares: Vec::new(),
-        layers: Vec::new(),
-        told: Vec::new(),
     }
 }
 
@@ -293,35 +259,32 @@ fn not_built(error: &BuildError) -> Box<NotBuilt> {
     Box::new(NotBuilt { failure: failure::of_build(error), lint })
 }
 
-/// An empty disk of `bytes` for the guest to install to, at `path`.
-#[derive(Clone, Debug)]
-pub(super) struct NewDisk {
-    pub(super) path: PathBuf,
-    pub(super) bytes: u64,
-}
-
-/// Makes the guest's disk if it wants one, and starts the guest.
+/// Makes the disks that are the guest's alone, and starts the guest. `command` is what starts it in a terminal.
 pub(super) async fn start(
-    mut plan: GuestPlan,
-    disk: Option<NewDisk>,
+    plan: GuestPlan,
+    command: String,
     events: Sender<GuestEvent>,
     screen: Arc<Screen>,
     cancel: Cancel,
 ) -> Result<Box<GuestHandle>, Failure> {
-    if let Some(NewDisk { path, bytes }) = disk {
-        plan.machine.disk = Some(path.clone());
-        let token = cancel.clone();
-        let made =
-            tokio::task::spawn_blocking(move || vmtools::create_disk(Path::new("qemu-img"), &path, bytes, &token));
-        match made.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(failure::internal("The guest's disk could not be made", &error)),
-            Err(error) => return Err(failure::internal("The guest's disk could not be made", &error)),
-        }
+    let (disks, token) = (plan.machine.disks.clone(), cancel.clone());
+    let qemu_img = Path::new("qemu-img");
+    let made = tokio::task::spawn_blocking(move || {
+        disks.iter().try_for_each(|disk| {
+            vmtools::make_disk(qemu_img, disk, &token).map_err(|error| failure::of_disk(&disk.name, &error))
+        })
+    });
+    match made.await {
+        Ok(made) => made?,
+        Err(error) => return Err(failure::internal("The guest's disks could not be made", &error)),
     }
+    let failed = |e: vmtools::GuestError| {
+        let told = failure::of_guest(&e);
+        Failure { command: told.command.is_some().then_some(command), ..told }
+    };
     // Giving up a start drops it, which kills its QEMU: a machine that is too slow to open its sockets can be cancelled.
     tokio::select! {
-        started = vmtools::start(plan, events, screen) => started.map(Box::new).map_err(|e| failure::of_guest(&e)),
+        started = vmtools::start(plan, events, screen) => started.map(Box::new).map_err(failed),
         () = cancelled(&cancel) => Err(failure::internal("Cancelled", &"the guest was not started")),
     }
 }

@@ -31,7 +31,7 @@ fn good() -> HostProbe {
 
 /// A host that is ready.
 pub fn ready() -> Vec<Check> {
-    doctor::diagnose(&good(), Purpose::default())
+    doctor::diagnose(&good(), &Purpose::default())
 }
 
 /// One that lacks something for a guest with UEFI.
@@ -41,7 +41,7 @@ pub fn with_gaps() -> Vec<Check> {
         assert!(probe.found.insert(name.to_owned(), None).is_some(), "{name}");
     }
     probe.trial = Some((false, "KVM is there, but it emulates: 543 ns a step. TCG is faster here.".to_owned()));
-    doctor::diagnose(&probe, Purpose { engine: Some(EngineKind::Micro), uefi: true })
+    doctor::diagnose(&probe, &Purpose { engine: Some(EngineKind::Micro), uefi: true, ..Purpose::default() })
 }
 
 /// One that keeps builds of distributions from being shut in, with long words for it.
@@ -51,5 +51,5 @@ pub fn forbidding() -> Vec<Check> {
     let why = "a process may not make a user namespace: write /proc/self/uid_map: Operation not permitted. The setting \
                kernel.apparmor_restrict_unprivileged_userns forbids it";
     probe.isolated = Isolated::Refused { why: why.to_owned() };
-    doctor::diagnose(&probe, Purpose { engine: Some(EngineKind::Archiso), uefi: false })
+    doctor::diagnose(&probe, &Purpose { engine: Some(EngineKind::Archiso), uefi: false, ..Purpose::default() })
 }

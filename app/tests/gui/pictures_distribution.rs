@@ -46,6 +46,26 @@ fn packages_in_the_settings() {
 }
 
 #[test]
+fn all_settings_of_a_guest() {
+    picture("settings_guest", BOTH, |stage| {
+        crate::story::inserted(stage);
+        let mut cartridge = crate::story::cartridge(true, false);
+        for (key, value, error) in [
+            ("guest.disks", "{ data = \"20G\", system = \"40 keep\" }", Some("\"40 keep\" is not a size")),
+            ("guest.tpm", "true", None),
+            ("guest.usb", "1d6b:0002", None),
+            ("guest.qemu_args", "-device, edu", None),
+        ] {
+            let field = cartridge.fields.iter_mut().find(|it| it.key == key).unwrap();
+            (field.value, field.is_default, field.error) = (value.to_owned(), false, error.map(str::to_owned));
+        }
+        stage.tell(40, Event::CartridgeChanged { cartridge });
+        stage.settle();
+        stage.window.get_by_label("Add to QEMU arguments").scroll_to_me();
+    });
+}
+
+#[test]
 fn the_choice_of_an_engine() {
     picture("settings_engine", BOTH, |stage| {
         story::inserted(stage);

@@ -9,6 +9,7 @@ use rustix::fs::{Access, AtFlags, CWD};
 use super::base::{PROFILE_FILE, nearest_word};
 use super::finding::Finding;
 use super::model::{Base, Recipe};
+use super::model_guest::DiskWish;
 use super::walker::{excluded, leaves_out, source_walker};
 use crate::discover::{Submodule, around};
 
@@ -33,6 +34,26 @@ pub fn check(recipe: &Recipe) -> Vec<Finding> {
     }
     if let Some(kernel) = &recipe.image.kernel {
         findings.extend(file("image.kernel", kernel, None));
+    }
+    findings
+}
+
+/// Looks at the files that the guest is to get: images of disks, and the extra ISO. They may lie anywhere.
+#[must_use]
+pub fn check_guest(recipe: &Recipe) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for disk in &recipe.guest.disks {
+        let DiskWish::Image { path, write } = &disk.wish else { continue };
+        let key = format!("guest.disks.{}", disk.name);
+        let unwritable = || {
+            let refused = *write && rustix::fs::accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS).is_err();
+            let advice = "change its permissions, or leave out write: then the guest's writes are thrown away";
+            refused.then(|| finding(&key, format!("{} cannot be written", path.display()), advice))
+        };
+        findings.extend(file(&key, path, None).or_else(unwritable));
+    }
+    if let Some(iso) = &recipe.guest.extra_iso {
+        findings.extend(file("guest.extra_iso", iso, None));
     }
     findings
 }

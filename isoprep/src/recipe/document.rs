@@ -34,6 +34,14 @@ pub enum EditError {
         /// What is allowed.
         range: &'static str,
     },
+    /// The field takes true or false.
+    #[error("{key}: {value:?} is not true or false")]
+    NotASwitch {
+        /// The field.
+        key: &'static str,
+        /// What was given.
+        value: String,
+    },
     /// The field takes a list of strings.
     #[error("{key}: {value:?} is not a list; write a, b or [\"a\", \"b\"]")]
     NotAList {
@@ -221,6 +229,11 @@ fn written(field: &'static FieldDoc, value: &str) -> Result<Value, EditError> {
             .parse::<i64>()
             .map(Value::from)
             .map_err(|_| EditError::NotAnInteger { key: field.key, value: value.to_owned(), range: field.range }),
+        FieldKind::Switch => value
+            .trim()
+            .parse::<bool>()
+            .map(Value::from)
+            .map_err(|_| EditError::NotASwitch { key: field.key, value: value.to_owned() }),
         FieldKind::List => {
             list(value).map(Value::Array).ok_or_else(|| EditError::NotAList { key: field.key, value: value.to_owned() })
         }

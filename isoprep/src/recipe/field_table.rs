@@ -1,10 +1,12 @@
-//! The table of everything a `cartridge.toml` may say. Parsing, forms, proposals and completions all read it.
+//! The table of everything a `cartridge.toml` may say. Parsing, forms, proposals and completions all read it. What
+//! `[guest]` may say is in `field_table_guest`.
 
+use super::field_table_guest::GUEST;
 use super::fields::{FieldDoc, FieldKind};
 use super::model::EngineKind;
 
 /// For fields that mean something whatever the engine.
-const ALL: &[EngineKind] = &EngineKind::ALL;
+pub(super) const ALL: &[EngineKind] = &EngineKind::ALL;
 /// For what only our own small system has.
 const MICRO: &[EngineKind] = &[EngineKind::Micro];
 /// For what is made from a distribution.
@@ -15,15 +17,19 @@ const PACKAGED: &[EngineKind] = &[EngineKind::Archiso, EngineKind::Mkarchiso, En
 /// For what is made from an archiso profile.
 const PROFILED: &[EngineKind] = &[EngineKind::Archiso, EngineKind::Mkarchiso];
 
-/// Fewest and most virtual processors: QEMU's q35 takes 255 without more settings.
-pub(super) const CPUS: (i64, i64) = (1, 255);
-/// Smallest and largest memory, MiB: below 128 the kernel cannot unpack its initramfs.
-pub(super) const MEMORY_MIB: (u64, u64) = (128, 1024 * 1024);
-/// Smallest and largest disk, bytes.
-pub(super) const DISK: (u64, u64) = (1 << 20, 64 << 40);
-
 /// Everything that a `cartridge.toml` may say, in the order in which it is shown.
-pub const FIELDS: &[FieldDoc] = &[
+pub const FIELDS: &[FieldDoc] = &{
+    let mut all = [OTHERS[0]; OTHERS.len() + GUEST.len()];
+    let mut at = 0;
+    while at < all.len() {
+        all[at] = if at < OTHERS.len() { OTHERS[at] } else { GUEST[at - OTHERS.len()] };
+        at += 1;
+    }
+    all
+};
+
+/// All but `[guest]`.
+const OTHERS: &[FieldDoc] = &[
     FieldDoc {
         key: "name",
         label: "Name",
@@ -192,86 +198,6 @@ pub const FIELDS: &[FieldDoc] = &[
         unit: "",
         range: "NAME = \"value\"",
         doc: "Environment variables for the guest's shell.",
-        engines: ALL,
-    },
-    FieldDoc {
-        key: "guest.cpus",
-        label: "Processors",
-        kind: FieldKind::Integer { min: CPUS.0, max: CPUS.1 },
-        default: "4",
-        unit: "",
-        range: "1 to 255",
-        doc: "How many virtual processors the guest has.",
-        engines: ALL,
-    },
-    FieldDoc {
-        key: "guest.memory",
-        label: "Memory",
-        kind: FieldKind::Size,
-        default: "4G",
-        unit: "M, G or T (powers of 1024)",
-        range: "128M to 1T",
-        doc: "How much memory the guest has.",
-        engines: ALL,
-    },
-    FieldDoc {
-        key: "guest.firmware",
-        label: "Firmware",
-        kind: FieldKind::Choice(&["bios", "uefi"]),
-        default: "bios",
-        unit: "",
-        range: "bios or uefi",
-        doc: "Which firmware boots the guest.",
-        engines: ALL,
-    },
-    FieldDoc {
-        key: "guest.gpu",
-        label: "Graphics",
-        kind: FieldKind::Choice(&["std", "virtio"]),
-        default: "std",
-        unit: "",
-        range: "std or virtio",
-        doc: "Which graphics card the guest has; virtio needs a driver in the guest.",
-        engines: ALL,
-    },
-    FieldDoc {
-        key: "guest.medium",
-        label: "Medium",
-        kind: FieldKind::Choice(&["cd", "usb"]),
-        default: "cd",
-        unit: "",
-        range: "cd or usb",
-        doc: "What the image is presented to the guest as.",
-        engines: ALL,
-    },
-    FieldDoc {
-        key: "guest.disk",
-        label: "Disk",
-        kind: FieldKind::Size,
-        default: "",
-        unit: "M, G or T (powers of 1024)",
-        range: "1M to 64T",
-        doc: "The size of an empty disk to install to; no disk when not set.",
-        engines: ALL,
-    },
-    FieldDoc {
-        key: "guest.accelerator",
-        label: "Accelerator",
-        kind: FieldKind::Choice(&["auto", "kvm", "tcg"]),
-        default: "auto",
-        unit: "",
-        range: "auto, kvm or tcg",
-        doc: "How the guest's processors are run: auto takes kvm where it was measured to work well, else tcg.",
-        engines: ALL,
-    },
-    FieldDoc {
-        key: "guest.forward",
-        label: "Forward",
-        kind: FieldKind::Map,
-        default: "",
-        unit: "",
-        range: "ssh = \"auto\", or a name and the guest's port: web = 8080",
-        doc: "Guest ports to be reached from this machine; the port on this machine is chosen when the guest starts.",
         engines: ALL,
     },
 ];

@@ -39,6 +39,8 @@ pub enum FieldKind {
         /// The largest that is allowed.
         max: i64,
     },
+    /// `true` or `false`.
+    Switch,
     /// A size as a string: `"4G"`, `"512M"`, `"4GiB"`.
     Size,
     /// One of these words.

@@ -83,6 +83,25 @@ impl Judge<'_> {
         }
     }
 
+    /// `false` when not set.
+    pub(super) fn switch(&mut self, key: &'static str) -> bool {
+        match self.take(key) {
+            None => false,
+            Some((_, Raw::Other(_, written))) if written == "true" => true,
+            Some((_, Raw::Other(_, written))) if written == "false" => false,
+            Some((at, other)) => {
+                let advice = match &other {
+                    Raw::Text(text) if text == "true" || text == "false" => {
+                        format!("remove the quotes: {} = {text}", leaf(key))
+                    }
+                    _ => format!("write {} = true or {} = false", leaf(key), leaf(key)),
+                };
+                self.wrong_type(at, key, "true or false", &other, advice);
+                false
+            }
+        }
+    }
+
     /// `default` for the first word in the field's own list, and the `others` for the words after it.
     pub(super) fn choice<T: Copy>(&mut self, key: &'static str, default: T, others: &[T]) -> T {
         let words = match field(key).map(|field| field.kind) {

@@ -8,33 +8,40 @@ mod check;
 mod distribution_places;
 mod document;
 mod field_table;
+mod field_table_guest;
 mod fields;
 mod finding;
 pub(crate) mod guest_places;
 mod judge;
 mod model;
+mod model_guest;
 mod open;
 mod package_values;
 mod parse;
+mod parse_guest;
 mod parse_image;
 mod proposal;
 mod proposal_now;
 mod propose;
 mod propose_image;
 mod propose_source;
+mod qemu_words;
 mod reader;
 mod save;
 mod splice;
 mod values;
 mod walker;
 
-pub use check::{check, check_places};
+pub use check::{check, check_guest, check_places};
 pub use document::{EditError, get_field, set_field};
 pub use fields::{FIELDS, FieldDoc, FieldKind, field, nearest_field};
 pub use finding::{Finding, RecipeError, locate};
 pub use model::{
-    AcceleratorWish, Base, BuildKind, EngineKind, Firmware, Forward, Gpu, GuestSettings, INSTALLED_PROFILES,
-    ImageSettings, InstalledProfile, Live, Medium, Recipe, Source,
+    Base, BuildKind, EngineKind, INSTALLED_PROFILES, ImageSettings, InstalledProfile, Live, Recipe, Source,
+};
+pub use model_guest::{
+    AcceleratorWish, DiskWish, Firmware, Forward, Gpu, GuestDisk, GuestSettings, Medium, Network, SecureBootKeys,
+    UsbDevice,
 };
 pub use open::{CartridgeFile, FILE_NAME, OpenError, open};
 pub use parse::parse;

@@ -1,9 +1,11 @@
-//! The parsed recipe: every field has a value, every path is absolute.
+//! The parsed recipe: every field has a value, every path is absolute. The guest's part is in `model_guest`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+
+use super::model_guest::GuestSettings;
 
 /// What a `cartridge.toml` asks for, with all defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -173,76 +175,4 @@ pub enum BuildKind {
     Dev,
     /// To be given away: everything is in the root image, packed as the base says.
     Release,
-}
-
-/// The machine that the guest gets.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct GuestSettings {
-    /// Virtual processors, 1 to 255.
-    pub cpus: u32,
-    /// Memory in MiB.
-    pub memory_mib: u64,
-    /// Which firmware boots it.
-    pub firmware: Firmware,
-    /// Which graphics card it has.
-    pub gpu: Gpu,
-    /// What the image is presented as.
-    pub medium: Medium,
-    /// Size of an empty disk to install to, bytes; `None` for no disk.
-    pub disk_bytes: Option<u64>,
-    /// Which accelerator is wished for.
-    pub accelerator: AcceleratorWish,
-    /// Guest ports to be reached from the host.
-    pub forward: Vec<Forward>,
-}
-
-/// The guest's firmware.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Firmware {
-    /// `SeaBIOS`.
-    Bios,
-    /// OVMF.
-    Uefi,
-}
-
-/// The guest's graphics card.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Gpu {
-    /// The plain VGA card that everything has a driver for.
-    Std,
-    /// virtio-vga: can be resized, needs a driver in the guest.
-    Virtio,
-}
-
-/// What the image is presented to the guest as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Medium {
-    /// A CD-ROM.
-    Cd,
-    /// A USB stick.
-    Usb,
-}
-
-/// Which accelerator the recipe wishes for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AcceleratorWish {
-    /// The fastest that was found to work.
-    Auto,
-    /// Hardware virtualisation.
-    Kvm,
-    /// QEMU's own translator: slow, works everywhere.
-    Tcg,
-}
-
-/// A guest port to be reached from the host. The host's port is chosen when the guest starts.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-pub struct Forward {
-    /// What the user calls it: "ssh".
-    pub name: String,
-    /// The port in the guest, 1 to 65535.
-    pub guest_port: u16,
 }

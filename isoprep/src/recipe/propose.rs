@@ -29,6 +29,10 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("image.env", "{ GREETING = \"hello\" }"),
     ("guest.disk", "\"40G\""),
     ("guest.forward", "{ ssh = \"auto\", web = 8080 }"),
+    ("guest.disks", "{ data = \"20G\", system = \"40G keep\" }"),
+    ("guest.extra_iso", "\"drivers.iso\""),
+    ("guest.usb", "[\"1d6b:0002\"]"),
+    ("guest.qemu_args", "[\"-device\", \"edu\"]"),
 ];
 
 /// Proposes a `cartridge.toml` for a folder called `dir_name`, from what was found in it. Without a sign of archiso it means
@@ -100,7 +104,7 @@ fn usual(field: &FieldDoc, name: &str) -> String {
     }
     match (field.key, field.kind) {
         ("name", _) => format!("{name:?}"),
-        (_, FieldKind::Integer { .. }) => field.default.to_owned(),
+        (_, FieldKind::Integer { .. } | FieldKind::Switch) => field.default.to_owned(),
         (_, FieldKind::List) => "[]".to_owned(),
         _ => format!("{:?}", field.default.replace("<name>", name)),
     }

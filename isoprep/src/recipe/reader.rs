@@ -13,7 +13,7 @@ pub(super) enum Raw {
     Text(String),
     /// As written, and its value if it fits.
     Integer(String, Option<i64>),
-    /// A float, boolean or date: no field takes one.
+    /// A float, boolean or date, and how it is written.
     Other(&'static str, String),
     List(Vec<(usize, Raw)>),
     Map(Vec<Pair>),

@@ -22,6 +22,8 @@ use crate::share::ShareHandle;
 const QUIT: Duration = Duration::from_secs(3);
 /// How long it may take to end on SIGTERM.
 const TERM: Duration = Duration::from_secs(2);
+/// How long the TPM may take to end after QEMU, and then on SIGTERM.
+const TPM: Duration = Duration::from_secs(2);
 /// When the control line is closed QEMU is about to end by itself, or is stuck.
 const CLOSING: Duration = Duration::from_millis(300);
 /// Room in the input queue that is kept for releases: a press may get lost, a release must not.
@@ -69,6 +71,8 @@ pub struct GuestHandle {
     pub(crate) _shares: ShareHandle,
     pub(crate) runtime: Handle,
     pub(crate) monitor: Monitor,
+    /// The guest's TPM, if it has one: it ends with QEMU, or with this.
+    pub(crate) tpm: Option<ProcessHandle>,
 }
 
 impl GuestHandle {
@@ -198,7 +202,11 @@ impl GuestHandle {
         timeout(limit, self.exit.clone().wait_for(Option::is_some)).await.is_ok()
     }
 
-    async fn conclude(self) -> GuestEnd {
+    async fn conclude(mut self) -> GuestEnd {
+        if let Some(tpm) = self.tpm.take() {
+            // It writes its state as it ends, into a directory that is about to go.
+            let _ = tokio::task::spawn_blocking(move || tpm.wait(TPM).is_none().then(|| tpm.end(TPM))).await;
+        }
         let _ = timeout(LAST_EVENT, self.qmp_closed.clone().wait_for(|closed| *closed)).await;
         // The screen may be given to the next guest once we return.
         let _ = timeout(LAST_EVENT, self.dark.clone().wait_for(|dark| *dark)).await;

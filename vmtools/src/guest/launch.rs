@@ -19,8 +19,8 @@ use crate::guest::forward::parse_usernet;
 use crate::guest::shared::{OUTPUT_QUEUE, Relay, Shared};
 use crate::guest::status::Fact;
 use crate::guest::watch::{self as watching, Watch};
-use crate::guest::{GuestError, GuestEvent, GuestHandle, GuestPlan};
-use crate::machine::{Boot, Firmware, Machine, RuntimeDir, RuntimePaths, qemu_arguments, without_sandbox};
+use crate::guest::{GuestError, GuestEvent, GuestHandle, GuestPlan, tpm};
+use crate::machine::{Boot, Firmware, Forward, Machine, RuntimeDir, RuntimePaths, qemu_arguments, without_sandbox};
 use crate::qmp::Qmp;
 use crate::share::{ShareHandle, Sharing};
 use crate::slot::{self, InputFile, Plugged};
@@ -87,7 +87,7 @@ async fn begin(
 ) -> Result<GuestHandle, GuestError> {
     let runtime = RuntimeDir::open(&plan.runtime)?.paths();
     let firmware = match plan.machine.firmware {
-        Firmware::Uefi => Some(plan.firmware.as_ref().ok_or(GuestError::NoFirmware)?),
+        Firmware::Uefi | Firmware::UefiSecure => Some(plan.firmware.as_ref().ok_or(GuestError::NoFirmware)?),
         Firmware::Bios => None,
     };
     // A slot depends on what was asked for, and not on this guest's sockets.
@@ -106,13 +106,23 @@ async fn begin(
     })
     .await
     .map_err(|e| GuestError::Prepare { path: plan.runtime.clone(), source: io::Error::other(e) })??;
-    let launched = match Launched::spawn(CommandLine::new(&plan.qemu).args(&arguments), &runtime).await {
+    for forward in &plan.machine.forwards {
+        free(forward)?;
+    }
+    let mut tpm = if plan.machine.tpm { Some(tpm::start(&runtime).await?) } else { None };
+    let mut launched = match Launched::spawn(CommandLine::new(&plan.qemu).args(&arguments), &runtime).await {
         Err(GuestError::Died { words, .. }) if words.contains(NO_SANDBOX) => {
+            // The QEMU that is gone has taken its TPM along.
+            if plan.machine.tpm {
+                drop(tpm.take());
+                tpm = Some(tpm::start(&runtime).await?);
+            }
             let bare = CommandLine::new(&plan.qemu).args(without_sandbox(&arguments));
             Launched::spawn(bare, &runtime).await?
         }
         other => other?,
     };
+    launched.tpm = tpm;
     if let Some(moment) = &moment {
         launched.resume(moment).await?;
     }
@@ -138,6 +148,15 @@ async fn lend(
     machine.shares.extend(shares);
     machine.told.extend(handle.told());
     Ok(handle)
+}
+
+/// Whether the port of this machine that `forward` asks for can be had. QEMU's own words would not say why it cannot.
+fn free(forward: &Forward) -> Result<(), GuestError> {
+    let Some(host_port) = forward.host_port else { return Ok(()) };
+    let (name, guest_port) = (forward.name.clone(), forward.guest_port);
+    std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, host_port))
+        .map(drop)
+        .map_err(|source| GuestError::Port { name, guest_port, host_port, source })
 }
 
 /// Makes the files that QEMU will open, and clears away what an earlier run left.
@@ -182,6 +201,8 @@ struct Launched {
     qmp: Qmp,
     qmp_closed: watch::Receiver<bool>,
     until: Instant,
+    /// The guest's TPM, if it has one.
+    tpm: Option<ProcessHandle>,
 }
 
 impl Launched {
@@ -205,7 +226,7 @@ impl Launched {
             let _ = task.await;
             closed.send_replace(true);
         });
-        Ok(Self { process, shared, exit, output: opening.output, qmp, qmp_closed, until })
+        Ok(Self { process, shared, exit, output: opening.output, qmp, qmp_closed, until, tpm: None })
     }
 
     /// Gives it the memory of a saved moment.
@@ -227,7 +248,7 @@ impl Launched {
         events: mpsc::Sender<GuestEvent>,
         screen: Arc<Screen>,
     ) -> Result<GuestHandle, GuestError> {
-        let Self { process, shared, exit, output, qmp, qmp_closed, until } = self;
+        let Self { process, shared, exit, output, qmp, qmp_closed, until, tpm } = self;
         let mut opening = Opening { exit: exit.clone(), shared: Arc::clone(&shared), output, until };
         let line = opening.connect("serial line", || UnixStream::connect(&runtime.serial)).await?;
         let mut first: Vec<_> = shares.chosen().iter().cloned().map(GuestEvent::Shared).collect();
@@ -277,6 +298,7 @@ impl Launched {
             _shares: shares,
             runtime: Handle::current(),
             monitor,
+            tpm,
         })
     }
 }

@@ -11,6 +11,7 @@ mod monitor;
 mod shared;
 mod status;
 mod suspicion;
+mod tpm;
 mod watch;
 
 use std::io;
@@ -88,6 +89,30 @@ pub enum GuestError {
     /// A folder cannot be shared with it.
     #[error(transparent)]
     Share(#[from] ShareError),
+    /// Its TPM could not be started.
+    #[error(
+        "the guest's TPM could not be started: {problem}\n  install swtpm (all distributions: swtpm), or set tpm to false\n  command: {command}"
+    )]
+    Tpm {
+        /// What happened.
+        problem: String,
+        /// The whole command, to be copied.
+        command: String,
+    },
+    /// A port of this machine that the guest is to be reached at is taken or not for this user.
+    #[error(
+        "port {host_port} of this machine cannot lead to the guest's port {guest_port} ({name}): {source}; choose another one, or \"auto\""
+    )]
+    Port {
+        /// The forward's name.
+        name: String,
+        /// The guest's port.
+        guest_port: u16,
+        /// The port on this machine.
+        host_port: u16,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A file for it could not be made.
     #[error("could not prepare {} for the guest: {source}", path.display())]
     Prepare {

@@ -3,16 +3,32 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use crate::machine::{Accelerator, Boot, Firmware, FirmwareFiles, Gpu, Machine, Medium, RuntimePaths, devices, ports};
+use crate::machine::{
+    Accelerator, Boot, Firmware, FirmwareFiles, Gpu, Machine, Medium, Network, RuntimePaths, devices, ports,
+};
 
 /// The sandbox that QEMU is put into: no new programs, no new privileges (qemu(1), `-sandbox`).
 const SANDBOX: &str = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
 
+/// How a guest that was started is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Over sockets in its runtime directory, by us.
+    Sockets,
+    /// By a person who pasted the command into a terminal: the serial line is there, the screen in QEMU's own window if
+    /// one can be opened.
+    Terminal {
+        /// Whether there is a desktop.
+        window: bool,
+    },
+}
+
 /// The arguments for QEMU, without the program itself.
 ///
 /// The guest waits for QMP's `cont` (`-S`), so that nothing it prints is lost before the serial line is connected.
-/// `firmware` is needed for [`Firmware::Uefi`] and ignored for [`Firmware::Bios`]; its variables are expected to have
-/// been copied to [`RuntimePaths::vars`]. Several initial RAM disks are expected joined at [`RuntimePaths::initrd`].
+/// `firmware` is needed for [`Firmware::Uefi`] and [`Firmware::UefiSecure`] and ignored for [`Firmware::Bios`]; its
+/// variables are expected to have been copied to [`RuntimePaths::vars`]. Several initial RAM disks are expected joined at
+/// [`RuntimePaths::initrd`], a swtpm at [`RuntimePaths::tpm`], and the disks made.
 #[must_use]
 pub fn qemu_arguments(
     machine: &Machine,
@@ -20,17 +36,38 @@ pub fn qemu_arguments(
     runtime: &RuntimePaths,
     firmware: Option<&FirmwareFiles>,
 ) -> Vec<OsString> {
+    words(machine, boot, runtime, firmware, Reach::Sockets)
+}
+
+/// The same for either way to reach the guest.
+pub(super) fn words(
+    machine: &Machine,
+    boot: &Boot,
+    runtime: &RuntimePaths,
+    firmware: Option<&FirmwareFiles>,
+    reach: Reach,
+) -> Vec<OsString> {
+    let firmware = firmware.filter(|_| machine.firmware != Firmware::Bios);
     let mut args = Arguments::default();
     args.pair("-name", value().text("guest=").escaped(&machine.name).text(",debug-threads=on"));
-    for word in ["-nodefaults", "-no-user-config", "-S"] {
-        args.0.push(word.into());
+    args.0.extend(["-nodefaults", "-no-user-config"].map(Into::into));
+    if reach == Reach::Sockets {
+        args.0.push("-S".into());
+        args.pair("-sandbox", SANDBOX);
     }
-    args.pair("-sandbox", SANDBOX);
     let (accelerator, cpu) = match machine.accelerator {
         Accelerator::Kvm => ("kvm", "host"),
         Accelerator::Tcg => ("tcg,thread=multi", "max"),
     };
-    let board = if machine.lends_its_memory() { "q35,memory-backend=memory" } else { "q35" };
+    let mut board = "q35".to_owned();
+    if machine.lends_its_memory() {
+        board.push_str(",memory-backend=memory");
+    }
+    if firmware.is_some_and(|files| files.keys.is_some()) {
+        // System management mode keeps the variables, and with them the keys, from the guest's system.
+        board.push_str(",smm=on");
+        args.pair("-global", "driver=cfi.pflash01,property=secure,value=on");
+    }
     args.pair("-machine", board).pair("-accel", accelerator).pair("-cpu", cpu);
     args.pair("-smp", machine.cpus.to_string()).pair("-m", format!("{}M", machine.memory_mib));
     devices::memory(&mut args, machine);
@@ -39,21 +76,28 @@ pub fn qemu_arguments(
     // has told it on the serial line only. A reboot goes on in the same process.
     args.pair("-action", "panic=pause,reboot=reset,shutdown=poweroff");
     args.pair("-boot", "menu=off,strict=on");
-    if let (Firmware::Uefi, Some(files)) = (machine.firmware, firmware) {
+    if let Some(files) = firmware {
         flash(&mut args, files, runtime);
     }
-    display(&mut args, machine.gpu, runtime);
+    display(&mut args, machine.gpu, runtime, reach);
     args.pair("-device", "qemu-xhci,id=xhci").pair("-device", "usb-tablet,bus=xhci.0");
     args.pair("-device", "pvpanic-pci").pair("-device", "virtio-rng-pci");
-    args.pair("-chardev", socket("socket,id=serial0,path=", &runtime.serial));
-    args.pair("-serial", "chardev:serial0");
-    args.pair("-qmp", socket("unix:", &runtime.qmp));
-    args.pair("-pidfile", runtime.pid_file.as_os_str());
-    boot_from(&mut args, machine.medium, boot, runtime);
-    if let Some(disk) = &machine.disk {
-        args.pair("-drive", value().text("if=none,id=disk,format=qcow2,discard=unmap,file=").escaped(disk));
-        args.pair("-device", "virtio-blk-pci,drive=disk,bootindex=2");
+    match reach {
+        Reach::Sockets => {
+            args.pair("-chardev", socket("socket,id=serial0,path=", &runtime.serial));
+            args.pair("-serial", "chardev:serial0");
+            args.pair("-qmp", socket("unix:", &runtime.qmp));
+            args.pair("-pidfile", runtime.pid_file.as_os_str());
+        }
+        // With QEMU's monitor behind Ctrl-A C, and its end behind Ctrl-A X.
+        Reach::Terminal { .. } => drop(args.pair("-serial", "mon:stdio")),
     }
+    if machine.tpm {
+        args.pair("-chardev", value().text("socket,id=tpm0,path=").escaped(&runtime.tpm));
+        args.pair("-tpmdev", "emulator,id=tpm0,chardev=tpm0").pair("-device", "tpm-crb,tpmdev=tpm0");
+    }
+    boot_from(&mut args, machine.medium, boot, runtime);
+    devices::drives(&mut args, machine);
     devices::lend(&mut args, machine);
     network(&mut args, machine);
     // After everything that is there from the start, whose places stay as they were. The identity is another one with
@@ -62,6 +106,7 @@ pub fn qemu_arguments(
         args.pair("-device", port);
     }
     args.pair("-device", "vmgenid,guid=auto");
+    args.0.extend(machine.extra.iter().map(Into::into));
     args.0
 }
 
@@ -74,16 +119,25 @@ fn flash(args: &mut Arguments, files: &FirmwareFiles, runtime: &RuntimePaths) {
     args.pair("-drive", value().text(&format!("if=pflash,unit=1,format={vars},file=")).escaped(&runtime.vars));
 }
 
-fn display(args: &mut Arguments, gpu: Gpu, runtime: &RuntimePaths) {
+fn display(args: &mut Arguments, gpu: Gpu, runtime: &RuntimePaths, reach: Reach) {
     let device = match gpu {
         Gpu::Std => "VGA",
         Gpu::Virtio => "virtio-vga",
+        Gpu::VirtioGl => "virtio-vga-gl",
     };
     args.pair("-device", format!("{device},id=video0"));
-    args.pair("-display", "none");
-    // Without `display` Ctrl-Alt-1…9 would switch QEMU's own consoles. We send physical keys, so QEMU must not guess
-    // at lock keys from the case of the letters.
-    args.pair("-vnc", value().text("unix:").escaped(&runtime.vnc).text(",display=video0,lock-key-sync=off"));
+    match (reach, gpu) {
+        (Reach::Terminal { window: true }, Gpu::VirtioGl) => drop(args.pair("-display", "gtk,gl=on")),
+        // QEMU takes the best window that it was built with.
+        (Reach::Terminal { window: true }, _) => {}
+        (_, Gpu::VirtioGl) => drop(args.pair("-display", "egl-headless")),
+        _ => drop(args.pair("-display", "none")),
+    }
+    if reach == Reach::Sockets {
+        // Without `display` Ctrl-Alt-1…9 would switch QEMU's own consoles. We send physical keys, so QEMU must not guess
+        // at lock keys from the case of the letters.
+        args.pair("-vnc", value().text("unix:").escaped(&runtime.vnc).text(",display=video0,lock-key-sync=off"));
+    }
 }
 
 fn boot_from(args: &mut Arguments, medium: Medium, boot: &Boot, runtime: &RuntimePaths) {
@@ -114,10 +168,14 @@ fn boot_from(args: &mut Arguments, medium: Medium, boot: &Boot, runtime: &Runtim
 }
 
 fn network(args: &mut Arguments, machine: &Machine) {
+    if machine.network == Network::None {
+        return;
+    }
     let mut net = String::from("user,id=net0");
     for forward in &machine.forwards {
         // Port 0: the kernel picks a free one, and `info usernet` tells which.
-        net.push_str(&format!(",hostfwd=tcp:127.0.0.1:0-:{}", forward.guest_port));
+        let (host, guest) = (forward.host_port.unwrap_or(0), forward.guest_port);
+        net.push_str(&format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}"));
     }
     // An empty romfile: no network boot, which would only delay "no bootable device".
     args.pair("-netdev", net).pair("-device", "virtio-net-pci,netdev=net0,romfile=");
@@ -179,7 +237,7 @@ impl From<Value> for OsString {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::machine::{FlashFormat, Forward, Share, Transport};
+    use crate::machine::{Disk, DiskFormat, EnrolledKeys, FlashFormat, Forward, Made, Share, Transport, UsbId};
 
     pub(crate) fn machine() -> Machine {
         Machine {
@@ -189,13 +247,22 @@ pub(crate) mod tests {
             firmware: Firmware::Bios,
             gpu: Gpu::Std,
             medium: Medium::Cd,
-            disk: None,
+            disks: vec![],
             accelerator: Accelerator::Tcg,
+            network: Network::User,
             forwards: vec![],
+            tpm: false,
+            extra_iso: None,
+            usb: vec![],
+            extra: vec![],
             shares: vec![],
             layers: vec![],
             told: vec![],
         }
+    }
+
+    pub(crate) fn disk(name: &str, file: &str, format: DiskFormat) -> Disk {
+        Disk { name: name.into(), file: file.into(), format, made: Made::Before }
     }
 
     fn golden(machine: &Machine, boot: &Boot) -> String {
@@ -204,6 +271,7 @@ pub(crate) mod tests {
             code_format: FlashFormat::Raw,
             vars: "/fw/VARS.fd".into(),
             vars_format: FlashFormat::Raw,
+            keys: (machine.firmware == Firmware::UefiSecure).then_some(EnrolledKeys::Test),
         };
         let runtime = RuntimePaths::new(Path::new("/run/demo"));
         let words = qemu_arguments(machine, boot, &runtime, Some(&firmware));
@@ -236,10 +304,10 @@ pub(crate) mod tests {
     fn direct_boot_disk_and_forwards() {
         let machine = Machine {
             name: "a, b".into(),
-            disk: Some("/d/x,y.qcow2".into()),
+            disks: vec![disk("disk", "/d/x,y.qcow2", DiskFormat::Qcow2)],
             forwards: vec![
-                Forward { name: "ssh".into(), guest_port: 22 },
-                Forward { name: "web".into(), guest_port: 80 },
+                Forward { name: "ssh".into(), guest_port: 22, host_port: None },
+                Forward { name: "web".into(), guest_port: 80, host_port: Some(8080) },
             ],
             ..machine()
         };
@@ -251,6 +319,38 @@ pub(crate) mod tests {
         insta::assert_snapshot!("direct", golden(&machine, &boot(&["/k/initrd"])));
         assert!(golden(&machine, &boot(&["/a", "/b"])).contains("-initrd /run/demo/initrd.img"));
         assert!(!golden(&machine, &boot(&[])).contains("-initrd"));
+    }
+
+    /// What a setting adds to the words of a plain machine, a line each.
+    fn added(machine: &Machine) -> String {
+        let plain = golden(&self::machine(), &Boot::Nothing);
+        let plain: Vec<_> = plain.lines().collect();
+        let all = golden(machine, &Boot::Nothing);
+        all.lines().filter(|line| !plain.contains(line)).map(|line| format!("{line}\n")).collect()
+    }
+
+    #[test]
+    fn each_setting_has_its_words() {
+        let said = |change: &dyn Fn(&mut Machine)| {
+            let mut machine = machine();
+            change(&mut machine);
+            added(&machine)
+        };
+        let disks = vec![disk("system", "/d/s", DiskFormat::Qcow2), disk("data", "/d/a,b.img", DiskFormat::Raw)];
+        let settings = [
+            ("uefi-secure", said(&|it| it.firmware = Firmware::UefiSecure)),
+            ("tpm", said(&|it| it.tpm = true)),
+            ("disks", said(&|it| it.disks.clone_from(&disks))),
+            ("gpu virtio-gl", said(&|it| it.gpu = Gpu::VirtioGl)),
+            ("extra iso", said(&|it| it.extra_iso = Some("/i/x,y.iso".into()))),
+            ("usb", said(&|it| it.usb = vec![UsbId { vendor: 0x1d6b, product: 2 }])),
+            ("extra words", said(&|it| it.extra = vec!["-device".into(), "edu,x=1".into()])),
+        ];
+        let text: String = settings.iter().map(|(name, words)| format!("# {name}\n{words}")).collect();
+        insta::assert_snapshot!("settings", text);
+        let alone = Machine { network: Network::None, ..machine() };
+        let text = golden(&alone, &Boot::Nothing);
+        assert!(!text.contains("-netdev") && !text.contains("virtio-net"), "{text}");
     }
 
     #[test]

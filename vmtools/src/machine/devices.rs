@@ -1,12 +1,12 @@
-//! What this host lends a guest beside its hardware: folders, read-only layers and words. Pure: QEMU options alone.
+//! The guest's disks, and what this host lends it beside its hardware: USB devices, folders, read-only layers and words. Pure: QEMU options alone.
 //!
 //! A folder is found in the guest by its mount tag, a layer by its serial number (`/dev/disk/by-id/virtio-layer0`,
 //! `/sys/block/vda/serial`), a word at `/sys/firmware/qemu_fw_cfg/by_name/opt/cartridge/<name>/raw`.
 
 use std::path::PathBuf;
 
-use super::Machine;
 use super::arguments::{Arguments, value};
+use super::{Machine, UsbId};
 
 /// A folder of this host as a device of the guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,23 @@ impl Machine {
 pub(super) fn memory(args: &mut Arguments, machine: &Machine) {
     if machine.lends_its_memory() {
         args.pair("-object", format!("memory-backend-memfd,id=memory,size={}M,share=on", machine.memory_mib));
+    }
+}
+
+/// The disks, the second CD and the USB devices.
+pub(super) fn drives(args: &mut Arguments, machine: &Machine) {
+    for (number, disk) in machine.disks.iter().enumerate() {
+        let drive = format!("if=none,id=disk{number},format={},discard=unmap,file=", disk.format.name());
+        args.pair("-drive", value().text(&drive).escaped(&disk.file));
+        let device = format!("virtio-blk-pci,drive=disk{number},bootindex={},serial=", number + 2);
+        args.pair("-device", value().text(&device).escaped(&disk.name));
+    }
+    if let Some(iso) = &machine.extra_iso {
+        args.pair("-drive", value().text("if=none,id=extra,media=cdrom,format=raw,readonly=on,file=").escaped(iso));
+        args.pair("-device", "ide-cd,bus=ide.1,drive=extra");
+    }
+    for UsbId { vendor, product } in &machine.usb {
+        args.pair("-device", format!("usb-host,bus=xhci.0,vendorid=0x{vendor:04x},productid=0x{product:04x}"));
     }
 }
 

@@ -1,13 +1,16 @@
 //! What a guest is made of, and the QEMU command line that makes it. Everything that decides is pure; only
-//! [`RuntimeDir`], [`create_disk`] and [`find_firmware`] touch the file system.
+//! [`RuntimeDir`], [`make_disk`], [`enrol_test_key`] and what begins with `find` or `look` touch the file system.
 
 mod arguments;
 mod capacity;
 mod devices;
 mod disk;
+mod enrol;
 mod firmware;
+mod host_devices;
 mod ports;
 mod runtime;
+mod standalone;
 
 use std::path::PathBuf;
 
@@ -16,14 +19,17 @@ use serde::Serialize;
 pub use arguments::{qemu_arguments, without_sandbox};
 pub use capacity::{HostCapacity, clamp, host_capacity};
 pub use devices::{Share, Transport};
-pub use disk::{DiskError, create_disk};
+pub use disk::{Disk, DiskError, DiskFormat, Made, create_disk, make_disk};
+pub use enrol::{EnrolError, enrol_test_key};
+pub use firmware::{EnrolledKeys, FirmwareFiles, FlashFormat, MissingFirmware, find_firmware, find_secure_firmware};
+pub use host_devices::{NoRenderNode, UsbProblem, find_render_node, look_for_usb};
 pub(crate) use ports::{PORTS, port_name};
 
 #[cfg(test)]
 pub(crate) use arguments::tests::machine as test_machine;
 
-pub use firmware::{FirmwareFiles, FlashFormat, MissingFirmware, find_firmware};
 pub use runtime::{RuntimeDir, RuntimeError, RuntimePaths};
+pub use standalone::standalone;
 
 /// A guest's hardware, as asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,12 +46,22 @@ pub struct Machine {
     pub gpu: Gpu,
     /// How an ISO image is attached.
     pub medium: Medium,
-    /// An existing qcow2 image to install to, see [`create_disk`].
-    pub disk: Option<PathBuf>,
+    /// Its disks, in the order in which it may boot from them; made with [`make_disk`].
+    pub disks: Vec<Disk>,
     /// What executes the guest's instructions.
     pub accelerator: Accelerator,
-    /// Guest TCP ports to be reached from this machine, on 127.0.0.1 and a free port.
+    /// How it reaches the network.
+    pub network: Network,
+    /// Guest TCP ports to be reached from this machine, at 127.0.0.1; none without a network.
     pub forwards: Vec<Forward>,
+    /// Whether it has a TPM 2.0: a swtpm of its own, empty at every start.
+    pub tpm: bool,
+    /// One more CD, in a drive of its own: an absolute path.
+    pub extra_iso: Option<PathBuf>,
+    /// USB devices of this machine that it gets.
+    pub usb: Vec<UsbId>,
+    /// Words to append to QEMU's command line, as they are.
+    pub extra: Vec<String>,
     /// Folders of this host, each a device of the guest.
     pub shares: Vec<Share>,
     /// Raw images (a squashfs, an erofs, an ISO) as read-only disks, with the serial numbers `layer0`, `layer1`, …
@@ -59,13 +75,13 @@ impl Machine {
     /// The disk images that the guest writes to, in a fixed order.
     #[must_use]
     pub fn disk_files(&self) -> Vec<PathBuf> {
-        self.disk.iter().cloned().collect()
+        self.disks.iter().map(|disk| disk.file.clone()).collect()
     }
 
     /// Puts other files in their places, in the same order.
     pub fn set_disk_files(&mut self, files: Vec<PathBuf>) {
-        for (disk, file) in self.disk.iter_mut().zip(files) {
-            *disk = file;
+        for (disk, file) in self.disks.iter_mut().zip(files) {
+            disk.file = file;
         }
     }
 }
@@ -79,6 +95,9 @@ pub enum Firmware {
     Bios,
     /// OVMF, found with [`find_firmware`].
     Uefi,
+    /// OVMF with Secure Boot on, found with [`find_secure_firmware`].
+    #[serde(rename = "uefi-secure")]
+    UefiSecure,
 }
 
 /// The display adapter.
@@ -90,6 +109,29 @@ pub enum Gpu {
     Std,
     /// virtio-vga: can be resized, needs a driver for more than text.
     Virtio,
+    /// virtio-vga-gl: 3D by the graphics card of this machine, see [`find_render_node`].
+    #[serde(rename = "virtio-gl")]
+    VirtioGl,
+}
+
+/// How the guest reaches the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Network {
+    /// QEMU's user network: out through this user's own connections, in through forwards alone.
+    #[default]
+    User,
+    /// Not at all.
+    None,
+}
+
+/// A USB device of this machine, by what it says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct UsbId {
+    /// Who made it.
+    pub vendor: u16,
+    /// What it is.
+    pub product: u16,
 }
 
 /// How an ISO image is attached.
@@ -129,6 +171,8 @@ pub struct Forward {
     pub name: String,
     /// The port the guest listens on, 1–65535.
     pub guest_port: u16,
+    /// The port on this machine, 1–65535; `None` for a free one.
+    pub host_port: Option<u16>,
 }
 
 /// Where the guest's first instructions come from.

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 const SOCKET_PATH_LIMIT: usize = 107;
 /// The longest file name that we put into a runtime directory, with its slash.
 const LONGEST_NAME: usize = "/serial.sock".len();
+/// What swtpm writes into its state directory (swtpm's `swtpm_nvstore_dir.c`, versions 0.7 to 0.10).
+const TPM_FILES: [&str; 4] = ["tpm2-00.permall", "tpm2-00.volatilestate", "tpm2-00.savestate", ".lock"];
 /// How much of a guest's name goes into its directory's name, bytes.
 const NAME_LIMIT: usize = 24;
 
@@ -29,6 +31,10 @@ pub struct RuntimePaths {
     pub vars: PathBuf,
     /// Several initial RAM disks joined into one, for a direct boot.
     pub initrd: PathBuf,
+    /// The TPM's control socket.
+    pub tpm: PathBuf,
+    /// The TPM's state, a directory.
+    pub tpm_state: PathBuf,
 }
 
 impl RuntimePaths {
@@ -42,6 +48,8 @@ impl RuntimePaths {
             pid_file: dir.join("qemu.pid"),
             vars: dir.join("vars.fd"),
             initrd: dir.join("initrd.img"),
+            tpm: dir.join("tpm.sock"),
+            tpm_state: dir.join("tpm"),
         }
     }
 
@@ -170,10 +178,11 @@ impl RuntimeDir {
     /// # Errors
     /// [`RuntimeError::Io`] when something could not be removed.
     pub fn remove(self) -> Result<(), RuntimeError> {
-        let RuntimePaths { qmp, vnc, serial, pid_file, vars, initrd } = self.paths();
+        let RuntimePaths { qmp, vnc, serial, pid_file, vars, initrd, tpm, tpm_state } = self.paths();
+        let of_the_tpm = TPM_FILES.map(|name| tpm_state.join(name));
         let shares = fs::read_dir(&self.path).into_iter().flatten().flatten();
         let shares = shares.filter(|it| it.file_name().to_str().is_some_and(belongs_to_a_share)).map(|it| it.path());
-        for file in [qmp, vnc, serial, pid_file, vars, initrd].into_iter().chain(shares) {
+        for file in [qmp, vnc, serial, pid_file, vars, initrd, tpm].into_iter().chain(of_the_tpm).chain(shares) {
             match fs::remove_file(&file) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
                     return Err(RuntimeError::Io { action: "remove", path: file, source });
@@ -181,6 +190,8 @@ impl RuntimeDir {
                 _ => {}
             }
         }
+        // Foreign files keep it, and then the directory too.
+        let _ = fs::remove_dir(&tpm_state);
         fs::remove_dir(&self.path).map_err(|source| RuntimeError::Io { action: "remove", path: self.path, source })
     }
 }

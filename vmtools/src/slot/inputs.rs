@@ -315,7 +315,7 @@ pub(super) mod tests {
         let mut other = plan();
         other.machine.memory_mib = 512;
         other.machine.cpus = 9;
-        other.machine.disk = Some("/d".into());
+        other.machine.disks = vec![crate::machine::Disk::at("disk", "/d".into())];
         let found = says(&inputs(), &SlotInputs::of(&other, "7.2.22", "demo", Some("aa")));
         let all = found.iter().map(|(says, _)| says.as_str()).collect::<Vec<_>>().join("\n");
         assert!(found.iter().all(|(_, fatal)| *fatal), "{all}");

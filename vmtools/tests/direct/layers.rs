@@ -131,7 +131,7 @@ async fn a_disk_keeps_what_is_written() {
     let qcow2 = place.path().join("keep.qcow2");
     tool(CommandLine::new("qemu-img").args(["convert", "-q", "-f", "raw", "-O", "qcow2"]).arg(&keep).arg(&qcow2));
     for (round, found) in ["the lowest layer", "kept"].iter().enumerate() {
-        let disk = |it: &mut Machine| it.disk = Some(qcow2.clone());
+        let disk = |it: &mut Machine| it.disks = vec![vmtools::Disk::at("disk", qcow2.clone())];
         let mut guest = start_with(&boot, place.path(), disk).await;
         at_the_shell(&mut guest).await;
         let said = shell(&mut guest, "cat /etc/marker; echo kept >/etc/marker; sync").await;

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use vmtools::{Boot, Cancel, Firmware, Gpu, GuestStatus, Machine, Medium, create_disk, find_firmware};
+use vmtools::{
+    Boot, Cancel, Disk, DiskFormat, Firmware, Gpu, GuestStatus, Machine, Made, Medium, UsbId, find_firmware, make_disk,
+};
 
 use crate::boot_sector;
 use crate::harness::{machine, plan};
@@ -12,9 +14,20 @@ async fn qemu_accepts_every_machine() {
     for gpu in [Gpu::Std, Gpu::Virtio] {
         for medium in [Medium::Cd, Medium::Usb] {
             let mut plan = plan(Machine { gpu, medium, cpus: 2, ..machine() }, Boot::Nothing);
-            let disk = plan.dir.path().join("a, disk.qcow2");
-            create_disk(Path::new("qemu-img"), &disk, 1 << 30, &Cancel::new()).unwrap();
-            plan.plan.machine.disk = Some(disk);
+            let made = |name: &str, made: Made| {
+                let file = plan.dir.path().join(format!("a, {name}.qcow2"));
+                let disk = Disk { name: name.into(), file, format: DiskFormat::Qcow2, made };
+                make_disk(Path::new("qemu-img"), &disk, &Cancel::new()).unwrap();
+                disk
+            };
+            let below = made("below", Made::Empty { bytes: 1 << 20 });
+            let over = made("over", Made::Over { image: below.file, format: DiskFormat::Qcow2 });
+            plan.plan.machine.disks = vec![made("disk", Made::Empty { bytes: 1 << 30 }), over];
+            let iso = plan.dir.path().join("extra, too.iso");
+            std::fs::write(&iso, vec![0; 1 << 20]).unwrap();
+            plan.plan.machine.extra_iso = Some(iso);
+            plan.plan.machine.usb = vec![UsbId { vendor: 0xfffe, product: 0xfffe }];
+            plan.plan.machine.extra = vec!["-device".into(), "edu".into()];
             plan.plan.boot = Boot::Iso(boot_sector::medium(plan.dir.path(), boot_sector::ECHO));
             let mut guest = plan.start().await.unwrap();
             guest.until_status(&GuestStatus::Running).await;

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use vmtools::{
     Accelerator, Boot, Firmware, Gpu, GuestError, GuestEvent, GuestHandle, GuestPlan, GuestStatus, Machine, Medium,
-    RuntimeDir, Screen, Sharing, start,
+    Network, RuntimeDir, Screen, Sharing, start,
 };
 
 /// A deadline for anything a guest does; long, because many tests share few processors.
@@ -23,9 +23,14 @@ pub fn machine() -> Machine {
         firmware: Firmware::Bios,
         gpu: Gpu::Std,
         medium: Medium::Cd,
-        disk: None,
+        disks: vec![],
         accelerator: Accelerator::Tcg,
+        network: Network::User,
         forwards: vec![],
+        tpm: false,
+        extra_iso: None,
+        usb: vec![],
+        extra: vec![],
         shares: vec![],
         layers: vec![],
         told: vec![],

@@ -24,7 +24,7 @@ pub fn linux(disk: bool) -> Plan {
     if disk {
         let path = plan.dir.path().join("disk.qcow2");
         vmtools::create_disk(Path::new("qemu-img"), &path, 1 << 30, &vmtools::Cancel::new()).unwrap();
-        plan.plan.machine = Machine { disk: Some(path), ..plan.plan.machine };
+        plan.plan.machine = Machine { disks: vec![vmtools::Disk::at("disk", path)], ..plan.plan.machine };
     }
     let cmdline = "console=ttyS0 no_timer_check cryptomgr.notests panic=-1 quiet".to_owned();
     plan.plan.boot = Boot::Direct { kernel: kernel(), initrds: vec![initrd], cmdline };

@@ -13,6 +13,7 @@ mod linux;
 mod network;
 mod probe;
 mod serial;
+mod settings;
 mod share_image;
 mod shares;
 mod slot_faults;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 
-use vmtools::{Boot, Forward, GuestEvent, Machine};
+use vmtools::{Boot, Forward, GuestEvent, Machine, Network};
 
 use crate::harness::{Guest, machine, plan};
 
@@ -46,7 +46,7 @@ async fn nothing_listens_unless_asked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forward_listens_on_this_machine_only() {
-    let forward = |name: &str, guest_port| Forward { name: name.into(), guest_port };
+    let forward = |name: &str, guest_port| Forward { name: name.into(), guest_port, host_port: None };
     let forwards = vec![forward("ssh", 22), forward("web", 80)];
     let mut guest = plan(Machine { forwards, ..machine() }, Boot::Nothing).start().await.unwrap();
     check_directory(&guest);
@@ -66,5 +66,38 @@ async fn a_forward_listens_on_this_machine_only() {
     let found = sockets(guest.handle.pid());
     assert!(expected.is_subset(&found), "{expected:?} {found:?}");
     assert!(found.iter().all(|address| address.starts_with("tcp 0100007F:")), "{found:?}");
+    guest.handle.end(|_, _| {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_was_asked_for_is_had_or_said_to_be_taken() {
+    // One that was free a moment ago.
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let host_port = held.local_addr().unwrap().port();
+    let forwards = vec![Forward { name: "web".into(), guest_port: 80, host_port: Some(host_port) }];
+    let machine = Machine { forwards, ..machine() };
+    let error = plan(machine.clone(), Boot::Nothing).start().await.err().unwrap().to_string();
+    for part in [&format!("port {host_port} of this machine"), "port 80 (web)", "in use", "choose another one"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    drop(held);
+    let mut guest = plan(machine, Boot::Nothing).start().await.unwrap();
+    let told = guest
+        .until("the forward", |event| match event {
+            GuestEvent::Forwarded { host_port, .. } => Some(*host_port),
+            _ => None,
+        })
+        .await;
+    assert_eq!(told, host_port);
+    std::net::TcpStream::connect(("127.0.0.1", host_port)).unwrap();
+    guest.handle.end(|_, _| {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_without_a_network_has_no_card() {
+    let alone = Machine { network: Network::None, ..machine() };
+    let guest = plan(alone, Boot::Nothing).start().await.unwrap();
+    check_directory(&guest);
+    assert_eq!(sockets(guest.handle.pid()), BTreeSet::new());
     guest.handle.end(|_, _| {}).await;
 }

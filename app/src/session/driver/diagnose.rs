@@ -21,11 +21,11 @@ impl Driver {
     pub(super) fn diagnose(&mut self) {
         let recipe = self.inserted.as_ref().and_then(|it| it.recipe.as_ref().ok());
         let purpose = recipe.map(Purpose::of).unwrap_or_default();
-        self.diagnosing.purpose = Some(purpose);
+        self.diagnosing.purpose = Some(purpose.clone());
         let run = self.diagnosing.runs.fetch_add(1, Ordering::Relaxed) + 1;
         let (paths, side, runs) = (self.paths.clone(), self.side.0.clone(), Arc::clone(&self.diagnosing.runs));
         tokio::task::spawn_blocking(move || {
-            let checks = crate::doctor::run(&paths, purpose);
+            let checks = crate::doctor::run(&paths, &purpose);
             if runs.load(Ordering::Relaxed) != run {
                 return;
             }
@@ -40,7 +40,7 @@ impl Driver {
     pub(super) fn diagnose_if_needed(&mut self) {
         let recipe = self.inserted.as_ref().and_then(|it| it.recipe.as_ref().ok());
         let Some(purpose) = recipe.map(Purpose::of) else { return };
-        if self.diagnosing.purpose.is_some_and(|before| before != purpose) {
+        if self.diagnosing.purpose.as_ref().is_some_and(|before| *before != purpose) {
             self.diagnose();
         }
     }

@@ -12,7 +12,7 @@ use vmtools::{Boot, BootStep, Chosen, GuestEvent, GuestHandle, GuestPlan, GuestS
 use super::{Driver, STROKE};
 use crate::session::event::{Event, Failure, Level, Side};
 use crate::session::failure::{exit_code, internal};
-use crate::session::jobs::{self, NewDisk, Outcome};
+use crate::session::jobs::{self, Hardware, Outcome};
 use crate::session::logs::Pane;
 use crate::session::state::{Goal, Input, Phase};
 
@@ -21,8 +21,8 @@ impl Driver {
         if self.state.goal == Some(Goal::Boot) {
             self.reload_image();
         }
-        let machine = self.prepared.as_ref().and_then(|p| p.machine.clone());
-        let (Some((machine, firmware, qemu)), Some(built)) = (machine, self.image.clone()) else {
+        let hardware = self.prepared.as_ref().and_then(|p| p.machine.clone());
+        let (Some(mut hardware), Some(built)) = (hardware, self.image.clone()) else {
             return self.fail(internal("There is nothing to boot", &"no image, or no machine")).await;
         };
         self.boots += 1;
@@ -31,26 +31,23 @@ impl Driver {
         if let Err(failure) = self.make_runtime(&runtime) {
             return self.fail(failure).await;
         }
-        let disk = match self.new_disk() {
-            Ok(disk) => disk,
-            Err(failure) => return self.fail(failure).await,
-        };
+        let boot = Boot::Iso(built.image.iso);
+        self.standalone = hardware.standalone(&boot);
+        if let Err(failure) = jobs::place_disks(&mut hardware.machine.disks, || self.make_work()) {
+            return self.fail(failure).await;
+        }
         self.logs.terminal.clear();
         let sharing = self.prepared.as_ref().map(|it| jobs::sharing_of(&it.recipe)).unwrap_or_default();
-        let plan = GuestPlan { machine, boot: Boot::Iso(built.image.iso), runtime, qemu, firmware, sharing };
+        let Hardware { machine, firmware, qemu } = hardware;
+        let plan = GuestPlan { machine, boot, runtime, qemu, firmware, sharing };
         let (events, queue) = channel(256);
         self.guest_events = Some(queue);
         self.watch_guest(built.mute);
-        let (screen, cancel) = (Arc::clone(&self.screen), self.cancel.clone());
+        let (screen, cancel, command) = (Arc::clone(&self.screen), self.cancel.clone(), self.standalone.clone());
         self.job =
-            Some(tokio::spawn(async move { Outcome::Started(jobs::start(plan, disk, events, screen, cancel).await) }));
-    }
-
-    /// The disk that the cartridge asks for, in this goal's work directory: gone with the eject.
-    fn new_disk(&mut self) -> Result<Option<NewDisk>, Failure> {
-        let Some(bytes) = self.prepared.as_ref().and_then(|p| p.recipe.guest.disk_bytes) else { return Ok(None) };
-        let path = self.make_work()?.join("disk.qcow2");
-        Ok(Some(NewDisk { path, bytes }))
+            Some(tokio::spawn(
+                async move { Outcome::Started(jobs::start(plan, command, events, screen, cancel).await) },
+            ));
     }
 
     /// Makes the guest's private directory, written down before it is made. `vmtools` checks that it is private.
@@ -64,7 +61,7 @@ impl Driver {
     }
 
     pub(super) async fn guest_started(&mut self, guest: Box<GuestHandle>) {
-        let (pid, command) = (guest.pid(), guest.command().to_owned());
+        let (pid, command) = (guest.pid(), self.standalone.clone());
         self.guest = Some(guest);
         if let Err(error) = self.record.note(|made| made.guest = Some(pid)) {
             self.notice(Level::Warning, format!("The session's record could not be written: {error}")).await;
@@ -121,7 +118,7 @@ impl Driver {
                         title: "QEMU ended unexpectedly".into(),
                         detail: detail.trim().to_owned(),
                         advice: None,
-                        command: Some(end.command),
+                        command: Some(self.standalone.clone()),
                         pane: Some(Pane::Qemu),
                         exit_code: exit_code::GUEST,
                     };
