@@ -71,6 +71,13 @@ impl Paths {
         self.images().join(format!("{name}-{}", &hash[..8]))
     }
 
+    /// Slots of one cartridge's guests: the user's own, which no cleaning removes.
+    #[must_use]
+    pub fn slots_of(&self, name: &str, root: &Path) -> PathBuf {
+        let images = self.images_of(name, root);
+        self.data.join("slots").join(images.file_name().unwrap_or_default())
+    }
+
     /// Work directories, one a session.
     #[must_use]
     pub fn work(&self) -> PathBuf {
@@ -149,6 +156,7 @@ mod tests {
         };
         let one = paths.images_of("x", Path::new("/a/x"));
         assert!(one.to_string_lossy().starts_with("/c/images/x-"));
+        assert!(paths.slots_of("x", Path::new("/a/x")).to_string_lossy().starts_with("/d/slots/x-"));
         assert_ne!(one, paths.images_of("x", Path::new("/b/x")));
         assert_eq!(one, paths.images_of("x", Path::new("/a/x")));
     }

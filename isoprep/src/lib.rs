@@ -23,7 +23,9 @@ mod rootfs;
 pub mod source;
 pub mod stage;
 
-pub use build::{BuildError, BuildRequest, BuildWarning, Examination, build, examine};
+pub use build::{
+    BuildError, BuildRequest, BuildWarning, Examination, RepositoryLayer, build, examine, repository_layer,
+};
 pub use cache::cache_in_use;
 pub use cache::drafts::sweep_drafts;
 pub use cache::view::{CacheRow, CacheView, clean_cache, view_cache};

@@ -89,6 +89,8 @@ pub enum Verb {
     Tree(LookArgs),
     /// Show what is proposed for a repository without a cartridge.toml, with the reasons; --write writes it
     Propose(ProposeArgs),
+    /// Show the slots of a cartridge: guests that were saved; --remove removes one
+    Slots(SlotsArgs),
     /// Show what the cache holds
     Cache(CacheArgs),
     /// Say in what two images differ: packages, files and their sizes, boot entries
@@ -148,6 +150,18 @@ pub struct GoalArgs {
     /// Save the guest's screen as PNG once it has reported
     #[arg(long, value_name = "FILE")]
     pub shot: Option<PathBuf>,
+    /// Start the guest from this slot instead of booting it
+    #[arg(long, value_name = "NAME")]
+    pub slot: Option<String>,
+    /// With --slot: restore it although its image or its repository has changed since
+    #[arg(long, requires = "slot")]
+    pub anyway: bool,
+    /// Plug the repository, as it is now, into the guest once it is up
+    #[arg(long)]
+    pub plug: bool,
+    /// Save the guest as this slot once it is up (and has what --plug brings)
+    #[arg(long, value_name = "NAME")]
+    pub save_slot: Option<String>,
     /// Keep the guest, with this terminal on its serial line, until it ends or Ctrl-] is pressed (the default at a terminal)
     #[arg(long, conflicts_with = "until_report")]
     pub stay: bool,
@@ -220,6 +234,22 @@ pub struct ProposeArgs {
     /// Change a field of the proposal, for example --set image.engine=mkarchiso
     #[arg(long = "set", value_name = "FIELD=VALUE")]
     pub set: Vec<String>,
+    /// One JSON object an event, instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `slots` takes.
+#[derive(Args, Clone, Debug, Default)]
+pub struct SlotsArgs {
+    /// The repository, or its cartridge.toml; without it the current folder
+    pub path: Option<PathBuf>,
+    /// The built-in cartridge's
+    #[arg(long, conflicts_with = "path")]
+    pub builtin: bool,
+    /// Remove this one
+    #[arg(long, value_name = "NAME")]
+    pub remove: Option<String>,
     /// One JSON object an event, instead of text
     #[arg(long)]
     pub json: bool,

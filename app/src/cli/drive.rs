@@ -44,6 +44,14 @@ struct Drive {
     heard_at: Instant,
     /// How many fields were set by the command line.
     setting: usize,
+    /// What is done with a guest that is up, until it is done.
+    steps: Option<Steps>,
+}
+
+/// What was asked for once the guest is up.
+struct Steps {
+    plug: bool,
+    save: Option<String>,
 }
 
 enum Shot {
@@ -74,6 +82,7 @@ pub(super) async fn to(goal: Goal, args: GoalArgs, session: SessionHandle) -> u8
         comparing: false,
         heard_at: Instant::now(),
         setting: 0,
+        steps: Some(Steps { plug: args.plug, save: args.save_slot.clone() }),
         args,
     };
     drive.run().await
@@ -138,7 +147,17 @@ impl Drive {
                 self.end(exit_code::GUEST).await;
             }
             Event::SourceChanged { .. } if self.args.watch => self.bring_in().await,
-            Event::GuestReported { matches, .. } => self.reported(*matches).await,
+            Event::GuestReported { report, matches } if report.generation == 0 => self.up(*matches).await,
+            Event::SlotRestored { .. } => self.up(None).await,
+            Event::LayerPlugged { matches, .. } => self.up(Some(*matches)).await,
+            Event::SlotSaved { .. } => self.up(None).await,
+            Event::SideFailed { side: Side::Slot | Side::Layer, failure } if self.steps.is_some() => {
+                self.steps = None;
+                if self.code == exit_code::GOOD {
+                    self.code = failure.exit_code;
+                }
+                self.end(self.code).await;
+            }
             Event::ScreenshotTaken { path, uniform } => {
                 self.shot = Shot::Done;
                 self.printer.result("screenshot", &path.display().to_string());
@@ -190,6 +209,7 @@ impl Drive {
             Event::StateChanged { state }
                 if state.phase == Phase::Running
                     && !self.stay
+                    && state.goal != Some(Goal::Restore)
                     && self.model.guest.as_ref().is_none_or(|guest| guest.report.is_none()) =>
             {
                 if !self.came_up() {
@@ -207,10 +227,13 @@ impl Drive {
     /// Whether the guest has reported, or, where its image cannot, has shown that it is up.
     fn came_up(&self) -> bool {
         let shows = |sign| matches!(sign, Sign::Login | Sign::Shell | Sign::Target);
-        self.model
-            .guest
-            .as_ref()
-            .is_some_and(|guest| guest.report.is_some() || (guest.mute.is_some() && guest.sign.is_some_and(shows)))
+        // A restored guest was up when it was saved.
+        self.steps.is_none()
+            || self
+                .model
+                .guest
+                .as_ref()
+                .is_some_and(|guest| guest.report.is_some() || (guest.mute.is_some() && guest.sign.is_some_and(shows)))
     }
 
     async fn ask(&mut self) {
@@ -227,13 +250,31 @@ impl Drive {
             }
         }
         self.asked = true;
-        self.send(Command::Ask(self.goal)).await;
+        match self.args.slot.take() {
+            Some(name) => self.send(Command::RestoreSlot { name, anyway: self.args.anyway }).await,
+            None => self.send(Command::Ask(self.goal)).await,
+        }
+    }
+
+    /// The guest is up, or has what was done to it last: the next thing that was asked for is done.
+    async fn up(&mut self, matches: Option<bool>) {
+        if matches == Some(false) {
+            self.code = exit_code::REPORT;
+        }
+        let Some(steps) = &mut self.steps else { return };
+        if std::mem::take(&mut steps.plug) {
+            return self.send(Command::PlugLayer).await;
+        }
+        if let Some(name) = steps.save.take() {
+            return self.send(Command::SaveSlot { name }).await;
+        }
+        self.steps = None;
+        self.reported(matches).await;
     }
 
     async fn reported(&mut self, matches: Option<bool>) {
         if matches == Some(false) {
             eprintln!("The guest found another tree than the one that was injected");
-            self.code = exit_code::REPORT;
         }
         self.photograph();
         if matches!(self.shot, Shot::None) && !self.stay {

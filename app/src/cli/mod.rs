@@ -15,10 +15,11 @@ mod print;
 mod propose;
 mod shot;
 mod signals;
+mod slots;
 
 pub use args::{
     BootArgs, BuildArgs, CacheArgs, Cli, Colour, DiffArgs, DisksArgs, DoctorArgs, EjectArgs, GoalArgs, LogsArgs,
-    LookArgs, ProposeArgs, ShotArgs, Verb,
+    LookArgs, ProposeArgs, ShotArgs, SlotsArgs, Verb,
 };
 
 use std::time::Duration;
@@ -72,6 +73,7 @@ pub async fn run(verb: Verb, paths: Paths) -> Result<u8, BeginError> {
         Verb::Lint(args) => look::lint(args, crate::session::begin(plain("lint"))?).await,
         Verb::Tree(args) => look::tree(args, crate::session::begin(plain("tree"))?).await,
         Verb::Propose(args) => propose::run(args, crate::session::begin(plain("propose"))?).await,
+        Verb::Slots(args) => slots::run(args, crate::session::begin(plain("slots"))?).await,
         Verb::Cache(args) => cache::run(&args, crate::session::begin(plain("cache"))?).await,
         Verb::Diff(args) => diff::run(args, &paths).await,
         Verb::Eject(args) => eject::run(&args, crate::session::begin(plain("eject"))?).await,

@@ -211,6 +211,7 @@ fn goal(ui: &mut Ui, model: &Model, goal: Goal, small: bool, wishes: &mut Wishes
         Goal::Build => (Icon::Hammer, "Build", "Makes the image. Ctrl+B"),
         Goal::Boot => (Icon::Play, "Boot", "Boots the image that the last build left. Ctrl+Shift+B"),
         Goal::Up => (Icon::Zap, "Build & Boot", "Makes the image and boots it. Ctrl+Enter"),
+        Goal::Restore => (Icon::RotateCcw, "Restore", "Starts the guest from a slot"),
     };
     let denied = step(&model.state, Input::Ask(goal)).err().map(|denied| words::sentence(&format!("{denied}.")));
     let hint = denied.as_deref().unwrap_or(hint);

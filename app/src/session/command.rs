@@ -64,6 +64,30 @@ pub enum Command {
     TypeText(String),
     /// Save the guest's screen as PNG: at the path, or in the user's pictures folder.
     Screenshot(Option<PathBuf>),
+    /// Find out which slots the inserted cartridge has: [`Event::SlotsChanged`](super::event::Event::SlotsChanged) follows.
+    ListSlots,
+    /// Save the guest that runs as a slot of that name, in place of one that there is.
+    SaveSlot {
+        /// Any text.
+        name: String,
+    },
+    /// Stop saving; the guest goes on.
+    CancelSlot,
+    /// End the guest, if one runs, and start one from the slot.
+    RestoreSlot {
+        /// The slot's.
+        name: String,
+        /// Restore it although what it depends on has changed, as long as it can be restored at all.
+        anyway: bool,
+    },
+    /// Remove a slot.
+    RemoveSlot {
+        /// The slot's.
+        name: String,
+    },
+    /// Pack the repository as it is now and plug it into the guest that runs:
+    /// [`Event::LayerPlugged`](super::event::Event::LayerPlugged) follows once the guest has it.
+    PlugLayer,
     /// Press the guest's reset button.
     ResetGuest,
     /// Press the guest's power button.

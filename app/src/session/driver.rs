@@ -9,6 +9,7 @@ mod eject;
 mod examine;
 mod guest;
 mod settings;
+mod slots;
 mod source;
 mod watching;
 
@@ -115,6 +116,7 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         watching: watching::Watching::default(),
         watched: source::Watched::default(),
         boot_deadline: None,
+        slots: slots::Slots::default(),
         typing: VecDeque::new(),
         next_stroke: tokio::time::Instant::now(),
         works: 0,
@@ -182,6 +184,8 @@ struct Driver {
     /// What is known of the repository while it is edited.
     watched: source::Watched,
     boot_deadline: Option<tokio::time::Instant>,
+    /// What is known of slots and layers.
+    slots: slots::Slots,
     /// Keys still to be typed, one every [`STROKE`].
     typing: VecDeque<InputEvent>,
     /// When the next of them is due.
@@ -231,7 +235,7 @@ impl Driver {
                 Wake::Command(Some(command)) => self.command(command).await,
                 // The front end is gone: nobody will ask for anything again.
                 Wake::Command(None) => self.quit().await,
-                Wake::Side(event) => self.tell(event).await,
+                Wake::Side(event) => self.side_event(event).await,
                 Wake::Progress(Some(progress)) => self.progressed(progress).await,
                 Wake::Progress(None) => self.progress = None,
                 Wake::Guest(Some(event)) => self.guest_event(event).await,
@@ -301,6 +305,12 @@ impl Driver {
             Command::SendCombo(keys) => self.with_guest(|guest| press_together(guest, &keys)).await,
             Command::TypeText(text) => self.type_text(&text).await,
             Command::Screenshot(path) => self.screenshot(path).await,
+            Command::ListSlots => self.list_slots(),
+            Command::SaveSlot { name } => self.save_slot(&name).await,
+            Command::CancelSlot => self.slots.cancel(),
+            Command::RestoreSlot { name, anyway } => self.restore_slot(name, anyway).await,
+            Command::RemoveSlot { name } => self.remove_slot(name),
+            Command::PlugLayer => self.plug_layer().await,
             Command::ResetGuest => self.with_guest(GuestHandle::reset).await,
             Command::PressPower => self.with_guest(GuestHandle::power_button).await,
             Command::Diagnose => self.diagnose(),
@@ -356,6 +366,7 @@ impl Driver {
         match effect {
             Effect::Prepare(goal) => self.start_prepare(goal).await,
             Effect::Build => self.start_build().await,
+            Effect::Boot if self.state.goal == Some(Goal::Restore) => self.start_restore().await,
             Effect::Boot => self.start_guest().await,
             Effect::Eject(scope) => self.start_eject(scope).await,
         }

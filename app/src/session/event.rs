@@ -187,6 +187,43 @@ pub enum Event {
         /// Milliseconds from the request until the guest had it and said so.
         took_ms: u64,
     },
+    /// The guest that runs is being saved.
+    SlotSaving {
+        /// The slot's name.
+        name: String,
+    },
+    /// It was saved, and goes on.
+    SlotSaved {
+        /// The slot's name.
+        name: String,
+        /// What it takes on the disk.
+        bytes: u64,
+        /// Milliseconds.
+        took_ms: u64,
+    },
+    /// A guest was started from a slot, and runs.
+    SlotRestored {
+        /// The slot's name.
+        name: String,
+        /// Milliseconds from the start of QEMU's preparation until it ran.
+        took_ms: u64,
+    },
+    /// The cartridge's slots, the newest first.
+    SlotsChanged {
+        /// All of them.
+        slots: Vec<SlotView>,
+    },
+    /// The repository as it is now was plugged into the guest, and the guest has told what it sees.
+    LayerPlugged {
+        /// Milliseconds from the request until the guest had told it.
+        took_ms: u64,
+        /// The hash of the tree that the guest sees.
+        tree: String,
+        /// Whether it is that of the repository.
+        matches: bool,
+        /// Why it is not, in the guest's words.
+        trouble: Option<String>,
+    },
     /// A guest port is reachable on this host's loopback.
     PortForwarded {
         /// The name in the cartridge, for example `ssh`.
@@ -285,6 +322,54 @@ pub enum Side {
     Save,
     /// Saving the guest's screen.
     Screenshot,
+    /// Saving a guest as a slot, or removing one.
+    Slot,
+    /// Plugging the repository into a guest.
+    Layer,
+}
+
+/// A slot as front ends show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SlotView {
+    /// Its name.
+    pub name: String,
+    /// Its folder.
+    pub dir: PathBuf,
+    /// When it was saved, seconds since 1970; 0 if that is not known.
+    pub made: u64,
+    /// What it takes on the disk, bytes.
+    pub bytes: u64,
+    /// The picture of the moment.
+    pub picture: Option<PathBuf>,
+    /// What it depends on, for people: "QEMU 7.2.22 (tcg, max), image /x.iso".
+    pub depends: String,
+    /// Why it cannot be used.
+    pub problem: Option<String>,
+}
+
+impl From<&vmtools::slot::Slot> for SlotView {
+    fn from(slot: &vmtools::slot::Slot) -> Self {
+        let depends = slot.manifest.as_ref().map_or_else(
+            |_| String::new(),
+            |manifest| {
+                let inputs = &manifest.inputs;
+                let mut text = format!("QEMU {} ({}, {})", inputs.qemu, inputs.accelerator, inputs.processor);
+                for file in &inputs.files {
+                    text.push_str(&format!(", {} {}", file.what, file.path.display()));
+                }
+                text
+            },
+        );
+        Self {
+            name: slot.name.to_string(),
+            dir: slot.dir.clone(),
+            made: slot.manifest.as_ref().map_or(0, |manifest| manifest.made),
+            bytes: slot.bytes,
+            picture: slot.picture(),
+            depends,
+            problem: slot.manifest.as_ref().err().cloned(),
+        }
+    }
 }
 
 /// What failed, for people.

@@ -4,6 +4,7 @@
 mod compare;
 mod hardware;
 mod look;
+mod slots;
 mod source;
 
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ use crate::paths::Paths;
 pub(super) use compare::{Compared, compare};
 pub(super) use hardware::{Hardware, machine_of, place_disks};
 pub(super) use look::{Look, look};
+pub(super) use slots::{Layered, layer, of_slot, restore};
 pub(super) use source::{Base, SourceLook, look_at_source};
 
 /// How often a build's progress is told at most.
@@ -100,7 +102,7 @@ pub(super) fn prepare(
     let recovered = record::recover(paths, cancel);
     let mut notices = Vec::new();
     let mut host = None;
-    if goal != Goal::Boot {
+    if !matches!(goal, Goal::Boot | Goal::Restore) {
         let engine = recipe.image.engine;
         let mut findings: Vec<Finding> = isoprep::check_places(&recipe, &paths.apart());
         if findings.is_empty() {

@@ -9,7 +9,7 @@ use isoprep::mkarchiso::Chosen;
 use isoprep::{CacheView, EjectReport, Image, Progress, Survey, Unit};
 use vmtools::GuestStatus;
 
-use super::event::{CartridgeView, Event, Failure, Level, RecentView, Side, Told};
+use super::event::{CartridgeView, Event, Failure, Level, RecentView, Side, SlotView, Told};
 use super::examination::{Examination, Unexamined};
 use super::pace::Pace;
 use super::state::{Phase, State};
@@ -84,6 +84,10 @@ pub struct Model {
     pub checks: Option<Vec<Check>>,
     /// The last screenshot.
     pub screenshot: Option<PathBuf>,
+    /// The cartridge's slots, the newest first; `None` until asked.
+    pub slots: Option<Vec<SlotView>>,
+    /// The slot that the guest is being saved as.
+    pub saving_slot: Option<String>,
     /// Whether the session is over.
     pub closed: bool,
 }
@@ -106,6 +110,7 @@ impl Model {
                     self.failure = None;
                     self.lint_stopped = false;
                     self.source = None;
+                    self.slots = None;
                     self.unexamine(None);
                     self.uncompare();
                 }
@@ -202,6 +207,21 @@ impl Model {
                 self.screenshot = Some(path.clone());
                 self.notice(at, Level::Success, format!("Screenshot saved: {}", path.display()));
             }
+            Event::SlotSaving { name } => self.saving_slot = Some(name.clone()),
+            Event::SlotSaved { name, .. } => {
+                self.saving_slot = None;
+                self.notice(at, Level::Success, format!("Saved as {name:?}"));
+            }
+            Event::SlotRestored { .. } => {}
+            Event::SlotsChanged { slots } => self.slots = Some(slots.clone()),
+            Event::LayerPlugged { matches, trouble, .. } => {
+                let (level, text) = match (matches, trouble) {
+                    (true, _) => (Level::Success, "The guest has the repository as it is now".to_owned()),
+                    (false, Some(why)) => (Level::Warning, format!("The guest does not show the new layer: {why}")),
+                    (false, None) => (Level::Warning, "The guest sees another tree than the one plugged in".to_owned()),
+                };
+                self.notice(at, level, text);
+            }
             Event::EjectProgressed { step } => self.eject_step = Some(step.clone()),
             Event::Ejected { report, .. } => {
                 self.eject_step = None;
@@ -221,6 +241,7 @@ impl Model {
             Event::Noticed { level, text } => self.notice(at, *level, text.clone()),
             Event::Failed { failure } => self.failure = Some(failure.clone()),
             Event::SideFailed { side: Side::Cache, failure } => self.cache_failure = Some(failure.clone()),
+            Event::SideFailed { side: Side::Slot, .. } => self.saving_slot = None,
             Event::SideFailed { .. } => {}
             Event::Closed => self.closed = true,
         }

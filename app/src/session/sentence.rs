@@ -111,6 +111,20 @@ impl Event {
             Self::BroughtIn { way, took_ms } => {
                 format!("The guest has the changes after {:.2} s: {}", secs(*took_ms), way.words())
             }
+            Self::SlotSaving { name } => format!("Saving the guest as {name:?}"),
+            Self::SlotSaved { name, bytes, took_ms } => {
+                format!("Saved the guest as {name:?} ({}) in {:.2} s", size(*bytes), secs(*took_ms))
+            }
+            Self::SlotRestored { name, took_ms } => {
+                format!("Restored {name:?} in {:.2} s: the guest goes on from there", secs(*took_ms))
+            }
+            Self::LayerPlugged { took_ms, matches: true, .. } => {
+                format!("The guest has the repository as it is now, after {:.2} s", secs(*took_ms))
+            }
+            Self::LayerPlugged { tree, trouble, .. } => {
+                let why = trouble.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
+                format!("Warning: the guest sees the tree {tree}, which is NOT the one that was plugged in{why}")
+            }
             Self::PortForwarded { name, guest_port, host_port } => {
                 format!("Forwarded {name}: 127.0.0.1:{host_port} reaches port {guest_port} of the guest")
             }
@@ -153,6 +167,7 @@ impl Event {
             | Self::Comparing
             | Self::SourceUnknown
             | Self::RecentChanged { .. }
+            | Self::SlotsChanged { .. }
             | Self::BuildProgressed { .. }
             | Self::Surveyed { .. }
             | Self::Diagnosed { .. }
@@ -192,6 +207,7 @@ fn goal_words(goal: Goal) -> &'static str {
         Goal::Build => "build",
         Goal::Boot => "boot",
         Goal::Up => "build and boot",
+        Goal::Restore => "restore a slot",
     }
 }
 

@@ -46,6 +46,8 @@ pub enum Goal {
     Boot,
     /// An image, then a guest from it.
     Up,
+    /// A guest from a slot: what it had booted from is kept there.
+    Restore,
 }
 
 /// How the last thing that was asked for ended.
@@ -198,7 +200,7 @@ pub fn step(state: &State, input: Input) -> Result<(State, Option<Effect>), Deni
         (_, Input::Eject(scope)) => leave(state, Outcome::Ejected, scope),
 
         (Preparing, Input::Prepared) => match state.goal {
-            Some(Goal::Boot) => to(Booting, Effect::Boot),
+            Some(Goal::Boot | Goal::Restore) => to(Booting, Effect::Boot),
             Some(Goal::Build | Goal::Up) => to(Building, Effect::Build),
             None => Err(Denied::Stale),
         },
@@ -207,7 +209,7 @@ pub fn step(state: &State, input: Input) -> Result<(State, Option<Effect>), Deni
             Some(Goal::Build) => {
                 Ok((State { phase: Idle, goal: None, image: true, outcome: Some(Outcome::Built), ..*state }, None))
             }
-            Some(Goal::Boot) | None => Err(Denied::Stale),
+            Some(Goal::Boot | Goal::Restore) | None => Err(Denied::Stale),
         },
         (Booting, Input::BootDone) => Ok((State { phase: Running, ..*state }, None)),
         (Preparing | Building | Booting | Running, Input::Failed) => leave(state, Outcome::Failed, EjectScope::Session),
@@ -245,7 +247,7 @@ mod tests {
     use super::*;
 
     fn inputs() -> impl Strategy<Value = Input> {
-        let goal = prop_oneof![Just(Goal::Build), Just(Goal::Boot), Just(Goal::Up)];
+        let goal = prop_oneof![Just(Goal::Build), Just(Goal::Boot), Just(Goal::Up), Just(Goal::Restore)];
         let scope = prop_oneof![Just(EjectScope::Session), Just(EjectScope::Everything)];
         prop_oneof![
             (any::<bool>(), any::<bool>()).prop_map(|(valid, image)| Input::Inserted { valid, image }),
@@ -269,7 +271,9 @@ mod tests {
                 assert!(goal != Goal::Boot || after.image);
             }
             Some(Effect::Build) => assert_eq!((state.phase, after.phase), (Phase::Preparing, Phase::Building)),
-            Some(Effect::Boot) => assert!(after.image && after.phase == Phase::Booting),
+            Some(Effect::Boot) => {
+                assert!((after.image || after.goal == Some(Goal::Restore)) && after.phase == Phase::Booting);
+            }
             Some(Effect::Eject(_)) => assert_eq!(after.phase, Phase::Ejecting),
             None => {}
         }

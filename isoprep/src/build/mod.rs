@@ -8,6 +8,7 @@ mod error;
 mod examine;
 mod live;
 mod mkarchiso;
+mod plugged;
 mod ready;
 mod warning;
 
@@ -19,6 +20,7 @@ use cartridge_treehash::hash_content;
 pub use error::BuildError;
 pub(crate) use error::{NAMED, mebibytes, room_for};
 pub use examine::{Examination, examine};
+pub use plugged::{RepositoryLayer, repository_layer};
 pub use warning::BuildWarning;
 
 use crate::Cancel;

@@ -31,6 +31,9 @@ pub struct Manifest {
     pub made: u64,
     /// What it depends on.
     pub inputs: SlotInputs,
+    /// The kernel's command line, for a guest that was booted directly.
+    #[serde(default)]
+    pub cmdline: Option<String>,
     /// Length of the memory file, bytes.
     pub memory_bytes: u64,
     /// Its disks in the machine's order: names of files beside the manifest.
@@ -124,6 +127,7 @@ pub(super) mod tests {
             name: "before Submit".into(),
             made: 1_795_000_000,
             inputs: crate::slot::inputs::tests::inputs(),
+            cmdline: None,
             memory_bytes: 7,
             disks: vec!["disk0.qcow2".into()],
             vars: true,

@@ -15,7 +15,7 @@ use super::store::{Draft, Slot};
 use super::{copy, memory};
 use crate::display::Frame;
 use crate::guest::{GuestStatus, Monitor};
-use crate::machine::RuntimePaths;
+use crate::machine::{Boot, RuntimePaths};
 use crate::serial::GuestReport;
 
 /// How long QEMU may take to stop a guest or to let it go on: it writes out what its disks have not yet got.
@@ -78,6 +78,10 @@ pub async fn save(
         name: name.to_string(),
         made: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         inputs,
+        cmdline: match &monitor.plan().boot {
+            Boot::Direct { cmdline, .. } => Some(cmdline.clone()),
+            Boot::Iso(_) | Boot::Nothing => None,
+        },
         memory_bytes,
         disks,
         vars,

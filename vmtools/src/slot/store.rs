@@ -13,6 +13,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use super::error::SlotError;
 use super::manifest::{self, Manifest};
 use super::name::SlotName;
+use crate::machine::Boot;
 
 /// What names of unfinished slots begin with; the process that makes one follows.
 const DRAFT: &str = ".draft-";
@@ -47,6 +48,23 @@ impl Slot {
     #[must_use]
     pub fn picture(&self) -> Option<PathBuf> {
         self.manifest.as_ref().is_ok_and(|it| it.picture).then(|| self.dir.join(manifest::PICTURE))
+    }
+
+    /// What its guest had booted from, where that was then: for the plan of a guest to be restored, which then gets the
+    /// slot's own copies.
+    #[must_use]
+    pub fn boot(&self) -> Boot {
+        let Ok(manifest) = &self.manifest else { return Boot::Nothing };
+        let path =
+            |what: &str| manifest.inputs.files.iter().find(|file| file.what == what).map(|file| file.path.clone());
+        match (path("image"), path("kernel")) {
+            (Some(image), _) => Boot::Iso(image),
+            (None, Some(kernel)) => {
+                let initrds = (1..).map_while(|number| path(&format!("initramfs {number}"))).collect();
+                Boot::Direct { kernel, initrds, cmdline: manifest.cmdline.clone().unwrap_or_default() }
+            }
+            (None, None) => Boot::Nothing,
+        }
     }
 
     fn at(name: SlotName, dir: PathBuf) -> Self {

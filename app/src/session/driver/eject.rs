@@ -20,6 +20,7 @@ impl Driver {
     /// Takes everything that runs out of the driver and ends it in a task of its own.
     pub(super) async fn start_eject(&mut self, scope: EjectScope) {
         self.cancel.cancel();
+        self.slots.cancel();
         self.hands_off();
         self.scope = scope;
         self.boot_deadline = None;

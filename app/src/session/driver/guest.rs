@@ -27,6 +27,7 @@ impl Driver {
         };
         self.boots += 1;
         self.guest_status = None;
+        self.slots.begin();
         let runtime = self.paths.runtime.join(format!("{}-{}", self.id, self.boots));
         if let Err(failure) = self.make_runtime(&runtime) {
             return self.fail(failure).await;
@@ -51,7 +52,7 @@ impl Driver {
     }
 
     /// Makes the guest's private directory, written down before it is made. `vmtools` checks that it is private.
-    fn make_runtime(&mut self, runtime: &Path) -> Result<(), Failure> {
+    pub(super) fn make_runtime(&mut self, runtime: &Path) -> Result<(), Failure> {
         let failed = |e: &dyn std::fmt::Display| internal("No private directory could be made for the guest", e);
         self.record.note(|made| made.runtime = Some(runtime.to_owned())).map_err(|e| failed(&e))?;
         let make = |dir: &Path| std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
@@ -69,6 +70,7 @@ impl Driver {
         self.guest_sees(false);
         self.look_at_source_again();
         self.tell(Event::GuestStarted { pid, command, mute: self.watching.mute.clone() }).await;
+        self.tell_restored().await;
     }
 
     pub(super) async fn guest_event(&mut self, event: GuestEvent) {
@@ -86,8 +88,10 @@ impl Driver {
             GuestEvent::Status(status) => self.guest_changed(status).await,
             GuestEvent::Reported(report) => {
                 // What is live is not what was injected, and nothing was hashed.
-                let compared = self.image.as_ref().filter(|_| report.live().is_none());
-                let matches = compared.map(|built| built.image.tree_hash == report.tree);
+                let expected = self.expected_tree(&report).filter(|_| report.live().is_none());
+                let matches = expected.map(|expected| expected == report.tree);
+                self.slots.report = Some(report.clone());
+                self.layer_reported(&report).await;
                 for share in report.shares.iter().filter(|share| share.problem.is_some()) {
                     self.notice(Level::Warning, share.words()).await;
                 }

@@ -43,7 +43,7 @@ pub(in crate::session) fn look(cartridge: (Recipe, String), work: PathBuf, paths
     }
 }
 
-fn request((recipe, text): (Recipe, String), work: PathBuf, paths: &Paths) -> Result<BuildRequest, Failure> {
+pub(super) fn request((recipe, text): (Recipe, String), work: PathBuf, paths: &Paths) -> Result<BuildRequest, Failure> {
     let mut findings = isoprep::check_places(&recipe, &paths.apart());
     if findings.is_empty() {
         findings = isoprep::check(&recipe);

@@ -1,0 +1,96 @@
+//! `cartridge slots`: which guests of a cartridge were saved, and removing one.
+
+use super::args::SlotsArgs;
+use super::print::{Printer, out, size};
+use super::signals::Signals;
+use crate::session::event::SlotView;
+use crate::session::failure::exit_code;
+use crate::session::{Command, Event, Model, SessionHandle};
+use crate::start::current_folder;
+
+/// Shows or removes slots and returns the exit code.
+pub(super) async fn run(args: SlotsArgs, mut session: SessionHandle) -> u8 {
+    let printer = Printer::new(args.json);
+    let mut model = Model::default();
+    let mut code = exit_code::GOOD;
+    let Some(mut signals) = Signals::catch() else { return exit_code::INTERNAL };
+    let insert = match (&args.path, args.builtin) {
+        (_, true) => Command::InsertBuiltin,
+        (Some(path), false) => Command::Insert(current_folder().join(path)),
+        (None, false) => Command::Insert(current_folder()),
+    };
+    let _ = session.commands.send(insert).await;
+    let mut asked = false;
+    while let Some(told) = signals.next_event(&mut session, &mut code).await {
+        model.fold(&told);
+        let over = match &told.event {
+            Event::CartridgeChanged { cartridge } if cartridge.findings.is_empty() && !asked => {
+                asked = true;
+                let command = match &args.remove {
+                    Some(name) => Command::RemoveSlot { name: name.clone() },
+                    None => Command::ListSlots,
+                };
+                let _ = session.commands.send(command).await;
+                false
+            }
+            Event::SlotsChanged { slots } => {
+                if args.json {
+                    printer.show(&told, &model);
+                } else {
+                    slots.iter().for_each(|slot| out(&line(slot)));
+                    if slots.is_empty() {
+                        eprintln!("No slots: `cartridge up --save-slot NAME` saves a guest");
+                    }
+                }
+                true
+            }
+            Event::Failed { failure } | Event::SideFailed { failure, .. } => {
+                code = failure.exit_code;
+                printer.show(&told, &model);
+                true
+            }
+            _ => {
+                if args.json {
+                    printer.show(&told, &model);
+                }
+                false
+            }
+        };
+        if over {
+            let _ = session.commands.send(Command::Quit).await;
+        }
+    }
+    printer.finished(code);
+    code
+}
+
+/// A slot in a line: when, how much, what it is called, and what it depends on.
+fn line(slot: &SlotView) -> String {
+    let made = i64::try_from(slot.made).ok().and_then(|made| jiff::Timestamp::from_second(made).ok());
+    let zone = jiff::tz::TimeZone::system();
+    let made = made.filter(|_| slot.made > 0).map(|made| made.to_zoned(zone).strftime("%Y-%m-%d %H:%M").to_string());
+    let rest =
+        slot.problem.as_ref().map_or_else(|| slot.depends.clone(), |problem| format!("cannot be used: {problem}"));
+    format!("{:<16}  {:>10}  {}  ({rest})", made.as_deref().unwrap_or("?"), size(slot.bytes), slot.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_a_line() {
+        let slot = SlotView {
+            name: "before Submit".into(),
+            dir: "/s".into(),
+            made: 0,
+            bytes: 3 << 20,
+            picture: None,
+            depends: "QEMU 7.2.22 (tcg, max)".into(),
+            problem: None,
+        };
+        assert!(line(&slot).ends_with("3.0 MiB  before Submit  (QEMU 7.2.22 (tcg, max))"), "{}", line(&slot));
+        let broken = SlotView { problem: Some("x".into()), ..slot };
+        assert!(line(&broken).contains("cannot be used: x"));
+    }
+}

@@ -1,0 +1,267 @@
+//! Slots and layers: a running guest kept by name and brought back, and the repository plugged into one.
+//!
+//! Saving and packing are work at the side; restoring is a goal like any other, so that it goes through the same phases.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use isoprep::Cancel;
+use tokio::sync::mpsc::channel;
+use vmtools::slot::{self, Restoring, Saving, Slot, SlotName};
+use vmtools::{GuestPlan, GuestReport};
+
+use super::{Driver, millis};
+use crate::session::event::{Event, Failure, Level, Side, SlotView};
+use crate::session::failure::internal;
+use crate::session::jobs::{self, Hardware, Outcome};
+use crate::session::logs::Pane;
+use crate::session::state::{Goal, Input, step};
+
+/// What the driver knows of slots and layers.
+#[derive(Default)]
+pub(super) struct Slots {
+    /// What is to be restored, until it is.
+    wanted: Option<(String, bool)>,
+    /// What is being restored, and since when.
+    restoring: Option<(Slot, Instant)>,
+    /// Stops the saving under way.
+    saving: Option<Cancel>,
+    /// The tree that the image of the guest has, where it came from a slot.
+    tree: Option<String>,
+    /// The last report of the guest.
+    pub(super) report: Option<GuestReport>,
+    /// The tree that was plugged in last, once it is known.
+    layer: Arc<OnceLock<String>>,
+    /// Since when a layer is on its way.
+    plugging: Option<Instant>,
+}
+
+impl Slots {
+    /// Stops what is under way.
+    pub(super) fn cancel(&mut self) {
+        if let Some(saving) = self.saving.take() {
+            saving.cancel();
+        }
+    }
+
+    /// Another guest begins.
+    pub(super) fn begin(&mut self) {
+        self.cancel();
+        *self = Self { wanted: self.wanted.take(), ..Self::default() };
+    }
+}
+
+impl Driver {
+    fn slot_store(&self) -> Option<PathBuf> {
+        let recipe = self.inserted.as_ref()?.recipe.as_ref().ok()?;
+        Some(self.paths.slots_of(&recipe.name, &recipe.root))
+    }
+
+    pub(super) fn list_slots(&self) {
+        let (Some(store), side) = (self.slot_store(), self.side.0.clone()) else { return };
+        tokio::task::spawn_blocking(move || {
+            let slots = slot::list(&store).iter().map(SlotView::from).collect();
+            let _ = side.blocking_send(Event::SlotsChanged { slots });
+        });
+    }
+
+    pub(super) async fn save_slot(&mut self, name: &str) {
+        let (Some(guest), Some(store)) = (&self.guest, self.slot_store()) else {
+            return self.slot_failed("The guest could not be saved", "no guest is running".into()).await;
+        };
+        let monitor = guest.monitor();
+        let name = match SlotName::new(name) {
+            Ok(name) => name,
+            Err(error) => return self.slot_failed("The guest could not be saved", error.to_string()).await,
+        };
+        if self.slots.saving.is_some() {
+            return self.notice(Level::Warning, "The guest is being saved already".into()).await;
+        }
+        let tree = self.slots.tree.clone().or_else(|| self.image.as_ref().map(|built| built.image.tree_hash.clone()));
+        let what = Saving {
+            cartridge: self.cartridge_name(),
+            tree,
+            report: self.slots.report.clone(),
+            picture: self.screen.snapshot(),
+        };
+        let (cancel, side, began) = (Cancel::new(), self.side.0.clone(), Instant::now());
+        self.slots.saving = Some(cancel.clone());
+        self.tell(Event::SlotSaving { name: name.to_string() }).await;
+        tokio::spawn(async move {
+            let event = match slot::save(&monitor, &name, what, &store, &cancel, &mut |_, _| {}).await {
+                Ok(slot) => {
+                    let took_ms = millis(began.elapsed());
+                    Event::SlotSaved { name: name.to_string(), bytes: slot.bytes, took_ms }
+                }
+                Err(error) => {
+                    let failure = jobs::of_slot("The guest could not be saved", &error);
+                    Event::SideFailed { side: Side::Slot, failure }
+                }
+            };
+            // The session may have ended meanwhile.
+            let _ = side.send(event).await;
+        });
+    }
+
+    pub(super) fn remove_slot(&self, name: String) {
+        let (Some(store), side) = (self.slot_store(), self.side.0.clone()) else { return };
+        tokio::task::spawn_blocking(move || {
+            let removed = SlotName::new(&name).map_err(Into::into).and_then(|name| slot::remove(&store, &name));
+            let event = match removed {
+                Ok(()) => Event::SlotsChanged { slots: slot::list(&store).iter().map(SlotView::from).collect() },
+                Err(error) => {
+                    let failure = jobs::of_slot("The slot could not be removed", &error);
+                    Event::SideFailed { side: Side::Slot, failure }
+                }
+            };
+            let _ = side.blocking_send(event);
+        });
+    }
+
+    /// Something at the side was done; what it means for us comes before others hear of it.
+    pub(super) async fn side_event(&mut self, event: Event) {
+        match &event {
+            Event::SlotSaved { .. } => {
+                self.slots.saving = None;
+                self.list_slots();
+            }
+            Event::SideFailed { side: Side::Slot, .. } => self.slots.saving = None,
+            Event::SideFailed { side: Side::Layer, .. } => self.slots.plugging = None,
+            _ => {}
+        }
+        self.tell(event).await;
+    }
+
+    pub(super) async fn restore_slot(&mut self, name: String, anyway: bool) {
+        if step(&self.state, Input::Ask(Goal::Restore)).is_ok() {
+            self.slots.wanted = Some((name, anyway));
+        }
+        self.ask(Goal::Restore, false).await;
+    }
+
+    /// What a guest is started from, when a slot is to be restored.
+    pub(super) async fn start_restore(&mut self) {
+        match self.restore_now() {
+            Ok(()) => {}
+            Err(failure) => self.fail(failure).await,
+        }
+    }
+
+    fn restore_now(&mut self) -> Result<(), Failure> {
+        const TITLE: &str = "The slot could not be restored";
+        let wanted = self.slots.wanted.take();
+        let hardware = self.prepared.as_ref().and_then(|p| p.machine.clone());
+        let (Some((name, force)), Some(hardware), Some(store)) = (wanted, hardware, self.slot_store()) else {
+            return Err(internal(TITLE, &"no slot, or no machine"));
+        };
+        let name = SlotName::new(&name).map_err(|e| jobs::of_slot(TITLE, &e.into()))?;
+        let slot = Slot::find(&store, &name).map_err(|e| jobs::of_slot(TITLE, &e))?;
+        self.boots += 1;
+        self.guest_status = None;
+        self.slots.begin();
+        if self.image.is_none() {
+            self.reload_image();
+        }
+        let runtime = self.paths.runtime.join(format!("{}-{}", self.id, self.boots));
+        self.make_runtime(&runtime)?;
+        let disks = self.make_work()?;
+        let boot = slot.boot();
+        // Run by itself it boots: a moment cannot be had from a command line.
+        self.standalone = hardware.standalone(&boot);
+        self.logs.terminal.clear();
+        let sharing = self.prepared.as_ref().map(|it| jobs::sharing_of(&it.recipe)).unwrap_or_default();
+        // The slot's disks take the places of those that the machine has.
+        let Hardware { machine, firmware, qemu } = hardware;
+        let plan = GuestPlan { machine, boot, runtime, qemu, firmware, sharing };
+        let (events, queue) = channel(256);
+        self.guest_events = Some(queue);
+        self.watch_guest(None);
+        let how = Restoring {
+            cartridge: self.cartridge_name(),
+            tree: self.image.as_ref().map(|built| built.image.tree_hash.clone()),
+            force,
+            disks,
+            cancel: self.cancel.clone(),
+        };
+        let screen = Arc::clone(&self.screen);
+        self.slots.restoring = Some((slot.clone(), Instant::now()));
+        self.job =
+            Some(tokio::spawn(async move { Outcome::Started(jobs::restore(slot, plan, how, events, screen).await) }));
+        Ok(())
+    }
+
+    /// A guest has started: one from a slot is up at once.
+    pub(super) async fn tell_restored(&mut self) {
+        let Some((slot, began)) = self.slots.restoring.take() else { return };
+        if let Ok(manifest) = &slot.manifest {
+            self.slots.tree.clone_from(&manifest.inputs.tree);
+            self.slots.report.clone_from(&manifest.report);
+        }
+        let took_ms = millis(began.elapsed());
+        self.tell(Event::SlotRestored { name: slot.name.to_string(), took_ms }).await;
+        self.booted().await;
+    }
+
+    pub(super) async fn plug_layer(&mut self) {
+        let cartridge = self.inserted.as_ref().and_then(|i| Some((i.recipe.clone().ok()?, i.text.clone())));
+        let (Some(guest), Some(cartridge)) = (&self.guest, cartridge) else {
+            return self.notice(Level::Warning, "No guest is running".into()).await;
+        };
+        let monitor = guest.monitor();
+        let (paths, cancel, side) = (self.paths.clone(), self.cancel.clone(), self.side.0.clone());
+        let (logs, tree) = (Arc::clone(&self.logs), Arc::default());
+        self.slots.layer = Arc::clone(&tree);
+        self.slots.plugging = Some(Instant::now());
+        tokio::spawn(async move {
+            let title = "The layer could not be plugged in";
+            let packing = tokio::task::spawn_blocking(move || jobs::layer(cartridge, &paths, &cancel)).await;
+            let failure = match packing {
+                Ok(Ok(jobs::Layered { layer, took })) => {
+                    let (file, took) = (layer.file.display(), took.as_secs_f64());
+                    logs.pane(Pane::Session).line(&format!("The layer {file} was packed in {took:.2} s"));
+                    // Known before the guest can tell what it sees.
+                    let _ = tree.set(layer.tree_hash);
+                    match slot::plug_layer(&monitor, &layer.file).await {
+                        Ok(_) => return,
+                        Err(error) => internal(title, &error),
+                    }
+                }
+                Ok(Err(failure)) => failure,
+                Err(error) => internal(title, &error),
+            };
+            let _ = side.send(Event::SideFailed { side: Side::Layer, failure }).await;
+        });
+    }
+
+    /// The tree that the guest is to see: that of the layer that was plugged in last, or of its image.
+    pub(super) fn expected_tree(&self, report: &GuestReport) -> Option<&str> {
+        if report.generation > 0 {
+            return self.slots.layer.get().map(String::as_str);
+        }
+        self.slots.tree.as_deref().or_else(|| Some(self.image.as_ref()?.image.tree_hash.as_str()))
+    }
+
+    /// The guest has told what it sees: after a layer was plugged in, that.
+    pub(super) async fn layer_reported(&mut self, report: &GuestReport) {
+        if report.generation == 0 {
+            return;
+        }
+        if let (Some(began), Some(expected)) = (self.slots.plugging, self.slots.layer.get()) {
+            self.slots.plugging = None;
+            let (tree, trouble) = (report.tree.clone(), report.trouble.clone());
+            let matches = *expected == tree;
+            self.tell(Event::LayerPlugged { took_ms: millis(began.elapsed()), tree, matches, trouble }).await;
+        }
+    }
+
+    fn cartridge_name(&self) -> String {
+        let recipe = self.inserted.as_ref().and_then(|i| i.recipe.as_ref().ok());
+        recipe.map(|recipe| recipe.name.clone()).unwrap_or_default()
+    }
+
+    async fn slot_failed(&mut self, title: &str, error: String) {
+        let failure = internal(title, &error);
+        self.tell(Event::SideFailed { side: Side::Slot, failure }).await;
+    }
+}

@@ -1,0 +1,95 @@
+//! Slots and layers through a session, with real guests of the engine micro.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::fs;
+
+use cartridge::session::event::Side;
+use cartridge::session::state::{EjectScope, Goal, Phase};
+use cartridge::session::{Command, Event};
+use support::Console;
+use support::session::Session;
+
+fn save(name: &str) -> Command {
+    Command::SaveSlot { name: name.into() }
+}
+
+fn restore(name: &str, anyway: bool) -> Command {
+    Command::RestoreSlot { name: name.into(), anyway }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_is_saved_restored_and_given_the_repository_as_it_is_now() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    fs::write(repo.join("script"), "echo one\n").unwrap();
+    let mut session = Session::begin(&console);
+    session.insert(&repo).await;
+    session.send(Command::Ask(Goal::Up)).await;
+    session.until("the report", |event, _| matches!(event, Event::GuestReported { matches: Some(true), .. })).await;
+    let first = session.model.guest.clone().unwrap();
+    session.send(save("before Submit")).await;
+    session.until("the slot", |event, _| matches!(event, Event::SlotSaved { .. })).await;
+    session.until("the slots", |event, _| matches!(event, Event::SlotsChanged { .. })).await;
+    let slots = session.model.slots.clone().unwrap();
+    assert_eq!((slots.len(), slots[0].name.as_str(), slots[0].problem.clone()), (1, "before Submit", None));
+    assert!(slots[0].picture.as_ref().unwrap().is_file() && slots[0].depends.contains("distro.iso"));
+
+    // Restoring ends the guest that runs.
+    session.send(restore("before Submit", false)).await;
+    session.until("the guest", |event, _| matches!(event, Event::SlotRestored { .. })).await;
+    session.until_phase(Phase::Running).await;
+    let second = session.model.guest.clone().unwrap();
+    assert_ne!(first.pid, second.pid);
+
+    // What was changed meanwhile comes as a layer, proven by the guest.
+    fs::write(repo.join("script"), "echo two\n").unwrap();
+    session.send(Command::PlugLayer).await;
+    session.until("the layer", |event, _| matches!(event, Event::LayerPlugged { matches: true, .. })).await;
+    session.send(save("with the change")).await;
+    session.until("the second slot", |event, _| matches!(event, Event::SlotSaved { .. })).await;
+    session.send(restore("with the change", false)).await;
+    session.until("the guest with a layer", |event, _| matches!(event, Event::SlotRestored { .. })).await;
+    session.until_phase(Phase::Running).await;
+
+    // A name that there is not fails like any goal.
+    session.send(restore("absent", false)).await;
+    session.until("the failure", |event, _| matches!(event, Event::Failed { .. })).await;
+    assert!(session.model.failure.as_ref().unwrap().detail.contains("there is no slot"));
+    session.until_phase(Phase::Idle).await;
+    session.send(save("nothing runs")).await;
+    session.until("no", |event, _| matches!(event, Event::SideFailed { side: Side::Slot, .. })).await;
+    // Slots are the user's: ejecting everything leaves them.
+    session.send(Command::Eject(EjectScope::Everything)).await;
+    session.until_phase(Phase::Idle).await;
+    session.send(Command::ListSlots).await;
+    session.until("the slots", |event, _| matches!(event, Event::SlotsChanged { slots } if slots.len() == 2)).await;
+    // The image is gone, and the slot has its own.
+    session.send(restore("before Submit", true)).await;
+    session.until("the guest", |event, _| matches!(event, Event::SlotRestored { .. })).await;
+    session.until_phase(Phase::Running).await;
+    session.send(Command::RemoveSlot { name: "with the change".into() }).await;
+    session.until("one slot", |event, _| matches!(event, Event::SlotsChanged { slots } if slots.len() == 1)).await;
+    session.quit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_settings_are_refused_in_words() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let mut session = Session::begin(&console);
+    session.insert(&repo).await;
+    session.send(Command::Ask(Goal::Up)).await;
+    session.until("the report", |event, _| matches!(event, Event::GuestReported { .. })).await;
+    session.send(save("a")).await;
+    session.until("the slot", |event, _| matches!(event, Event::SlotSaved { .. })).await;
+    session.set("guest.memory", "777M").await;
+    session.send(restore("a", true)).await;
+    session.until("the refusal", |event, _| matches!(event, Event::Failed { .. })).await;
+    let failure = session.model.failure.clone().unwrap();
+    assert!(failure.detail.contains("is `-m 777M` now"), "{failure:?}");
+    assert!(failure.advice.unwrap().contains("change the settings back"));
+    session.until_phase(Phase::Idle).await;
+    session.quit().await;
+}
