@@ -6,7 +6,7 @@ mod support;
 use std::fs;
 
 use cartridge::session::event::Since;
-use cartridge::session::state::{Goal, Phase};
+use cartridge::session::state::{EjectScope, Goal, Phase};
 use cartridge::session::way::Way;
 use cartridge::session::{Command, Event, Model};
 use isoprep::ChangeKind;
@@ -113,16 +113,34 @@ async fn what_changed_is_brought_to_the_guest() {
     fs::write(repo.join("installer"), "echo new\n").unwrap();
     until_changed(&mut session, &[("installer", ChangeKind::Added)]).await;
     assert_eq!(session.model.source.as_ref().unwrap().since, Since::Guest);
-    let before = session.model.guest.as_ref().unwrap().report.clone().unwrap().tree;
+    let (pid, before) = of_guest(&session.model);
 
     session.send(Command::BringIn).await;
-    session.until("the guest has it", |event, _| matches!(event, Event::BroughtIn { way: Way::Image, .. })).await;
-    let guest = session.model.guest.clone().unwrap();
-    assert_eq!(guest.matches, Some(true));
-    assert_ne!(guest.report.unwrap().tree, before);
-    if session.model.source.as_ref().is_some_and(|source| source.total > 0) {
-        until_changed(&mut session, &[]).await;
-    }
+    session.until("the guest has it", |event, _| matches!(event, Event::BroughtIn { way: Way::Layer, .. })).await;
+    let (same, first) = of_guest(&session.model);
+    assert!(same == pid && first != before, "{same} {pid}, {first}");
+    until_changed(&mut session, &[]).await;
+    fs::write(repo.join("installer"), "echo newer\n").unwrap();
+    until_changed(&mut session, &[("installer", ChangeKind::Changed)]).await;
+    session.send(Command::BringIn).await;
+    session.until("the guest has that", |event, _| matches!(event, Event::BroughtIn { way: Way::Layer, .. })).await;
+    let (same, second) = of_guest(&session.model);
+    assert!(same == pid && second != first, "{same} {pid}, {second}");
+
+    // Without a guest it is a new image.
+    session.send(Command::Eject(EjectScope::Session)).await;
+    session.until_phase(Phase::Idle).await;
+    session.send(Command::BringIn).await;
+    session.until("a guest has it", |event, _| matches!(event, Event::BroughtIn { way: Way::Image, .. })).await;
+    let (other, third) = of_guest(&session.model);
+    assert!(other != pid && third == second, "{other} {pid}, {third} {second}");
     session.quit().await;
     console.assert_clean();
+}
+
+/// The guest's process, and the tree that it has told.
+fn of_guest(model: &Model) -> (u32, String) {
+    let guest = model.guest.clone().unwrap();
+    assert_eq!(guest.matches, Some(true));
+    (guest.pid, guest.report.unwrap().tree)
 }

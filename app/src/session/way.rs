@@ -8,6 +8,8 @@ use serde::Serialize;
 pub enum Way {
     /// The guest has the repository mounted live: nothing is to be done.
     Live,
+    /// The repository is packed as a layer, plugged into the guest as a disk, and mounted over what it has.
+    Layer,
     /// A new image is built, with everything reused that did not change, and booted.
     Image,
 }
@@ -19,12 +21,18 @@ pub(super) struct Facts {
     pub(super) running: bool,
     /// It has told that it has the repository mounted from this host.
     pub(super) live: bool,
+    /// It has reported by a program of ours, which mounts a layer that is plugged in.
+    pub(super) reports: bool,
 }
 
 impl Way {
     /// The quickest way.
     pub(super) fn quickest(facts: Facts) -> Self {
-        if facts.running && facts.live { Self::Live } else { Self::Image }
+        match facts {
+            Facts { running: true, live: true, .. } => Self::Live,
+            Facts { running: true, reports: true, .. } => Self::Layer,
+            _ => Self::Image,
+        }
     }
 
     /// What is done, for people.
@@ -32,6 +40,7 @@ impl Way {
     pub fn words(self) -> &'static str {
         match self {
             Self::Live => "the guest sees them by itself: it has the repository mounted live",
+            Self::Layer => "the repository is plugged in as a new layer, over what the guest has",
             Self::Image => "the image is built again, from what did not change, and booted",
         }
     }
@@ -42,9 +51,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_running_guest_sees_anything_live() {
-        assert_eq!(Way::quickest(Facts { running: true, live: true }), Way::Live);
-        assert_eq!(Way::quickest(Facts { running: false, live: true }), Way::Image);
-        assert_eq!(Way::quickest(Facts { running: true, live: false }), Way::Image);
+    fn the_quickest_way_is_one_that_the_guest_can_go() {
+        let of = |running, live, reports| Way::quickest(Facts { running, live, reports });
+        assert_eq!(of(true, true, true), Way::Live);
+        assert_eq!(of(true, false, true), Way::Layer);
+        assert_eq!(of(true, false, false), Way::Image);
+        assert_eq!(of(false, true, true), Way::Image);
     }
 }

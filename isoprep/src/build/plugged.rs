@@ -8,6 +8,7 @@ use crate::cache::Cache;
 use crate::engine;
 use crate::plan::KeyHasher;
 use crate::progress::Progress;
+use crate::source::SourceTree;
 use crate::stage::base::Folders;
 use crate::stage::layer::{self, Additions};
 
@@ -20,6 +21,8 @@ pub struct RepositoryLayer {
     pub files: u64,
     /// The hash of its tree, which the guest finds as well.
     pub tree_hash: String,
+    /// What is in it of the repository.
+    pub source: SourceTree,
     /// Whether it was in the cache already.
     pub reused: bool,
 }
@@ -62,5 +65,6 @@ pub fn repository_layer(
     })?;
     stages.cache.prune(&engine::ALL);
     let (files, tree_hash) = (repository.files, repository.tree.to_string());
-    Ok(RepositoryLayer { file: made.file(layer::LAYER), files, tree_hash, reused })
+    let source = SourceTree::of(&repository.manifest);
+    Ok(RepositoryLayer { file: made.file(layer::LAYER), files, tree_hash, source, reused })
 }

@@ -67,8 +67,7 @@ impl Driver {
         if let Err(error) = self.record.note(|made| made.guest = Some(pid)) {
             self.notice(Level::Warning, format!("The session's record could not be written: {error}")).await;
         }
-        self.guest_sees(false);
-        self.look_at_source_again();
+        self.guest_is_new();
         self.tell(Event::GuestStarted { pid, command, mute: self.watching.mute.clone() }).await;
         self.tell_restored().await;
     }
@@ -91,12 +90,12 @@ impl Driver {
                 let expected = self.expected_tree(&report).filter(|_| report.live().is_none());
                 let matches = expected.map(|expected| expected == report.tree);
                 self.slots.report = Some(report.clone());
-                self.layer_reported(&report).await;
                 for share in report.shares.iter().filter(|share| share.problem.is_some()) {
                     self.notice(Level::Warning, share.words()).await;
                 }
                 self.guest_sees(report.live().is_some());
-                self.tell(Event::GuestReported { report, matches }).await;
+                self.tell(Event::GuestReported { report: report.clone(), matches }).await;
+                self.layer_reported(&report).await;
                 if self.state.phase == Phase::Booting {
                     self.booted().await;
                 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use isoprep::Cancel;
+use isoprep::{Cancel, SourceTree};
 use tokio::sync::mpsc::channel;
 use vmtools::slot::{self, Restoring, Saving, Slot, SlotName};
 use vmtools::{GuestPlan, GuestReport};
@@ -28,11 +28,11 @@ pub(super) struct Slots {
     /// Stops the saving under way.
     saving: Option<Cancel>,
     /// The tree that the image of the guest has, where it came from a slot.
-    tree: Option<String>,
+    pub(super) tree: Option<String>,
     /// The last report of the guest.
     pub(super) report: Option<GuestReport>,
-    /// The tree that was plugged in last, once it is known.
-    layer: Arc<OnceLock<String>>,
+    /// What was plugged in last, once it is known.
+    layer: Arc<OnceLock<SourceTree>>,
     /// Since when a layer is on its way.
     plugging: Option<Instant>,
 }
@@ -127,7 +127,10 @@ impl Driver {
                 self.list_slots();
             }
             Event::SideFailed { side: Side::Slot, .. } => self.slots.saving = None,
-            Event::SideFailed { side: Side::Layer, .. } => self.slots.plugging = None,
+            Event::SideFailed { side: Side::Layer, .. } => {
+                self.slots.plugging = None;
+                self.not_brought_in();
+            }
             _ => {}
         }
         self.tell(event).await;
@@ -221,7 +224,7 @@ impl Driver {
                     let (file, took) = (layer.file.display(), took.as_secs_f64());
                     logs.pane(Pane::Session).line(&format!("The layer {file} was packed in {took:.2} s"));
                     // Known before the guest can tell what it sees.
-                    let _ = tree.set(layer.tree_hash);
+                    let _ = tree.set(layer.source);
                     match slot::plug_layer(&monitor, &layer.file).await {
                         Ok(_) => return,
                         Err(error) => internal(title, &error),
@@ -237,7 +240,7 @@ impl Driver {
     /// The tree that the guest is to see: that of the layer that was plugged in last, or of its image.
     pub(super) fn expected_tree(&self, report: &GuestReport) -> Option<&str> {
         if report.generation > 0 {
-            return self.slots.layer.get().map(String::as_str);
+            return self.slots.layer.get().map(SourceTree::hash);
         }
         self.slots.tree.as_deref().or_else(|| Some(self.image.as_ref()?.image.tree_hash.as_str()))
     }
@@ -247,11 +250,16 @@ impl Driver {
         if report.generation == 0 {
             return;
         }
-        if let (Some(began), Some(expected)) = (self.slots.plugging, self.slots.layer.get()) {
+        if let (Some(began), Some(layer)) = (self.slots.plugging, self.slots.layer.get().cloned()) {
             self.slots.plugging = None;
             let (tree, trouble) = (report.tree.clone(), report.trouble.clone());
-            let matches = *expected == tree;
+            let matches = layer.hash() == tree;
             self.tell(Event::LayerPlugged { took_ms: millis(began.elapsed()), tree, matches, trouble }).await;
+            if matches {
+                self.guest_has(layer).await;
+            } else {
+                self.not_brought_in();
+            }
         }
     }
 

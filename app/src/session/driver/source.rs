@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use isoprep::{BuildError, Cancel, Recipe};
+use isoprep::{BuildError, Cancel, Recipe, SourceTree};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -30,6 +30,8 @@ pub(super) struct Watched {
     pub(super) running: Option<Looking>,
     /// What was told last.
     told: Option<Event>,
+    /// What was plugged into the guest since it started.
+    layer: Option<SourceTree>,
     /// The guest has told that it sees the repository itself.
     live: bool,
     /// What is being brought to the guest, and since when.
@@ -77,7 +79,10 @@ impl Driver {
         let Some(recipe) = self.recipe_now().cloned() else { return };
         self.watch_source(recipe.source.path.clone()).await;
         let base = match &self.image {
-            Some(built) => Base::Image(built.image.iso.clone(), built.image.tree_hash.clone()),
+            Some(built) => {
+                let tree = self.slots.tree.as_ref().unwrap_or(&built.image.tree_hash);
+                Base::Image(built.image.iso.clone(), tree.clone())
+            }
             None => Base::Nothing,
         };
         let (cancel, paths) = (Cancel::new(), self.paths.clone());
@@ -119,7 +124,7 @@ impl Driver {
         {
             self.unwatched(why).await;
         }
-        let Some(base) = base else { return self.tell_source(None).await };
+        let Some(base) = self.watched.layer.clone().or(base) else { return self.tell_source(None).await };
         let mut changes = base.changes(&now);
         let total = changes.len();
         changes.truncate(NAMED);
@@ -150,17 +155,36 @@ impl Driver {
 
     fn way_facts(&self) -> Facts {
         let running = self.guest.is_some() && matches!(self.state.phase, Phase::Booting | Phase::Running);
-        Facts { running, live: self.watched.live }
+        // One from a slot has reported before it was saved.
+        Facts { running, live: self.watched.live, reports: self.slots.report.is_some() }
     }
 
     /// Brings what changed to the guest, by the quickest way.
     pub(super) async fn bring_in(&mut self) {
+        if self.watched.bringing.is_some() {
+            return self.notice(Level::Info, "The changes are on their way already".to_owned()).await;
+        }
         let way = Way::quickest(self.way_facts());
         self.watched.bringing = Some((way, std::time::Instant::now()));
         match way {
             Way::Live => self.brought_in().await,
+            Way::Layer => self.plug_layer().await,
             Way::Image => self.ask(Goal::Up, false).await,
         }
+    }
+
+    /// A layer was plugged in, and the guest has told that it has it.
+    pub(super) async fn guest_has(&mut self, layer: SourceTree) {
+        self.watched.layer = Some(layer);
+        self.look_at_source_again();
+        self.brought_in().await;
+    }
+
+    /// Another guest starts: what was plugged into the one before is gone with it.
+    pub(super) fn guest_is_new(&mut self) {
+        self.watched.layer = None;
+        self.guest_sees(false);
+        self.look_at_source_again();
     }
 
     /// The guest has reported: whether it sees the repository itself.
