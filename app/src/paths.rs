@@ -57,6 +57,12 @@ impl Paths {
         self.cache.join("stages")
     }
 
+    /// What direct boots are made from: files taken out of ISOs, initramfs archives.
+    #[must_use]
+    pub fn direct(&self) -> PathBuf {
+        self.cache.join("direct")
+    }
+
     /// Images, one directory a cartridge.
     #[must_use]
     pub fn images(&self) -> PathBuf {

@@ -74,10 +74,14 @@ impl Cli {
 
 /// What to do without a window.
 #[derive(Subcommand, Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one in a run")]
 pub enum Verb {
     /// Build the cartridge into an image
     Build(BuildArgs),
-    /// Boot the image of the last build
+    /// Boot the image of the last build, or a kernel without a boot loader
+    ///
+    /// Without --direct, --kernel or --iso the cartridge says how (field boot.way). --kernel and --iso need no cartridge: the
+    /// guest is the default one, or what --memory and --set make of it.
     Boot(BootArgs),
     /// Build, then boot
     Up(GoalArgs),
@@ -186,12 +190,71 @@ pub struct GoalArgs {
 /// What `boot` takes.
 #[derive(Args, Clone, Debug, Default)]
 pub struct BootArgs {
-    /// As for `up`.
+    /// How it is watched.
     #[command(flatten)]
     pub goal: GoalArgs,
     /// Print the command that boots it by itself in a terminal, and boot nothing
-    #[arg(long, conflicts_with_all = ["shot", "stay", "until_report", "wait"])]
+    #[arg(long, conflicts_with_all = ["shot", "stay", "until_report", "wait", "source"])]
     pub print_command: bool,
+    /// What is booted without a boot loader.
+    #[command(flatten)]
+    pub direct: DirectArgs,
+}
+
+/// What a boot without a boot loader takes.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Without a boot loader")]
+pub struct DirectArgs {
+    /// Boot the kernel and the initramfs of the last build's image; the image is a disk of the guest
+    #[arg(long, group = "source")]
+    pub direct: bool,
+    /// Boot this kernel: a bzImage or a vmlinux
+    #[arg(long, value_name = "FILE", group = "source", conflicts_with_all = ["path", "builtin"])]
+    pub kernel: Option<PathBuf>,
+    /// An initramfs for it, to be booted as it is; several are joined. Without one, one of Cartridge's
+    #[arg(long, value_name = "FILE", requires = "kernel", conflicts_with_all = ["root", "disk"])]
+    pub initrd: Vec<PathBuf>,
+    /// A folder of this machine as its root
+    #[arg(long, value_name = "DIR", requires = "kernel", conflicts_with = "disk")]
+    pub root: Option<PathBuf>,
+    /// An ISO, a squashfs, an EROFS or a disk image whose layers are its root
+    #[arg(long, value_name = "IMAGE", requires = "kernel")]
+    pub disk: Option<PathBuf>,
+    /// Its modules, if they are not at /lib/modules/<release>
+    #[arg(long, value_name = "DIR", requires = "kernel")]
+    pub modules: Option<PathBuf>,
+    /// What the guest may do with the folder of --root; without it what the guest writes stays in its memory
+    #[arg(long, value_enum, requires = "root")]
+    pub access: Option<AccessName>,
+    /// Boot the kernel, initramfs and command line that a boot entry of this ISO names; the ISO is a disk of the guest
+    #[arg(long, value_name = "FILE", group = "source", conflicts_with_all = ["path", "builtin"])]
+    pub iso: Option<PathBuf>,
+    /// Which entry: its number in --list, or its title. Without it the best one
+    #[arg(long, value_name = "N|TITLE", requires = "iso")]
+    pub entry: Option<String>,
+    /// Only list the entries of the ISO
+    #[arg(long, requires = "iso", conflicts_with = "entry")]
+    pub list: bool,
+    /// Words to add to the kernel's command line
+    #[arg(long, value_name = "WORDS", requires = "source", allow_hyphen_values = true)]
+    pub append: Vec<String>,
+    /// The whole command line, in place of the one that goes with it
+    #[arg(long, value_name = "WORDS", requires = "source", allow_hyphen_values = true)]
+    pub cmdline: Option<String>,
+    /// How much memory the guest has, for example 512M or 4G
+    #[arg(long, value_name = "SIZE", requires = "source")]
+    pub memory: Option<String>,
+}
+
+/// What a guest may do with a folder, by its names on the command line.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessName {
+    /// What it writes stays in its memory
+    Overlaid,
+    /// It cannot write
+    ReadOnly,
+    /// What it writes is in the folder
+    Writable,
 }
 
 /// What `disks` takes.

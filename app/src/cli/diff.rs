@@ -149,6 +149,7 @@ fn read_and_compare(from: &Path, to: &Path, cancel: &Cancel, bar: &ProgressBar) 
             Reading::Listing => "reading directories",
             Reading::Comparing => "comparing packed content",
             Reading::Hashing => "hashing content",
+            Reading::Copying => "taking files out",
         });
     };
     let watch = Watch { cancel, tell: &tell };

@@ -10,6 +10,7 @@ use super::attach::Attached;
 use super::fields;
 use super::print::Printer;
 use super::signals::Signals;
+use crate::session::direct::{DirectSource, DirectWish};
 use crate::session::event::{Level, Side};
 use crate::session::failure::exit_code;
 use crate::session::model::SourceView;
@@ -33,6 +34,8 @@ struct Drive {
     /// Whether the goal is being worked towards, or was.
     working: bool,
     goal: Goal,
+    /// What is booted without a boot loader, where the command line says it.
+    direct: Option<DirectWish>,
     args: GoalArgs,
     stay: bool,
     attached: Option<Attached>,
@@ -65,27 +68,39 @@ enum Shot {
 
 /// Works towards `goal` and returns the exit code.
 pub(super) async fn to(goal: Goal, args: GoalArgs, session: SessionHandle) -> u8 {
-    let stay =
-        args.stay || args.watch || (!args.until_report && !args.build.json && args.shot.is_none() && at_a_terminal());
-    let mut drive = Drive {
-        session,
-        model: Model::default(),
-        printer: Printer::new(args.build.json),
-        code: exit_code::GOOD,
-        asked: false,
-        working: false,
-        goal,
-        stay,
-        attached: None,
-        shot: args.shot.as_deref().map_or(Shot::None, |path| Shot::Wanted(absolute(path))),
-        quitting: false,
-        comparing: false,
-        heard_at: Instant::now(),
-        setting: 0,
-        steps: Some(Steps { plug: args.plug, save: args.save_slot.clone() }),
-        args,
-    };
-    drive.run().await
+    Drive::new(goal, None, args, session).run().await
+}
+
+/// Boots, as the cartridge says or as it is wished, and returns the exit code.
+pub(super) async fn boot(direct: Option<DirectWish>, args: GoalArgs, session: SessionHandle) -> u8 {
+    Drive::new(Goal::Boot, direct, args, session).run().await
+}
+
+impl Drive {
+    fn new(goal: Goal, direct: Option<DirectWish>, args: GoalArgs, session: SessionHandle) -> Self {
+        let stay = args.stay
+            || args.watch
+            || (!args.until_report && !args.build.json && args.shot.is_none() && at_a_terminal());
+        Self {
+            session,
+            model: Model::default(),
+            printer: Printer::new(args.build.json),
+            code: exit_code::GOOD,
+            asked: false,
+            working: false,
+            goal,
+            direct,
+            stay,
+            attached: None,
+            shot: args.shot.as_deref().map_or(Shot::None, |path| Shot::Wanted(absolute(path))),
+            quitting: false,
+            comparing: false,
+            heard_at: Instant::now(),
+            setting: 0,
+            steps: Some(Steps { plug: args.plug, save: args.save_slot.clone() }),
+            args,
+        }
+    }
 }
 
 fn absolute(path: &std::path::Path) -> PathBuf {
@@ -99,7 +114,13 @@ impl Drive {
             (Some(path), false) => Command::Insert(absolute(path)),
             (None, false) => Command::Insert(current_folder()),
         };
-        self.send(insert).await;
+        match self.direct.clone().filter(|wish| !wish.needs_image()) {
+            Some(wish) => {
+                self.asked = true;
+                self.send(Command::BootDirect(Box::new(wish))).await;
+            }
+            None => self.send(insert).await,
+        }
         let Some(mut signals) = Signals::catch() else { return exit_code::INTERNAL };
         let mut tick = tokio::time::interval(Duration::from_millis(50));
         while !self.model.closed {
@@ -187,7 +208,7 @@ impl Drive {
             Event::StateChanged { state } if state.phase == Phase::Preparing => self.working = true,
             Event::BuildCompared { .. } | Event::NotCompared { .. } if self.comparing => self.end(self.code).await,
             Event::StateChanged { state } if state.phase == Phase::Idle && self.working => {
-                if state.outcome == Some(Outcome::GuestEnded) && !self.came_up() {
+                if state.outcome == Some(Outcome::GuestEnded) && !self.came_up() && !self.ended_well() {
                     eprintln!("The guest ended before it had reported");
                     self.code = self.code.max(exit_code::REPORT);
                 }
@@ -236,6 +257,12 @@ impl Drive {
                 .is_some_and(|guest| guest.report.is_some() || (guest.mute.is_some() && guest.sign.is_some_and(shows)))
     }
 
+    /// Whether a kernel of this host has done what it was started for: there is nothing in it that reports.
+    fn ended_well(&self) -> bool {
+        let kernel = self.direct.as_ref().is_some_and(|wish| matches!(wish.source, DirectSource::Kernel(_)));
+        kernel && self.model.guest.as_ref().is_some_and(|guest| guest.status == GuestStatus::PoweredOff)
+    }
+
     async fn ask(&mut self) {
         match fields::parse(&std::mem::take::<Vec<_>>(&mut self.args.build.set)) {
             Ok(pairs) => {
@@ -250,10 +277,12 @@ impl Drive {
             }
         }
         self.asked = true;
-        match self.args.slot.take() {
-            Some(name) => self.send(Command::RestoreSlot { name, anyway: self.args.anyway }).await,
-            None => self.send(Command::Ask(self.goal)).await,
-        }
+        let command = match (self.direct.clone(), self.args.slot.take()) {
+            (Some(wish), _) => Command::BootDirect(Box::new(wish)),
+            (None, Some(name)) => Command::RestoreSlot { name, anyway: self.args.anyway },
+            (None, None) => Command::Ask(self.goal),
+        };
+        self.send(command).await;
     }
 
     /// The guest is up, or has what was done to it last: the next thing that was asked for is done.

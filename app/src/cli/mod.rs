@@ -5,6 +5,7 @@ mod attach;
 mod boot_command;
 mod cache;
 mod diff;
+mod direct;
 mod disks;
 mod drive;
 mod eject;
@@ -18,8 +19,8 @@ mod signals;
 mod slots;
 
 pub use args::{
-    BootArgs, BuildArgs, CacheArgs, Cli, Colour, DiffArgs, DisksArgs, DoctorArgs, EjectArgs, GoalArgs, LogsArgs,
-    LookArgs, ProposeArgs, ShotArgs, SlotsArgs, Verb,
+    AccessName, BootArgs, BuildArgs, CacheArgs, Cli, Colour, DiffArgs, DirectArgs, DisksArgs, DoctorArgs, EjectArgs,
+    GoalArgs, LogsArgs, LookArgs, ProposeArgs, ShotArgs, SlotsArgs, Verb,
 };
 
 use std::time::Duration;
@@ -61,10 +62,21 @@ pub async fn run(verb: Verb, paths: Paths) -> Result<u8, BeginError> {
             let session = crate::session::begin(towards("build", &build, None))?;
             drive::to(Goal::Build, GoalArgs { build, ..GoalArgs::default() }, session).await
         }
-        Verb::Boot(BootArgs { goal, print_command: true }) => boot_command::print(&goal.build, &paths),
-        Verb::Boot(BootArgs { goal: args, print_command: false }) => {
-            let session = crate::session::begin(watching(towards("boot", &args.build, args.wait), args.watch))?;
-            drive::to(Goal::Boot, args, session).await
+        Verb::Boot(BootArgs { goal, print_command: true, .. }) => boot_command::print(&goal.build, &paths),
+        Verb::Boot(BootArgs { goal, direct: DirectArgs { iso: Some(iso), list: true, .. }, .. }) => {
+            direct::list(&iso, goal.build.json).await
+        }
+        Verb::Boot(mut args) => {
+            let wish = match direct::wish(&mut args) {
+                Ok(wish) => wish,
+                Err(why) => {
+                    eprintln!("cartridge: {why}");
+                    return Ok(exit_code::USAGE);
+                }
+            };
+            let session =
+                crate::session::begin(watching(towards("boot", &args.goal.build, args.goal.wait), args.goal.watch))?;
+            drive::boot(wish, args.goal, session).await
         }
         Verb::Up(args) => {
             let session = crate::session::begin(watching(towards("up", &args.build, args.wait), args.watch))?;

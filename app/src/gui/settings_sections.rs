@@ -17,7 +17,7 @@ struct Section {
     folded: bool,
 }
 
-const SECTIONS: [Section; 7] = [
+const SECTIONS: [Section; 8] = [
     Section { title: "Cartridge", keys: &[ENGINE, "name", "image.build"], rest: Some(""), folded: false },
     Section {
         title: "Image",
@@ -33,6 +33,7 @@ const SECTIONS: [Section; 7] = [
     },
     Section { title: "Live system", keys: &["image.files", "image.env"], rest: None, folded: false },
     Section { title: "Booting", keys: &["image.kernel", "image.cmdline"], rest: Some("image"), folded: false },
+    Section { title: "Direct boot", keys: &[], rest: Some("boot"), folded: true },
     Section {
         title: "Guest",
         keys: &[

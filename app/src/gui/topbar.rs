@@ -210,6 +210,7 @@ fn goal(ui: &mut Ui, model: &Model, goal: Goal, small: bool, wishes: &mut Wishes
     let (glyph, name, hint) = match goal {
         Goal::Build => (Icon::Hammer, "Build", "Makes the image. Ctrl+B"),
         Goal::Boot => (Icon::Play, "Boot", "Boots the image that the last build left. Ctrl+Shift+B"),
+        Goal::Direct => (Icon::Play, "Direct boot", "Boots a kernel without a boot loader"),
         Goal::Up => (Icon::Zap, "Build & Boot", "Makes the image and boots it. Ctrl+Enter"),
         Goal::Restore => (Icon::RotateCcw, "Restore", "Starts the guest from a slot"),
     };

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use vmtools::display::InputEvent;
 
+use super::direct::DirectWish;
 use super::state::{EjectScope, Goal};
 
 /// A request to the driver.
@@ -41,6 +42,10 @@ pub enum Command {
     Ask(Goal),
     /// As [`Command::Ask`], and build in spite of errors of the lint.
     AskAnyway(Goal),
+    /// Boot a kernel without a boot loader: that of the last build's image, of an ISO, or of this host.
+    BootDirect(Box<DirectWish>),
+    /// Read what an ISO offers to boot. [`Event::MenuRead`](super::event::Event::MenuRead) answers.
+    ReadMenu(PathBuf),
     /// Stop what is under way.
     Cancel,
     /// End the guest and remove work; [`EjectScope::Everything`] removes caches and images too.

@@ -5,6 +5,7 @@ mod build;
 mod cache;
 mod compare;
 mod diagnose;
+mod direct;
 mod eject;
 mod examine;
 mod guest;
@@ -28,6 +29,7 @@ use vmtools::{GuestEvent, GuestHandle, GuestStatus};
 
 use super::built::Built;
 use super::command::Command;
+use super::direct::DirectWish;
 use super::event::{EVENT_VERSION, Event, Failure, Level, Told};
 use super::handle::{SessionHandle, Waker};
 use super::inserted::Inserted;
@@ -93,6 +95,8 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         watches: config.watches,
         patience: config.patience,
         anyway: false,
+        wish: None,
+        booted_tree: None,
         who,
         id,
         record,
@@ -155,6 +159,10 @@ struct Driver {
     patience: Option<Duration>,
     /// The goal that is worked towards was asked for in spite of errors of the lint.
     anyway: bool,
+    /// How the goal that is worked towards is booted, where a front end has said it; else the cartridge says it.
+    wish: Option<DirectWish>,
+    /// The tree that the guest should find, where it was booted from an image that is known.
+    booted_tree: Option<String>,
     id: String,
     record: Record,
     recent: Recent,
@@ -288,8 +296,10 @@ impl Driver {
             Command::Examine => self.examine().await,
             Command::Refresh => self.look_again().await,
             Command::ApplyFix { id, asked } => self.apply_fix(&id, asked).await,
-            Command::Ask(goal) => self.ask(goal, false).await,
-            Command::AskAnyway(goal) => self.ask(goal, true).await,
+            Command::Ask(goal) => self.ask(goal, false, None).await,
+            Command::AskAnyway(goal) => self.ask(goal, true, None).await,
+            Command::BootDirect(wish) => self.boot_direct(*wish).await,
+            Command::ReadMenu(iso) => self.read_menu(iso),
             Command::ViewCache => self.view_cache(false),
             Command::CleanCache => self.view_cache(true),
             Command::Cancel => self.input(Input::Cancel).await,
@@ -319,14 +329,17 @@ impl Driver {
         }
     }
 
-    async fn ask(&mut self, goal: Goal, anyway: bool) {
+    async fn ask(&mut self, goal: Goal, anyway: bool, wish: Option<DirectWish>) {
         self.refresh().await;
-        if let Some(findings) = self.inserted.as_ref().and_then(|i| i.recipe.as_ref().err()) {
+        if goal != Goal::Direct
+            && let Some(findings) = self.inserted.as_ref().and_then(|i| i.recipe.as_ref().err())
+        {
             let failure = super::failure::of_findings(findings);
             return self.tell(Event::Failed { failure }).await;
         }
         if step(&self.state, Input::Ask(goal)).is_ok() {
             self.anyway = anyway;
+            self.wish = wish;
         }
         self.input(Input::Ask(goal)).await;
     }

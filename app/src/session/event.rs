@@ -9,6 +9,7 @@ use isoprep::{CacheView, EjectReport, Image, Progress, SourceChange, Survey};
 use serde::Serialize;
 use vmtools::{GuestReport, GuestStatus};
 
+use super::direct::{DirectView, MenuView};
 use super::examination::{LintView, Unexamined};
 use super::logs::Pane;
 use super::pace::Pace;
@@ -141,6 +142,16 @@ pub enum Event {
         /// Bytes that cleaning has just freed; `None` if it was only looked at.
         freed: Option<u64>,
     },
+    /// What an ISO offers to boot was read.
+    MenuRead {
+        /// The ISO, and what it offers or why nothing.
+        view: MenuView,
+    },
+    /// A guest is about to be booted without a boot loader.
+    DirectChosen {
+        /// From what.
+        view: DirectView,
+    },
     /// QEMU was started.
     GuestStarted {
         /// Its process id.
@@ -164,7 +175,7 @@ pub enum Event {
     GuestReported {
         /// What it said.
         report: GuestReport,
-        /// Whether its tree hash is that of the image; `None` when the image is not of this session.
+        /// Whether its tree hash is that of the image; `None` when it was not booted from an image that is known.
         matches: Option<bool>,
     },
     /// In what the repository differs from what the guest, or the last image, has of it; told when that changes.

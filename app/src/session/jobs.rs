@@ -2,6 +2,7 @@
 //! pool; none of them knows the driver's state.
 
 mod compare;
+pub(super) mod direct;
 mod hardware;
 mod look;
 mod slots;
@@ -20,7 +21,7 @@ use vmtools::display::Screen;
 use vmtools::{AcceleratorChoice, Access, GuestEvent, GuestHandle, GuestPlan, SharedFolder, Sharing};
 
 use super::cartridge_lock::{self, CartridgeLock};
-use super::event::{Failure, Level};
+use super::event::{Event, Failure, Level};
 use super::examination::LintView;
 use super::failure;
 use super::logs::{LogHub, Pane, stage_tag};
@@ -67,7 +68,7 @@ pub(super) struct Prepared {
     pub(super) machine: Option<Hardware>,
     pub(super) accelerator: Option<AcceleratorChoice>,
     /// Held until the session is idle again.
-    pub(super) _lock: CartridgeLock,
+    pub(super) _lock: Option<CartridgeLock>,
     pub(super) recovered: Recovered,
     pub(super) notices: Vec<(Level, String)>,
 }
@@ -98,11 +99,21 @@ pub(super) fn prepare(
     who: &str,
     cancel: &Cancel,
 ) -> Result<Box<Prepared>, Failure> {
-    let lock = cartridge_lock::lock(&paths.locks(), &recipe.root, who).map_err(|e| failure::of_lock(&e))?;
+    // A direct boot touches no cartridge.
+    let lock = match goal {
+        Goal::Direct => None,
+        _ => Some(cartridge_lock::lock(&paths.locks(), &recipe.root, who).map_err(|e| failure::of_lock(&e))?),
+    };
     let recovered = record::recover(paths, cancel);
     let mut notices = Vec::new();
     let mut host = None;
-    if !matches!(goal, Goal::Boot | Goal::Restore) {
+    if matches!(goal, Goal::Boot | Goal::Up) {
+        let findings = isoprep::check_boot(&recipe);
+        if !findings.is_empty() {
+            return Err(failure::of_findings(&findings));
+        }
+    }
+    if matches!(goal, Goal::Build | Goal::Up) {
         let engine = recipe.image.engine;
         let mut findings: Vec<Finding> = isoprep::check_places(&recipe, &paths.apart());
         if findings.is_empty() {
@@ -259,6 +270,31 @@ fn not_built(error: &BuildError) -> Box<NotBuilt> {
         _ => Vec::new(),
     };
     Box::new(NotBuilt { failure: failure::of_build(error), lint })
+}
+
+/// Makes ready what is booted without a boot loader, tells it, and starts the guest.
+pub(super) async fn start_direct(
+    wanted: direct::Wanted,
+    mut plan: GuestPlan,
+    events: Sender<GuestEvent>,
+    screen: Arc<Screen>,
+    cancel: Cancel,
+    side: Sender<Event>,
+) -> Result<Box<GuestHandle>, Failure> {
+    let token = cancel.clone();
+    let made = tokio::task::spawn_blocking(move || direct::make_ready(&wanted, &token)).await;
+    let ready = made.map_err(|e| failure::internal("A direct boot could not be made ready; this is a bug", &e))??;
+    // A driver that is gone waits for nothing.
+    let _ = side.send(Event::DirectChosen { view: ready.view }).await;
+    for text in ready.notices {
+        let _ = side.send(Event::Noticed { level: Level::Warning, text }).await;
+    }
+    plan.boot = ready.boot;
+    // Those of the root come first: its initramfs finds them by their number.
+    plan.machine.layers.splice(0..0, ready.layers);
+    plan.sharing.folders.splice(0..0, ready.folders);
+    plan.sharing.serving.kernel = ready.kernel;
+    start(plan, String::new(), events, screen, cancel).await
 }
 
 /// Makes the disks that are the guest's alone, and starts the guest. `command` is what starts it in a terminal.

@@ -3,6 +3,7 @@
 mod built;
 mod cartridge_lock;
 pub mod command;
+pub mod direct;
 mod driver;
 pub mod event;
 pub mod examination;
@@ -14,6 +15,7 @@ pub mod kept_disks;
 pub mod logs;
 pub mod model;
 pub mod pace;
+mod panic_words;
 mod recent;
 pub(crate) mod record;
 mod removal;

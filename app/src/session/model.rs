@@ -9,6 +9,7 @@ use isoprep::mkarchiso::Chosen;
 use isoprep::{CacheView, EjectReport, Image, Progress, Survey, Unit};
 use vmtools::GuestStatus;
 
+use super::direct::{DirectView, MenuView};
 use super::event::{CartridgeView, Event, Failure, Level, RecentView, Side, SlotView, Told};
 use super::examination::{Examination, Unexamined};
 use super::pace::Pace;
@@ -68,6 +69,10 @@ pub struct Model {
     pub cache_freed: Option<u64>,
     /// Accelerator and why.
     pub accelerator: Option<(String, String)>,
+    /// What the ISO that was looked at last offers to boot.
+    pub menu: Option<MenuView>,
+    /// How the guest is booted without a boot loader, if it is.
+    pub direct: Option<DirectView>,
     /// The guest that runs, or the last one.
     pub guest: Option<GuestView>,
     /// What is being ejected right now.
@@ -166,6 +171,8 @@ impl Model {
                 self.image = Some(image.clone());
                 self.build_took_ms = Some(*took_ms);
             }
+            Event::MenuRead { view } => self.menu = Some(view.clone()),
+            Event::DirectChosen { view } => self.direct = Some(view.clone()),
             Event::GuestStarted { pid, command, mute } => {
                 self.guest = Some(GuestView {
                     pid: *pid,
@@ -335,6 +342,7 @@ impl Model {
                 self.uncompare();
                 self.ejected = None;
                 self.guest = None;
+                self.direct = None;
                 self.stages.clear();
                 self.way = None;
             }

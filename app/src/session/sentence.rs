@@ -62,6 +62,7 @@ impl Event {
                 let freed = freed.map_or_else(String::new, |bytes| format!(", {} freed", size(bytes)));
                 format!("The cache {} holds {}{freed}", path.display(), size(view.bytes))
             }
+            Self::DirectChosen { view } => view.sentence(),
             Self::GuestStarted { pid, command, .. } => format!("QEMU started as process {pid}: {command}"),
             Self::GuestShowed { sign } => match sign {
                 Sign::Login => "The guest asks for a login on its serial line: it is up".into(),
@@ -87,7 +88,7 @@ impl Event {
                 let verdict = match matches {
                     Some(true) => "the very tree that was injected",
                     Some(false) => "NOT the tree that was injected",
-                    None => "of an earlier build",
+                    None => "of another build",
                 };
                 let system = report.system_words().map_or(String::new(), |words| format!("; {words}"));
                 format!(
@@ -169,6 +170,7 @@ impl Event {
             | Self::RecentChanged { .. }
             | Self::SlotsChanged { .. }
             | Self::BuildProgressed { .. }
+            | Self::MenuRead { .. }
             | Self::Surveyed { .. }
             | Self::Diagnosed { .. }
             | Self::Closed => return None,
@@ -208,6 +210,7 @@ fn goal_words(goal: Goal) -> &'static str {
         Goal::Boot => "boot",
         Goal::Up => "build and boot",
         Goal::Restore => "restore a slot",
+        Goal::Direct => "boot directly",
     }
 }
 

@@ -1,7 +1,7 @@
 //! The session's state machine: a pure function from state and input to state and effects, or a denial with its reason.
 //!
 //! ```text
-//!            Ask(Build|Boot|Up)         Prepared(build)        Built(up)           BootDone
+//!       Ask(Build|Boot|Up|Direct)       Prepared(build)        Built(up)           BootDone
 //!   ┌──────┐ ───────────────▶ ┌───────────┐ ───────▶ ┌──────────┐ ───▶ ┌─────────┐ ───▶ ┌─────────┐
 //!   │ Idle │                  │ Preparing │          │ Building │      │ Booting │      │ Running │
 //!   └──────┘ ◀──── Built ─────┼───────────┼────────── └──────────┘      └─────────┘      └─────────┘
@@ -48,6 +48,8 @@ pub enum Goal {
     Up,
     /// A guest from a slot: what it had booted from is kept there.
     Restore,
+    /// A guest from a kernel or an ISO that no build has left: needs neither a cartridge nor an image.
+    Direct,
 }
 
 /// How the last thing that was asked for ended.
@@ -200,7 +202,7 @@ pub fn step(state: &State, input: Input) -> Result<(State, Option<Effect>), Deni
         (_, Input::Eject(scope)) => leave(state, Outcome::Ejected, scope),
 
         (Preparing, Input::Prepared) => match state.goal {
-            Some(Goal::Boot | Goal::Restore) => to(Booting, Effect::Boot),
+            Some(Goal::Boot | Goal::Restore | Goal::Direct) => to(Booting, Effect::Boot),
             Some(Goal::Build | Goal::Up) => to(Building, Effect::Build),
             None => Err(Denied::Stale),
         },
@@ -209,7 +211,7 @@ pub fn step(state: &State, input: Input) -> Result<(State, Option<Effect>), Deni
             Some(Goal::Build) => {
                 Ok((State { phase: Idle, goal: None, image: true, outcome: Some(Outcome::Built), ..*state }, None))
             }
-            Some(Goal::Boot | Goal::Restore) | None => Err(Denied::Stale),
+            Some(Goal::Boot | Goal::Restore | Goal::Direct) | None => Err(Denied::Stale),
         },
         (Booting, Input::BootDone) => Ok((State { phase: Running, ..*state }, None)),
         (Preparing | Building | Booting | Running, Input::Failed) => leave(state, Outcome::Failed, EjectScope::Session),
@@ -226,6 +228,9 @@ pub fn step(state: &State, input: Input) -> Result<(State, Option<Effect>), Deni
 }
 
 fn allowed(state: &State, goal: Goal) -> Result<(), Denied> {
+    if goal == Goal::Direct {
+        return Ok(());
+    }
     if !state.inserted {
         return Err(Denied::NoCartridge);
     }
@@ -247,7 +252,8 @@ mod tests {
     use super::*;
 
     fn inputs() -> impl Strategy<Value = Input> {
-        let goal = prop_oneof![Just(Goal::Build), Just(Goal::Boot), Just(Goal::Up), Just(Goal::Restore)];
+        let goal =
+            prop_oneof![Just(Goal::Build), Just(Goal::Boot), Just(Goal::Up), Just(Goal::Restore), Just(Goal::Direct)];
         let scope = prop_oneof![Just(EjectScope::Session), Just(EjectScope::Everything)];
         prop_oneof![
             (any::<bool>(), any::<bool>()).prop_map(|(valid, image)| Input::Inserted { valid, image }),
@@ -267,12 +273,14 @@ mod tests {
     fn check(state: &State, input: Input, after: &State, effect: Option<Effect>) {
         match effect {
             Some(Effect::Prepare(goal)) => {
-                assert!(after.inserted && after.phase == Phase::Preparing && after.goal == Some(goal));
+                assert!(after.phase == Phase::Preparing && after.goal == Some(goal));
+                assert!(after.inserted || goal == Goal::Direct);
                 assert!(goal != Goal::Boot || after.image);
             }
             Some(Effect::Build) => assert_eq!((state.phase, after.phase), (Phase::Preparing, Phase::Building)),
             Some(Effect::Boot) => {
-                assert!((after.image || after.goal == Some(Goal::Restore)) && after.phase == Phase::Booting);
+                let made = matches!(after.goal, Some(Goal::Restore | Goal::Direct));
+                assert!((after.image || made) && after.phase == Phase::Booting);
             }
             Some(Effect::Eject(_)) => assert_eq!(after.phase, Phase::Ejecting),
             None => {}
@@ -351,6 +359,21 @@ mod tests {
         ]);
         assert_eq!(effects[2..], [Effect::Eject(EjectScope::Session), Effect::Prepare(Goal::Up)]);
         assert_eq!(state.phase, Phase::Preparing);
+    }
+
+    #[test]
+    fn a_direct_boot_needs_neither_a_cartridge_nor_an_image() {
+        let (state, effects) = run(&[
+            Input::Ask(Goal::Direct),
+            Input::Prepared,
+            Input::BootDone,
+            Input::Ask(Goal::Direct),
+            Input::Ejected,
+        ]);
+        let prepare = Effect::Prepare(Goal::Direct);
+        assert_eq!(effects, [prepare, Effect::Boot, Effect::Eject(EjectScope::Session), prepare]);
+        assert!(state.phase == Phase::Preparing && !state.inserted);
+        assert_eq!(step(&State::default(), Input::Ask(Goal::Boot)), Err(Denied::NoCartridge));
     }
 
     #[test]

@@ -3,14 +3,16 @@
 
 use std::path::Path;
 
-use super::model::{BootEntry, Loader};
+use super::error::Fault;
+use super::model::{BootEntry, Kind, Loader};
 use super::tree_path::TreePath;
-use crate::profile::{BootModeKind, parse_boot_file};
+use super::volume::{Listing, Volume};
+use crate::profile::{self, BootModeKind, parse_boot_file};
 
 /// The largest configuration file that is read, bytes.
 pub(super) const LARGEST: u64 = 1 << 20;
 /// How many configuration files of one image are read.
-pub(super) const MOST_FILES: usize = 256;
+const MOST_FILES: usize = 256;
 /// How many entries of one file are read.
 const MOST_ENTRIES: usize = 1024;
 
@@ -33,15 +35,27 @@ pub(super) fn loader_of(path: &TreePath) -> Option<Loader> {
     }
 }
 
+/// The configuration files of a file system: whose, where, and their text. `read` were read of the same image before.
+pub(super) fn files(
+    volume: &dyn Volume,
+    listing: &Listing,
+    read: usize,
+) -> Result<Vec<(Loader, TreePath, String)>, Fault> {
+    let mut found = Vec::new();
+    for (path, (entry, node)) in &listing.entries {
+        let Kind::File { size, .. } = entry.kind else { continue };
+        let Some(loader) = loader_of(path).filter(|_| size <= LARGEST) else { continue };
+        if read + found.len() < MOST_FILES {
+            let text = volume.read(*node, LARGEST)?;
+            found.push((loader, path.clone(), String::from_utf8_lossy(&text).into_owned()));
+        }
+    }
+    Ok(found)
+}
+
 /// The entries of one file. What is not understood is passed over.
 pub(super) fn entries(loader: Loader, file: &TreePath, text: &str) -> Vec<BootEntry> {
-    let kind = match loader {
-        Loader::Syslinux => BootModeKind::BiosSyslinux,
-        Loader::Grub => BootModeKind::UefiGrub,
-        Loader::SystemdBoot => BootModeKind::UefiSystemdBoot,
-    };
-    let found = parse_boot_file(kind, Path::new(&file.to_string()), text).entries.into_iter();
-    let entry = |entry: crate::profile::BootEntry| BootEntry {
+    let entry = |entry: profile::BootEntry| BootEntry {
         loader,
         file: file.clone(),
         title: entry.title,
@@ -49,7 +63,19 @@ pub(super) fn entries(loader: Loader, file: &TreePath, text: &str) -> Vec<BootEn
         initrds: entry.initrds,
         options: entry.options,
     };
-    found.take(MOST_ENTRIES).map(entry).collect()
+    parse(loader, file, text).into_iter().map(entry).collect()
+}
+
+/// The entries of one file with their lines.
+pub(super) fn parse(loader: Loader, file: &TreePath, text: &str) -> Vec<profile::BootEntry> {
+    let kind = match loader {
+        Loader::Syslinux => BootModeKind::BiosSyslinux,
+        Loader::Grub => BootModeKind::UefiGrub,
+        Loader::SystemdBoot => BootModeKind::UefiSystemdBoot,
+    };
+    let mut found = parse_boot_file(kind, Path::new(&file.to_string()), text).entries;
+    found.truncate(MOST_ENTRIES);
+    found
 }
 
 #[cfg(test)]

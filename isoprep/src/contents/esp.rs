@@ -88,7 +88,18 @@ impl Esp {
         self.left.set(bytes.saturating_add(ALLOWED));
     }
 
-    fn file(&self, node: Node) -> Result<impl Read + '_, Fault> {
+    /// Up to `count` bytes of the beginning of a file.
+    pub(super) fn head(&self, node: Node, count: usize) -> Result<Vec<u8>, Fault> {
+        guarded(|| {
+            let mut bytes = Vec::new();
+            self.file(node)?.take(count as u64).read_to_end(&mut bytes).map_err(fault)?;
+            Ok(bytes)
+        })
+    }
+
+    /// The content of a file. The crate that reads it may panic on what is damaged.
+    pub(super) fn file(&self, node: Node) -> Result<impl Read + '_, Fault> {
+        self.allow(self.size.saturating_mul(ROUNDS));
         let path = self.files.borrow().get(usize::try_from(node).unwrap_or(usize::MAX)).cloned();
         let path = path.ok_or_else(|| Fault::damaged("no such file"))?;
         self.volume.root_dir().open_file(&path).map_err(fault)

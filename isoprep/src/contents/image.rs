@@ -84,7 +84,7 @@ pub struct ImageReader {
 const ISO: usize = 0;
 const EFI: usize = 1;
 /// What the EFI system partition is called in errors.
-const EFI_NAME: &str = "the EFI partition";
+pub(super) const EFI_NAME: &str = "the EFI partition";
 
 /// Opens an image and lists what is in it. No content is hashed yet: see [`ImageReader::know`].
 ///
@@ -93,18 +93,13 @@ const EFI_NAME: &str = "the EFI partition";
 /// read is no error, but told in [`ImageContents::unread`].
 pub fn open_image(path: &Path, watch: &Watch<'_>) -> Result<(ImageContents, ImageReader), ContentsError> {
     let whole = ContentsError::of(path, None);
-    let file = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path);
-    let file = file.map_err(Fault::from).map_err(&whole)?;
-    if !file.metadata().map_err(Fault::from).map_err(&whole)?.is_file() {
-        let why = "it is no regular file".into();
-        return Err(whole(Fault::Foreign { expected: "an ISO 9660 image", why }));
-    }
-    let region = Region::whole(file, watch.cancel).map_err(Fault::from).map_err(&whole)?;
-    let bytes = region.len();
-    let iso = Iso::open(region).map_err(&whole)?;
-    let listing = iso.list(watch).map_err(&whole)?;
-    let mut contents =
-        ImageContents { label: iso.label.clone(), uuid: iso.uuid.clone(), bytes, ..ImageContents::default() };
+    let (iso, listing) = open_iso(path, watch)?;
+    let mut contents = ImageContents {
+        label: iso.label.clone(),
+        uuid: iso.uuid.clone(),
+        bytes: iso.bytes(),
+        ..ImageContents::default()
+    };
 
     let efi = Efi::open(&iso, watch).map_err(ContentsError::of(path, Some(EFI_NAME)))?;
     contents.boot_entries = boot_entries(&iso, &listing, &efi).map_err(&whole)?;
@@ -156,6 +151,29 @@ pub fn open_image(path: &Path, watch: &Watch<'_>) -> Result<(ImageContents, Imag
     Ok((contents, reader))
 }
 
+/// Opens an ISO and lists it.
+pub(super) fn open_iso(path: &Path, watch: &Watch<'_>) -> Result<(Iso, Listing), ContentsError> {
+    let whole = ContentsError::of(path, None);
+    let file = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path);
+    let file = file.map_err(Fault::from).map_err(&whole)?;
+    if !file.metadata().map_err(Fault::from).map_err(&whole)?.is_file() {
+        let why = "it is no regular file".into();
+        return Err(whole(Fault::Foreign { expected: "an ISO 9660 image", why }));
+    }
+    let region = Region::whole(file, watch.cancel).map_err(Fault::from).map_err(&whole)?;
+    let iso = Iso::open(region).map_err(&whole)?;
+    let listing = iso.list(watch).map_err(&whole)?;
+    Ok((iso, listing))
+}
+
+/// Opens the EFI partition of an ISO, if it has one, and lists it.
+pub(super) fn open_esp(iso: &Iso, watch: &Watch<'_>) -> Result<Option<(Esp, Listing)>, Fault> {
+    let Some(region) = iso.efi_image()? else { return Ok(None) };
+    let esp = Esp::open(&region)?;
+    let listing = esp.list(watch)?;
+    Ok(Some((esp, listing)))
+}
+
 /// The EFI partition, or nothing in its place.
 struct Efi {
     volume: Box<dyn Volume>,
@@ -164,12 +182,10 @@ struct Efi {
 
 impl Efi {
     fn open(iso: &Iso, watch: &Watch<'_>) -> Result<Self, Fault> {
-        let Some(region) = iso.efi_image()? else {
-            return Ok(Self { volume: Box::new(Nothing), listing: Listing::default() });
-        };
-        let esp = Esp::open(&region)?;
-        let listing = esp.list(watch)?;
-        Ok(Self { volume: Box::new(esp), listing })
+        Ok(match open_esp(iso, watch)? {
+            Some((esp, listing)) => Self { volume: Box::new(esp), listing },
+            None => Self { volume: Box::new(Nothing), listing: Listing::default() },
+        })
     }
 }
 
@@ -196,15 +212,11 @@ fn boot_entries(iso: &Iso, listing: &Listing, efi: &Efi) -> Result<Vec<BootEntry
     let mut files = 0;
     for (volume, listing) in [(&*efi.volume, &efi.listing), (iso as &dyn Volume, listing)] {
         let on_efi = found.iter().any(|entry: &BootEntry| entry.loader == Loader::SystemdBoot);
-        for (path, (entry, node)) in &listing.entries {
-            let Kind::File { size, .. } = entry.kind else { continue };
-            let Some(loader) = boot::loader_of(path).filter(|_| size <= boot::LARGEST) else { continue };
-            if files == boot::MOST_FILES || (loader == Loader::SystemdBoot && on_efi) {
-                continue;
-            }
+        for (loader, path, text) in boot::files(volume, listing, files)? {
             files += 1;
-            let text = volume.read(*node, boot::LARGEST)?;
-            found.extend(boot::entries(loader, path, &String::from_utf8_lossy(&text)));
+            if loader != Loader::SystemdBoot || !on_efi {
+                found.extend(boot::entries(loader, &path, &text));
+            }
         }
     }
     found.sort_by_key(|entry| (entry.loader, entry.file.clone()));

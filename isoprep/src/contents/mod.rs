@@ -5,6 +5,7 @@
 //! An image is never trusted: everything read of it is bounded, and what contradicts itself is an error, not a guess.
 
 mod boot;
+mod choices;
 mod difference;
 mod erofs;
 mod error;
@@ -27,6 +28,7 @@ mod versions;
 mod volume;
 mod watch;
 
+pub use choices::{BootChoice, BootMenu, ChoiceError, DiscFile, Extracted, PassedOver, boot_menu, extract};
 pub use difference::{
     AttributeChange, BootChange, BootDifference, Change, Difference, Direction, FileChange, FileLine, Listed,
     MOST_LISTED, PackageDifference, PackageLine, Sum, TreeDifference, VersionChange, difference,

@@ -31,6 +31,8 @@ pub enum Reading {
     Comparing,
     /// Content is unpacked and hashed.
     Hashing,
+    /// Files are taken out of it.
+    Copying,
 }
 
 /// Who watches the reading of an image.

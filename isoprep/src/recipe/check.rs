@@ -93,7 +93,7 @@ fn source(recipe: &Recipe) -> Vec<Finding> {
     }
 }
 
-fn folder(key: &str, path: &Path, inside: Option<&Path>) -> Option<Finding> {
+pub(super) fn folder(key: &str, path: &Path, inside: Option<&Path>) -> Option<Finding> {
     let shown = path.display();
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -188,7 +188,7 @@ fn contents(recipe: &Recipe) -> Vec<Finding> {
     vec![finding("source.path", format!("{} {message}", path.display()), advice)]
 }
 
-fn file(key: &str, path: &Path, inside: Option<&Path>) -> Option<Finding> {
+pub(super) fn file(key: &str, path: &Path, inside: Option<&Path>) -> Option<Finding> {
     let shown = path.display();
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

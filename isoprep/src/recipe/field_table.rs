@@ -1,6 +1,7 @@
 //! The table of everything a `cartridge.toml` may say. Parsing, forms, proposals and completions all read it. What
 //! `[guest]` may say is in `field_table_guest`.
 
+use super::boot;
 use super::field_table_guest::GUEST;
 use super::fields::{FieldDoc, FieldKind};
 use super::model::EngineKind;
@@ -200,4 +201,11 @@ const OTHERS: &[FieldDoc] = &[
         doc: "Environment variables for the guest's shell.",
         engines: ALL,
     },
+    boot::WAY,
+    boot::KERNEL,
+    boot::MODULES,
+    boot::INITRD,
+    boot::ROOT,
+    boot::ACCESS,
+    boot::CMDLINE,
 ];

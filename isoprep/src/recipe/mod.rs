@@ -4,6 +4,7 @@
 //! Only [`check()`], [`open()`] and [`save_atomically`] touch the disk. All findings are reported, never just the first.
 
 mod base;
+mod boot;
 mod check;
 mod distribution_places;
 mod document;
@@ -32,6 +33,7 @@ mod splice;
 mod values;
 mod walker;
 
+pub use boot::{BootAccess, BootSettings, BootWay, check_boot};
 pub use check::{check, check_guest, check_places};
 pub use document::{EditError, get_field, set_field};
 pub use fields::{FIELDS, FieldDoc, FieldKind, field, nearest_field};

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::boot::BootSettings;
 use super::model_guest::GuestSettings;
 
 /// What a `cartridge.toml` asks for, with all defaults filled in.
@@ -18,6 +19,8 @@ pub struct Recipe {
     pub source: Source,
     /// What is built.
     pub image: ImageSettings,
+    /// How it is booted.
+    pub boot: BootSettings,
     /// The machine that runs it.
     pub guest: GuestSettings,
 }

@@ -41,7 +41,8 @@ impl Judge<'_> {
             live: self.choice("source.live", Live::Off, &[Live::ReadOnly, Live::Overlaid, Live::Writable]),
         };
         let image = self.image(engine, &source.into);
+        let boot = self.boot();
         let guest = self.guest();
-        Recipe { name, root: root.to_owned(), source, image, guest }
+        Recipe { name, root: root.to_owned(), source, image, boot, guest }
     }
 }

@@ -5,6 +5,7 @@
 #[allow(dead_code)]
 #[path = "../build/bench.rs"]
 mod bench;
+mod choices;
 mod compared;
 mod formats;
 mod hostile;

@@ -17,9 +17,9 @@ use crate::session::state::{Goal, Input};
 
 impl Driver {
     pub(super) async fn start_prepare(&mut self, goal: Goal) {
-        let Some(cartridge) = self.inserted.as_ref().and_then(|i| Some((i.recipe.clone().ok()?, i.text.clone())))
-        else {
-            return self.fail(internal("Nothing is inserted", &"the cartridge has errors")).await;
+        let cartridge = match self.recipe_for(goal) {
+            Ok(cartridge) => cartridge,
+            Err(failure) => return self.fail(failure).await,
         };
         self.cancel = Cancel::new();
         self.leave_examination();

@@ -90,7 +90,8 @@ impl Driver {
     }
 
     pub(super) fn survey_everything(&self) {
-        let (mut dirs, side) = (vec![self.paths.stages(), self.paths.images()], self.side.0.clone());
+        let (mut dirs, side) =
+            (vec![self.paths.stages(), self.paths.images(), self.paths.direct()], self.side.0.clone());
         dirs.extend(self.record.works());
         tokio::task::spawn_blocking(move || {
             let surveys = dirs.iter().filter(|d| d.exists()).filter_map(|dir| isoprep::survey(dir).ok()).collect();
@@ -157,7 +158,7 @@ async fn eject(
         let What { mut dirs, runtime, everything, paths } = what;
         let in_use = everything && isoprep::cache_in_use(&paths.stages());
         if everything && !in_use {
-            dirs.extend([paths.stages(), paths.images()]);
+            dirs.extend([paths.stages(), paths.images(), paths.direct()]);
         }
         let (mut report, mut problems) = jobs::remove(&dirs, runtime.as_deref(), &Cancel::new(), &told);
         if in_use {

@@ -10,10 +10,13 @@ use vmtools::share::mount_command;
 use vmtools::{Boot, BootStep, Chosen, GuestEvent, GuestHandle, GuestPlan, GuestStatus};
 
 use super::{Driver, STROKE};
+use crate::session::direct::DirectWish;
 use crate::session::event::{Event, Failure, Level, Side};
-use crate::session::failure::{exit_code, internal};
+use crate::session::failure::{exit_code, internal, no_image};
+use crate::session::jobs::direct::Wanted;
 use crate::session::jobs::{self, Hardware, Outcome};
 use crate::session::logs::Pane;
+use crate::session::sign::Sign;
 use crate::session::state::{Goal, Input, Phase};
 
 impl Driver {
@@ -21,10 +24,20 @@ impl Driver {
         if self.state.goal == Some(Goal::Boot) {
             self.reload_image();
         }
-        let hardware = self.prepared.as_ref().and_then(|p| p.machine.clone());
-        let (Some(mut hardware), Some(built)) = (hardware, self.image.clone()) else {
-            return self.fail(internal("There is nothing to boot", &"no image, or no machine")).await;
+        let Some(prepared) = self.prepared.as_ref() else {
+            return self.fail(internal("There is nothing to boot", &"nothing was prepared")).await;
         };
+        let wish = self.wish.clone().or_else(|| DirectWish::of_recipe(&prepared.recipe.boot));
+        let (hardware, search) = (prepared.machine.clone(), jobs::host_search(&self.paths, &prepared.recipe));
+        let needed = wish.as_ref().is_none_or(DirectWish::needs_image);
+        let built = self.image.clone().filter(|_| self.state.goal != Some(Goal::Direct));
+        let Some(mut hardware) = hardware else {
+            return self.fail(internal("There is nothing to boot", &"no machine")).await;
+        };
+        if needed && built.is_none() {
+            return self.fail(no_image()).await;
+        }
+        let emulated = hardware.machine.accelerator == vmtools::Accelerator::Tcg;
         self.boots += 1;
         self.guest_status = None;
         self.slots.begin();
@@ -32,23 +45,36 @@ impl Driver {
         if let Err(failure) = self.make_runtime(&runtime) {
             return self.fail(failure).await;
         }
-        let boot = Boot::Iso(built.image.iso);
-        self.standalone = hardware.standalone(&boot);
+        let boot = built.as_ref().map_or(Boot::Nothing, |it| Boot::Iso(it.image.iso.clone()));
+        // What is booted directly is known only when it was made ready.
+        self.standalone = if wish.is_none() { hardware.standalone(&boot) } else { String::new() };
         if let Err(failure) = jobs::place_disks(&mut hardware.machine.disks, || self.make_work()) {
             return self.fail(failure).await;
         }
         self.logs.terminal.clear();
-        let sharing = self.prepared.as_ref().map(|it| jobs::sharing_of(&it.recipe)).unwrap_or_default();
+        self.booted_tree = built.as_ref().filter(|_| needed).map(|it| it.image.tree_hash.clone());
+        let image = built.as_ref().map(|it| it.image.clone());
+        let mute = built.and_then(|it| it.mute);
+        // What no build has left knows nothing of the repository.
+        let cartridge = self.prepared.as_ref().filter(|_| self.state.goal != Some(Goal::Direct));
+        let sharing = cartridge.map(|it| jobs::sharing_of(&it.recipe)).unwrap_or_default();
         let Hardware { machine, firmware, qemu } = hardware;
         let plan = GuestPlan { machine, boot, runtime, qemu, firmware, sharing };
         let (events, queue) = channel(256);
         self.guest_events = Some(queue);
-        self.watch_guest(built.mute);
         let (screen, cancel, command) = (Arc::clone(&self.screen), self.cancel.clone(), self.standalone.clone());
-        self.job =
-            Some(tokio::spawn(
-                async move { Outcome::Started(jobs::start(plan, command, events, screen, cancel).await) },
-            ));
+        let Some(wish) = wish else {
+            self.watch_guest(mute, false);
+            let start = async move { Outcome::Started(jobs::start(plan, command, events, screen, cancel).await) };
+            self.job = Some(tokio::spawn(start));
+            return;
+        };
+        self.watch_guest(wish.mute(mute.as_deref()), !needed);
+        let wanted = Wanted { wish, image, emulated, search, paths: self.paths.clone() };
+        let side = self.side.0.clone();
+        self.job = Some(tokio::spawn(async move {
+            Outcome::Started(jobs::start_direct(wanted, plan, events, screen, cancel, side).await)
+        }));
     }
 
     /// Makes the guest's private directory, written down before it is made. `vmtools` checks that it is private.
@@ -62,6 +88,9 @@ impl Driver {
     }
 
     pub(super) async fn guest_started(&mut self, guest: Box<GuestHandle>) {
+        if self.standalone.is_empty() {
+            guest.command().clone_into(&mut self.standalone);
+        }
         let (pid, command) = (guest.pid(), self.standalone.clone());
         self.guest = Some(guest);
         if let Err(error) = self.record.note(|made| made.guest = Some(pid)) {
@@ -81,6 +110,7 @@ impl Driver {
             GuestEvent::Serial(bytes) => {
                 self.logs.pane(Pane::Serial).append(&bytes);
                 self.logs.terminal.feed(&bytes);
+                self.watching.panic.push(&bytes);
                 self.wake.wake();
                 self.look_for_signs(&bytes).await;
             }
@@ -100,7 +130,7 @@ impl Driver {
                     self.booted().await;
                 }
             }
-            GuestEvent::Boot(BootStep::Shell) if self.state.phase == Phase::Booting => self.booted().await,
+            GuestEvent::Boot(BootStep::Shell) => self.showed(Sign::Shell).await,
             GuestEvent::Boot(BootStep::Failed { what, there }) => {
                 let text = format!("The guest could not put its root together: {what}\n{}", there.join("\n"));
                 self.notice(Level::Warning, text).await;
@@ -149,6 +179,11 @@ impl Driver {
     async fn guest_changed(&mut self, status: GuestStatus) {
         if self.guest_status.as_ref() != Some(&status) {
             self.guest_status = Some(status.clone());
+            if status == GuestStatus::Panicked
+                && let Some(words) = self.watching.panic.take()
+            {
+                self.notice(Level::Warning, format!("The guest's kernel has panicked: {words}")).await;
+            }
             self.tell(Event::GuestChanged { status }).await;
         }
     }

@@ -9,6 +9,11 @@ use crate::session::failure::{exit_code, internal};
 use crate::session::inserted::Inserted;
 use crate::session::state::{Input, Phase};
 
+/// Whether the cartridge's way to boot needs no image.
+fn inserted_boots_without_image(inserted: Option<&Inserted>) -> bool {
+    inserted.and_then(|it| it.recipe.as_ref().ok()).is_some_and(|recipe| !recipe.boot.needs_image())
+}
+
 impl Driver {
     pub(super) async fn insert(&mut self, path: PathBuf) {
         if self.refuse_while_busy().await {
@@ -169,7 +174,9 @@ impl Driver {
         if self.state.phase == Phase::Idle {
             self.image = Built::load(&record);
         }
-        let image = self.image.is_some();
+        // A way that boots no image can be gone at once.
+        let imageless = inserted_boots_without_image(self.inserted.as_ref());
+        let image = self.image.is_some() || imageless;
         self.tell(Event::CartridgeChanged { cartridge }).await;
         self.examine_soon().await;
         self.diagnose_if_needed();

@@ -78,7 +78,7 @@ impl Driver {
         if self.slots.saving.is_some() {
             return self.notice(Level::Warning, "The guest is being saved already".into()).await;
         }
-        let tree = self.slots.tree.clone().or_else(|| self.image.as_ref().map(|built| built.image.tree_hash.clone()));
+        let tree = self.slots.tree.clone().or_else(|| self.booted_tree.clone());
         let what = Saving {
             cartridge: self.cartridge_name(),
             tree,
@@ -140,7 +140,7 @@ impl Driver {
         if step(&self.state, Input::Ask(Goal::Restore)).is_ok() {
             self.slots.wanted = Some((name, anyway));
         }
-        self.ask(Goal::Restore, false).await;
+        self.ask(Goal::Restore, false, None).await;
     }
 
     /// What a guest is started from, when a slot is to be restored.
@@ -179,7 +179,8 @@ impl Driver {
         let plan = GuestPlan { machine, boot, runtime, qemu, firmware, sharing };
         let (events, queue) = channel(256);
         self.guest_events = Some(queue);
-        self.watch_guest(None);
+        self.booted_tree = self.image.as_ref().map(|built| built.image.tree_hash.clone());
+        self.watch_guest(None, false);
         let how = Restoring {
             cartridge: self.cartridge_name(),
             tree: self.image.as_ref().map(|built| built.image.tree_hash.clone()),
@@ -242,7 +243,7 @@ impl Driver {
         if report.generation > 0 {
             return self.slots.layer.get().map(SourceTree::hash);
         }
-        self.slots.tree.as_deref().or_else(|| Some(self.image.as_ref()?.image.tree_hash.as_str()))
+        self.slots.tree.as_deref().or(self.booted_tree.as_deref())
     }
 
     /// The guest has told what it sees: after a layer was plugged in, that.

@@ -80,8 +80,9 @@ impl Driver {
         self.watch_source(recipe.source.path.clone()).await;
         let base = match &self.image {
             Some(built) => {
-                let tree = self.slots.tree.as_ref().unwrap_or(&built.image.tree_hash);
-                Base::Image(built.image.iso.clone(), tree.clone())
+                let of_guest = || self.slots.tree.as_ref().or(self.booted_tree.as_ref());
+                let tree = if self.guest.is_some() { of_guest() } else { Some(&built.image.tree_hash) };
+                tree.map_or(Base::Nothing, |tree| Base::Image(built.image.iso.clone(), tree.clone()))
             }
             None => Base::Nothing,
         };
@@ -169,7 +170,7 @@ impl Driver {
         match way {
             Way::Live => self.brought_in().await,
             Way::Layer => self.plug_layer().await,
-            Way::Image => self.ask(Goal::Up, false).await,
+            Way::Image => self.ask(Goal::Up, false, None).await,
         }
     }
 

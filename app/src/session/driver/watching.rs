@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::Driver;
 use crate::session::event::{Event, Level};
+use crate::session::panic_words::PanicWords;
 use crate::session::sign::{Sign, SignScanner};
 use crate::session::state::{Input, Phase};
 
@@ -26,6 +27,8 @@ pub(super) struct Watching {
     sign: Option<Sign>,
     /// Why its image has nothing in it that reports.
     pub(super) mute: Option<String>,
+    /// What its kernel said when it panicked.
+    pub(super) panic: PanicWords,
     /// How long it may take.
     patience: Duration,
 }
@@ -43,10 +46,12 @@ fn patience(engine: EngineKind, emulated: bool, mute: bool) -> Duration {
 }
 
 impl Driver {
-    /// A guest is about to start.
-    pub(super) fn watch_guest(&mut self, mute: Option<String>) {
+    /// A guest is about to start: from an image, or, if it is `strange`, from what no build has left.
+    pub(super) fn watch_guest(&mut self, mute: Option<String>, strange: bool) {
         let prepared = self.prepared.as_ref();
         let engine = prepared.map_or(EngineKind::Micro, |it| it.recipe.image.engine);
+        // What it is is not known: perhaps a whole distribution.
+        let engine = if strange { EngineKind::Tree } else { engine };
         let accelerator = prepared.and_then(|it| it.accelerator.as_ref()).map(|it| it.accelerator);
         let emulated = accelerator != Some(vmtools::Accelerator::Kvm);
         let patience = self.patience.unwrap_or_else(|| patience(engine, emulated, mute.is_some()));
@@ -74,7 +79,7 @@ impl Driver {
         }
     }
 
-    async fn showed(&mut self, sign: Sign) {
+    pub(super) async fn showed(&mut self, sign: Sign) {
         if self.state.phase != Phase::Booting || self.watching.sign == Some(sign) {
             return;
         }

@@ -91,6 +91,11 @@ impl Iso {
         self.region.part(&[(at, len)]).map(Some)
     }
 
+    /// The size of the whole image, bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.region.len()
+    }
+
     /// The content of a file.
     pub(super) fn file(&self, node: Node) -> Result<Region, Fault> {
         let pieces = self.files.get().and_then(|files| files.get(usize::try_from(node).ok()?));

@@ -1,0 +1,85 @@
+//! Failures of boots without a boot loader.
+
+use std::path::Path;
+
+use isoprep::contents::ChoiceError;
+use vmtools::boot::BootError;
+
+use super::exit_code;
+use crate::session::event::Failure;
+
+const TITLE: &str = "The guest cannot be booted without a boot loader";
+
+fn failure(title: &str, text: &str, exit_code: u8) -> Failure {
+    // What to do next stands on a line of its own.
+    let (detail, advice) = match text.split_once("\n  ") {
+        Some((detail, advice)) if !advice.contains('\n') => (detail, Some(advice.trim().to_owned())),
+        _ => (text, None),
+    };
+    Failure { title: title.into(), detail: detail.to_owned(), advice, command: None, pane: None, exit_code }
+}
+
+/// An ISO that offers nothing to boot so.
+pub(in crate::session) fn of_choice(error: &ChoiceError) -> Failure {
+    if error.is_cancelled() {
+        return failure("Cancelled", "the guest was not started", exit_code::CANCELLED);
+    }
+    failure(TITLE, &error.to_string(), exit_code::GUEST)
+}
+
+/// What cannot be booted directly, said before anything was started.
+pub(in crate::session) fn of_boot(error: &BootError) -> Failure {
+    match error {
+        BootError::Cancelled => failure("Cancelled", "the guest was not started", exit_code::CANCELLED),
+        BootError::CommandLine { .. } => of_cmdline(&error.to_string()),
+        BootError::NoBusybox { .. } => failure(TITLE, &error.to_string(), exit_code::HOST),
+        _ => failure(TITLE, &error.to_string(), exit_code::GUEST),
+    }
+}
+
+/// An entry that an ISO does not have.
+pub(in crate::session) fn of_entry(iso: &Path, why: &str) -> Failure {
+    let detail = format!("{}: {why}", iso.display());
+    let advice = Some("Name one by its number or its title; `cartridge boot --iso FILE --list` lists them".into());
+    let title = "The ISO has no such entry".into();
+    Failure { title, detail, advice, command: None, pane: None, exit_code: exit_code::USAGE }
+}
+
+/// A command line that no kernel takes.
+pub(in crate::session) fn of_cmdline(why: &str) -> Failure {
+    let advice = Some("Shorten or correct it".into());
+    let title = "The kernel's command line cannot be used".into();
+    Failure { title, detail: why.to_owned(), advice, command: None, pane: None, exit_code: exit_code::USAGE }
+}
+
+/// A part of an image that is not where its build left it.
+pub(in crate::session) fn of_gone_part(file: &Path, error: &std::io::Error) -> Failure {
+    let detail = format!("{}: {error}", file.display());
+    let advice = Some("Build again: parts that are in the cache are made again in no time".into());
+    let title = "A part of the image is not there any more".into();
+    Failure { title, detail, advice, command: None, pane: None, exit_code: exit_code::GUEST }
+}
+
+/// No build has left an image.
+pub(in crate::session) fn no_image() -> Failure {
+    Failure {
+        title: "There is no image yet".into(),
+        detail: "this way to boot takes what a build has left, and no build of this cartridge has left anything".into(),
+        advice: Some("Build first".into()),
+        command: None,
+        pane: None,
+        exit_code: exit_code::CARTRIDGE,
+    }
+}
+
+/// No kernel was found on this host.
+pub(in crate::session) fn no_kernel() -> Failure {
+    Failure {
+        title: "There is no kernel to boot".into(),
+        detail: "none that can be read was found on this machine".into(),
+        advice: Some("Name one, or install one; the checks say where they are looked for".into()),
+        command: Some("cartridge doctor".into()),
+        pane: None,
+        exit_code: exit_code::HOST,
+    }
+}

@@ -1,0 +1,174 @@
+//! Makes ready what a boot without a boot loader needs: the entry of an ISO and its files, a kernel and its modules, the
+//! command line. Blocks; can be cancelled.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use isoprep::contents::{BootChoice, Watch, boot_menu, extract};
+use isoprep::{BootAccess, Cancel, HostSearch, Image};
+use vmtools::boot::{DirectBoot, Prepared, Root};
+use vmtools::{Access, Boot, GuestKernel, SharedFolder};
+
+use crate::paths::Paths;
+use crate::session::direct::{DirectKernel, DirectRoot, DirectSource, DirectView, DirectWish, EntryWish};
+use crate::session::event::Failure;
+use crate::session::failure;
+
+/// What a direct boot is made ready from.
+pub(in crate::session) struct Wanted {
+    pub(in crate::session) wish: DirectWish,
+    /// What the last build left, if it left something.
+    pub(in crate::session) image: Option<Image>,
+    /// Whether the guest's processor is emulated.
+    pub(in crate::session) emulated: bool,
+    /// Where kernels are looked for.
+    pub(in crate::session) search: HostSearch,
+    pub(in crate::session) paths: Paths,
+}
+
+/// What QEMU needs.
+pub(in crate::session) struct Ready {
+    pub(in crate::session) boot: Boot,
+    /// Read-only disks of the guest, in order.
+    pub(in crate::session) layers: Vec<PathBuf>,
+    /// Folders of this host that the guest needs.
+    pub(in crate::session) folders: Vec<SharedFolder>,
+    /// What is known of the kernel, for who serves them.
+    pub(in crate::session) kernel: GuestKernel,
+    pub(in crate::session) view: DirectView,
+    /// What the user should know, a sentence each.
+    pub(in crate::session) notices: Vec<String>,
+}
+
+/// Makes it ready.
+pub(in crate::session) fn make_ready(wanted: &Wanted, cancel: &Cancel) -> Result<Ready, Failure> {
+    let into = wanted.paths.direct();
+    isoprep::ensure_marked(&into, "direct").map_err(|e| failure::internal("No cache could be made", &e))?;
+    let (boot, view, mut notices) = match &wanted.wish.source {
+        DirectSource::Image => of_image(wanted)?,
+        DirectSource::Iso { iso, entry } => of_iso(wanted, iso, entry, &into, cancel)?,
+        DirectSource::Kernel(kernel) => of_kernel(wanted, kernel)?,
+    };
+    let prepared = match &wanted.wish.source {
+        // An entry that names no initramfs boots none; without one we would make ours.
+        DirectSource::Image | DirectSource::Iso { .. } if boot.initrds.is_empty() => bare(boot),
+        _ => vmtools::boot::prepare(&boot, &into, cancel).map_err(|e| failure::of_boot(&e))?,
+    };
+    let Prepared { boot, mut layers, shares, kernel, notices: more, .. } = prepared;
+    notices.extend(more);
+    // The image that a kernel came from is a disk too, unless it is the root anyway.
+    layers.extend(view.disk.iter().filter(|disk| !layers.contains(disk)).cloned().collect::<Vec<_>>());
+    let view = match &boot {
+        Boot::Direct { initrds, cmdline, .. } => {
+            DirectView { initrds: initrds.clone(), cmdline: cmdline.clone(), ..view }
+        }
+        Boot::Iso(_) | Boot::Nothing => view,
+    };
+    Ok(Ready { boot, layers, folders: shares, kernel, view, notices })
+}
+
+/// What is to be booted, how that looks to people, and what they should know.
+type Found = (DirectBoot, DirectView, Vec<String>);
+
+fn of_image(wanted: &Wanted) -> Result<Found, Failure> {
+    let image = wanted.image.as_ref().ok_or_else(failure::no_image)?;
+    for file in std::iter::once(&image.kernel).chain(&image.initrds) {
+        if let Err(error) = fs::metadata(file) {
+            return Err(failure::of_gone_part(file, &error));
+        }
+    }
+    let boot = as_it_is(image.kernel.clone(), image.initrds.clone(), cmdline(wanted, &image.cmdline)?);
+    let view = DirectView { disk: Some(image.iso.clone()), ..view("the image's own kernel", &boot) };
+    Ok((boot, view, Vec::new()))
+}
+
+fn of_iso(wanted: &Wanted, iso: &Path, entry: &EntryWish, into: &Path, cancel: &Cancel) -> Result<Found, Failure> {
+    let watch = Watch { cancel, tell: &|_| () };
+    let menu = boot_menu(iso, &watch).map_err(|e| failure::of_choice(&e))?;
+    let choice = entry.choose(&menu).map_err(|why| failure::of_entry(iso, &why))?;
+    let cmdline = cmdline(wanted, &choice.cmdline)?;
+    let files = extract(iso, choice, into, &watch).map_err(|e| failure::of_choice(&e))?;
+    let boot = as_it_is(files.kernel, files.initrds, cmdline);
+    let entry = Some(choice.title.clone());
+    let view = DirectView { entry, disk: Some(iso.to_owned()), ..view("an entry of an ISO", &boot) };
+    Ok((boot, view, left_out(choice)))
+}
+
+fn left_out(choice: &BootChoice) -> Vec<String> {
+    let say =
+        |word: &String| format!("Left out of the command line, because only its boot loader knows the value: {word}");
+    choice.left_out.iter().map(say).collect()
+}
+
+fn of_kernel(wanted: &Wanted, wish: &DirectKernel) -> Result<Found, Failure> {
+    let (kernel, modules) = match &wish.kernel {
+        Some(kernel) => (kernel.clone(), wish.modules.clone()),
+        None => {
+            let found = isoprep::kernels(&wanted.search).into_iter().next().ok_or_else(failure::no_kernel)?;
+            (found.image, wish.modules.clone().or(found.modules))
+        }
+    };
+    let layers = |disk: PathBuf| Root::Layers { disk, layers: Vec::new(), keep: None };
+    let root = match &wish.root {
+        DirectRoot::Initramfs => Root::Initramfs,
+        DirectRoot::Layers(disk) => layers(disk.clone()),
+        DirectRoot::LastImage => layers(wanted.image.as_ref().ok_or_else(failure::no_image)?.iso.clone()),
+        DirectRoot::Folder(dir, access) => Root::Folder { dir: dir.clone(), access: access_of(*access) },
+    };
+    let way = match &root {
+        Root::Initramfs if wish.initrds.is_empty() => "a kernel with Cartridge's own small system",
+        Root::Initramfs => "a kernel",
+        Root::Layers { .. } => "a kernel on the layers of an image",
+        Root::Folder { .. } => "a kernel on a folder of this host",
+    };
+    let (disk, folder) = match &root {
+        Root::Layers { disk, .. } => (Some(disk.clone()), None),
+        Root::Folder { dir, .. } => (None, Some(dir.clone())),
+        Root::Initramfs => (None, None),
+    };
+    let boot = DirectBoot { kernel, modules, initrds: wish.initrds.clone(), root, cmdline: cmdline(wanted, "")? };
+    let view = DirectView { disk, folder, ..view(way, &boot) };
+    Ok((boot, view, Vec::new()))
+}
+
+/// A kernel with exactly these initramfs files.
+fn as_it_is(kernel: PathBuf, initrds: Vec<PathBuf>, cmdline: String) -> DirectBoot {
+    DirectBoot { kernel, modules: None, initrds, root: Root::Initramfs, cmdline }
+}
+
+/// A kernel without any initramfs.
+fn bare(boot: DirectBoot) -> Prepared {
+    let DirectBoot { kernel, initrds, cmdline, .. } = boot;
+    Prepared {
+        boot: Boot::Direct { kernel, initrds, cmdline },
+        layers: Vec::new(),
+        keep: None,
+        shares: Vec::new(),
+        kernel: GuestKernel::default(),
+        notices: Vec::new(),
+    }
+}
+
+fn view(way: &str, boot: &DirectBoot) -> DirectView {
+    DirectView {
+        way: way.to_owned(),
+        kernel: boot.kernel.clone(),
+        initrds: boot.initrds.clone(),
+        cmdline: boot.cmdline.clone(),
+        entry: None,
+        disk: None,
+        folder: None,
+    }
+}
+
+fn cmdline(wanted: &Wanted, own: &str) -> Result<String, Failure> {
+    wanted.wish.cmdline(own, wanted.emulated).map_err(|why| failure::of_cmdline(&why))
+}
+
+fn access_of(access: BootAccess) -> Access {
+    match access {
+        BootAccess::Overlaid => Access::Overlaid,
+        BootAccess::ReadOnly => Access::ReadOnly,
+        BootAccess::Writable => Access::Writable,
+    }
+}

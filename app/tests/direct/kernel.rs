@@ -1,0 +1,103 @@
+//! A kernel of this host, without any cartridge.
+
+use std::fs;
+use std::path::Path;
+
+use crate::parts::{initramfs, iso, kernel};
+use crate::support::{Console, Finished};
+
+const SMALL: [&str; 4] = ["--memory", "512M", "--set", "guest.accelerator=tcg"];
+
+fn serial(run: &Finished) -> String {
+    let logs = run.event("opened")["logs"].as_str().unwrap();
+    String::from_utf8_lossy(&fs::read(Path::new(logs).join("serial.log")).unwrap()).into_owned()
+}
+
+#[test]
+fn a_kernel_with_an_initramfs_says_its_words_on_the_serial_line_and_its_end_is_a_good_one() {
+    let console = Console::new();
+    let (kernel, cpio) = (kernel(), console.home.path().join("small.cpio"));
+    initramfs(&cpio, "echo \"words: $(/busybox cat /proc/cmdline)\"\n/busybox poweroff -f");
+    let (kernel, cpio) = (kernel.to_str().unwrap(), cpio.to_str().unwrap());
+    let words = ["boot", "--kernel", kernel, "--initrd", cpio, "--append", "hello=world", "--json"];
+    let run = console.run(&[&words[..], &SMALL].concat());
+    assert_eq!(run.code, 0, "{:#?}\n{}", run.events, serial(&run));
+    let serial = serial(&run);
+    assert!(serial.contains("words: ") && serial.contains("hello=world"), "{serial}");
+    let command = run.event("guest_started")["command"].as_str().unwrap().to_owned();
+    assert!(command.contains("-m 512M"), "{command}");
+    assert!(!run.events.iter().any(|e| e["event"] == "cartridge_changed"), "no cartridge is needed");
+    assert_eq!(run.phases(), ["preparing", "booting", "ejecting", "idle"]);
+    console.assert_clean();
+
+    // With --stay the serial line is here, terminal or not; the whole command line can be another one.
+    let words = ["boot", "--kernel", kernel, "--initrd", cpio, "--cmdline", "console=ttyS0 mine=1", "--stay"];
+    let run = console.run(&[&words[..], &SMALL].concat());
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stdout.contains("words: ") && run.stdout.contains(" console=ttyS0 mine=1\r\n"), "{}", run.stdout);
+    assert!(run.stderr.contains("Direct boot of a kernel"), "{}", run.stderr);
+    console.assert_clean();
+}
+
+#[test]
+fn a_panic_is_said_at_once_with_its_words() {
+    let console = Console::new();
+    let (kernel, cpio) = (kernel(), console.home.path().join("dies.cpio"));
+    initramfs(&cpio, "echo going\nexit 3");
+    let words = ["boot", "--kernel", kernel.to_str().unwrap(), "--initrd", cpio.to_str().unwrap(), "--json"];
+    let run = console.run(&[&words[..], &SMALL].concat());
+    assert_eq!(run.code, 6, "{:#?}\n{}", run.events, serial(&run));
+    let said = run.events.iter().filter(|e| e["event"] == "noticed").filter_map(|e| e["text"].as_str());
+    let panic = said.into_iter().find(|text| text.contains("has panicked: ")).expect("the panic is told");
+    assert!(panic.contains("Attempted to kill init! exitcode=0x00000300"), "{panic}");
+    console.assert_clean();
+}
+
+#[test]
+fn an_entry_of_a_strange_iso_finds_the_iso_as_a_disk() {
+    let console = Console::new();
+    let home = console.home.path();
+    let cpio = home.join("looks.cpio");
+    // Its name in /sys tells the driver without any module: virtio's PCI device is there.
+    initramfs(
+        &cpio,
+        "/busybox grep -l 0x1af4 /sys/bus/pci/devices/*/vendor | /busybox wc -l\necho looked\n/busybox poweroff -f",
+    );
+    let grub = "set dir=/boot\nmenuentry \"Test only\" {\n linux /boot/gone\n}\nmenuentry 'Strange system (rescue)' {\n linux /boot/k rescue\n initrd $dir/I\n}\n\
+                menuentry 'Strange system' {\n linux ($root)$dir/K quiet findiso=${iso_path}\n initrd $dir/i\n}\n";
+    let iso = iso(home, "strange", &[("boot/k", &kernel()), ("boot/i", &cpio)], grub);
+    let run = console.run(&[&["boot", "--iso", iso.to_str().unwrap(), "--json", "--wait", "120"][..], &SMALL].concat());
+    let chosen = &run.event("direct_chosen")["view"];
+    assert_eq!(chosen["entry"], "Strange system");
+    let cmdline = chosen["cmdline"].as_str().unwrap();
+    assert!(cmdline.contains("quiet findiso= console=tty0 console=ttyS0,115200"), "{cmdline}");
+    assert!(serial(&run).contains("looked"), "{}", serial(&run));
+    let command = run.event("guest_started")["command"].as_str().unwrap().to_owned();
+    assert!(command.contains("strange.iso") && command.contains("serial=layer0"), "{command}");
+    // An ISO that powers off before it has shown anything has not come up.
+    assert_eq!(run.code, 7, "{:#?}", run.events);
+    console.assert_clean();
+}
+
+#[test]
+fn without_an_initramfs_of_its_own_it_gets_a_small_system_and_a_root_that_is_named() {
+    let console = Console::new();
+    let kernel = kernel();
+    let kernel = kernel.to_str().unwrap();
+    let run = console.run(&[&["boot", "--kernel", kernel, "--json", "--wait", "120"][..], &SMALL].concat());
+    let serial_of = serial(&run);
+    let way = run.event("direct_chosen")["view"]["way"].as_str().unwrap().to_owned();
+    assert_eq!((run.code, way.as_str()), (0, "a kernel with Cartridge's own small system"), "{serial_of}");
+    console.assert_clean();
+
+    let root = console.dir("no-root");
+    fs::write(root.join("hello"), "world\n").unwrap();
+    let words = ["boot", "--kernel", kernel, "--root", root.to_str().unwrap(), "--json", "--wait", "120"];
+    let run = console.run(&[&words[..], &SMALL].concat());
+    let chosen = &run.event("direct_chosen")["view"];
+    assert_eq!(chosen["folder"], root.to_str().unwrap());
+    // There is no init in it, and that is said on the serial line, with what is there.
+    assert_ne!(run.code, 0, "{:#?}", run.events);
+    assert!(serial(&run).contains("hello") || serial(&run).contains("init"), "{}", serial(&run));
+    console.assert_clean();
+}

@@ -1,0 +1,83 @@
+//! Bad input gets a clear error and the right exit code, and leaves nothing.
+
+use std::fs;
+
+use crate::parts::{initramfs, iso, kernel};
+use crate::support::{Console, Finished};
+
+fn failure(run: &Finished) -> (i32, String) {
+    let failure = run.failure();
+    let text = |key: &str| failure[key].as_str().unwrap_or("").to_owned();
+    (run.code, format!("{}\n{}\n{}", text("title"), text("detail"), text("advice")))
+}
+
+#[test]
+fn isos_and_entries_that_are_none() {
+    let console = Console::new();
+    let home = console.home.path().to_owned();
+    let text = home.join("notes.iso");
+    fs::write(&text, "not an image").unwrap();
+    let empty = iso(&home, "empty", &[], "menuentry 'Off' { halt }\n");
+    let gone = iso(&home, "gone", &[], "menuentry 'Demo' {\n linux /boot/vmlinuz\n}\n");
+    for (file, says) in [
+        (text.clone(), "is not an ISO 9660 image"),
+        (home.join("absent.iso"), "absent.iso"),
+        (empty, "has no boot entries"),
+        (gone.clone(), "the kernel \"/boot/vmlinuz\" that it names is not there"),
+    ] {
+        let (code, told) = failure(&console.run(&["boot", "--iso", file.to_str().unwrap(), "--json"]));
+        assert!(code == 6 && told.contains(says), "{code} {told}");
+        let list = console.run(&["boot", "--iso", file.to_str().unwrap(), "--list"]);
+        assert!(list.code == 6 && list.stderr.contains(says), "{} {}", list.code, list.stderr);
+    }
+    let good = iso(&home, "good", &[("boot/k", &kernel())], "menuentry 'Demo' {\n linux /boot/k\n}\n");
+    for entry in ["2", "0", "Windows"] {
+        let (code, told) =
+            failure(&console.run(&["boot", "--iso", good.to_str().unwrap(), "--entry", entry, "--json"]));
+        assert!(code == 2 && told.contains("there is no entry") && told.contains("1  Demo"), "{code} {told}");
+    }
+    let long = "x".repeat(3000);
+    let (code, told) = failure(&console.run(&["boot", "--iso", good.to_str().unwrap(), "--append", &long, "--json"]));
+    assert!(code == 2 && told.contains("2047"), "{code} {told}");
+    console.assert_clean();
+}
+
+#[test]
+fn kernels_that_are_none() {
+    let console = Console::new();
+    let home = console.home.path().to_owned();
+    let (text, cpio) = (home.join("notes"), home.join("i.cpio"));
+    fs::write(&text, "not a kernel".repeat(2000)).unwrap();
+    initramfs(&cpio, "/busybox poweroff -f");
+    let run = |kernel: &str, initrd: &str| {
+        failure(&console.run(&["boot", "--kernel", kernel, "--initrd", initrd, "--memory", "512M", "--json"]))
+    };
+    let (cpio, real) = (cpio.to_str().unwrap(), kernel());
+    let (code, told) = run(text.to_str().unwrap(), cpio);
+    assert!(code == 6 && told.contains("kernel"), "{code} {told}");
+    for (kernel, initrd) in [("/no/such/kernel", cpio), (real.to_str().unwrap(), "/no/such/initrd")] {
+        let (code, told) = run(kernel, initrd);
+        assert!(code == 6 && told.contains("/no/such"), "{code} {told}");
+    }
+    let memory = console.run(&["boot", "--kernel", real.to_str().unwrap(), "--memory", "lots", "--json"]);
+    let (code, told) = failure(&memory);
+    assert!((code == 3 || code == 2) && told.contains("lots"), "{code} {told}");
+    let set = console.run(&["boot", "--kernel", real.to_str().unwrap(), "--set", "guest.cpuz=1"]);
+    assert!(set.code == 2 && set.stderr.contains("guest.cpus"), "{} {}", set.code, set.stderr);
+    console.assert_clean();
+}
+
+#[test]
+fn what_the_cartridge_names_for_a_boot_is_looked_for_before_it() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let toml = repo.join("cartridge.toml");
+    let text = fs::read_to_string(&toml).unwrap();
+    fs::write(&toml, format!("{text}[boot]\nway = \"folder\"\nroot = \"no-root\"\n")).unwrap();
+    let (code, told) = failure(&console.run(&["boot", "--json", repo.to_str().unwrap()]));
+    assert!(code == 3 && told.contains("no-root does not exist"), "{code} {told}");
+    fs::write(&toml, format!("{text}[boot]\nkernel = \"/k\"\n")).unwrap();
+    let (code, told) = failure(&console.run(&["boot", "--json", repo.to_str().unwrap()]));
+    assert!(code == 3 && told.contains("does nothing with way \"image\""), "{code} {told}");
+    console.assert_clean();
+}
