@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use cartridge_supervise::Cancel;
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use crate::qmp::{Qmp, QmpError};
@@ -46,7 +45,7 @@ pub(super) async fn save(
         let _ = qmp.execute("closefd", Some(json!({ "fdname": NAME }))).await;
         return Err(refused(error));
     }
-    let outcome = watch(qmp, &copying, cancel, progress).await;
+    let outcome = watch(qmp, cancel, progress).await;
     let copied = copying.await.unwrap_or_else(|e| Err(io::Error::other(e)));
     match (outcome, copied) {
         // What the system said of the file explains what QEMU says.
@@ -72,12 +71,7 @@ fn is_bound(words: &str) -> bool {
 }
 
 /// Waits until QEMU is done.
-async fn watch(
-    qmp: &Qmp,
-    copying: &JoinHandle<io::Result<u64>>,
-    cancel: &Cancel,
-    progress: &mut (dyn FnMut(u64, u64) + Send),
-) -> Result<(), SlotError> {
+async fn watch(qmp: &Qmp, cancel: &Cancel, progress: &mut (dyn FnMut(u64, u64) + Send)) -> Result<(), SlotError> {
     let mut stopping: Option<(Instant, SlotError)> = None;
     loop {
         let state = state(&qmp.execute("query-migrate", None).await?);
@@ -90,16 +84,11 @@ async fn watch(
             (State::Active { .. }, Some(waiting)) => stopping = Some(waiting),
             (State::Active { done, total }, None) => {
                 progress(*done, *total);
-                let why = if cancel.is_cancelled() {
-                    Some(SlotError::Cancelled)
-                } else if copying.is_finished() {
-                    Some(SlotError::NotSaved { words: "its output could not be written".into() })
-                } else {
-                    None
-                };
-                if let Some(why) = why {
+                // A pipe that nobody drains any more makes QEMU fail by itself; one that it has closed means that it is
+                // about to say that it is done.
+                if cancel.is_cancelled() {
                     qmp.execute("migrate_cancel", None).await?;
-                    stopping = Some((Instant::now(), why));
+                    stopping = Some((Instant::now(), SlotError::Cancelled));
                 }
             }
         }
