@@ -1,15 +1,115 @@
-//! The guest's settings from the recipe to the guest: what stays of it, and what is refused.
+//! The guest's settings from the recipe to the guest: what it sees, what stays of it, and the command that boots it without us.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod support;
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use support::Console;
 
+/// How long a guest may take to come up and go, on a machine that is busy.
+const LIMIT: Duration = Duration::from_secs(240);
+
 const GUEST: &str = "[guest]\nmemory = \"512M\"\ncpus = 1\naccelerator = \"tcg\"\n";
+
+/// What the guest's shell is asked to do. The marks are put together, so that the echo of the command is no answer.
+const ASKED: &str = r#"
+modprobe -a virtio_pci virtio_blk ahci sr_mod; sleep 3
+for d in /sys/block/vd*; do echo "DI""SK $(cat $d/serial) $(cat $d/size)"; echo kept-words | dd of=/dev/${d##*/} conv=fsync 2>/dev/null; done
+echo "TP""M $(ls /sys/class/tpm)"; echo "NE""T $(ls /sys/class/net | tr '\n' ' ')"; echo "C""D $(cat /sys/block/sr1/size)"; sync; echo "DO""NE"; poweroff -f
+"#;
+
+/// Runs `line` in a shell as a terminal would, types [`ASKED`] once a prompt is there, and returns all that was printed.
+fn terminal(console: &Console, line: &str) -> String {
+    let mut child = Command::new("sh")
+        .args(["-c", line])
+        .env("TMPDIR", console.dir("tmp dir"))
+        .env_remove("DISPLAY")
+        .env_remove("WAYLAND_DISPLAY")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .unwrap();
+    let (mut keys, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let (sender, pieces) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut bytes = [0; 4096];
+        while let Ok(more @ 1..) = screen.read(&mut bytes) {
+            let _ = sender.send(bytes[..more].to_vec());
+        }
+    });
+    let (mut text, mut asked, end) = (String::new(), false, Instant::now() + LIMIT);
+    loop {
+        match pieces.recv_timeout(Duration::from_millis(200)) {
+            Ok(piece) => text.push_str(&String::from_utf8_lossy(&piece)),
+            Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
+        }
+        let line = text.trim_end_matches("\u{1b}[6n");
+        if !asked && (line.ends_with("# ") || line.ends_with("$ ")) {
+            asked = true;
+            keys.write_all(ASKED.replace('\n', "\r").as_bytes()).unwrap();
+            keys.flush().unwrap();
+        }
+        if Instant::now() > end {
+            let _ = child.kill();
+            panic!("the guest did not end: {text}");
+        }
+    }
+    assert!(child.wait().unwrap().success(), "{text}");
+    assert!(asked, "no prompt: {text}");
+    text
+}
+
+fn answers(text: &str, mark: &str) -> Vec<String> {
+    let lines = text.lines().filter_map(|line| line.trim().strip_prefix(mark));
+    lines.map(|rest| rest.trim().to_owned()).collect()
+}
+
+#[test]
+fn the_printed_command_boots_the_guest_with_all_its_devices_and_without_us() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let old = console.dir("my images").join("an old one.img");
+    fs::write(&old, vec![7; 8 << 20]).unwrap();
+    let iso = console.home.path().join("extra.iso");
+    fs::write(&iso, vec![0; 3 << 20]).unwrap();
+    let settings = format!(
+        "{GUEST}network = \"none\"\ntpm = true\ndisk = \"32M\"\nextra_iso = \"../extra.iso\"\n\
+         disks = {{ data = \"16M\", system = \"64M keep\", old = \"../my images/an old one.img\" }}\n"
+    );
+    fs::write(repo.join("cartridge.toml"), settings).unwrap();
+    let path = repo.to_str().unwrap();
+    let early = console.run(&["boot", "--print-command", path]);
+    assert!(early.code == 3 && early.stderr.contains("There is no image to boot"), "{}{}", early.code, early.stderr);
+    let built = console.run(&["build", "--json", path]);
+    assert_eq!(built.code, 0, "{}", built.stderr);
+
+    let printed = console.run(&["boot", "--print-command", path]);
+    assert_eq!(printed.code, 0, "{}", printed.stderr);
+    let line = printed.stdout.trim_end();
+    assert!(!line.contains('\n') && !line.contains("/run/"), "{line}");
+    // After an eject, as somebody who has copied it does.
+    assert_eq!(console.run(&["eject"]).code, 0);
+    let text = terminal(&console, line);
+    let mut disks = answers(&text, "DISK ");
+    disks.sort();
+    assert_eq!(disks, ["data 32768", "disk 65536", "old 16384", "system 131072"], "{text}");
+    assert_eq!(answers(&text, "TPM "), ["tpm0"], "{text}");
+    assert_eq!(answers(&text, "NET "), ["lo"], "{text}");
+    assert_eq!(answers(&text, "CD "), [(3 * 2048).to_string()], "{text}");
+    assert_eq!(answers(&text, "DONE").len(), 1, "{text}");
+
+    assert_eq!(fs::read(&old).unwrap(), vec![7; 8 << 20], "an image of the user's was written");
+    assert_eq!(fs::read_dir(console.dir("tmp dir")).unwrap().count(), 0, "the temporary folder stayed");
+    let kept = kept(&console, "system");
+    assert!(has(&kept, b"kept-words"), "the kept disk has lost what the guest wrote");
+}
 
 /// The file of a kept disk, found by its name.
 fn kept(console: &Console, name: &str) -> std::path::PathBuf {

@@ -505,36 +505,45 @@ fn the_panes_below_become_tall_and_small_again() {
     assert!((top(&stage) - before).abs() < 1.0);
 }
 
+/// Clicks what may lie below what is seen of the settings.
+fn reach_and_click(stage: &mut Stage, name: &str) {
+    stage.window.get_by_label(name).scroll_to_me();
+    stage.settle();
+    click(stage, name);
+}
+
 #[test]
 fn what_is_seldom_asked_of_a_guest_is_folded_until_it_is_asked_for() {
     let mut stage = stage(crate::story::inserted);
     assert!(has(&stage, "Network: none") && !has(&stage, "TPM: on") && !has(&stage, "Add to More disks"));
-    click(&mut stage, "More of the guest");
+    reach_and_click(&mut stage, "More of the guest");
     for name in ["TPM: on", "Secure Boot keys: vendor", "Add to More disks", "Choose Extra ISO", "Add to USB devices"] {
         assert!(has(&stage, name), "{name}");
     }
-    click(&mut stage, "TPM: on");
-    click(&mut stage, "Firmware: uefi-secure");
+    reach_and_click(&mut stage, "TPM: on");
+    reach_and_click(&mut stage, "Firmware: uefi-secure");
     let asked = stage.asked();
     let set = |key: &str, to: &str| {
         asked.iter().any(|it| matches!(it, Command::SetField { key: k, value } if k == key && value == to))
     };
     assert!(set("guest.tpm", "true") && set("guest.firmware", "uefi-secure"), "{asked:?}");
-    click(&mut stage, "More of the guest");
+    reach_and_click(&mut stage, "More of the guest");
     assert!(!has(&stage, "TPM: on"));
 }
 
 #[test]
 fn a_disk_is_added_by_name_and_what_is_wrong_with_it_stands_beside_it() {
     let mut stage = stage(crate::story::inserted);
-    click(&mut stage, "More of the guest");
+    reach_and_click(&mut stage, "More of the guest");
     for (name, text) in [("New name for More disks", "system"), ("New value for More disks", "40G keep")] {
+        stage.window.get_by_label(name).scroll_to_me();
+        stage.settle();
         stage.window.get_by_label(name).focus();
         stage.settle();
         stage.window.get_by_label(name).type_text(text);
         stage.settle();
     }
-    click(&mut stage, "Add to More disks");
+    reach_and_click(&mut stage, "Add to More disks");
     let asked = stage.asked();
     let value = asked.iter().find_map(|it| match it {
         Command::SetField { key, value } if key == "guest.disks" => Some(value.clone()),
