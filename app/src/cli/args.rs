@@ -220,7 +220,7 @@ pub struct DirectArgs {
     /// An ISO, a squashfs, an EROFS or a disk image whose layers are its root
     #[arg(long, value_name = "IMAGE", requires = "kernel")]
     pub disk: Option<PathBuf>,
-    /// Its modules, if they are not at /lib/modules/<release>
+    /// Its modules, if they are not at /lib/modules/RELEASE
     #[arg(long, value_name = "DIR", requires = "kernel")]
     pub modules: Option<PathBuf>,
     /// What the guest may do with the folder of --root; without it what the guest writes stays in its memory
