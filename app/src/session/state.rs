@@ -1,7 +1,7 @@
 //! The session's state machine: a pure function from state and input to state and effects, or a denial with its reason.
 //!
 //! ```text
-//!       Ask(Build|Boot|Up|Direct)       Prepared(build)        Built(up)           BootDone
+//!       Ask(any goal)                   Prepared(build)        Built(up)           BootDone
 //!   ┌──────┐ ───────────────▶ ┌───────────┐ ───────▶ ┌──────────┐ ───▶ ┌─────────┐ ───▶ ┌─────────┐
 //!   │ Idle │                  │ Preparing │          │ Building │      │ Booting │      │ Running │
 //!   └──────┘ ◀──── Built ─────┼───────────┼────────── └──────────┘      └─────────┘      └─────────┘
@@ -12,6 +12,8 @@
 //!      └───────────────────── │ Ejecting │ ── Ejected with a goal waiting ──▶ Preparing
 //!                             └──────────┘
 //! ```
+//!
+//! "boot" stands for every goal that builds nothing: Boot, Restore, Direct.
 //!
 //! Every failure and every cancel leaves through `Ejecting`, so that cleaning has one path.
 
