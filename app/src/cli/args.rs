@@ -205,7 +205,7 @@ pub struct BootArgs {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Without a boot loader")]
 pub struct DirectArgs {
-    /// Boot the kernel and the initramfs of the last build's image; the image is a disk of the guest
+    /// Boot the kernel and the initramfs of the last build's image; the image is a CD of the guest
     #[arg(long, group = "source")]
     pub direct: bool,
     /// Boot this kernel: a bzImage or a vmlinux
@@ -226,7 +226,7 @@ pub struct DirectArgs {
     /// What the guest may do with the folder of --root; without it what the guest writes stays in its memory
     #[arg(long, value_enum, requires = "root")]
     pub access: Option<AccessName>,
-    /// Boot the kernel, initramfs and command line that a boot entry of this ISO names; the ISO is a disk of the guest
+    /// Boot the kernel, initramfs and command line that a boot entry of this ISO names; the ISO is a CD of the guest
     #[arg(long, value_name = "FILE", group = "source", conflicts_with_all = ["path", "builtin"])]
     pub iso: Option<PathBuf>,
     /// Which entry: its number in --list, or its title. Without it the best one

@@ -80,14 +80,17 @@ pub fn field(
             }
             FieldKind::Choice(options) => {
                 let mut value = view.value.clone();
-                egui::ComboBox::from_id_salt("choice").selected_text(&view.value).width(ui.available_width()).show_ui(
-                    ui,
-                    |ui| {
-                        for option in *options {
-                            ui.selectable_value(&mut value, (*option).to_owned(), *option);
-                        }
-                    },
-                );
+                let shown = egui::ComboBox::from_id_salt("choice").selected_text(&view.value);
+                let shown = shown.width(ui.available_width()).show_ui(ui, |ui| {
+                    for option in *options {
+                        ui.selectable_value(&mut value, (*option).to_owned(), *option);
+                    }
+                });
+                shown.response.widget_info(|| {
+                    let mut info = egui::WidgetInfo::labeled(egui::Role::ComboBox, true, doc.label);
+                    info.current_text_value = Some(view.value.clone());
+                    info
+                });
                 if value != view.value {
                     set(value, wishes);
                 }

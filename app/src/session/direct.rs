@@ -30,11 +30,11 @@ pub struct DirectWish {
 /// What is booted without a boot loader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DirectSource {
-    /// The kernel and the initramfs of the last build's image; the image is a disk of the guest.
+    /// The kernel and the initramfs of the last build's image; the image is a CD of the guest.
     Image,
     /// A kernel of this host.
     Kernel(DirectKernel),
-    /// An entry of an ISO of anybody's; the ISO is a disk of the guest.
+    /// An entry of an ISO of anybody's; the ISO is a CD of the guest.
     Iso {
         /// The ISO, absolute.
         iso: PathBuf,
@@ -95,7 +95,7 @@ pub struct DirectView {
     pub cmdline: String,
     /// The entry's title, where it is one.
     pub entry: Option<String>,
-    /// The image that is a disk of the guest.
+    /// The image that is a disk or a CD of the guest.
     pub disk: Option<PathBuf>,
     /// The folder that is the root.
     pub folder: Option<PathBuf>,

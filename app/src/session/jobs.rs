@@ -292,6 +292,10 @@ pub(super) async fn start_direct(
     plan.boot = ready.boot;
     // Those of the root come first: its initramfs finds them by their number.
     plan.machine.layers.splice(0..0, ready.layers);
+    match ready.medium {
+        Some(image) if plan.machine.extra_iso.is_none() => plan.machine.extra_iso = Some(image),
+        medium => plan.machine.layers.extend(medium),
+    }
     plan.sharing.folders.splice(0..0, ready.folders);
     plan.sharing.serving.kernel = ready.kernel;
     start(plan, String::new(), events, screen, cancel).await

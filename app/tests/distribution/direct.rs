@@ -5,7 +5,7 @@ use std::fs;
 use crate::bench::{Bench, profile};
 
 #[test]
-fn an_archiso_boots_without_its_loader_and_finds_its_medium_on_a_disk() {
+fn an_archiso_boots_without_its_loader_and_finds_its_medium() {
     let bench = Bench::new(profile(), "");
     let expected = bench.expected();
     let built = bench.console.run(&["build", "--json", bench.path()]);

@@ -31,6 +31,8 @@ pub(in crate::session) struct Ready {
     pub(in crate::session) boot: Boot,
     /// Read-only disks of the guest, in order.
     pub(in crate::session) layers: Vec<PathBuf>,
+    /// The image that the kernel came from: a CD, as its own initramfs looks for one.
+    pub(in crate::session) medium: Option<PathBuf>,
     /// Folders of this host that the guest needs.
     pub(in crate::session) folders: Vec<SharedFolder>,
     /// What is known of the kernel, for who serves them.
@@ -54,17 +56,17 @@ pub(in crate::session) fn make_ready(wanted: &Wanted, cancel: &Cancel) -> Result
         DirectSource::Image | DirectSource::Iso { .. } if boot.initrds.is_empty() => bare(boot),
         _ => vmtools::boot::prepare(&boot, &into, cancel).map_err(|e| failure::of_boot(&e))?,
     };
-    let Prepared { boot, mut layers, shares, kernel, notices: more, .. } = prepared;
+    let Prepared { boot, layers, shares, kernel, notices: more, .. } = prepared;
     notices.extend(more);
-    // The image that a kernel came from is a disk too, unless it is the root anyway.
-    layers.extend(view.disk.iter().filter(|disk| !layers.contains(disk)).cloned().collect::<Vec<_>>());
+    // The image that a kernel came from is there too, unless it is the root anyway.
+    let medium = view.disk.clone().filter(|disk| !layers.contains(disk));
     let view = match &boot {
         Boot::Direct { initrds, cmdline, .. } => {
             DirectView { initrds: initrds.clone(), cmdline: cmdline.clone(), ..view }
         }
         Boot::Iso(_) | Boot::Nothing => view,
     };
-    Ok(Ready { boot, layers, folders: shares, kernel, view, notices })
+    Ok(Ready { boot, layers, medium, folders: shares, kernel, view, notices })
 }
 
 /// What is to be booted, how that looks to people, and what they should know.
