@@ -4,6 +4,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use isoprep::EngineKind;
 use tokio::sync::mpsc::channel;
 use vmtools::display::InputEvent;
 use vmtools::share::mount_command;
@@ -29,6 +30,7 @@ impl Driver {
         };
         let wish = self.wish.clone().or_else(|| DirectWish::of_recipe(&prepared.recipe.boot));
         let (hardware, search) = (prepared.machine.clone(), jobs::host_search(&self.paths, &prepared.recipe));
+        let tells_words = prepared.recipe.image.engine == EngineKind::Micro;
         let needed = wish.as_ref().is_none_or(DirectWish::needs_image);
         let built = self.image.clone().filter(|_| self.state.goal != Some(Goal::Direct));
         let Some(mut hardware) = hardware else {
@@ -70,7 +72,7 @@ impl Driver {
             return;
         };
         self.watch_guest(wish.mute(mute.as_deref()), !needed);
-        let wanted = Wanted { wish, image, emulated, search, paths: self.paths.clone() };
+        let wanted = Wanted { wish, image, tells_words, emulated, search, paths: self.paths.clone() };
         let side = self.side.0.clone();
         self.job = Some(tokio::spawn(async move {
             Outcome::Started(jobs::start_direct(wanted, plan, events, screen, cancel, side).await)

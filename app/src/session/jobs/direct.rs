@@ -19,6 +19,8 @@ pub(in crate::session) struct Wanted {
     pub(in crate::session) wish: DirectWish,
     /// What the last build left, if it left something.
     pub(in crate::session) image: Option<Image>,
+    /// Whether it tells its whole command line; that of a distribution's image stands in its boot entries.
+    pub(in crate::session) tells_words: bool,
     /// Whether the guest's processor is emulated.
     pub(in crate::session) emulated: bool,
     /// Where kernels are looked for.
@@ -47,7 +49,11 @@ pub(in crate::session) fn make_ready(wanted: &Wanted, cancel: &Cancel) -> Result
     let into = wanted.paths.direct();
     isoprep::ensure_marked(&into, "direct").map_err(|e| failure::internal("No cache could be made", &e))?;
     let (boot, view, mut notices) = match &wanted.wish.source {
-        DirectSource::Image => of_image(wanted)?,
+        DirectSource::Image if wanted.tells_words => of_image(wanted)?,
+        DirectSource::Image => {
+            let image = wanted.image.as_ref().ok_or_else(failure::no_image)?;
+            of_iso(wanted, &image.iso, &EntryWish::Best, &into, cancel)?
+        }
         DirectSource::Iso { iso, entry } => of_iso(wanted, iso, entry, &into, cancel)?,
         DirectSource::Kernel(kernel) => of_kernel(wanted, kernel)?,
     };
