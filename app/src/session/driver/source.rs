@@ -77,6 +77,10 @@ impl Driver {
     pub(super) async fn start_source_look(&mut self) {
         self.watched.due = None;
         let Some(recipe) = self.recipe_now().cloned() else { return };
+        // What is remembered of it lies in the cache, which is ours only with our marker.
+        if isoprep::ensure_marked(&self.paths.stages(), "stages").is_err() {
+            return;
+        }
         self.watch_source(recipe.source.path.clone()).await;
         let base = match &self.image {
             Some(built) => {
