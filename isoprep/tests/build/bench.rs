@@ -127,7 +127,7 @@ impl Bench {
         };
         assert_eq!(names(self.request.cache.join("drafts")), [] as [&str; 0]);
         assert!(
-            names(self.request.images.clone()).iter().all(|name| name == "demo.iso"),
+            names(self.request.images.clone()).iter().all(|name| name == "demo.iso" || name == "demo.source"),
             "{:?}",
             names(self.request.images.clone())
         );
