@@ -203,7 +203,10 @@ impl Judge<'_> {
     fn refuse_what_the_way_ignores(&mut self, way: BootWay) {
         for (field, ways) in MEANS.iter().filter(|(_, ways)| !ways.contains(&way)) {
             let Some((at, value)) = self.take(field.key) else { continue };
-            if matches!(&value, Raw::List(items) if items.is_empty()) {
+            // A default that is written down says nothing.
+            if matches!(&value, Raw::List(items) if items.is_empty())
+                || matches!(&value, Raw::Text(text) if text == field.default)
+            {
                 continue;
             }
             let others: Vec<_> = ways.iter().map(|other| format!("{:?}", other.word())).collect();
