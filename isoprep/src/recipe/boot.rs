@@ -182,12 +182,14 @@ impl Judge<'_> {
         if self.findings.len() == before {
             self.refuse_what_the_way_ignores(way);
         }
+        // An empty one is the default, written down.
+        let path = |text: &str| if text.is_empty() { Ok(None) } else { values::host_path(text, root).map(Some) };
         let settings = BootSettings {
             way,
-            kernel: self.text(KERNEL.key, |text| values::host_path(text, root)),
-            modules: self.text(MODULES.key, |text| values::host_path(text, root)),
+            kernel: self.text(KERNEL.key, path).flatten(),
+            modules: self.text(MODULES.key, path).flatten(),
             initrds: self.list(INITRD.key, |text| values::host_path(text, root)),
-            root: self.text(ROOT.key, |text| values::host_path(text, root)),
+            root: self.text(ROOT.key, path).flatten(),
             access: self.choice(ACCESS.key, BootAccess::Overlaid, &[BootAccess::ReadOnly, BootAccess::Writable]),
             cmdline: self.text(CMDLINE.key, values::cmdline).unwrap_or_default(),
         };
