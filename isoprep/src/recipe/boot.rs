@@ -99,7 +99,7 @@ pub(super) const WAY: FieldDoc = FieldDoc {
     default: "image",
     unit: "",
     range: "image, kernel, initramfs, layers or folder",
-    doc: "image: its boot loader; kernel: its kernel directly; the others: a kernel with an initramfs, an image's layers, a folder.",
+    doc: "image: its boot loader; kernel: its kernel directly; else a kernel with an initramfs, an image's layers, a folder.",
     engines: ALL,
 };
 pub(super) const KERNEL: FieldDoc = FieldDoc {
