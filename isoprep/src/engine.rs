@@ -17,11 +17,16 @@ pub const SQUASH: StageName = StageName("squash");
 pub const INJECT: StageName = StageName("inject");
 /// Makes the EFI system partition and the BIOS loader's configuration.
 pub const BOOTLOADER: StageName = StageName("bootloader");
+/// Parts of the boot loader's stage that are results of their own in the cache: GRUB, and the EFI system partition.
+pub(crate) const GRUB: StageName = StageName("grub");
+/// See [`GRUB`].
+pub(crate) const ESP: StageName = StageName("esp");
 /// Masters the hybrid ISO.
 pub const ISO: StageName = StageName("iso");
 
-/// Every stage of every engine.
-pub(crate) const ALL: [StageName; 8] = [ASSEMBLE, LINT, INITRAMFS, PACKAGES, INJECT, SQUASH, BOOTLOADER, ISO];
+/// Every stage of every engine, and every other part of the cache.
+pub(crate) const ALL: [StageName; 10] =
+    [ASSEMBLE, LINT, INITRAMFS, PACKAGES, INJECT, SQUASH, GRUB, ESP, BOOTLOADER, ISO];
 
 /// The stages of an engine, in order.
 #[must_use]

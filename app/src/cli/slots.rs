@@ -60,6 +60,10 @@ pub(super) async fn run(args: SlotsArgs, mut session: SessionHandle) -> u8 {
             let _ = session.commands.send(Command::Quit).await;
         }
     }
+    if !model.closed {
+        eprintln!("The session stopped unexpectedly; this is a bug");
+        code = exit_code::INTERNAL;
+    }
     printer.finished(code);
     code
 }

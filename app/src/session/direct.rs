@@ -160,6 +160,15 @@ impl DirectWish {
         Some(Self { append: boot.cmdline.clone(), ..Self::of(source) })
     }
 
+    /// With the words that a cartridge adds to the command line of its own image, unless others were given.
+    #[must_use]
+    pub fn with_words_of(mut self, boot: &BootSettings) -> Self {
+        if self.source == DirectSource::Image && self.cmdline.is_none() && self.append.is_empty() {
+            self.append.clone_from(&boot.cmdline);
+        }
+        self
+    }
+
     /// Whether it boots what the last build left.
     #[must_use]
     pub fn needs_image(&self) -> bool {
@@ -283,6 +292,10 @@ mod tests {
         assert_eq!(of(""), None);
         let kernel = of("[boot]\nway = \"kernel\"\ncmdline = \"debug\"").unwrap();
         assert!(kernel.source == DirectSource::Image && kernel.append == "debug" && kernel.needs_image());
+        let settings =
+            BootSettings { cmdline: "debug".into(), ..isoprep::parse("", std::path::Path::new("/r")).unwrap().boot };
+        assert_eq!(wish().with_words_of(&settings).append, "debug");
+        assert_eq!(DirectWish { append: "x".into(), ..wish() }.with_words_of(&settings).append, "x");
         let DirectSource::Kernel(layers) = of("[boot]\nway = \"layers\"").unwrap().source else { panic!() };
         assert_eq!(layers.root, DirectRoot::LastImage);
         let folder = of("[boot]\nway = \"folder\"\nroot = \"tree\"\naccess = \"writable\"").unwrap();

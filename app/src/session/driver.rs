@@ -320,7 +320,7 @@ impl Driver {
             Command::CancelSlot => self.slots.cancel(),
             Command::RestoreSlot { name, anyway } => self.restore_slot(name, anyway).await,
             Command::RemoveSlot { name } => self.remove_slot(name),
-            Command::PlugLayer => self.plug_layer().await,
+            Command::PlugLayer => drop(self.plug_layer().await),
             Command::ResetGuest => self.with_guest(GuestHandle::reset).await,
             Command::PressPower => self.with_guest(GuestHandle::power_button).await,
             Command::Diagnose => self.diagnose(),

@@ -322,7 +322,9 @@ pub(super) async fn start(
     }
     let failed = |e: vmtools::GuestError| {
         let told = failure::of_guest(&e);
-        Failure { command: told.command.is_some().then_some(command), ..told }
+        // One that is booted directly has none but QEMU's own.
+        let command = told.command.clone().map(|own| if command.is_empty() { own } else { command });
+        Failure { command, ..told }
     };
     // Giving up a start drops it, which kills its QEMU: a machine that is too slow to open its sockets can be cancelled.
     tokio::select! {

@@ -209,11 +209,11 @@ impl Stages<'_> {
             key = key.bytes(target.file.as_bytes()).number(modified.map_or(0, |it| it.as_secs()));
         }
         let key = key.finish();
-        let entry = match self.cache.find(stage, key) {
+        let entry = match self.cache.find(engine::GRUB, key) {
             Some(entry) => entry,
             None => {
                 let in_cache = || BuildError::write(stage, &self.request.cache, 16 << 20);
-                let draft = self.cache.draft(stage, key).map_err(in_cache())?;
+                let draft = self.cache.draft(engine::GRUB, key).map_err(in_cache())?;
                 let embedded = self.request.work.join("grub-embedded.cfg");
                 atomic::write_new(&embedded, text.as_bytes()).map_err(BuildError::write(stage, &embedded, 0))?;
                 let reporter = Reporter::new(stage, self.cancel, self.progress);

@@ -240,7 +240,7 @@ impl Stages<'_> {
         }
         let described = self.described_efi(layout, reporter)?;
         let key = KeyHasher::new(reporter.stage).bytes(b"esp").bytes(&label).bytes(&described).finish();
-        if let Some(entry) = self.cache.find(reporter.stage, key) {
+        if let Some(entry) = self.cache.find(engine::ESP, key) {
             return Ok(Esp { entry: Some(entry), reused: true });
         }
         let entry = disc::esp(layout, label, (&self.cache, key), reporter)?;

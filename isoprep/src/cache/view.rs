@@ -14,9 +14,8 @@ use crate::progress::StageName;
 
 /// The most that results take together, bytes: the least recently used go first. A large distribution's root is 1 GiB packed.
 const LIMIT: u64 = 24 << 30;
-/// How many results of a stage are kept: enough to go back and forth between a few cartridges, whose boot loaders are up to
-/// three results.
-const KEPT: usize = 6;
+/// How many results of a stage are kept: enough to go back and forth between a few cartridges.
+const KEPT: usize = 4;
 
 /// What the cache holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -175,7 +174,7 @@ mod tests {
         assert_eq!(gone, [PathBuf::from("4"), PathBuf::from("3")]);
         assert_eq!(over(vec![vec![stored(1, 999)]], 10), [] as [PathBuf; 0]);
         let many = (0..9).map(|age| stored(age, 1)).collect();
-        assert_eq!(over(vec![many], 100), ["6", "7", "8"].map(PathBuf::from));
+        assert_eq!(over(vec![many], 100), ["4", "5", "6", "7", "8"].map(PathBuf::from));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use cartridge_treehash::TreeHash;
 
 use crate::build::{BuildError, room_for};
 use crate::cache::{Cache, Entry, atomic};
+use crate::engine;
 use crate::plan::Key;
 use crate::progress::{Meter, Reporter};
 use crate::stage::esp::{self, Content};
@@ -36,7 +37,7 @@ pub(crate) fn esp(
         };
     }
     let size = esp::image_size(copied);
-    let draft = cache.draft(stage, key).map_err(BuildError::write(stage, Path::new("the cache"), size))?;
+    let draft = cache.draft(engine::ESP, key).map_err(BuildError::write(stage, Path::new("the cache"), size))?;
     let target = draft.file(ESP);
     room_for(stage, target.parent().unwrap_or(&target), size + (1 << 20))?;
     let failed = |e: io::Error| BuildError::write(stage, &target, size)(e);

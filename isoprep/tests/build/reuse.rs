@@ -122,7 +122,7 @@ fn the_cache_keeps_a_few_results_and_no_more() {
         bench.write("README", &format!("round {round}"));
         bench.build().unwrap();
     }
-    for (stage, kept) in [("initramfs", 1), ("inject", 6), ("bootloader", 6)] {
+    for (stage, kept) in [("initramfs", 1), ("inject", 4), ("bootloader", 4)] {
         assert_eq!(fs::read_dir(bench.request.cache.join(stage)).unwrap().count(), kept, "{stage}");
     }
     // A draft of a killed build is gone after the next one.

@@ -1,9 +1,11 @@
 //! The init of a Cartridge image: process 1 of the initramfs, linked statically, with nothing else needed but busybox. In the
 //! image of a distribution, which has an init of its own, it is a service that reports, and then waits for layers.
 //!
-//! In order: mount the kernel's file systems, load the listed modules while another thread hashes the repository (or mount
-//! the folders of the host that are lent, of which one may be the repository, which is then live and not hashed), greet on the screen and on the serial line, report on the serial line, keep a shell on both, reap, and power off cleanly
-//! when asked. A kernel that was booted directly may have another root, whose own init takes over (`boot`). Whatever fails becomes a note on the console; process 1 never ends and never panics.
+//! In order: mount the kernel's file systems, load the listed modules while another thread hashes the repository (or
+//! mount the folders of the host that are lent, of which one may be the repository, which is then live and not hashed),
+//! greet on the screen and on the serial line, report on the serial line, keep a shell on both, reap, and power off
+//! cleanly when asked. A kernel that was booted directly may have another root, whose own init takes over (`boot`).
+//! Whatever fails becomes a note on the console; process 1 never ends and never panics.
 
 mod accelerator;
 mod banner;

@@ -13,7 +13,7 @@ use vmtools::{
 };
 
 /// A deadline for anything a guest does; long, because many tests share few processors.
-pub const SOON: Duration = Duration::from_secs(240);
+pub const SOON: Duration = Duration::from_secs(60);
 
 pub fn machine() -> Machine {
     Machine {

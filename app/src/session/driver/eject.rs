@@ -51,8 +51,10 @@ impl Driver {
     pub(super) async fn ejected(&mut self, ejected: Ejected) {
         // What the eject told on its way comes before its end.
         while let Ok(event) = self.side.1.try_recv() {
-            self.tell(event).await;
+            self.side_event(event).await;
         }
+        // What the guest had seen does not count any more.
+        self.look_at_source_again();
         // Its lock must be free for the goal that may be waiting.
         self.prepared = None;
         if ejected.clean {

@@ -28,7 +28,8 @@ impl Driver {
         let Some(prepared) = self.prepared.as_ref() else {
             return self.fail(internal("There is nothing to boot", &"nothing was prepared")).await;
         };
-        let wish = self.wish.clone().or_else(|| DirectWish::of_recipe(&prepared.recipe.boot));
+        let own = &prepared.recipe.boot;
+        let wish = self.wish.clone().map(|wish| wish.with_words_of(own)).or_else(|| DirectWish::of_recipe(own));
         let (hardware, search) = (prepared.machine.clone(), jobs::host_search(&self.paths, &prepared.recipe));
         let tells_words = prepared.recipe.image.engine == EngineKind::Micro;
         let needed = wish.as_ref().is_none_or(DirectWish::needs_image);
@@ -130,12 +131,18 @@ impl Driver {
                 self.layer_reported(&report).await;
                 if self.state.phase == Phase::Booting {
                     self.booted().await;
+                    // What is live is there as well.
+                    match matches {
+                        Some(false) => self.not_brought_in(),
+                        _ => self.brought_in().await,
+                    }
                 }
             }
             GuestEvent::Boot(BootStep::Shell) => self.showed(Sign::Shell).await,
             GuestEvent::Boot(BootStep::Failed { what, there }) => {
                 let text = format!("The guest could not put its root together: {what}\n{}", there.join("\n"));
                 self.notice(Level::Warning, text).await;
+                self.showed(Sign::Emergency).await;
             }
             GuestEvent::Boot(_) => {}
             GuestEvent::Forwarded { name, guest_port, host_port } => {

@@ -207,10 +207,12 @@ impl Driver {
         self.booted().await;
     }
 
-    pub(super) async fn plug_layer(&mut self) {
+    /// Begins to plug the repository in; says whether it has begun.
+    pub(super) async fn plug_layer(&mut self) -> bool {
         let cartridge = self.inserted.as_ref().and_then(|i| Some((i.recipe.clone().ok()?, i.text.clone())));
         let (Some(guest), Some(cartridge)) = (&self.guest, cartridge) else {
-            return self.notice(Level::Warning, "No guest is running".into()).await;
+            self.notice(Level::Warning, "No guest is running, or the cartridge has errors".into()).await;
+            return false;
         };
         let monitor = guest.monitor();
         let (paths, cancel, side) = (self.paths.clone(), self.cancel.clone(), self.side.0.clone());
@@ -236,19 +238,27 @@ impl Driver {
             };
             let _ = side.send(Event::SideFailed { side: Side::Layer, failure }).await;
         });
+        true
     }
 
     /// The tree that the guest is to see: that of the layer that was plugged in last, or of its image.
     pub(super) fn expected_tree(&self, report: &GuestReport) -> Option<&str> {
         if report.generation > 0 {
-            return self.slots.layer.get().map(SourceTree::hash);
+            return self.slots.layer.get().map(SourceTree::hash).filter(|_| !self.of_another_layer(report));
         }
         self.slots.tree.as_deref().or(self.booted_tree.as_deref())
     }
 
+    /// Whether a report cannot be that of the layer on its way: where all ports were taken an older one is pulled out first,
+    /// and the guest tells of that as well.
+    fn of_another_layer(&self, report: &GuestReport) -> bool {
+        let coming = self.slots.plugging.and(self.slots.layer.get());
+        report.trouble.is_none() && coming.is_some_and(|layer| layer.hash() != report.tree)
+    }
+
     /// The guest has told what it sees: after a layer was plugged in, that.
     pub(super) async fn layer_reported(&mut self, report: &GuestReport) {
-        if report.generation == 0 {
+        if report.generation == 0 || self.of_another_layer(report) {
             return;
         }
         if let (Some(began), Some(layer)) = (self.slots.plugging, self.slots.layer.get().cloned()) {

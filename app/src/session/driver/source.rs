@@ -11,11 +11,13 @@ use super::{Driver, millis};
 use crate::session::event::{Event, Level, Since};
 use crate::session::jobs::{self, Base, SourceLook};
 use crate::session::source_watch::SourceWatch;
-use crate::session::state::{Goal, Phase};
+use crate::session::state::{Goal, Input, Phase, step};
 use crate::session::way::{Facts, Way};
 
 /// How long nothing must have changed before the repository is read: editors write a file in several steps, and git many.
 const AT_REST: Duration = Duration::from_millis(200);
+/// How long a guest may take to tell that it has a layer; after that another press takes another way.
+const UNTOLD: Duration = Duration::from_secs(60);
 /// How many changes are told one by one.
 const NAMED: usize = 200;
 
@@ -129,7 +131,8 @@ impl Driver {
         {
             self.unwatched(why).await;
         }
-        let Some(base) = self.watched.layer.clone().or(base) else { return self.tell_source(None).await };
+        let layer = self.watched.layer.clone().filter(|_| self.guest.is_some());
+        let Some(base) = layer.or(base) else { return self.tell_source(None).await };
         let mut changes = base.changes(&now);
         let total = changes.len();
         changes.truncate(NAMED);
@@ -166,15 +169,29 @@ impl Driver {
 
     /// Brings what changed to the guest, by the quickest way.
     pub(super) async fn bring_in(&mut self) {
-        if self.watched.bringing.is_some() {
-            return self.notice(Level::Info, "The changes are on their way already".to_owned()).await;
+        let mut way = Way::quickest(self.way_facts());
+        match self.watched.bringing {
+            // A guest that does not tell of a layer in all this time has nothing that mounts it any more.
+            Some((Way::Layer, since)) if since.elapsed() > UNTOLD => way = Way::Image,
+            Some(_) => return self.notice(Level::Info, "The changes are on their way already".to_owned()).await,
+            None => {}
         }
-        let way = Way::quickest(self.way_facts());
         self.watched.bringing = Some((way, std::time::Instant::now()));
-        match way {
-            Way::Live => self.brought_in().await,
+        let begun = match way {
+            Way::Live => {
+                self.brought_in().await;
+                true
+            }
             Way::Layer => self.plug_layer().await,
-            Way::Image => self.ask(Goal::Up, false, None).await,
+            Way::Image => {
+                self.refresh().await;
+                let begins = self.recipe_now().is_some() && step(&self.state, Input::Ask(Goal::Up)).is_ok();
+                self.ask(Goal::Up, false, None).await;
+                begins
+            }
+        };
+        if !begun {
+            self.not_brought_in();
         }
     }
 

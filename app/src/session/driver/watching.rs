@@ -92,7 +92,10 @@ impl Driver {
                 self.notice(Level::Warning, text).await;
                 self.booted().await;
             }
-            (_, Some(_)) => self.booted().await,
+            (_, Some(_)) => {
+                self.booted().await;
+                self.brought_in().await;
+            }
             (_, None) => {
                 let soon = Instant::now() + LAST_REPORT;
                 self.boot_deadline = self.boot_deadline.map(|deadline| deadline.min(soon));
@@ -105,7 +108,6 @@ impl Driver {
         self.boot_deadline = None;
         self.watching.quiet = None;
         self.input(Input::BootDone).await;
-        self.brought_in().await;
     }
 
     /// The guest runs but has not reported.

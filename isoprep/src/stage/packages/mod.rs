@@ -100,17 +100,15 @@ fn make(
     laid?;
     let wanted = install(what, tree, (program, modern?), reporter)?;
     let passwd = Some(airootfs.join("etc/passwd")).filter(|it| it.is_file());
-    let list = entry.join(base::PACKAGE_LIST);
-    let mut taken = scripts::list(&root, &list);
-    taken.then(&base::collect(&root, entry)).then(&scripts::cleanup(&root, what.epoch, &layer_hook::PLACES));
-    // Each sandbox takes as long as what most of these do in it.
     let mut finish = scripts::finish(&root, &profile.definition, passwd.as_deref(), what.epoch);
-    finish.then(&scripts::unless_customized(&root)).then(&taken);
-    tree.script_into(entry, "finish", &finish)?;
-    if !list.exists() {
+    let told = tree.script("finish", finish.then(&scripts::tell_own(&root)))?.stdout;
+    if String::from_utf8_lossy(&told).lines().next_back() == Some(scripts::OWN_IS_THERE) {
         customize(tree, &root, reporter)?;
-        tree.script_into(entry, "collect", &taken)?;
     }
+    let list = entry.join(base::PACKAGE_LIST);
+    // Alone what takes out of the root may write beside it: the others go by paths that packages have made.
+    tree.script_into(entry, "collect", scripts::list(&root, &list).then(&base::collect(&root, entry)))?;
+    tree.script("cleanup", &scripts::cleanup(&root, what.epoch, &layer_hook::PLACES))?;
     // A layered root is the image's; another one is packed again with the repository in it.
     let packing = if what.layered { Packing::Quick } else { Packing::Passing };
     base::pack(what.tools, tree, (&root, entry, what.epoch), &packing, &[])?;

@@ -138,11 +138,15 @@ pub(super) fn finish(root: &Path, definition: &Definition, passwd: Option<&Path>
 /// The profile's own script in the root.
 pub(super) const OWN: &str = "root/customize_airootfs.sh";
 
-/// Ends the script here if the profile has one of its own, which may then be run. Its folder may be closed to us outside of
-/// the namespace: it is looked for inside.
-pub(super) fn unless_customized(root: &Path) -> Script {
+/// What [`tell_own`] says last.
+pub(super) const OWN_IS_THERE: &str = "customize_airootfs.sh is there";
+
+/// Says in the last line whether the profile has a script of its own, which may then be run. Its folder may be closed to us
+/// outside of the namespace: it is looked for inside.
+pub(super) fn tell_own(root: &Path) -> Script {
     let mut script = Script::new();
-    script.set("own", root.join(OWN)).text("if [ -e \"$own\" ]; then chmod -f +x -- \"$own\"; exit 0; fi");
+    script.set("own", root.join(OWN)).set("is_there", OWN_IS_THERE);
+    script.text("if [ -e \"$own\" ]; then chmod -f +x -- \"$own\"; printf '%s\\n' \"$is_there\"; fi");
     script
 }
 
@@ -237,7 +241,7 @@ mod tests {
         let scripts = [
             layout(root, Path::new("/"), &[("/x y".into(), 0o755)].into(), &[("/a'b/".into(), permission)].into()),
             finish(root, &definition, Some(Path::new("/p")), 7),
-            unless_customized(root),
+            tell_own(root),
             list(root, Path::new("/l")),
             cleanup(root, 7, &["etc/initcpio/hooks/cartridge"]),
             base::collect(root, Path::new("/b")),
