@@ -19,6 +19,7 @@ Exit codes:
        (a release build, engine mkarchiso) has shown no login prompt or shell on its serial line
     8  another session works on this cartridge
     9  something could not be removed
+   10  a test has failed
   130  cancelled, by you or by a signal
 
 `cartridge diff` has those of diff(1): 0 the images hold the same, 1 they differ, 2 there was trouble; and 130.";
@@ -85,6 +86,11 @@ pub enum Verb {
     Boot(BootArgs),
     /// Build, then boot
     Up(GoalArgs),
+    /// Test the repository as it is: from a saved guest (a slot), in seconds, or with --prove from a cold boot
+    ///
+    /// The steps are those of the section [test] of the cartridge. Without the slot that it names the guest is booted cold, and
+    /// saved as that slot on the way. Exit code 10 where a test has failed.
+    Test(TestArgs),
     /// Say what would fail late or silently in a build, with the line and what mends it; builds nothing
     ///
     /// For the engines archiso and mkarchiso. Exit code 0 without errors (warnings and notes may be there), 3 with errors.
@@ -185,6 +191,53 @@ pub struct GoalArgs {
     /// How long to wait for the guest to come up (by itself: 3 to 20 minutes, by the engine and the accelerator)
     #[arg(long, value_name = "SECONDS")]
     pub wait: Option<u64>,
+    /// The test that is to be run, of the verb `test`.
+    #[arg(skip)]
+    pub test: Option<TestWish>,
+}
+
+/// Which test is to be run, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TestWish {
+    /// From a slot; else cold.
+    pub warm: bool,
+    /// Again on every save, until Ctrl-C.
+    pub live: bool,
+}
+
+/// What `test` takes.
+#[derive(Args, Clone, Debug, Default)]
+pub struct TestArgs {
+    /// What is tested.
+    #[command(flatten)]
+    pub build: BuildArgs,
+    /// Start from this slot instead of the one that the cartridge names (as --set test.slot=NAME)
+    #[arg(long, value_name = "NAME")]
+    pub slot: Option<String>,
+    /// Prove it: build, boot cold, and do the steps before the slot's moment too
+    #[arg(long)]
+    pub prove: bool,
+    /// Run the test again on every save of a file, until Ctrl-C
+    #[arg(long, conflicts_with = "prove")]
+    pub live: bool,
+    /// Keep the guest after the test, with this terminal on its serial line, until it ends or Ctrl-] is pressed
+    #[arg(long, conflicts_with = "live")]
+    pub stay: bool,
+    /// Save the guest's screen as PNG at the end of the test
+    #[arg(long, value_name = "FILE", conflicts_with = "live")]
+    pub shot: Option<PathBuf>,
+    /// How long to wait for a guest that is booted cold to come up
+    #[arg(long, value_name = "SECONDS")]
+    pub wait: Option<u64>,
+}
+
+impl From<TestArgs> for GoalArgs {
+    fn from(args: TestArgs) -> Self {
+        let TestArgs { mut build, slot, prove, live, stay, shot, wait } = args;
+        build.set.extend(slot.map(|name| format!("test.slot={name}")));
+        let test = Some(TestWish { warm: !prove, live });
+        Self { build, shot, stay, until_report: !stay && !live, wait, test, ..Self::default() }
+    }
 }
 
 /// What `boot` takes.

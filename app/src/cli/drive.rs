@@ -78,8 +78,10 @@ pub(super) async fn boot(direct: Option<DirectWish>, args: GoalArgs, session: Se
 
 impl Drive {
     fn new(goal: Goal, direct: Option<DirectWish>, args: GoalArgs, session: SessionHandle) -> Self {
+        let live = args.test.is_some_and(|test| test.live);
         let stay = args.stay
             || args.watch
+            || live
             || (!args.until_report && !args.build.json && args.shot.is_none() && at_a_terminal());
         Self {
             session,
@@ -97,7 +99,8 @@ impl Drive {
             comparing: false,
             heard_at: Instant::now(),
             setting: 0,
-            steps: Some(Steps { plug: args.plug, save: args.save_slot.clone() }),
+            // What is done with the guest of a test is the session's.
+            steps: args.test.is_none().then(|| Steps { plug: args.plug, save: args.save_slot.clone() }),
             args,
         }
     }
@@ -160,13 +163,17 @@ impl Drive {
             }
             Event::ImageBuilt { image, .. } => self.printer.result("image", &image.iso.display().to_string()),
             // JSON stays JSON: the serial line is in its log then.
-            Event::GuestStarted { .. } if self.stay && !self.args.watch && !self.args.build.json => {
+            Event::GuestStarted { .. }
+                if self.stay && !self.args.watch && self.args.test.is_none() && !self.args.build.json =>
+            {
                 self.attached = Attached::begin(&self.model.logs, self.session.commands.clone());
             }
             Event::GuestChanged { status: GuestStatus::Panicked } if !self.stay => {
                 eprintln!("The guest's kernel panicked; its last words are in the serial log");
                 self.end(exit_code::GUEST).await;
             }
+            Event::TestEnded { passed, .. } => self.tested(*passed).await,
+            Event::SideFailed { side: Side::Test, .. } => self.end(exit_code::CARTRIDGE).await,
             Event::SourceChanged { .. } if self.args.watch => self.bring_in().await,
             Event::GuestReported { report, matches } if report.generation == 0 => self.up(*matches).await,
             Event::SlotRestored { .. } => self.up(None).await,
@@ -208,6 +215,9 @@ impl Drive {
             Event::StateChanged { state } if state.phase == Phase::Preparing => self.working = true,
             Event::BuildCompared { .. } | Event::NotCompared { .. } if self.comparing => self.end(self.code).await,
             Event::StateChanged { state } if state.phase == Phase::Idle && self.working => {
+                if self.args.test.is_some_and(|test| test.live) && !self.quitting {
+                    return;
+                }
                 if state.outcome == Some(Outcome::GuestEnded) && !self.came_up() && !self.ended_well() {
                     eprintln!("The guest ended before it had reported");
                     self.code = self.code.max(exit_code::REPORT);
@@ -230,6 +240,7 @@ impl Drive {
             Event::StateChanged { state }
                 if state.phase == Phase::Running
                     && !self.stay
+                    && self.args.test.is_none()
                     && state.goal != Some(Goal::Restore)
                     && self.model.guest.as_ref().is_none_or(|guest| guest.report.is_none()) =>
             {
@@ -278,6 +289,13 @@ impl Drive {
         }
         self.asked = true;
         let command = match (self.direct.clone(), self.args.slot.take()) {
+            _ if let Some(test) = self.args.test => {
+                if test.live {
+                    Command::SetLive(true)
+                } else {
+                    Command::RunTest { warm: test.warm }
+                }
+            }
             (Some(wish), _) => Command::BootDirect(Box::new(wish)),
             (None, Some(name)) => Command::RestoreSlot { name, anyway: self.args.anyway },
             (None, None) => Command::Ask(self.goal),
@@ -299,6 +317,27 @@ impl Drive {
         }
         self.steps = None;
         self.reported(matches).await;
+    }
+
+    /// A test is over: so is the run, unless it goes on with every save or the guest is wanted.
+    async fn tested(&mut self, passed: bool) {
+        let live = self.args.test.is_some_and(|test| test.live);
+        match (passed, self.code) {
+            _ if self.quitting => {}
+            (true, _) => self.code = exit_code::GOOD,
+            // What failed has told its own.
+            (false, exit_code::GOOD) => self.code = exit_code::TEST,
+            (false, _) => {}
+        }
+        if self.model.state.phase != Phase::Running || live {
+            return;
+        }
+        self.photograph();
+        if self.stay && !self.args.build.json {
+            self.attached = Attached::begin(&self.model.logs, self.session.commands.clone());
+        } else if matches!(self.shot, Shot::None) {
+            self.end(self.code).await;
+        }
     }
 
     async fn reported(&mut self, matches: Option<bool>) {

@@ -20,7 +20,7 @@ mod slots;
 
 pub use args::{
     AccessName, BootArgs, BuildArgs, CacheArgs, Cli, Colour, DiffArgs, DirectArgs, DisksArgs, DoctorArgs, EjectArgs,
-    GoalArgs, LogsArgs, LookArgs, ProposeArgs, ShotArgs, SlotsArgs, Verb,
+    GoalArgs, LogsArgs, LookArgs, ProposeArgs, ShotArgs, SlotsArgs, TestArgs, TestWish, Verb,
 };
 
 use std::time::Duration;
@@ -80,6 +80,11 @@ pub async fn run(verb: Verb, paths: Paths) -> Result<u8, BeginError> {
         }
         Verb::Up(args) => {
             let session = crate::session::begin(watching(towards("up", &args.build, args.wait), args.watch))?;
+            drive::to(Goal::Up, args, session).await
+        }
+        Verb::Test(args) => {
+            let (watches, args) = (args.live, GoalArgs::from(args));
+            let session = crate::session::begin(watching(towards("test", &args.build, args.wait), watches))?;
             drive::to(Goal::Up, args, session).await
         }
         Verb::Lint(args) => look::lint(args, crate::session::begin(plain("lint"))?).await,

@@ -17,7 +17,7 @@ struct Section {
     folded: bool,
 }
 
-const SECTIONS: [Section; 8] = [
+const SECTIONS: [Section; 9] = [
     Section { title: "Cartridge", keys: &[ENGINE, "name", "image.build"], rest: Some(""), folded: false },
     Section {
         title: "Image",
@@ -49,6 +49,7 @@ const SECTIONS: [Section; 8] = [
         folded: false,
     },
     Section { title: "More of the guest", keys: &[], rest: Some("guest"), folded: true },
+    Section { title: "Test", keys: &[], rest: Some("test"), folded: true },
 ];
 
 /// The engine that a cartridge names, if it is one.

@@ -93,6 +93,13 @@ pub enum Command {
     /// Pack the repository as it is now and plug it into the guest that runs:
     /// [`Event::LayerPlugged`](super::event::Event::LayerPlugged) follows once the guest has it.
     PlugLayer,
+    /// Test the repository as it is: the steps of `[test]`.
+    RunTest {
+        /// From the slot that `[test]` names, with the repository brought in as a layer; else from a build and a cold boot.
+        warm: bool,
+    },
+    /// Run the warm test now, and again on every save of a file of the repository, until it is switched off.
+    SetLive(bool),
     /// Press the guest's reset button.
     ResetGuest,
     /// Press the guest's power button.

@@ -12,6 +12,7 @@ mod guest;
 mod settings;
 mod slots;
 mod source;
+mod testing;
 mod watching;
 
 use std::collections::VecDeque;
@@ -121,6 +122,7 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         watched: source::Watched::default(),
         boot_deadline: None,
         slots: slots::Slots::default(),
+        testing: testing::Testing::default(),
         typing: VecDeque::new(),
         next_stroke: tokio::time::Instant::now(),
         works: 0,
@@ -194,6 +196,8 @@ struct Driver {
     boot_deadline: Option<tokio::time::Instant>,
     /// What is known of slots and layers.
     slots: slots::Slots,
+    /// The test under way.
+    testing: testing::Testing,
     /// Keys still to be typed, one every [`STROKE`].
     typing: VecDeque<InputEvent>,
     /// When the next of them is due.
@@ -231,6 +235,7 @@ enum Wake {
     SourceLooked(Option<Result<jobs::SourceLook, isoprep::BuildError>>),
     Quiet,
     Stroke,
+    TestDue,
     Deadline,
 }
 
@@ -256,7 +261,8 @@ impl Driver {
                 Wake::LookAtSource => self.start_source_look().await,
                 Wake::SourceLooked(look) => self.source_looked(look).await,
                 Wake::Quiet => self.quiet().await,
-                Wake::Stroke => self.stroke(),
+                Wake::Stroke => self.stroke().await,
+                Wake::TestDue => self.test_due().await,
                 Wake::Deadline => self.late().await,
             }
         }
@@ -281,6 +287,7 @@ impl Driver {
             () = until(self.watching.quiet) => Wake::Quiet,
             () = until(self.examining.due), if self.may_examine() => Wake::Examine,
             () = tokio::time::sleep_until(self.next_stroke), if !self.typing.is_empty() => Wake::Stroke,
+            () = until(self.testing.due) => Wake::TestDue,
             () = until(self.boot_deadline) => Wake::Deadline,
         }
     }
@@ -302,7 +309,11 @@ impl Driver {
             Command::ReadMenu(iso) => self.read_menu(iso),
             Command::ViewCache => self.view_cache(false),
             Command::CleanCache => self.view_cache(true),
-            Command::Cancel => self.input(Input::Cancel).await,
+            Command::Cancel => {
+                if !self.stop_test().await {
+                    self.input(Input::Cancel).await;
+                }
+            }
             Command::Eject(scope) => self.input(Input::Eject(scope)).await,
             Command::SurveyEverything => self.survey_everything(),
             Command::BringIn => self.bring_in().await,
@@ -321,6 +332,8 @@ impl Driver {
             Command::RestoreSlot { name, anyway } => self.restore_slot(name, anyway).await,
             Command::RemoveSlot { name } => self.remove_slot(name),
             Command::PlugLayer => drop(self.plug_layer().await),
+            Command::RunTest { warm } => self.run_test(warm).await,
+            Command::SetLive(live) => self.set_live(live).await,
             Command::ResetGuest => self.with_guest(GuestHandle::reset).await,
             Command::PressPower => self.with_guest(GuestHandle::power_button).await,
             Command::Diagnose => self.diagnose(),
@@ -363,6 +376,7 @@ impl Driver {
                 self.state = state;
                 if moved {
                     self.tell(Event::StateChanged { state }).await;
+                    self.test_moved().await;
                 }
                 if let Some(effect) = effect {
                     self.perform(effect).await;
@@ -413,6 +427,7 @@ impl Driver {
     }
 
     async fn fail(&mut self, failure: Failure) {
+        self.fail_test(failure.title.clone()).await;
         self.tell(Event::Failed { failure }).await;
         self.input(Input::Failed).await;
     }

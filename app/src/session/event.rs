@@ -235,6 +235,40 @@ pub enum Event {
         /// Why it is not, in the guest's words.
         trouble: Option<String>,
     },
+    /// A test began; [`Event::TestEnded`] follows.
+    TestBegan {
+        /// It starts from a slot; else it boots cold.
+        warm: bool,
+        /// The slot that it starts from, or that it saves on the way.
+        slot: Option<String>,
+    },
+    /// A step of the test is being done.
+    TestStepped {
+        /// Which one, from 1.
+        number: usize,
+        /// How many there are.
+        total: usize,
+        /// As it is written in the cartridge.
+        step: String,
+    },
+    /// The test is over.
+    TestEnded {
+        /// It started from a slot; a cold one proves more.
+        warm: bool,
+        /// Whether all its steps were done, with all that they expected.
+        passed: bool,
+        /// Milliseconds from the request until the guest had the repository and the first step began.
+        ready_ms: Option<u64>,
+        /// Milliseconds in all.
+        took_ms: u64,
+        /// Why it has not passed.
+        why: Option<String>,
+    },
+    /// Whether the warm test runs on every save.
+    LiveChanged {
+        /// It does.
+        live: bool,
+    },
     /// A guest port is reachable on this host's loopback.
     PortForwarded {
         /// The name in the cartridge, for example `ssh`.
@@ -337,6 +371,8 @@ pub enum Side {
     Slot,
     /// Plugging the repository into a guest.
     Layer,
+    /// Beginning a test.
+    Test,
 }
 
 /// A slot as front ends show it.

@@ -40,6 +40,8 @@ pub mod exit_code {
     pub const IN_USE: u8 = 8;
     /// Something could not be removed.
     pub const EJECT: u8 = 9;
+    /// A test has failed.
+    pub const TEST: u8 = 10;
     /// Cancelled, by the user or by a signal.
     pub const CANCELLED: u8 = 130;
 }

@@ -5,6 +5,7 @@ mod cartridge_lock;
 pub mod command;
 pub mod direct;
 mod driver;
+mod ear;
 pub mod event;
 pub mod examination;
 pub mod failure;
@@ -24,6 +25,7 @@ pub mod sign;
 mod source_watch;
 mod standalone;
 pub mod state;
+mod test_run;
 pub mod way;
 
 pub use command::Command;

@@ -16,7 +16,7 @@ use super::pace::Pace;
 use super::state::{Phase, State};
 use crate::doctor::Check;
 
-pub use views::{Comparison, GuestView, Notice, SourceView, StageStatus, StageView};
+pub use views::{Comparison, GuestView, Notice, SourceView, StageStatus, StageView, TestView};
 
 /// How many notices are kept.
 const NOTICES: usize = 200;
@@ -93,6 +93,10 @@ pub struct Model {
     pub slots: Option<Vec<SlotView>>,
     /// The slot that the guest is being saved as.
     pub saving_slot: Option<String>,
+    /// The test under way, or the last one.
+    pub test: Option<TestView>,
+    /// Whether the warm test runs on every save.
+    pub live: bool,
     /// Whether the session is over.
     pub closed: bool,
 }
@@ -116,6 +120,7 @@ impl Model {
                     self.lint_stopped = false;
                     self.source = None;
                     self.slots = None;
+                    self.test = None;
                     self.unexamine(None);
                     self.uncompare();
                 }
@@ -180,6 +185,7 @@ impl Model {
                     since_ms: at,
                     status: GuestStatus::Starting,
                     mute: mute.clone(),
+                    slot: None,
                     sign: None,
                     report: None,
                     matches: None,
@@ -219,7 +225,27 @@ impl Model {
                 self.saving_slot = None;
                 self.notice(at, Level::Success, format!("Saved as {name:?}"));
             }
-            Event::SlotRestored { .. } => {}
+            Event::SlotRestored { name, .. } => {
+                if let Some(guest) = &mut self.guest {
+                    guest.slot = Some(name.clone());
+                }
+            }
+            Event::TestBegan { warm, slot } => {
+                self.test = Some(TestView { warm: *warm, slot: slot.clone(), step: None, ended: None });
+            }
+            Event::TestStepped { number, total, step } => {
+                if let Some(test) = &mut self.test {
+                    test.step = Some((*number, *total, step.clone()));
+                }
+            }
+            Event::TestEnded { passed, .. } => {
+                let words = told.event.sentence().unwrap_or_default();
+                if let Some(test) = &mut self.test {
+                    test.ended = Some((*passed, words.clone()));
+                }
+                self.notice(at, if *passed { Level::Success } else { Level::Warning }, words);
+            }
+            Event::LiveChanged { live } => self.live = *live,
             Event::SlotsChanged { slots } => self.slots = Some(slots.clone()),
             Event::LayerPlugged { matches, trouble, .. } => {
                 let (level, text) = match (matches, trouble) {

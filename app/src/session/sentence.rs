@@ -126,6 +126,19 @@ impl Event {
                 let why = trouble.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
                 format!("Warning: the guest sees the tree {tree}, which is NOT the one that was plugged in{why}")
             }
+            Self::TestBegan { warm: true, slot } => {
+                format!("A warm test begins, from the slot {:?}", slot.as_deref().unwrap_or_default())
+            }
+            Self::TestBegan { warm: false, slot } => {
+                let saves = slot.as_ref().map_or_else(String::new, |name| format!(", which saves the slot {name:?}"));
+                format!("A cold test begins{saves}")
+            }
+            Self::TestStepped { number, total, step } => format!("Test, step {number} of {total}: {step}"),
+            Self::TestEnded { warm, passed, ready_ms, took_ms, why } => {
+                test_words(*warm, *passed, (*ready_ms, *took_ms), why.as_deref())
+            }
+            Self::LiveChanged { live: true } => "Live: the warm test runs on every save".into(),
+            Self::LiveChanged { live: false } => "Live is off".into(),
             Self::PortForwarded { name, guest_port, host_port } => {
                 format!("Forwarded {name}: 127.0.0.1:{host_port} reaches port {guest_port} of the guest")
             }
@@ -175,6 +188,16 @@ impl Event {
             | Self::Diagnosed { .. }
             | Self::Closed => return None,
         })
+    }
+}
+
+/// "Test passed, warm: the guest was ready after 1.20 s, all after 3.05 s".
+pub(super) fn test_words(warm: bool, passed: bool, (ready, took): (Option<u64>, u64), why: Option<&str>) -> String {
+    let kind = if warm { "warm" } else { "cold" };
+    let ready = ready.map_or_else(String::new, |ms| format!("the guest was ready after {:.2} s, ", secs(ms)));
+    match why {
+        None if passed => format!("Test passed, {kind}: {ready}all after {:.2} s", secs(took)),
+        why => format!("Test FAILED, {kind}, after {:.2} s: {}", secs(took), why.unwrap_or("it did not end well")),
     }
 }
 

@@ -10,6 +10,10 @@ pub enum Way {
     Live,
     /// The repository is packed as a layer, plugged into the guest as a disk, and mounted over what it has.
     Layer,
+    /// The guest of the slot that `[test]` names is restored, and gets the repository as a layer.
+    Slot,
+    /// A new image is built where one is needed, and a kernel is booted without a boot loader, as `[boot]` says.
+    Direct,
     /// A new image is built, with everything reused that did not change, and booted.
     Image,
 }
@@ -23,6 +27,10 @@ pub(super) struct Facts {
     pub(super) live: bool,
     /// It has reported by a program of ours, which mounts a layer that is plugged in.
     pub(super) reports: bool,
+    /// No guest runs, and there is the slot that `[test]` names.
+    pub(super) slot: bool,
+    /// The cartridge is booted without a boot loader.
+    pub(super) direct: bool,
 }
 
 impl Way {
@@ -31,6 +39,8 @@ impl Way {
         match facts {
             Facts { running: true, live: true, .. } => Self::Live,
             Facts { running: true, reports: true, .. } => Self::Layer,
+            Facts { slot: true, .. } => Self::Slot,
+            Facts { direct: true, .. } => Self::Direct,
             _ => Self::Image,
         }
     }
@@ -41,6 +51,8 @@ impl Way {
         match self {
             Self::Live => "the guest sees them by itself: it has the repository mounted live",
             Self::Layer => "the repository is plugged in as a new layer, over what the guest has",
+            Self::Slot => "the test's slot is restored, and the repository plugged in as a layer",
+            Self::Direct => "what is booted directly is made again, from what did not change, and booted",
             Self::Image => "the image is built again, from what did not change, and booted",
         }
     }
@@ -52,10 +64,12 @@ mod tests {
 
     #[test]
     fn the_quickest_way_is_one_that_the_guest_can_go() {
-        let of = |running, live, reports| Way::quickest(Facts { running, live, reports });
+        let of = |running, live, reports| Way::quickest(Facts { running, live, reports, ..Facts::default() });
         assert_eq!(of(true, true, true), Way::Live);
         assert_eq!(of(true, false, true), Way::Layer);
         assert_eq!(of(true, false, false), Way::Image);
         assert_eq!(of(false, true, true), Way::Image);
+        assert_eq!(Way::quickest(Facts { slot: true, direct: true, ..Facts::default() }), Way::Slot);
+        assert_eq!(Way::quickest(Facts { direct: true, ..Facts::default() }), Way::Direct);
     }
 }

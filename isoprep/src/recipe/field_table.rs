@@ -5,6 +5,7 @@ use super::boot;
 use super::field_table_guest::GUEST;
 use super::fields::{FieldDoc, FieldKind};
 use super::model::EngineKind;
+use super::test_section;
 
 /// For fields that mean something whatever the engine.
 pub(super) const ALL: &[EngineKind] = &EngineKind::ALL;
@@ -208,4 +209,8 @@ const OTHERS: &[FieldDoc] = &[
     boot::ROOT,
     boot::ACCESS,
     boot::CMDLINE,
+    test_section::SLOT,
+    test_section::BEFORE,
+    test_section::STEPS_FIELD,
+    test_section::WITHIN_FIELD,
 ];

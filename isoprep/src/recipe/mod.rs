@@ -30,6 +30,7 @@ mod qemu_words;
 mod reader;
 mod save;
 mod splice;
+mod test_section;
 mod values;
 mod walker;
 
@@ -51,6 +52,7 @@ pub use proposal::{Proposal, Proposed, ProposedKind, proposal_lines};
 pub use proposal_now::proposal_now;
 pub use propose::propose;
 pub use save::save_atomically;
+pub use test_section::{TestSettings, TestStep};
 pub use values::{format_size, parse_size, safe_name};
 pub use walker::source_walker;
 pub(crate) use walker::{excluded, git_top, leaves_out};

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::boot::BootSettings;
 use super::model_guest::GuestSettings;
+use super::test_section::TestSettings;
 
 /// What a `cartridge.toml` asks for, with all defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -23,6 +24,8 @@ pub struct Recipe {
     pub boot: BootSettings,
     /// The machine that runs it.
     pub guest: GuestSettings,
+    /// What is tried with it.
+    pub test: TestSettings,
 }
 
 /// The repository that is injected. We only read it.

@@ -43,6 +43,7 @@ impl Judge<'_> {
         let image = self.image(engine, &source.into);
         let boot = self.boot();
         let guest = self.guest();
-        Recipe { name, root: root.to_owned(), source, image, boot, guest }
+        let test = self.test();
+        Recipe { name, root: root.to_owned(), source, image, boot, guest, test }
     }
 }

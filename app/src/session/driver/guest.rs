@@ -116,6 +116,7 @@ impl Driver {
                 self.watching.panic.push(&bytes);
                 self.wake.wake();
                 self.look_for_signs(&bytes).await;
+                self.test_hears(&bytes).await;
             }
             GuestEvent::Status(status) => self.guest_changed(status).await,
             GuestEvent::Reported(report) => {
@@ -136,6 +137,7 @@ impl Driver {
                         Some(false) => self.not_brought_in(),
                         _ => self.brought_in().await,
                     }
+                    self.test_booted(matches).await;
                 }
             }
             GuestEvent::Boot(BootStep::Shell) => self.showed(Sign::Shell).await,
@@ -218,11 +220,14 @@ impl Driver {
         }
     }
 
-    pub(super) fn stroke(&mut self) {
+    pub(super) async fn stroke(&mut self) {
         self.next_stroke = tokio::time::Instant::now() + STROKE;
         match (&self.guest, self.typing.pop_front()) {
             (Some(guest), Some(event)) => guest.input(event),
             _ => self.typing.clear(),
+        }
+        if self.typing.is_empty() {
+            self.typed().await;
         }
     }
 

@@ -45,6 +45,11 @@ impl Slots {
         }
     }
 
+    /// The hash of what was plugged in last, once it is known.
+    pub(super) fn layer_tree(&self) -> Option<String> {
+        self.layer.get().map(|tree| tree.hash().to_owned())
+    }
+
     /// Another guest begins.
     pub(super) fn begin(&mut self) {
         self.cancel();
@@ -53,7 +58,7 @@ impl Slots {
 }
 
 impl Driver {
-    fn slot_store(&self) -> Option<PathBuf> {
+    pub(super) fn slot_store(&self) -> Option<PathBuf> {
         let recipe = self.inserted.as_ref()?.recipe.as_ref().ok()?;
         Some(self.paths.slots_of(&recipe.name, &recipe.root))
     }
@@ -133,7 +138,15 @@ impl Driver {
             }
             _ => {}
         }
-        self.tell(event).await;
+        self.tell(event.clone()).await;
+        match event {
+            Event::SlotSaved { .. } => self.test_saved(None).await,
+            Event::SideFailed { side: Side::Slot, failure } => self.test_saved(Some(failure.detail)).await,
+            Event::SideFailed { side: Side::Layer, failure } => {
+                self.test_layered(false, Some(failure.detail)).await;
+            }
+            _ => {}
+        }
     }
 
     pub(super) async fn restore_slot(&mut self, name: String, anyway: bool) {
@@ -205,6 +218,8 @@ impl Driver {
         let took_ms = millis(began.elapsed());
         self.tell(Event::SlotRestored { name: slot.name.to_string(), took_ms }).await;
         self.booted().await;
+        self.plug_what_is_brought().await;
+        self.test_restored().await;
     }
 
     /// Begins to plug the repository in; says whether it has begun.
@@ -265,12 +280,14 @@ impl Driver {
             self.slots.plugging = None;
             let (tree, trouble) = (report.tree.clone(), report.trouble.clone());
             let matches = layer.hash() == tree;
+            let told = trouble.clone();
             self.tell(Event::LayerPlugged { took_ms: millis(began.elapsed()), tree, matches, trouble }).await;
             if matches {
                 self.guest_has(layer).await;
             } else {
                 self.not_brought_in();
             }
+            self.test_layered(matches, told).await;
         }
     }
 
@@ -282,5 +299,6 @@ impl Driver {
     async fn slot_failed(&mut self, title: &str, error: String) {
         let failure = internal(title, &error);
         self.tell(Event::SideFailed { side: Side::Slot, failure }).await;
+        self.fail_test(format!("{title}: {error}")).await;
     }
 }

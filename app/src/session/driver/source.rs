@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use isoprep::{BuildError, Cancel, Recipe, SourceTree};
+use isoprep::{BootWay, BuildError, Cancel, Recipe, SourceTree};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -71,7 +71,7 @@ impl Driver {
         self.watched.running.is_none() && matches!(self.state.phase, Phase::Idle | Phase::Booting | Phase::Running)
     }
 
-    fn recipe_now(&self) -> Option<&Recipe> {
+    pub(super) fn recipe_now(&self) -> Option<&Recipe> {
         self.inserted.as_ref()?.recipe.as_ref().ok()
     }
 
@@ -132,14 +132,19 @@ impl Driver {
             self.unwatched(why).await;
         }
         let layer = self.watched.layer.clone().filter(|_| self.guest.is_some());
-        let Some(base) = layer.or(base) else { return self.tell_source(None).await };
+        let Some(base) = layer.or(base) else {
+            self.tell_source(None).await;
+            return self.saved_file(now.hash()).await;
+        };
         let mut changes = base.changes(&now);
+        let tree = now.hash().to_owned();
         let total = changes.len();
         changes.truncate(NAMED);
         let way = Way::quickest(self.way_facts());
         // A guest that sees the repository itself has seen everything.
         let since = if self.guest.is_some() && way != Way::Live { Since::Guest } else { Since::Build };
         self.tell_source(Some(Event::SourceChanged { since, changes, total, way })).await;
+        self.saved_file(&tree).await;
     }
 
     async fn tell_source(&mut self, event: Option<Event>) {
@@ -163,16 +168,27 @@ impl Driver {
 
     fn way_facts(&self) -> Facts {
         let running = self.guest.is_some() && matches!(self.state.phase, Phase::Booting | Phase::Running);
-        // One from a slot has reported before it was saved.
-        Facts { running, live: self.watched.live, reports: self.slots.report.is_some() }
+        let recipe = self.recipe_now();
+        let slot = recipe.and_then(|it| it.test.slot.as_deref());
+        Facts {
+            running,
+            live: self.watched.live,
+            // One from a slot has reported before it was saved.
+            reports: self.slots.report.is_some(),
+            slot: !running && slot.is_some_and(|name| self.has_slot(name)),
+            direct: recipe.is_some_and(|it| it.boot.way != BootWay::Image),
+        }
     }
 
     /// Brings what changed to the guest, by the quickest way.
     pub(super) async fn bring_in(&mut self) {
+        if self.testing.brings() {
+            return self.notice(Level::Info, "The test that begins brings the changes".to_owned()).await;
+        }
         let mut way = Way::quickest(self.way_facts());
         match self.watched.bringing {
             // A guest that does not tell of a layer in all this time has nothing that mounts it any more.
-            Some((Way::Layer, since)) if since.elapsed() > UNTOLD => way = Way::Image,
+            Some((Way::Layer | Way::Slot, since)) if since.elapsed() > UNTOLD => way = Way::Image,
             Some(_) => return self.notice(Level::Info, "The changes are on their way already".to_owned()).await,
             None => {}
         }
@@ -183,7 +199,13 @@ impl Driver {
                 true
             }
             Way::Layer => self.plug_layer().await,
-            Way::Image => {
+            Way::Slot => {
+                let slot = self.recipe_now().and_then(|it| it.test.slot.clone()).unwrap_or_default();
+                let begins = step(&self.state, Input::Ask(Goal::Restore)).is_ok();
+                self.restore_slot(slot, true).await;
+                begins
+            }
+            Way::Direct | Way::Image => {
                 self.refresh().await;
                 let begins = self.recipe_now().is_some() && step(&self.state, Input::Ask(Goal::Up)).is_ok();
                 self.ask(Goal::Up, false, None).await;
@@ -191,6 +213,13 @@ impl Driver {
             }
         };
         if !begun {
+            self.not_brought_in();
+        }
+    }
+
+    /// The guest of a slot runs: it gets what is being brought to it.
+    pub(super) async fn plug_what_is_brought(&mut self) {
+        if matches!(self.watched.bringing, Some((Way::Slot, _))) && !self.plug_layer().await {
             self.not_brought_in();
         }
     }

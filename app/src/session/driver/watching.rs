@@ -24,7 +24,7 @@ pub(super) struct Watching {
     pub(super) quiet: Option<Instant>,
     scanner: SignScanner,
     /// What was told last.
-    sign: Option<Sign>,
+    pub(super) sign: Option<Sign>,
     /// Why its image has nothing in it that reports.
     pub(super) mute: Option<String>,
     /// What its kernel said when it panicked.
@@ -91,10 +91,12 @@ impl Driver {
                     "The guest did not come up: it waits in an emergency shell; its serial line says why".to_owned();
                 self.notice(Level::Warning, text).await;
                 self.booted().await;
+                self.test_booted(None).await;
             }
             (_, Some(_)) => {
                 self.booted().await;
                 self.brought_in().await;
+                self.test_booted(None).await;
             }
             (_, None) => {
                 let soon = Instant::now() + LAST_REPORT;
@@ -131,6 +133,7 @@ impl Driver {
         };
         self.notice(Level::Warning, text).await;
         self.booted().await;
+        self.test_booted(None).await;
     }
 }
 

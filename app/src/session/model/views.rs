@@ -102,6 +102,19 @@ pub enum StageStatus {
     Stopped,
 }
 
+/// A test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestView {
+    /// It starts from a slot; a cold one proves more.
+    pub warm: bool,
+    /// The slot that it starts from, or that it saves on the way.
+    pub slot: Option<String>,
+    /// The step that is being done, or was the last: its number from 1, how many there are, as it is written.
+    pub step: Option<(usize, usize, String)>,
+    /// Whether it has passed, and all of it in a sentence; `None` while it runs.
+    pub ended: Option<(bool, String)>,
+}
+
 /// A guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuestView {
@@ -115,6 +128,8 @@ pub struct GuestView {
     pub status: GuestStatus,
     /// Why its image has nothing in it that reports, if that is so.
     pub mute: Option<String>,
+    /// The slot that it was started from, if it was not booted.
+    pub slot: Option<String>,
     /// What its serial line has shown, if anything.
     pub sign: Option<Sign>,
     /// What it said of itself.

@@ -1,0 +1,349 @@
+//! Tests: a guest is brought to a moment (warm, from a slot; or cold, by a build and a boot), the repository as it is is brought
+//! into it, and the steps of `[test]` are done.
+
+use std::time::Duration;
+
+use isoprep::TestStep;
+use tokio::time::Instant;
+use vmtools::slot::{Slot, SlotName};
+
+use super::{Driver, millis, press_together};
+use crate::session::event::{Event, Level, Side};
+use crate::session::failure::internal;
+use crate::session::sign::Sign;
+use crate::session::state::{Goal, Input, Outcome, Phase, step};
+use crate::session::test_run::{Next, TestRun, TestStage, scancodes, unknown_key};
+
+/// How long a guest may take to tell that it has the repository.
+const UNTOLD: Duration = Duration::from_secs(60);
+
+/// What the driver knows of tests.
+#[derive(Default)]
+pub(super) struct Testing {
+    run: Option<TestRun>,
+    /// When something is looked at again.
+    pub(super) due: Option<Instant>,
+    /// Until when the step may wait.
+    limit: Option<Instant>,
+    /// The picture that `still` has seen.
+    picture: u64,
+    /// Whether a test runs on every save.
+    live: bool,
+    /// The hash of the repository that was tested last, where that is known.
+    tried: Option<String>,
+}
+
+impl Testing {
+    /// Whether a test is under way that brings the repository to a guest.
+    pub(super) fn brings(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.stage != TestStage::Stepping)
+    }
+}
+
+impl Driver {
+    pub(super) async fn run_test(&mut self, warm: bool) {
+        self.refresh().await;
+        if self.testing.brings() {
+            return self.notice(Level::Info, "A test is beginning already".to_owned()).await;
+        }
+        let Some(recipe) = self.recipe_now() else { return self.ask(Goal::Up, false, None).await };
+        let settings = recipe.test.clone();
+        if let Some(key) = unknown_key(&settings) {
+            let advice = "QEMU names them: ret, esc, tab, ctrl, alt, shift, meta_l, f1, up, pgdn, a, 1, minus";
+            return self.no_test(format!("there is no key {key:?} in [test]: {advice}")).await;
+        }
+        let now = std::time::Instant::now();
+        let there = settings.slot.clone().filter(|name| self.has_slot(name));
+        let run = match (warm, settings.slot.clone(), there) {
+            (true, None, _) => {
+                let text = "no slot is named to start from: set test.slot to one, or run the test cold";
+                return self.no_test(text.to_owned()).await;
+            }
+            (true, Some(_), Some(slot)) => TestRun::warm(&settings, slot, now),
+            (true, Some(slot), None) => {
+                let text = format!("There is no slot {slot:?} yet: the guest is booted cold, and saved on the way");
+                self.notice(Level::Info, text).await;
+                TestRun::cold(&settings, Some(slot), now)
+            }
+            (false, slot, there) => TestRun::cold(&settings, slot.filter(|_| there.is_none()), now),
+        };
+        let goal = if run.warm { Goal::Restore } else { Goal::Up };
+        if let Err(denied) = step(&self.state, Input::Ask(goal)) {
+            return self.tell(Event::Refused { denied, reason: denied.to_string() }).await;
+        }
+        self.end_test(Some("another one was begun".to_owned())).await;
+        self.not_brought_in();
+        let slot = run.slot.clone();
+        self.tell(Event::TestBegan { warm: run.warm, slot: slot.clone() }).await;
+        let warm = run.warm;
+        self.testing.run = Some(run);
+        match slot.filter(|_| warm) {
+            Some(slot) => self.restore_slot(slot, true).await,
+            None => self.ask(Goal::Up, false, None).await,
+        }
+    }
+
+    /// Whether there is a slot of that name that can be read.
+    pub(super) fn has_slot(&self, name: &str) -> bool {
+        let found = self.slot_store().zip(SlotName::new(name).ok());
+        found.and_then(|(store, name)| Slot::find(&store, &name).ok()).is_some_and(|slot| slot.manifest.is_ok())
+    }
+
+    async fn no_test(&mut self, why: String) {
+        let failure = internal("The test could not begin", &why);
+        self.tell(Event::SideFailed { side: Side::Test, failure }).await;
+    }
+
+    pub(super) async fn set_live(&mut self, live: bool) {
+        if self.testing.live == live {
+            return;
+        }
+        self.testing.live = live;
+        self.testing.tried = None;
+        self.tell(Event::LiveChanged { live }).await;
+        if live {
+            self.watches = true;
+            self.look_at_source_again();
+            self.run_test(true).await;
+        }
+    }
+
+    /// The repository was read: on a new save, where that is wished, the test runs.
+    pub(super) async fn saved_file(&mut self, tree: &str) {
+        if !self.testing.live || self.testing.brings() || self.testing.tried.as_deref() == Some(tree) {
+            return;
+        }
+        // What a test that could not begin had found is not known: it is not begun again for the same.
+        if self.testing.tried.replace(tree.to_owned()).is_some() {
+            self.run_test(true).await;
+        }
+    }
+
+    /// The guest of a slot runs: it gets the repository.
+    pub(super) async fn test_restored(&mut self) {
+        let Some(run) = self.testing.run.as_mut().filter(|run| run.warm && run.stage == TestStage::Starting) else {
+            return;
+        };
+        run.stage = TestStage::Bringing;
+        self.testing.due = Some(Instant::now() + UNTOLD);
+        if self.slots.report.is_none() {
+            let text = "the guest of the slot has no program of ours, which would take the repository: save the slot \
+                        from a dev build (image.build)";
+            return self.fail_test(text.to_owned()).await;
+        }
+        if !self.plug_layer().await {
+            self.fail_test("the repository could not be packed".to_owned()).await;
+        }
+    }
+
+    /// The guest has told what it has of the layer.
+    pub(super) async fn test_layered(&mut self, matches: bool, trouble: Option<String>) {
+        if self.testing.run.as_ref().is_none_or(|run| run.stage != TestStage::Bringing) {
+            return;
+        }
+        if matches {
+            return self.begin_steps().await;
+        }
+        let why = trouble.unwrap_or_else(|| "it sees another tree than the one plugged in".to_owned());
+        self.fail_test(format!("the guest does not have the repository: {why}")).await;
+    }
+
+    /// A guest that was booted cold is up, or is waited for no longer; `matches`: whether it has the tree of the image.
+    pub(super) async fn test_booted(&mut self, matches: Option<bool>) {
+        if self.testing.run.as_ref().is_none_or(|run| run.warm || run.stage != TestStage::Starting) {
+            return;
+        }
+        let up = self.slots.report.is_some() || self.watching.mute.is_some();
+        let why = match (matches, self.watching.sign) {
+            (Some(false), _) => "the guest found another tree than the one that was injected",
+            (_, Some(Sign::Emergency)) => "the guest did not come up: it waits in an emergency shell",
+            _ if !up => "the guest has not reported",
+            _ => return self.begin_steps().await,
+        };
+        self.fail_test(why.to_owned()).await;
+    }
+
+    async fn begin_steps(&mut self) {
+        if let Some(run) = &mut self.testing.run {
+            run.stage = TestStage::Stepping;
+            let layer = self.slots.layer_tree().filter(|_| run.warm);
+            self.testing.tried = layer.or_else(|| self.booted_tree.clone());
+        }
+        self.next_step().await;
+    }
+
+    /// Does the next step, and those after it that need no waiting.
+    pub(super) async fn next_step(&mut self) {
+        (self.testing.due, self.testing.limit) = (None, None);
+        loop {
+            let Some(run) = &mut self.testing.run else { return };
+            let next = run.next(std::time::Instant::now());
+            let within = run.within;
+            let todo = match next {
+                Next::Over => return self.end_test(None).await,
+                Next::Save(name) => return Box::pin(self.save_slot(&name)).await,
+                Next::Do(todo) => todo,
+            };
+            let (number, total) = run.count();
+            self.tell(Event::TestStepped { number, total, step: todo.to_string() }).await;
+            let now = Instant::now();
+            match todo {
+                TestStep::Type(text) => return self.test_types(&text).await,
+                TestStep::Run(text) => return self.test_types(&format!("{text}\n")).await,
+                TestStep::Key(keys) => {
+                    if let (Ok(codes), Some(guest)) = (scancodes(&keys), &self.guest) {
+                        press_together(guest, &codes);
+                    }
+                }
+                TestStep::Serial(line) => {
+                    if let (Some(guest), Some(run)) = (&self.guest, &mut self.testing.run) {
+                        run.ear.sent(&line);
+                        guest.send_serial(format!("{line}\r").into_bytes());
+                    }
+                }
+                TestStep::Expect(_) => {
+                    self.testing.limit = Some(now + within);
+                    self.testing.due = self.testing.limit;
+                    if !self.heard_it() {
+                        return;
+                    }
+                    (self.testing.due, self.testing.limit) = (None, None);
+                }
+                TestStep::Still(time) => {
+                    self.testing.picture = self.screen.generation();
+                    self.testing.limit = Some(now + within.max(time));
+                    self.testing.due = Some(now + time);
+                    return;
+                }
+                TestStep::Wait(time) => {
+                    self.testing.due = Some(now + time);
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn test_types(&mut self, text: &str) {
+        self.type_text(text).await;
+        if self.typing.is_empty() {
+            Box::pin(self.next_step()).await;
+        }
+    }
+
+    /// All that was to be typed was typed.
+    pub(super) async fn typed(&mut self) {
+        let typing = |run: &TestRun| matches!(run.step(), Some(TestStep::Type(_) | TestStep::Run(_)));
+        if self.testing.run.as_ref().is_some_and(|run| run.stage == TestStage::Stepping && typing(run)) {
+            self.next_step().await;
+        }
+    }
+
+    /// The guest wrote to its serial line.
+    pub(super) async fn test_hears(&mut self, bytes: &[u8]) {
+        let Some(run) = &mut self.testing.run else { return };
+        run.ear.push(bytes);
+        if run.stage == TestStage::Stepping && self.testing.limit.is_some() && self.heard_it() {
+            self.next_step().await;
+        }
+    }
+
+    /// Whether the step waits for the serial line, and has heard it.
+    fn heard_it(&mut self) -> bool {
+        let Some(run) = &mut self.testing.run else { return false };
+        let Some(TestStep::Expect(text)) = run.step().cloned() else { return false };
+        run.ear.takes(&text)
+    }
+
+    /// The time of something is over.
+    pub(super) async fn test_due(&mut self) {
+        self.testing.due = None;
+        let Some(run) = &self.testing.run else { return };
+        let within = run.within.as_secs();
+        match run.step() {
+            _ if run.stage == TestStage::Bringing => {
+                let text = format!("the guest has not told for {} s that it has the repository", UNTOLD.as_secs());
+                self.fail_test(text).await;
+            }
+            Some(TestStep::Wait(_)) => self.next_step().await,
+            Some(TestStep::Still(time)) => {
+                let (time, seen, now) = (*time, self.screen.generation(), Instant::now());
+                if seen == self.testing.picture {
+                    return self.next_step().await;
+                }
+                if self.testing.limit.is_some_and(|limit| now >= limit) {
+                    return self.fail_test(format!("the screen was not still for {} s", time.as_secs_f64())).await;
+                }
+                self.testing.picture = seen;
+                self.testing.due = Some(now + time);
+            }
+            Some(TestStep::Expect(text)) => {
+                let last = run.ear.last_line();
+                let text = format!("the serial line has not shown {text:?} for {within} s; its last line is {last:?}");
+                self.fail_test(text).await;
+            }
+            _ => {}
+        }
+    }
+
+    /// The guest was saved on the way, or could not be.
+    pub(super) async fn test_saved(&mut self, trouble: Option<String>) {
+        if self.testing.run.as_ref().is_none_or(|run| run.warm || run.stage != TestStage::Stepping) {
+            return;
+        }
+        match trouble {
+            None => self.next_step().await,
+            Some(why) => self.fail_test(format!("the guest could not be saved as the slot: {why}")).await,
+        }
+    }
+
+    /// The session has moved: a guest that goes takes its test with it, unless the test itself has sent it away.
+    pub(super) async fn test_moved(&mut self) {
+        let Some(run) = &self.testing.run else { return };
+        let gone = match self.state.phase {
+            Phase::Ejecting => run.stage != TestStage::Starting || self.state.next.is_none(),
+            Phase::Idle => true,
+            _ => false,
+        };
+        if gone {
+            let why = match self.state.outcome {
+                Some(Outcome::Cancelled) => "it was cancelled",
+                Some(Outcome::GuestEnded) => "the guest has ended",
+                Some(Outcome::Failed) => "something failed",
+                _ => "the guest was ended",
+            };
+            self.end_test(Some(why.to_owned())).await;
+        }
+    }
+
+    /// Stops the steps of a test, if they are being done.
+    pub(super) async fn stop_test(&mut self) -> bool {
+        let stepping = self.testing.run.as_ref().is_some_and(|run| run.stage != TestStage::Starting)
+            && self.state.phase == Phase::Running;
+        if stepping {
+            self.hands_off();
+            self.end_test(Some("it was cancelled".to_owned())).await;
+        }
+        stepping
+    }
+
+    pub(super) async fn fail_test(&mut self, why: String) {
+        self.end_test(Some(why)).await;
+    }
+
+    /// Ends the test that runs; the guest stays.
+    async fn end_test(&mut self, why: Option<String>) {
+        (self.testing.due, self.testing.limit) = (None, None);
+        let Some(run) = self.testing.run.take() else { return };
+        if run.stage != TestStage::Stepping {
+            self.testing.tried = None;
+        }
+        let now = std::time::Instant::now();
+        let why = why.map(|why| match run.step().filter(|_| run.stage == TestStage::Stepping) {
+            Some(step) => format!("{why} (step {} of {}: {step})", run.count().0, run.count().1),
+            None => why,
+        });
+        let (took_ms, ready_ms) = (millis(run.took(now)), run.ready().map(millis));
+        self.tell(Event::TestEnded { warm: run.warm, passed: why.is_none(), ready_ms, took_ms, why }).await;
+        self.look_at_source_again();
+    }
+}

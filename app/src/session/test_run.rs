@@ -1,0 +1,180 @@
+//! A test of the repository as it is: where it is, which step comes next, and how it ends. Pure; the driver does what it says.
+
+use std::time::{Duration, Instant};
+
+use isoprep::{TestSettings, TestStep};
+use vmtools::display::scancode;
+
+use super::ear::Ear;
+
+/// How far a test is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TestStage {
+    /// The guest is being started.
+    Starting,
+    /// The repository is on its way into it.
+    Bringing,
+    /// The steps are done.
+    Stepping,
+}
+
+/// What is to be done next.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Next {
+    /// A step.
+    Do(TestStep),
+    /// The guest is to be saved as the slot.
+    Save(String),
+    /// Nothing: all is done.
+    Over,
+}
+
+/// A test under way.
+#[derive(Debug)]
+pub(super) struct TestRun {
+    /// It starts from a slot.
+    pub(super) warm: bool,
+    pub(super) stage: TestStage,
+    /// The slot that it starts from, or that it saves between the steps before and those of the test itself.
+    pub(super) slot: Option<String>,
+    pub(super) ear: Ear,
+    /// How long a step may wait for the guest.
+    pub(super) within: Duration,
+    steps: Vec<TestStep>,
+    /// How many of them come before the moment of the slot.
+    before: usize,
+    /// How many were begun.
+    begun: usize,
+    saved: bool,
+    began: Instant,
+    ready: Option<Duration>,
+}
+
+impl TestRun {
+    /// A test that starts from the slot.
+    pub(super) fn warm(settings: &TestSettings, slot: String, now: Instant) -> Self {
+        Self::new(settings, true, Some(slot), now)
+    }
+
+    /// A test that begins with a build and a cold boot; `save`: the slot that is saved on the way.
+    pub(super) fn cold(settings: &TestSettings, save: Option<String>, now: Instant) -> Self {
+        Self::new(settings, false, save, now)
+    }
+
+    fn new(settings: &TestSettings, warm: bool, slot: Option<String>, now: Instant) -> Self {
+        let before = if warm { &[][..] } else { &settings.before };
+        Self {
+            warm,
+            stage: TestStage::Starting,
+            saved: warm || slot.is_none(),
+            slot,
+            ear: Ear::default(),
+            within: settings.within,
+            steps: before.iter().chain(&settings.steps).cloned().collect(),
+            before: before.len(),
+            begun: 0,
+            began: now,
+            ready: None,
+        }
+    }
+
+    /// What comes next. A slot is saved once all that comes before its moment was done.
+    pub(super) fn next(&mut self, now: Instant) -> Next {
+        if self.begun == self.before {
+            if let Some(slot) = self.slot.clone().filter(|_| !self.saved) {
+                self.saved = true;
+                return Next::Save(slot);
+            }
+            self.ready.get_or_insert(now.duration_since(self.began));
+        }
+        match self.steps.get(self.begun) {
+            Some(step) => {
+                self.begun += 1;
+                Next::Do(step.clone())
+            }
+            None => Next::Over,
+        }
+    }
+
+    /// The step that was begun last, from 1, and how many there are.
+    pub(super) fn count(&self) -> (usize, usize) {
+        (self.begun, self.steps.len())
+    }
+
+    /// The step that was begun last.
+    pub(super) fn step(&self) -> Option<&TestStep> {
+        self.steps.get(self.begun.checked_sub(1)?)
+    }
+
+    /// How long it took until the repository was there and the first step of the test itself began.
+    pub(super) fn ready(&self) -> Option<Duration> {
+        self.ready
+    }
+
+    /// How long it has taken.
+    pub(super) fn took(&self, now: Instant) -> Duration {
+        now.duration_since(self.began)
+    }
+}
+
+/// The scan codes of a step's keys.
+///
+/// # Errors
+/// The name of which there is no key.
+pub(super) fn scancodes(keys: &[String]) -> Result<Vec<u16>, String> {
+    keys.iter().map(|key| scancode(key).ok_or_else(|| key.clone())).collect()
+}
+
+/// The first key of all steps that there is not.
+pub(super) fn unknown_key(settings: &TestSettings) -> Option<String> {
+    let steps = settings.before.iter().chain(&settings.steps);
+    let keys = steps.filter_map(|step| if let TestStep::Key(keys) = step { Some(keys) } else { None });
+    keys.map(|keys| scancodes(keys)).find_map(Result::err)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> TestSettings {
+        let step = |text: &str| TestStep::Type(text.into());
+        TestSettings {
+            slot: Some("s".into()),
+            before: vec![step("before")],
+            steps: vec![step("a"), TestStep::Key(vec!["ctrl".into(), "c".into()])],
+            within: Duration::from_secs(1),
+        }
+    }
+
+    fn all(mut run: TestRun) -> Vec<String> {
+        let mut words = Vec::new();
+        loop {
+            match run.next(Instant::now()) {
+                Next::Do(step) => words.push(step.to_string()),
+                Next::Save(name) => words.push(format!("save {name}")),
+                Next::Over => break,
+            }
+        }
+        assert!(run.ready().is_some() && run.count() == (run.steps.len(), run.steps.len()));
+        words
+    }
+
+    #[test]
+    fn a_cold_test_passes_the_moment_of_the_slot() {
+        let now = Instant::now();
+        assert_eq!(all(TestRun::warm(&settings(), "s".into(), now)), ["type a", "key ctrl-c"]);
+        assert_eq!(all(TestRun::cold(&settings(), None, now)), ["type before", "type a", "key ctrl-c"]);
+        let saving = TestRun::cold(&settings(), Some("s".into()), now);
+        assert_eq!(all(saving), ["type before", "save s", "type a", "key ctrl-c"]);
+        let none = TestSettings { before: vec![], steps: vec![], ..settings() };
+        assert_eq!(all(TestRun::cold(&none, Some("s".into()), now)), ["save s"]);
+    }
+
+    #[test]
+    fn keys_that_there_are_not_are_found_before_anything_starts() {
+        assert_eq!(unknown_key(&settings()), None);
+        let mut wrong = settings();
+        wrong.before.push(TestStep::Key(vec!["ctrl".into(), "submit".into()]));
+        assert_eq!(unknown_key(&wrong).as_deref(), Some("submit"));
+    }
+}

@@ -1,0 +1,157 @@
+//! Tests of a repository through a session and through the terminal, with real guests of the engine micro: warm from a slot, cold,
+//! on every save; steps that answer and steps that do not.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cartridge::session::event::Side;
+use cartridge::session::state::Phase;
+use cartridge::session::{Command, Event};
+use support::Console;
+use support::session::Session;
+
+/// A repository whose test prints a file of it, and expects `wanted` there.
+fn repository(console: &Console, wanted: &str) -> PathBuf {
+    let repo = console.repository("distro");
+    fs::write(repo.join("script"), "first content\n").unwrap();
+    write_test(&repo, wanted, "");
+    repo
+}
+
+fn write_test(repo: &Path, wanted: &str, more: &str) {
+    let text = format!(
+        "[guest]\nmemory = \"512M\"\ncpus = 1\naccelerator = \"tcg\"\n[test]\nslot = \"ready\"\nwithin = 20\nbefore = [\"serial echo re''ady\", \"expect ready\"]\n\
+         steps = [{more}\"serial cat /root/distro/script\", \"expect {wanted}\"]\n"
+    );
+    fs::write(repo.join("cartridge.toml"), text).unwrap();
+}
+
+/// Waits for the end of a test: whether it was warm, whether it has passed, and all of it in a sentence.
+async fn ended(session: &mut Session) -> (bool, bool, String) {
+    session.until("the end of the test", |event, _| matches!(event, Event::TestEnded { .. })).await;
+    let test = session.model.test.clone().unwrap();
+    let (passed, words) = test.ended.unwrap();
+    (test.warm, passed, words)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_test_makes_its_slot_and_the_next_ones_start_from_it() {
+    let console = Console::new();
+    let repo = repository(&console, "content");
+    let mut session = Session::begin(&console);
+    session.insert(&repo).await;
+    session.send(Command::RunTest { warm: true }).await;
+    session.until("the saving", |event, _| matches!(event, Event::SlotSaved { name, .. } if name == "ready")).await;
+    let (warm, passed, words) = ended(&mut session).await;
+    assert!(!warm && passed, "{words}");
+    assert!(session.model.guest.as_ref().unwrap().slot.is_none());
+
+    // Warm: the guest that runs is ended, the slot's has the repository as it is now.
+    fs::write(repo.join("script"), "second content\n").unwrap();
+    write_test(&repo, "second", "");
+    session.send(Command::RunTest { warm: true }).await;
+    let (warm, passed, words) = ended(&mut session).await;
+    assert!(warm && passed && words.starts_with("Test passed, warm: "), "{words}");
+    assert_eq!(session.model.guest.as_ref().unwrap().slot.as_deref(), Some("ready"));
+
+    // What the guest does not answer fails the test, in words; the guest stays.
+    write_test(&repo, "third", "\"key ctrl-c\", \"run ls\", \"wait 0.1\", \"still 0.2\", ");
+    fs::write(repo.join("cartridge.toml"), fs::read_to_string(repo.join("cartridge.toml")).unwrap().replace("20", "2"))
+        .unwrap();
+    session.send(Command::RunTest { warm: true }).await;
+    let (warm, passed, why) = ended(&mut session).await;
+    assert!(
+        warm && !passed && why.contains("\"third\" for 2 s") && why.ends_with("(step 6 of 6: expect third)"),
+        "{why}"
+    );
+    assert_eq!(session.model.state.phase, Phase::Running);
+
+    // Proven: built, booted cold, with the steps before the slot's moment; the slot stays as it was.
+    write_test(&repo, "second", "");
+    session.send(Command::RunTest { warm: false }).await;
+    let (warm, passed, words) = ended(&mut session).await;
+    assert!(!warm && passed, "{words}");
+    assert!(session.model.guest.as_ref().unwrap().slot.is_none());
+
+    // A pause can be cancelled, and the guest stays; ejecting it ends its test.
+    write_test(&repo, "second", "\"wait 600\", ");
+    for eject in [false, true] {
+        session.send(Command::RunTest { warm: true }).await;
+        session
+            .until("the pause", |event, _| matches!(event, Event::TestStepped { step, .. } if step == "wait 600"))
+            .await;
+        let eject_it = Command::Eject(cartridge::session::state::EjectScope::Session);
+        session.send(if eject { eject_it } else { Command::Cancel }).await;
+        let (_, passed, why) = ended(&mut session).await;
+        let says = if eject { "the guest was ended" } else { "it was cancelled" };
+        assert!(!passed && why.contains(says), "{why}");
+        if !eject {
+            assert_eq!(session.model.state.phase, Phase::Running);
+        }
+    }
+    session.until_phase(Phase::Idle).await;
+    session.quit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn live_runs_the_test_on_every_save() {
+    let console = Console::new();
+    let repo = repository(&console, "content");
+    let mut session = Session::begin(&console);
+    session.insert(&repo).await;
+    session.send(Command::SetLive(true)).await;
+    let (warm, passed, words) = ended(&mut session).await;
+    assert!(!warm && passed && session.model.live, "{words}");
+    for content in ["second content", "no match", "third content"] {
+        // Editors write beside, then rename.
+        fs::write(repo.join(".script.tmp"), format!("{content}\n")).unwrap();
+        fs::rename(repo.join(".script.tmp"), repo.join("script")).unwrap();
+        let (warm, passed, why) = ended(&mut session).await;
+        assert!(warm && passed == content.ends_with("content"), "{content}: {why}");
+    }
+    session.send(Command::SetLive(false)).await;
+    session.until("off", |event, _| matches!(event, Event::LiveChanged { live: false })).await;
+    session.quit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_tested_is_said_before_anything_starts() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let mut session = Session::begin(&console);
+    session.insert(&repo).await;
+    for (text, says) in [
+        ("", "no slot is named to start from"),
+        ("[test]\nslot = \"a\"\nsteps = [\"key submit\"]\n", "there is no key \"submit\""),
+    ] {
+        fs::write(repo.join("cartridge.toml"), text).unwrap();
+        session.send(Command::RunTest { warm: true }).await;
+        let refused = |event: &Event| match event {
+            Event::SideFailed { side: Side::Test, failure } => failure.detail.contains(says),
+            _ => false,
+        };
+        session.until(says, |event, _| refused(event)).await;
+        assert_eq!(session.model.state.phase, Phase::Idle);
+    }
+    session.quit().await;
+}
+
+#[test]
+fn the_terminal_says_how_a_test_ended_by_its_exit_code() {
+    let console = Console::new();
+    let repo = repository(&console, "content");
+    let shot = console.home.path().join("end.png");
+    let text = |run: &support::Finished| format!("{}{}", run.stdout, run.stderr);
+    let good = console.run(&["test", repo.to_str().unwrap(), "--shot", shot.to_str().unwrap()]);
+    assert_eq!(good.code, 0, "{}", text(&good));
+    assert!(text(&good).contains("Test passed, cold") && shot.is_file(), "{}", text(&good));
+    fs::write(repo.join("script"), "other\n").unwrap();
+    let bad = console.run(&["test", repo.to_str().unwrap(), "--set", "test.within=2"]);
+    assert_eq!(bad.code, 10, "{}", text(&bad));
+    assert!(text(&bad).contains("Test FAILED, warm"), "{}", text(&bad));
+    let none = console.run(&["test", repo.to_str().unwrap(), "--set", "test.slot="]);
+    assert_eq!(none.code, 3, "{}", text(&none));
+}
