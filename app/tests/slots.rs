@@ -35,6 +35,7 @@ async fn a_guest_is_saved_restored_and_given_the_repository_as_it_is_now() {
     let slots = session.model.slots.clone().unwrap();
     assert_eq!((slots.len(), slots[0].name.as_str(), slots[0].problem.clone()), (1, "before Submit", None));
     assert!(slots[0].picture.as_ref().unwrap().is_file() && slots[0].depends.contains("distro.iso"));
+    assert_eq!((slots[0].differs.as_deref(), slots[0].same_tree), (Some(&[][..]), Some(true)));
 
     // Restoring ends the guest that runs.
     session.send(restore("before Submit", false)).await;
@@ -85,6 +86,12 @@ async fn other_settings_are_refused_in_words() {
     session.send(save("a")).await;
     session.until("the slot", |event, _| matches!(event, Event::SlotSaved { .. })).await;
     session.set("guest.memory", "777M").await;
+    session.send(Command::ListSlots).await;
+    let differs = |event: &Event| match event {
+        Event::SlotsChanged { slots } => slots[0].obstacle().is_some_and(|why| why.contains("is `-m 777M` now")),
+        _ => false,
+    };
+    session.until("the obstacle", |event, _| differs(event)).await;
     session.send(restore("a", true)).await;
     session.until("the refusal", |event, _| matches!(event, Event::Failed { .. })).await;
     let failure = session.model.failure.clone().unwrap();

@@ -89,9 +89,8 @@ mod tests {
             dir: "/s".into(),
             made: 0,
             bytes: 3 << 20,
-            picture: None,
             depends: "QEMU 7.2.22 (tcg, max)".into(),
-            problem: None,
+            ..SlotView::default()
         };
         assert!(line(&slot).ends_with("3.0 MiB  before Submit  (QEMU 7.2.22 (tcg, max))"), "{}", line(&slot));
         let broken = SlotView { problem: Some("x".into()), ..slot };

@@ -14,6 +14,7 @@ use super::examination::{LintView, Unexamined};
 use super::logs::Pane;
 use super::pace::Pace;
 use super::sign::Sign;
+pub use super::slot_view::SlotView;
 use super::state::{Denied, State};
 use super::way::Way;
 use crate::doctor::Check;
@@ -203,6 +204,13 @@ pub enum Event {
         /// The slot's name.
         name: String,
     },
+    /// More of it was written; told a few times a second.
+    SlotAdvanced {
+        /// Bytes of its memory written.
+        done: u64,
+        /// In all, as far as is known now.
+        total: u64,
+    },
     /// It was saved, and goes on.
     SlotSaved {
         /// The slot's name.
@@ -373,50 +381,6 @@ pub enum Side {
     Layer,
     /// Beginning a test.
     Test,
-}
-
-/// A slot as front ends show it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SlotView {
-    /// Its name.
-    pub name: String,
-    /// Its folder.
-    pub dir: PathBuf,
-    /// When it was saved, seconds since 1970; 0 if that is not known.
-    pub made: u64,
-    /// What it takes on the disk, bytes.
-    pub bytes: u64,
-    /// The picture of the moment.
-    pub picture: Option<PathBuf>,
-    /// What it depends on, for people: "QEMU 7.2.22 (tcg, max), image /x.iso".
-    pub depends: String,
-    /// Why it cannot be used.
-    pub problem: Option<String>,
-}
-
-impl From<&vmtools::slot::Slot> for SlotView {
-    fn from(slot: &vmtools::slot::Slot) -> Self {
-        let depends = slot.manifest.as_ref().map_or_else(
-            |_| String::new(),
-            |manifest| {
-                let inputs = &manifest.inputs;
-                let mut text = format!("QEMU {} ({}, {})", inputs.qemu, inputs.accelerator, inputs.processor);
-                for file in &inputs.files {
-                    text.push_str(&format!(", {} {}", file.what, file.path.display()));
-                }
-                text
-            },
-        );
-        Self {
-            name: slot.name.to_string(),
-            dir: slot.dir.clone(),
-            made: slot.manifest.as_ref().map_or(0, |manifest| manifest.made),
-            bytes: slot.bytes,
-            picture: slot.picture(),
-            depends,
-            problem: slot.manifest.as_ref().err().cloned(),
-        }
-    }
 }
 
 /// What failed, for people.

@@ -33,7 +33,7 @@ use crate::paths::Paths;
 pub(super) use compare::{Compared, compare};
 pub(super) use hardware::{Hardware, machine_of, place_disks};
 pub(super) use look::{Look, look};
-pub(super) use slots::{Layered, layer, of_slot, restore};
+pub(super) use slots::{Layered, Present, layer, of_slot, restore, slots};
 pub(super) use source::{Base, SourceLook, look_at_source};
 
 /// How often a build's progress is told at most.

@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use isoprep::recipe::format_size;
-use isoprep::{Cancel, Recipe};
+use isoprep::{Cancel, DiskWish, Recipe};
 use serde::Serialize;
 
 use super::cartridge_lock;
@@ -32,6 +32,13 @@ pub struct KeptDisk {
     pub size: u64,
     /// What it takes of the host's disk, bytes.
     pub taken: u64,
+}
+
+/// Whether no kept disk of `recipe` would have to be made.
+pub(super) fn all_there(paths: &Paths, recipe: &Recipe) -> bool {
+    let folder = paths.disks_of(&recipe.root);
+    let kept = recipe.guest.disks.iter().filter(|disk| matches!(disk.wish, DiskWish::Empty { keep: true, .. }));
+    kept.map(|disk| folder.join(format!("{}.{ENDING}", disk.name))).all(|path| path.is_file())
 }
 
 /// The file of a kept disk of `recipe`, made empty if it is not there yet.

@@ -22,6 +22,7 @@ pub(crate) mod record;
 mod removal;
 mod sentence;
 pub mod sign;
+mod slot_view;
 mod source_watch;
 mod standalone;
 pub mod state;

@@ -16,7 +16,7 @@ use super::pace::Pace;
 use super::state::{Phase, State};
 use crate::doctor::Check;
 
-pub use views::{Comparison, GuestView, Notice, SourceView, StageStatus, StageView, TestView};
+pub use views::{Comparison, GuestView, Notice, SlotInTheMaking, SourceView, StageStatus, StageView, TestView};
 
 /// How many notices are kept.
 const NOTICES: usize = 200;
@@ -91,8 +91,10 @@ pub struct Model {
     pub screenshot: Option<PathBuf>,
     /// The cartridge's slots, the newest first; `None` until asked.
     pub slots: Option<Vec<SlotView>>,
-    /// The slot that the guest is being saved as.
-    pub saving_slot: Option<String>,
+    /// The slot that the guest is being saved as, and how far that is.
+    pub saving_slot: Option<SlotInTheMaking>,
+    /// Why a slot could not be saved or removed, until the next is tried.
+    pub slot_failure: Option<Failure>,
     /// The test under way, or the last one.
     pub test: Option<TestView>,
     /// Whether the warm test runs on every save.
@@ -121,6 +123,7 @@ impl Model {
                     self.source = None;
                     self.slots = None;
                     self.test = None;
+                    self.slot_failure = None;
                     self.unexamine(None);
                     self.uncompare();
                 }
@@ -220,7 +223,16 @@ impl Model {
                 self.screenshot = Some(path.clone());
                 self.notice(at, Level::Success, format!("Screenshot saved: {}", path.display()));
             }
-            Event::SlotSaving { name } => self.saving_slot = Some(name.clone()),
+            Event::SlotSaving { name } => {
+                self.slot_failure = None;
+                let slot = SlotInTheMaking { name: name.clone(), since_ms: at, done: 0, total: 0 };
+                self.saving_slot = Some(slot);
+            }
+            Event::SlotAdvanced { done, total } => {
+                if let Some(slot) = &mut self.saving_slot {
+                    (slot.done, slot.total) = (*done, *total);
+                }
+            }
             Event::SlotSaved { name, .. } => {
                 self.saving_slot = None;
                 self.notice(at, Level::Success, format!("Saved as {name:?}"));
@@ -274,7 +286,10 @@ impl Model {
             Event::Noticed { level, text } => self.notice(at, *level, text.clone()),
             Event::Failed { failure } => self.failure = Some(failure.clone()),
             Event::SideFailed { side: Side::Cache, failure } => self.cache_failure = Some(failure.clone()),
-            Event::SideFailed { side: Side::Slot, .. } => self.saving_slot = None,
+            Event::SideFailed { side: Side::Slot, failure } => {
+                self.saving_slot = None;
+                self.slot_failure = Some(failure.clone());
+            }
             Event::SideFailed { .. } => {}
             Event::Closed => self.closed = true,
         }

@@ -182,6 +182,7 @@ impl Event {
             | Self::SourceUnknown
             | Self::RecentChanged { .. }
             | Self::SlotsChanged { .. }
+            | Self::SlotAdvanced { .. }
             | Self::BuildProgressed { .. }
             | Self::MenuRead { .. }
             | Self::Surveyed { .. }

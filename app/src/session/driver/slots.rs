@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use isoprep::{Cancel, SourceTree};
 use tokio::sync::mpsc::channel;
@@ -12,11 +12,14 @@ use vmtools::slot::{self, Restoring, Saving, Slot, SlotName};
 use vmtools::{GuestPlan, GuestReport};
 
 use super::{Driver, millis};
-use crate::session::event::{Event, Failure, Level, Side, SlotView};
+use crate::session::event::{Event, Failure, Level, Side};
 use crate::session::failure::internal;
 use crate::session::jobs::{self, Hardware, Outcome};
 use crate::session::logs::Pane;
 use crate::session::state::{Goal, Input, step};
+
+/// How often it is told at most how far saving is.
+const ADVANCES: Duration = Duration::from_millis(100);
 
 /// What the driver knows of slots and layers.
 #[derive(Default)]
@@ -65,10 +68,18 @@ impl Driver {
 
     pub(super) fn list_slots(&self) {
         let (Some(store), side) = (self.slot_store(), self.side.0.clone()) else { return };
+        let present = self.present();
         tokio::task::spawn_blocking(move || {
-            let slots = slot::list(&store).iter().map(SlotView::from).collect();
+            let slots = jobs::slots(&store, present.as_ref());
             let _ = side.blocking_send(Event::SlotsChanged { slots });
         });
+    }
+
+    /// What slots are compared with.
+    fn present(&self) -> Option<jobs::Present> {
+        let recipe = self.inserted.as_ref()?.recipe.clone().ok()?;
+        let tree = self.image.as_ref().map(|built| built.image.tree_hash.clone());
+        Some(jobs::Present { recipe, paths: self.paths.clone(), tree })
     }
 
     pub(super) async fn save_slot(&mut self, name: &str) {
@@ -94,7 +105,15 @@ impl Driver {
         self.slots.saving = Some(cancel.clone());
         self.tell(Event::SlotSaving { name: name.to_string() }).await;
         tokio::spawn(async move {
-            let event = match slot::save(&monitor, &name, what, &store, &cancel, &mut |_, _| {}).await {
+            let (telling, mut last) = (side.clone(), began);
+            let mut progress = move |done, total| {
+                if last.elapsed() >= ADVANCES {
+                    last = Instant::now();
+                    // A full channel means that the front end is behind: it will see the next one.
+                    let _ = telling.try_send(Event::SlotAdvanced { done, total });
+                }
+            };
+            let event = match slot::save(&monitor, &name, what, &store, &cancel, &mut progress).await {
                 Ok(slot) => {
                     let took_ms = millis(began.elapsed());
                     Event::SlotSaved { name: name.to_string(), bytes: slot.bytes, took_ms }
@@ -111,10 +130,11 @@ impl Driver {
 
     pub(super) fn remove_slot(&self, name: String) {
         let (Some(store), side) = (self.slot_store(), self.side.0.clone()) else { return };
+        let present = self.present();
         tokio::task::spawn_blocking(move || {
             let removed = SlotName::new(&name).map_err(Into::into).and_then(|name| slot::remove(&store, &name));
             let event = match removed {
-                Ok(()) => Event::SlotsChanged { slots: slot::list(&store).iter().map(SlotView::from).collect() },
+                Ok(()) => Event::SlotsChanged { slots: jobs::slots(&store, present.as_ref()) },
                 Err(error) => {
                     let failure = jobs::of_slot("The slot could not be removed", &error);
                     Event::SideFailed { side: Side::Slot, failure }

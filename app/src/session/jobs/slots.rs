@@ -1,18 +1,68 @@
-//! Restoring a slot, and packing the repository as a layer for a guest that runs.
+//! Slots compared with the present, restoring one, and packing the repository as a layer for a guest that runs.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use isoprep::{Cancel, Recipe, RepositoryLayer};
 use tokio::sync::mpsc::Sender;
 use vmtools::display::Screen;
-use vmtools::slot::{Restoring, Slot, SlotError};
+use vmtools::slot::{self, Restoring, Slot, SlotError, SlotInputs};
 use vmtools::{GuestEvent, GuestHandle, GuestPlan};
 
+use super::Hardware;
 use crate::paths::Paths;
-use crate::session::event::Failure;
+use crate::session::event::{Failure, SlotView};
 use crate::session::failure::{self, exit_code, internal};
+use crate::session::kept_disks;
 use crate::session::logs::Pane;
+
+/// What slots are compared with.
+pub(in crate::session) struct Present {
+    pub(in crate::session) recipe: Recipe,
+    pub(in crate::session) paths: Paths,
+    /// The repository's tree in the last image.
+    pub(in crate::session) tree: Option<String>,
+}
+
+/// All slots in `store`, each compared with what a guest would be made of now, where that can be known without making
+/// anything. Blocking.
+pub(in crate::session) fn slots(store: &Path, present: Option<&Present>) -> Vec<SlotView> {
+    let slots = slot::list(store);
+    // Where there are none nobody asks what this host has.
+    let machine = present.filter(|_| slots.iter().any(|slot| slot.manifest.is_ok())).and_then(machine_now);
+    let view = |slot: &Slot| {
+        let view = SlotView::from(slot);
+        let (Some(now), Some((hardware, qemu))) = (present, &machine) else { return view };
+        let tree = now.tree.as_deref();
+        let plan = GuestPlan {
+            machine: hardware.machine.clone(),
+            boot: slot.boot(),
+            runtime: now.paths.runtime.clone(),
+            qemu: hardware.qemu.clone(),
+            firmware: hardware.firmware.clone(),
+            sharing: super::sharing_of(&now.recipe),
+        };
+        let inputs = SlotInputs::of(&plan, qemu, &now.recipe.name, tree);
+        match slot::check(slot, &inputs) {
+            Ok(differs) => view.compared(slot, differs, tree),
+            Err(_) => view,
+        }
+    };
+    slots.iter().map(view).collect()
+}
+
+/// The machine that the recipe asks for and QEMU's version; `None` where a disk would have to be made first, or this host
+/// lacks something: restoring says what.
+fn machine_now(present: &Present) -> Option<(Hardware, String)> {
+    let Present { recipe, paths, .. } = present;
+    if !kept_disks::all_there(paths, recipe) {
+        return None;
+    }
+    let (hardware, _) = super::hardware(recipe, paths, &Cancel::new(), &mut Vec::new()).ok()?;
+    let qemu = slot::qemu_version(&hardware.qemu).ok()?;
+    Some((hardware, qemu))
+}
 
 /// Starts a guest from a slot.
 pub(in crate::session) async fn restore(

@@ -49,6 +49,19 @@ impl SourceView {
     }
 }
 
+/// A slot that a guest is being saved as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotInTheMaking {
+    /// Its name.
+    pub name: String,
+    /// When that began, milliseconds since the session began.
+    pub since_ms: u64,
+    /// Bytes of memory written.
+    pub done: u64,
+    /// In all; 0 until that is known.
+    pub total: u64,
+}
+
 /// A notice with its moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
