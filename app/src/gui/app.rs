@@ -63,6 +63,8 @@ pub struct App {
     pub(super) full_screen: bool,
     pub(super) closing: Option<Instant>,
     warned_of_unsaved: bool,
+    /// The cartridge whose slots were asked for.
+    pub(super) slots_of: Option<PathBuf>,
     first_frame_drawn: bool,
     first_frame_told: bool,
     pub(super) driver_gone: bool,
@@ -100,6 +102,7 @@ impl App {
             full_screen: false,
             closing: None,
             warned_of_unsaved: false,
+            slots_of: None,
             first_frame_drawn: false,
             first_frame_told: false,
             driver_gone: false,
@@ -171,6 +174,7 @@ impl App {
                     self.model.fold(&told);
                     self.front_log(before, &told.event);
                     self.refresh(&told.event);
+                    self.list_slots(&told.event);
                     if matches!(told.event, Event::RecentChanged { .. }) {
                         self.first_insert();
                     }
@@ -240,6 +244,7 @@ impl App {
             Event::Failed { failure } if model.state.phase == Phase::Idle => self.toasts.failed(model, failure),
             // It is said in the dialog that asked for it.
             Event::SideFailed { side: Side::Cache, .. } if self.dialog == Some(Dialog::Cache) => {}
+            Event::SideFailed { side: Side::Slot, .. } if self.shows(Panel::Slots) => {}
             Event::SideFailed { failure, .. } => self.toasts.side_failed(failure),
             _ => {}
         }
@@ -377,7 +382,7 @@ impl App {
                 false => egui::Panel::bottom("logs").resizable(true).default_size(212.0).size_range(110.0..=most),
             };
             let (panels, logs) = (&mut self.panels, &mut self.logs);
-            let shown = Shown { hub: &self.session.logs, model: &self.model, tall };
+            let shown = Shown { hub: &self.session.logs, model: &self.model, clock: self.clock, tall };
             let shown = bottom.frame(plain(palette.window)).show(ui, |ui| panels.show(ui, logs, &shown, wishes));
             if let Some(copy) = shown.inner {
                 self.copy_lines(ui.ctx(), self.logs.pane, copy);

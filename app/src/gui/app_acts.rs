@@ -9,14 +9,15 @@ use vmtools::display::InputEvent;
 
 use super::app::App;
 use super::log_copy::CopyRequest;
+use super::panels::Panel;
 use super::shortcuts::{self, Shortcut};
 use super::source;
 use super::wish::{Dialog, Wish, Wishes};
 use super::words;
-use crate::session::Command;
 use crate::session::event::Level;
 use crate::session::logs::Pane;
 use crate::session::state::{EjectScope, Input, step};
+use crate::session::{Command, Event};
 
 /// Bytes put on the clipboard at most.
 const CLIPBOARD: usize = 64 * 1024 * 1024;
@@ -62,6 +63,27 @@ impl App {
             wishes.send(Command::Cancel);
         } else if self.full_screen {
             wishes.add(Wish::FullScreen(false));
+        }
+    }
+
+    /// Whether a panel is in front, and to be seen.
+    pub(super) fn shows(&self, panel: Panel) -> bool {
+        self.preferences.logs_open && self.panels.front == Some(panel)
+    }
+
+    /// What slots are, and how they fit, is looked at again where it may be another now.
+    pub(super) fn list_slots(&mut self, event: &Event) {
+        let again = match event {
+            Event::CartridgeChanged { cartridge } if cartridge.findings.is_empty() => {
+                let new = self.slots_of.as_ref() != Some(&cartridge.file);
+                self.slots_of = Some(cartridge.file.clone());
+                new || self.shows(Panel::Slots)
+            }
+            Event::ImageBuilt { .. } => true,
+            _ => false,
+        };
+        if again {
+            self.send(Command::ListSlots);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The session's time between events: events carry milliseconds since the session began, the window needs "now".
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since the session began.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +41,16 @@ impl Clock {
                 at_ms.saturating_add(u64::try_from(anchor.elapsed().as_millis()).unwrap_or(u64::MAX))
             }
             Self::Fixed(at_ms) => *at_ms,
+        }
+    }
+
+    /// Seconds since 1970.
+    #[must_use]
+    pub fn unix_s(&self) -> u64 {
+        match self {
+            Self::Running { .. } => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            // A session that stands still began then.
+            Self::Fixed(at_ms) => at_ms / 1000,
         }
     }
 

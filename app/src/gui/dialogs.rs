@@ -8,6 +8,7 @@ use super::controls;
 use super::doctor;
 use super::lint_mend;
 use super::shortcuts;
+use super::slots_ask;
 use super::theme::Palette;
 use super::wish::{Dialog, PickFor, Wish, Wishes};
 use super::words;
@@ -23,6 +24,8 @@ pub fn show(ctx: &Context, open: Option<&Dialog>, model: &Model, picker: bool, w
         Dialog::Cache => (480.0, "Cache"),
         Dialog::CleanCache => (440.0, "Empty the cache?"),
         Dialog::Mend { .. } => (620.0, "Change your repository?"),
+        Dialog::RestoreSlot { .. } => (560.0, "Restore on other inputs?"),
+        Dialog::RemoveSlot { .. } => (460.0, "Remove the slot?"),
         Dialog::Doctor => (620.0, "This host"),
         Dialog::Shortcuts => (520.0, "Keyboard shortcuts"),
     };
@@ -32,6 +35,8 @@ pub fn show(ctx: &Context, open: Option<&Dialog>, model: &Model, picker: bool, w
         Dialog::Cache => cache::show(ui, model, wishes),
         Dialog::CleanCache => cache::ask(ui, model, wishes),
         Dialog::Mend { id } => lint_mend::show(ui, model, id, wishes),
+        Dialog::RestoreSlot { name } => slots_ask::restore(ui, model, name, wishes),
+        Dialog::RemoveSlot { name } => slots_ask::remove(ui, model, name, wishes),
         Dialog::Doctor => doctor::show(ui, model, wishes),
         Dialog::Shortcuts => shortcut_list(ui),
     });

@@ -1,19 +1,21 @@
 //! The panes at the bottom: a tab a log, then a tab for each panel about the cartridge (its lint, the files of its
-//! profile, what the last build changed), the tools of the one in front, and its contents.
+//! profile, what the last build changed, its slots), the tools of the one in front, and its contents.
 
 use egui::{Align, Layout, RichText, Ui, vec2};
 use lucide_icons::Icon;
 
 use super::changes::ChangesPanel;
+use super::clock::Clock;
 use super::controls;
 use super::files::FilesPanel;
 use super::lint::LintPanel;
 use super::log_copy::CopyRequest;
 use super::logs::LogsPanel;
+use super::slots::SlotsPanel;
 use super::theme::Palette;
 use super::wish::{Wish, Wishes};
-use crate::session::Model;
 use crate::session::logs::{LogHub, Pane};
+use crate::session::{Command, Model};
 
 /// Height of the bar with the tabs, points.
 pub const BAR: f32 = 38.0;
@@ -29,17 +31,20 @@ pub enum Panel {
     Files,
     /// In what the last two images differ.
     Changes,
+    /// Saved guests.
+    Slots,
 }
 
 impl Panel {
     /// All of them, in the order of their tabs.
-    pub const ALL: [Self; 3] = [Self::Lint, Self::Files, Self::Changes];
+    pub const ALL: [Self; 4] = [Self::Lint, Self::Files, Self::Changes, Self::Slots];
 
     fn title(self) -> &'static str {
         match self {
             Self::Lint => "Lint",
             Self::Files => "Files",
             Self::Changes => "Changes",
+            Self::Slots => "Slots",
         }
     }
 
@@ -48,6 +53,7 @@ impl Panel {
             Self::Lint => Icon::ListChecks,
             Self::Files => Icon::FolderTree,
             Self::Changes => Icon::FileDiff,
+            Self::Slots => Icon::Bookmark,
         }
     }
 
@@ -56,6 +62,7 @@ impl Panel {
             Self::Lint => "What would fail late or silently, and the edits that mend it.\nCtrl+5",
             Self::Files => "The profile that will be built, and where each file of it came from.\nCtrl+6",
             Self::Changes => "In what the last image differs from the one before it.\nCtrl+7",
+            Self::Slots => "Guests that were saved as they ran, to be restored in a moment.\nCtrl+8",
         }
     }
 }
@@ -71,6 +78,10 @@ pub struct Panels {
     pub files: FilesPanel,
     /// In what the last two images differ.
     pub changes: ChangesPanel,
+    /// Saved guests.
+    pub slots: SlotsPanel,
+    /// Whether slots were in front in the last frame.
+    slots_shown: bool,
 }
 
 /// What the panes are shown with.
@@ -79,6 +90,8 @@ pub struct Shown<'a> {
     pub hub: &'a LogHub,
     /// Everything that was told.
     pub model: &'a Model,
+    /// The session's time.
+    pub clock: Clock,
     /// Whether the panes have most of the window.
     pub tall: bool,
 }
@@ -95,6 +108,12 @@ impl Panels {
         ui.spacing_mut().item_spacing.y = 0.0;
         // A panel is as large as its contents: without this it would shrink to its smallest.
         ui.set_min_size(ui.available_size());
+        let slots = self.front == Some(Panel::Slots);
+        if slots && !std::mem::replace(&mut self.slots_shown, slots) {
+            // Another session may have saved one.
+            wishes.send(Command::ListSlots);
+        }
+        self.slots_shown = slots;
         let mut copy = None;
         let bar = vec2(ui.available_width(), BAR);
         let narrow = bar.x < NARROW;
@@ -114,6 +133,7 @@ impl Panels {
             Some(Panel::Lint) => self.lint.show(ui, shown.model, wishes),
             Some(Panel::Files) => self.files.show(ui, shown.model, wishes),
             Some(Panel::Changes) => self.changes.show(ui, shown.model),
+            Some(Panel::Slots) => self.slots.show(ui, shown.model, shown.clock, wishes),
         }
         copy
     }
@@ -123,6 +143,7 @@ impl Panels {
         match self.front {
             Some(Panel::Files) => self.files.focus_filter = true,
             Some(Panel::Changes) => self.changes.focus_filter = true,
+            Some(Panel::Slots) => self.slots.focus_name = true,
             Some(Panel::Lint) | None => {
                 self.front = None;
                 logs.search();
@@ -142,6 +163,7 @@ impl Panels {
             Some(Panel::Lint) => self.lint.tools(ui, shown.model, wishes),
             Some(Panel::Files) => self.files.tools(ui),
             Some(Panel::Changes) => self.changes.tools(ui, wishes),
+            Some(Panel::Slots) => self.slots.tools(ui, shown.model, wishes),
         }
         None
     }
@@ -165,6 +187,7 @@ impl Panels {
                 Panel::Lint => self.lint.counts().badge(palette),
                 Panel::Files => (0, palette.dim),
                 Panel::Changes => (self.changes.count(), palette.dim),
+                Panel::Slots => (shown.model.slots.as_ref().map_or(0, Vec::len) as u64, palette.dim),
             };
             let text = RichText::new(panel.title()).size(13.0);
             let words =

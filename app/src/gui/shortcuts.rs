@@ -51,7 +51,7 @@ pub const LIST: &[(&str, &str)] = &[
     ("Ctrl+S", "Save the cartridge"),
     ("F11", "Full screen"),
     ("Ctrl+1…4", "Build, Serial, QEMU, Session log"),
-    ("Ctrl+5…7", "Lint, Files, Changes"),
+    ("Ctrl+5…8", "Lint, Files, Changes, Slots"),
     ("Ctrl+F", "Search the log, filter the files or changes"),
     ("Ctrl+Shift+S", "Show or hide the settings"),
     ("Ctrl+Shift+L", "Show or hide the panes below"),
@@ -63,7 +63,7 @@ const CTRL: Modifiers = Modifiers::COMMAND;
 const CTRL_SHIFT: Modifiers = Modifiers { shift: true, ..Modifiers::COMMAND };
 
 /// More specific ones come first: egui lets Ctrl+B match Ctrl+Shift+B too.
-const KEYS: [(Modifiers, Key, Shortcut); 21] = [
+const KEYS: [(Modifiers, Key, Shortcut); 22] = [
     (CTRL_SHIFT, Key::B, Shortcut::Goal(Goal::Boot)),
     (CTRL_SHIFT, Key::S, Shortcut::Settings),
     (CTRL_SHIFT, Key::L, Shortcut::Logs),
@@ -82,6 +82,7 @@ const KEYS: [(Modifiers, Key, Shortcut); 21] = [
     (CTRL, Key::Num5, Shortcut::Panel(Panel::Lint)),
     (CTRL, Key::Num6, Shortcut::Panel(Panel::Files)),
     (CTRL, Key::Num7, Shortcut::Panel(Panel::Changes)),
+    (CTRL, Key::Num8, Shortcut::Panel(Panel::Slots)),
     (Modifiers::NONE, Key::F11, Shortcut::FullScreen),
     (Modifiers::NONE, Key::F1, Shortcut::Help),
     (Modifiers::NONE, Key::Escape, Shortcut::Escape),

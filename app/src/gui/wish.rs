@@ -59,6 +59,16 @@ pub enum Dialog {
         /// The finding's, as [`LintView::id`](crate::session::examination::LintView::id).
         id: String,
     },
+    /// Whether a slot is to be restored although something has changed since.
+    RestoreSlot {
+        /// The slot's.
+        name: String,
+    },
+    /// Whether a slot is to be removed.
+    RemoveSlot {
+        /// The slot's.
+        name: String,
+    },
     /// The host's checks.
     Doctor,
     /// All shortcuts.

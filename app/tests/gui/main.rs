@@ -10,6 +10,7 @@ mod host;
 mod panels;
 mod pictures;
 mod pictures_distribution;
+mod slots;
 mod source;
 mod stage;
 mod states;
