@@ -1,5 +1,6 @@
 //! How long a direct boot takes, from the start of QEMU to the first line of user space and to a shell, and how much of that
-//! is the kernel's own. Prints rows of the README's table: medians of runs that take turns, and their ratios.
+//! is the kernel's own; and how long it takes where the guest is resumed from a template. Prints rows of the README's table:
+//! medians of runs that take turns, and their ratios, also of virtme-ng's where `vng` is installed.
 //!
 //! `cargo bench -p vmtools --bench direct [-- RUNS]`; 5 runs of each by default. Wants a kernel with its modules, a static
 //! busybox and mksquashfs, as the tests do.
@@ -13,25 +14,40 @@ use std::time::{Duration, Instant};
 use cartridge_initramfs::cpio::Cpio;
 use cartridge_supervise::{Cancel, CommandLine, run};
 use tokio::sync::mpsc;
-use vmtools::boot::{DirectBoot, Root, prepare};
+use vmtools::boot::{DirectBoot, Early, Root, prepare};
 use vmtools::share::Access;
+use vmtools::template::{self, Template};
 use vmtools::{
-    Accelerator, Boot, BootStep, Firmware, Gpu, GuestEvent, GuestPlan, Machine, Medium, RuntimeDir, Screen, Share,
-    Sharing, Transport, start,
+    Accelerator, Boot, BootStep, Firmware, Gpu, GuestEvent, GuestPlan, Machine, Medium, RuntimeDir, Screen, Sharing,
+    start,
 };
+
+#[path = "direct/peer.rs"]
+mod peer;
+
+use peer::Peer;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// What the floor's init prints.
 const FLOOR: &str = "the floor of user space";
+const A: &str = "A: init and busybox";
+const B: &str = "B: squashfs on a disk";
+const C: &str = "C: folder over 9p, overlaid";
+const A_RESUMED: &str = "A: init and busybox, resumed";
+const B_RESUMED: &str = "B: squashfs on a disk, resumed";
+const C_RESUMED: &str = "C: folder over 9p, overlaid, resumed";
 /// No boot may take longer.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// One way to boot.
 struct Way {
     name: &'static str,
-    boot: Boot,
-    machine: Machine,
+    plan: GuestPlan,
+    /// What its kernel looks at early, where a template can be made of it.
+    early: Option<Early>,
+    /// What it is resumed from instead of booted.
+    template: Option<Template>,
     init: Vec<f64>,
     shell: Vec<f64>,
 }
@@ -41,25 +57,46 @@ fn main() -> Outcome<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let place = tempfile::Builder::new().prefix("direct").tempdir_in("/tmp")?;
     let mut ways = ways(place.path())?;
+    runtime.block_on(resumed(&mut ways, place.path()))?;
+    let peer = Peer::find(place.path());
+    let mut peers = Vec::new();
     for _ in 0..runs {
         for way in &mut ways {
             let (init, shell) = runtime.block_on(boot(way, place.path()))?;
             way.init.push(init);
             way.shell.extend(shell);
         }
+        if let Ok(peer) = &peer {
+            peers.push(peer.boot()?);
+        }
     }
-    let floor = median(&ways[0].init);
-    println!("{:<44} {:>9} {:>9} {:>9}", "boot", "init, s", "shell, s", "of floor");
-    for way in &ways {
-        let shell = if way.shell.is_empty() { "-".to_owned() } else { format!("{:.2}", median(&way.shell)) };
-        println!("{:<44} {:>9.2} {:>9} {:>9.2}", way.name, median(&way.init), shell, median(&way.init) / floor);
+    print(&ways, &peers);
+    if let Err(why) = peer {
+        println!("virtme-ng was not measured: {why}");
     }
-    let virtme = run(&CommandLine::new("vng").arg("--version"), &Cancel::new(), |_, _| ());
-    println!(
-        "virtme-ng: {}",
-        if virtme.is_ok() { "installed; compare with `time vng --run <kernel> -- true`" } else { "not installed" }
-    );
     Ok(())
+}
+
+/// Medians, and the medians of what each run is of another one's in its turn.
+fn print(ways: &[Way], peers: &[f64]) {
+    let of = |values: &[f64], others: &[f64]| {
+        let ratios: Vec<f64> = values.iter().zip(others).map(|(value, other)| value / other).collect();
+        if ratios.is_empty() { "-".to_owned() } else { format!("{:.3}", median(&ratios)) }
+    };
+    let floor = ways.first().map(|it| it.init.clone()).unwrap_or_default();
+    let (booted, peer) = ("of booted", "of virtme-ng");
+    println!("{:<44} {:>8} {:>8} {:>9} {booted:>10} {peer:>13}", "boot", "init, s", "shell, s", "of floor");
+    for way in ways {
+        let seconds =
+            |values: &[f64]| if values.is_empty() { "-".to_owned() } else { format!("{:.2}", median(values)) };
+        let first = ways.iter().find(|it| it.template.is_none() && way.name.starts_with(it.name));
+        let booted = first.filter(|_| way.template.is_some()).map_or("-".to_owned(), |it| of(&way.shell, &it.shell));
+        let [init, shell, peer] = [seconds(&way.init), seconds(&way.shell), of(&way.shell, peers)];
+        println!("{:<44} {init:>8} {shell:>8} {:>9} {booted:>10} {peer:>13}", way.name, of(&way.init, &floor));
+    }
+    if !peers.is_empty() {
+        println!("{:<44} {:>8} {:>8.2}", "virtme-ng, 9p", "-", median(peers));
+    }
 }
 
 fn ways(place: &Path) -> Outcome<Vec<Way>> {
@@ -80,38 +117,55 @@ fn ways(place: &Path) -> Outcome<Vec<Way>> {
     let mut ways = Vec::new();
     for (name, prepared) in [
         ("floor: an init that prints and exits", made(Root::Initramfs, vec![floor])?),
-        ("A: init and busybox", made(Root::Initramfs, vec![])?),
-        ("B: squashfs on a disk", made(layers, vec![])?),
-        ("C: folder over 9p, overlaid", made(folder, vec![])?),
+        (A, made(Root::Initramfs, vec![])?),
+        (B, made(layers, vec![])?),
+        (C, made(folder, vec![])?),
     ] {
-        let lent = |dir: &PathBuf| Transport::Plan9 { dir: dir.clone(), read_only: true };
-        let shares = prepared.shares.iter().map(|it| Share { tag: it.tag.clone(), transport: lent(&it.dir) }).collect();
-        let machine = Machine { shares, layers: prepared.layers, ..machine() };
-        ways.push(Way { name, boot: prepared.boot, machine, init: vec![], shell: vec![] });
+        let mut sharing = Sharing { folders: prepared.shares, ..Sharing::default() };
+        // By 9p on every machine.
+        sharing.serving.virtiofsd.clear();
+        let machine = Machine { layers: prepared.layers, ..machine() };
+        let (runtime, qemu) = (PathBuf::new(), "qemu-system-x86_64".into());
+        let plan = GuestPlan { machine, boot: prepared.boot, runtime, qemu, firmware: None, sharing };
+        ways.push(Way { name, plan, early: prepared.early, template: None, init: vec![], shell: vec![] });
     }
-    if let Boot::Direct { initrds, cmdline, .. } = &ways[1].boot {
+    if let Boot::Direct { initrds, cmdline, .. } = &ways[1].plan.boot {
         let boot = Boot::Direct { kernel, initrds: initrds.clone(), cmdline: cmdline.clone() };
-        let name = "A: the same, with the bzImage";
-        ways.push(Way { name, boot, machine: machine(), init: vec![], shell: vec![] });
+        let plan = GuestPlan { boot, ..ways[1].plan.clone() };
+        let name = "with the bzImage: A";
+        ways.push(Way { name, plan, early: None, template: None, init: vec![], shell: vec![] });
     }
     Ok(ways)
+}
+
+/// Makes a template of each way that can have one, and adds the way that is resumed from it.
+async fn resumed(ways: &mut Vec<Way>, place: &Path) -> Outcome<()> {
+    for (booted, name) in [(A, A_RESUMED), (B, B_RESUMED), (C, C_RESUMED)] {
+        let Some(way) = ways.iter().find(|it| it.name == booted) else { continue };
+        let (plan, early) = (way.plan.clone(), way.early);
+        let key = template::key(&plan, early, &place.join("cache"))?;
+        let (store, run) = (place.join("templates"), place.join("run"));
+        let began = Instant::now();
+        let template = template::make(&plan, &key, &store, &run, &Cancel::new()).await?;
+        let (seconds, mib) = (began.elapsed().as_secs_f64(), template.bytes() >> 20);
+        println!("a template of {booted}: made in {seconds:.1} s, {mib} MiB");
+        ways.push(Way { name, plan, early, template: Some(template), init: vec![], shell: vec![] });
+    }
+    Ok(())
 }
 
 /// Boots it once: seconds to user space, and to a shell if there is to be one.
 async fn boot(way: &Way, place: &Path) -> Outcome<(f64, Option<f64>)> {
     let dir = tempfile::tempdir_in(place)?;
     let runtime = RuntimeDir::create_in(&dir.path().join("run"), "bench")?.path().to_owned();
-    let plan = GuestPlan {
-        machine: way.machine.clone(),
-        boot: way.boot.clone(),
-        runtime,
-        qemu: "qemu-system-x86_64".into(),
-        firmware: None,
-        sharing: Sharing::default(),
-    };
+    let plan = GuestPlan { runtime, ..way.plan.clone() };
     let (sender, mut events) = mpsc::channel(64);
     let began = Instant::now();
-    let handle = start(plan, sender, Arc::new(Screen::new())).await?;
+    let screen = Arc::new(Screen::new());
+    let handle = match &way.template {
+        Some(template) => template::resume(template, plan, sender, screen).await?,
+        None => start(plan, sender, screen).await?,
+    };
     let mut serial = Vec::new();
     let mut init = None;
     let found = loop {

@@ -8,6 +8,7 @@
 //! | [`guest`] | starting, watching and ending QEMU: the only room that knows all others |
 //! | [`qmp`] | QEMU's control line |
 //! | [`slot`] | running guests kept by name and restored; layers plugged into them |
+//! | [`template`] | guests kept as they are just before their root is mounted, and resumed instead of booted |
 //! | [`init`] | the guest's static init, as bytes |
 //! | [`serial`] | the guest's serial line, and what is to be found in it |
 //! | [`share`] | folders of this host in the guest, live: virtiofs or 9p |
@@ -26,6 +27,7 @@ pub mod qmp;
 pub mod serial;
 pub mod share;
 pub mod slot;
+pub mod template;
 
 pub use accelerator::{AcceleratorChoice, AcceleratorWish, choose_accelerator, choose_accelerator_with, probe_main};
 pub use cartridge_supervise::{Cancel, CommandLine};

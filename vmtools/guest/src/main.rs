@@ -169,7 +169,14 @@ fn micro(sender: &SyncSender<Event>, mut notes: Vec<String>) -> Shells {
 
 /// A kernel that was booted directly. Comes back with the shells, unless the root has an init of its own.
 fn direct(order: &Order, sender: &SyncSender<Event>, mut notes: Vec<String>) -> Shells {
-    boot::begun();
+    if boot::is_template() {
+        // It begins when it is resumed.
+        boot::load(order, &mut notes);
+        boot::begun();
+    } else {
+        boot::begun();
+        boot::load(order, &mut notes);
+    }
     let booted = boot::boot(order, &mut notes);
     let mut guest = guest_file::plain();
     if *order == Order::Initramfs {

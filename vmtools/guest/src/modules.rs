@@ -13,6 +13,11 @@ const LIST: &str = "/etc/cartridge/modules.load";
 
 /// Loads every listed module and returns a note for each that failed.
 pub(crate) fn load_listed() -> Vec<String> {
+    load_listed_if(|_| true)
+}
+
+/// As [`load_listed`], those alone whose name, with underscores, is wanted.
+pub(crate) fn load_listed_if(is_wanted: impl Fn(&str) -> bool) -> Vec<String> {
     let Ok(list) = std::fs::read_to_string(LIST) else {
         // An image for a kernel without modules has no list.
         return Vec::new();
@@ -21,7 +26,8 @@ pub(crate) fn load_listed() -> Vec<String> {
     if !root.is_dir() {
         return vec![format!("the running kernel is {release}, and this image has no modules for it")];
     }
-    let wanted = list.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let lines = list.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let wanted = lines.filter(|line| is_wanted(&name_of(line)));
     wanted.filter_map(|line| load(&root.join(line)).err().map(|e| format!("module {line}: {e}"))).collect()
 }
 
@@ -44,16 +50,19 @@ fn folder() -> (PathBuf, String) {
 /// The paths of `name` and of what it needs in a `modules.dep`, in load order (modules.dep(5)): each line has all needs,
 /// the nearest first.
 fn order<'a>(dep: &'a str, name: &str) -> Vec<&'a str> {
-    let normal = |text: &str| text.replace('-', "_");
-    let is_it = |path: &str| {
-        let file = path.rsplit('/').next().unwrap_or(path);
-        normal(file.split('.').next().unwrap_or(file)) == normal(name)
-    };
-    let Some((path, needs)) = dep.lines().filter_map(|line| line.split_once(':')).find(|(path, _)| is_it(path)) else {
+    let name = name_of(name);
+    let mut lines = dep.lines().filter_map(|line| line.split_once(':'));
+    let Some((path, needs)) = lines.find(|(path, _)| name_of(path) == name) else {
         return Vec::new();
     };
     let mut seen = HashSet::new();
     needs.split_whitespace().rev().chain([path]).filter(|path| seen.insert(*path)).collect()
+}
+
+/// `kernel/a/b-c.ko` is the module `b_c`.
+fn name_of(path: &str) -> String {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    file.split('.').next().unwrap_or(file).replace('-', "_")
 }
 
 fn load(path: &Path) -> io::Result<()> {

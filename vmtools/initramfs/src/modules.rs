@@ -58,6 +58,12 @@ impl ModuleTree {
         self.builtin.contains(&name) || self.paths.contains_key(&name)
     }
 
+    /// Whether it is part of the kernel itself, and there before any module is loaded.
+    #[must_use]
+    pub fn is_built_in(&self, name: &str) -> bool {
+        self.builtin.contains(&normal(name))
+    }
+
     fn visit(&self, name: &str, seen: &mut HashSet<String>, order: &mut Vec<String>) {
         if self.builtin.contains(name) || !seen.insert(name.to_owned()) {
             return;

@@ -1,6 +1,6 @@
 //! Results that are kept by their content's hash: each appears whole or not at all, and only the last few of a kind stay.
 
-use std::fs::{self, File};
+use std::fs::{self, File, FileTimes};
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -9,13 +9,15 @@ use super::BootError;
 
 /// How many files of a kind stay.
 const KEPT: usize = 8;
+/// How many digits of its hash a file's name has.
+const DIGITS: usize = 32;
 
 /// The file `kind-<hash>` in `dir`, if it is there. It counts as used now.
 pub(super) fn get(dir: &Path, kind: &str, hash: &blake3::Hash) -> Option<PathBuf> {
     let path = place(dir, kind, hash);
     let file = File::options().append(true).open(&path).ok()?;
-    // Only the order of removal depends on it.
-    let _ = file.set_modified(SystemTime::now());
+    // Only the order of removal depends on it. When it was changed stays: by that a slot tells whether it still fits.
+    let _ = file.set_times(FileTimes::new().set_accessed(SystemTime::now()));
     Some(path)
 }
 
@@ -37,8 +39,21 @@ pub(super) fn put(
     Ok(path)
 }
 
+/// The content of `path`: told by its name where it is a result in `dir`, or else by reading it.
+pub(crate) fn content(dir: &Path, path: &Path) -> io::Result<String> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let is_hash = |it: &str| it.len() == DIGITS && it.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if path.parent() == Some(dir) && name.rsplit_once('-').is_some_and(|(_, hash)| is_hash(hash)) {
+        // It must be there all the same.
+        return File::open(path).map(|_| name.to_owned());
+    }
+    let mut hasher = blake3::Hasher::new();
+    io::copy(&mut File::open(path)?, &mut hasher)?;
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
 fn place(dir: &Path, kind: &str, hash: &blake3::Hash) -> PathBuf {
-    dir.join(format!("{kind}-{}", &hash.to_hex()[..32]))
+    dir.join(format!("{kind}-{}", &hash.to_hex()[..DIGITS]))
 }
 
 /// A file that QEMU still reads stays readable: it has it open. What cannot be removed stays.
@@ -48,7 +63,7 @@ fn prune(dir: &Path, kind: &str, new: &Path) {
     };
     let entries = fs::read_dir(dir).into_iter().flatten().flatten().filter(|it| ours(&it.file_name()));
     let mut found: Vec<(SystemTime, PathBuf)> =
-        entries.filter_map(|it| Some((it.metadata().ok()?.modified().ok()?, it.path()))).collect();
+        entries.filter_map(|it| Some((it.metadata().ok()?.accessed().ok()?, it.path()))).collect();
     found.sort_by(|a, b| b.cmp(a));
     for (_, path) in found.into_iter().filter(|(_, path)| path != new).skip(KEPT - 1) {
         let _ = fs::remove_file(path);
@@ -60,6 +75,18 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+
+    #[test]
+    fn a_results_content_is_known_by_its_name_and_any_other_by_reading() {
+        let dir = tempfile::tempdir().unwrap();
+        let result = put(dir.path(), ("a", &blake3::hash(b"x")), |out| out.write_all(b"1")).unwrap();
+        assert_eq!(content(dir.path(), &result).unwrap(), result.file_name().unwrap().to_str().unwrap());
+        let other = dir.path().join("vmlinuz-6.1");
+        fs::write(&other, "2").unwrap();
+        assert_eq!(content(dir.path(), &other).unwrap(), blake3::hash(b"2").to_hex().as_str());
+        assert_eq!(content(Path::new("/elsewhere"), &result).unwrap(), blake3::hash(b"1").to_hex().as_str());
+        assert!(content(dir.path(), &place(dir.path(), "a", &blake3::hash(b"y"))).is_err());
+    }
 
     #[test]
     fn a_failed_draft_leaves_nothing_and_old_results_go() {

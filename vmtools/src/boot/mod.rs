@@ -30,6 +30,7 @@ use std::path::{Path, PathBuf};
 
 use cartridge_supervise::Cancel;
 
+pub(crate) use cache::content;
 pub use error::BootError;
 pub use keep::KEEP_LABEL;
 
@@ -96,8 +97,20 @@ pub struct Prepared {
     pub shares: Vec<SharedFolder>,
     /// What is known of the kernel, for who serves them.
     pub kernel: GuestKernel,
+    /// What this kernel looks at by itself, where the initramfs is ours and the kernel's modules are known: for
+    /// [`template`](crate::template).
+    pub early: Option<Early>,
     /// What the user should know: plain sentences.
     pub notices: Vec<String>,
+}
+
+/// What a kernel looks at before any module is loaded, because it has the driver built in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Early {
+    /// virtio disks.
+    pub disks: bool,
+    /// The host's words in the firmware's configuration device.
+    pub words: bool,
 }
 
 /// Makes what QEMU needs in `into`, a folder of a cache: what is there already is used again. Blocks.
@@ -146,6 +159,7 @@ pub fn prepare(boot: &DirectBoot, into: &Path, cancel: &Cancel) -> Result<Prepar
             plan9: modules.as_ref().map(|it| needs::has_plan9(&it.tree)),
             virtiofs: modules.as_ref().map(|it| needs::has_virtiofs(&it.tree)),
         },
+        early: early(&boot.initrds, modules.as_ref()),
         notices,
     };
     match &boot.root {
@@ -163,6 +177,12 @@ pub fn prepare(boot: &DirectBoot, into: &Path, cancel: &Cancel) -> Result<Prepar
         }
     }
     Ok(prepared)
+}
+
+/// Only where nothing but our own initramfs decides what is loaded.
+fn early(given: &[PathBuf], modules: Option<&Modules>) -> Option<Early> {
+    let tree = &modules.filter(|_| given.is_empty())?.tree;
+    Some(Early { disks: tree.is_built_in("virtio_blk"), words: tree.is_built_in("qemu_fw_cfg") })
 }
 
 /// The whole of a file that is not larger than `limit` bytes.

@@ -1,5 +1,6 @@
 //! Starting a guest: files prepared, QEMU spawned stopped, control, serial line and display connected, then let go.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -20,7 +21,10 @@ use crate::guest::shared::{OUTPUT_QUEUE, Relay, Shared};
 use crate::guest::status::Fact;
 use crate::guest::watch::{self as watching, Watch};
 use crate::guest::{GuestError, GuestEvent, GuestHandle, GuestPlan, tpm};
-use crate::machine::{Boot, Firmware, Forward, Machine, RuntimeDir, RuntimePaths, qemu_arguments, without_sandbox};
+use crate::machine::{
+    Boot, Firmware, Forward, Machine, MemoryFile, RuntimeDir, RuntimePaths, memory_in_file, qemu_arguments,
+    without_sandbox,
+};
 use crate::qmp::Qmp;
 use crate::share::{ShareHandle, Sharing};
 use crate::slot::{self, InputFile, Plugged};
@@ -66,7 +70,7 @@ pub async fn start(
     events: mpsc::Sender<GuestEvent>,
     screen: Arc<Screen>,
 ) -> Result<GuestHandle, GuestError> {
-    begin(plan, None, events, screen).await
+    begin(plan, Beginning::default(), events, screen).await
 }
 
 /// As [`start`], from a moment of a guest of the same machine, whose disks are as they were at that moment.
@@ -76,15 +80,46 @@ pub(crate) async fn start_from(
     events: mpsc::Sender<GuestEvent>,
     screen: Arc<Screen>,
 ) -> Result<GuestHandle, GuestError> {
-    begin(plan, Some(moment), events, screen).await
+    begin(plan, Beginning { moment: Some(moment), memory: None }, events, screen).await
+}
+
+/// As [`start`], with its memory in a file, which it fills.
+pub(crate) async fn start_in_file(
+    plan: GuestPlan,
+    path: &Path,
+    events: mpsc::Sender<GuestEvent>,
+    screen: Arc<Screen>,
+) -> Result<GuestHandle, GuestError> {
+    let memory = MemoryFile { path: path.to_owned(), filled: true };
+    begin(plan, Beginning { moment: None, memory: Some(memory) }, events, screen).await
+}
+
+/// As [`start_from`], where the moment's memory is in a file, which stays as it is.
+pub(crate) async fn start_with_file(
+    plan: GuestPlan,
+    (moment, path): (Moment, &Path),
+    events: mpsc::Sender<GuestEvent>,
+    screen: Arc<Screen>,
+) -> Result<GuestHandle, GuestError> {
+    let memory = MemoryFile { path: path.to_owned(), filled: false };
+    begin(plan, Beginning { moment: Some(moment), memory: Some(memory) }, events, screen).await
+}
+
+/// With what a guest begins, if it does not begin with nothing.
+#[derive(Default)]
+struct Beginning {
+    moment: Option<Moment>,
+    /// Its memory, and that of the moment.
+    memory: Option<MemoryFile>,
 }
 
 async fn begin(
     mut plan: GuestPlan,
-    moment: Option<Moment>,
+    beginning: Beginning,
     events: mpsc::Sender<GuestEvent>,
     screen: Arc<Screen>,
 ) -> Result<GuestHandle, GuestError> {
+    let Beginning { moment, memory } = beginning;
     let runtime = RuntimeDir::open(&plan.runtime)?.paths();
     let firmware = match plan.machine.firmware {
         Firmware::Uefi | Firmware::UefiSecure => Some(plan.firmware.as_ref().ok_or(GuestError::NoFirmware)?),
@@ -96,6 +131,13 @@ async fn begin(
     let mut arguments = qemu_arguments(&plan.machine, &plan.boot, &runtime, firmware);
     if let Some(moment) = &moment {
         arguments.extend(moment.plugged.iter().flat_map(Plugged::arguments));
+    }
+    // What this guest begins with is of no use to whoever starts one like it by hand.
+    let shown = arguments.clone();
+    if let Some(memory) = &memory {
+        memory_in_file(&mut arguments, plan.machine.memory_mib, memory);
+    }
+    if moment.is_some() {
         // It takes the memory when it is told where that comes from.
         arguments.extend(WAITING.map(Into::into));
     }
@@ -110,21 +152,22 @@ async fn begin(
         free(forward)?;
     }
     let mut tpm = if plan.machine.tpm { Some(tpm::start(&runtime).await?) } else { None };
-    let mut launched = match Launched::spawn(CommandLine::new(&plan.qemu).args(&arguments), &runtime).await {
+    let line = |arguments: &[OsString]| CommandLine::new(&plan.qemu).args(arguments);
+    let mut launched = match Launched::spawn(line(&arguments), &line(&shown), &runtime).await {
         Err(GuestError::Died { words, .. }) if words.contains(NO_SANDBOX) => {
             // The QEMU that is gone has taken its TPM along.
             if plan.machine.tpm {
                 drop(tpm.take());
                 tpm = Some(tpm::start(&runtime).await?);
             }
-            let bare = CommandLine::new(&plan.qemu).args(without_sandbox(&arguments));
-            Launched::spawn(bare, &runtime).await?
+            let [bare, shown] = [&arguments, &shown].map(|it| line(&without_sandbox(it)));
+            Launched::spawn(bare, &shown, &runtime).await?
         }
         other => other?,
     };
     launched.tpm = tpm;
     if let Some(moment) = &moment {
-        launched.resume(moment).await?;
+        launched.resume(moment, memory.is_some()).await?;
     }
     launched.run((asked, shares), moment, &runtime, events, screen).await
 }
@@ -206,11 +249,12 @@ struct Launched {
 }
 
 impl Launched {
-    async fn spawn(line: CommandLine, runtime: &RuntimePaths) -> Result<Self, GuestError> {
+    /// `shown` is what the user is shown in its place.
+    async fn spawn(line: CommandLine, shown: &CommandLine, runtime: &RuntimePaths) -> Result<Self, GuestError> {
         let (output_sender, output) = mpsc::channel(OUTPUT_QUEUE);
         let (exit_sender, exit) = watch::channel(None);
         // Shown without -S: whoever runs it again has no control line to let the guest go.
-        let shown = line.to_string().replacen(" -S ", " ", 1).replace(&format!(" {}", WAITING.join(" ")), "");
+        let shown = shown.to_string().replacen(" -S ", " ", 1);
         let shared = Arc::new(Shared::new(shown));
         let process = spawn(&line, Relay { output: output_sender, exit: exit_sender, dropped: 0 })?;
         let until = Instant::now() + OPENING;
@@ -229,10 +273,21 @@ impl Launched {
         Ok(Self { process, shared, exit, output: opening.output, qmp, qmp_closed, until, tpm: None })
     }
 
-    /// Gives it the memory of a saved moment.
-    async fn resume(&self, moment: &Moment) -> Result<(), GuestError> {
+    /// Gives it the memory of a saved moment; `in_file`: all but what lies in its memory's own file.
+    async fn resume(&self, moment: &Moment, in_file: bool) -> Result<(), GuestError> {
         self.shared.had_reported(moment.generation);
-        let Err(error) = slot::load_memory(&self.qmp, &moment.memory).await else { return Ok(()) };
+        let loading = async {
+            if in_file {
+                slot::leave_out_shared(&self.qmp, true).await?;
+            }
+            slot::load_memory(&self.qmp, &moment.memory).await?;
+            if in_file {
+                // From now on its memory is its own, and a slot of it has it all.
+                slot::leave_out_shared(&self.qmp, false).await?;
+            }
+            Ok::<(), slot::LoadError>(())
+        };
+        let Err(error) = loading.await else { return Ok(()) };
         // A QEMU that cannot take the memory says why, and ends.
         let mut exit = self.exit.clone();
         let _ = timeout(DYING, exit.wait_for(Option::is_some)).await;

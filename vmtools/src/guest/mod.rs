@@ -27,7 +27,7 @@ use crate::share::{Chosen, ShareError, Sharing};
 
 pub use handle::{EndStep, GuestHandle};
 pub use launch::start;
-pub(crate) use launch::{Moment, start_from};
+pub(crate) use launch::{Moment, start_from, start_in_file, start_with_file};
 pub use monitor::Monitor;
 pub use status::{GuestEnd, GuestStatus};
 
@@ -159,7 +159,7 @@ pub enum GuestError {
         /// The whole command, to be copied.
         command: String,
     },
-    /// The guest's memory was not taken over from a slot.
+    /// The guest's memory was not taken over from a slot or a template.
     #[error("the saved memory could not be restored: {problem}\n  command: {command}")]
     NotResumed {
         /// What was tried, and how it failed.

@@ -8,6 +8,7 @@ mod disk;
 mod enrol;
 mod firmware;
 mod host_devices;
+mod memory_file;
 mod ports;
 mod runtime;
 mod standalone;
@@ -23,6 +24,7 @@ pub use disk::{Disk, DiskError, DiskFormat, Made, create_disk, make_disk};
 pub use enrol::{EnrolError, enrol_test_key};
 pub use firmware::{EnrolledKeys, FirmwareFiles, FlashFormat, MissingFirmware, find_firmware, find_secure_firmware};
 pub use host_devices::{NoRenderNode, UsbProblem, find_render_node, look_for_usb};
+pub(crate) use memory_file::{MemoryFile, memory_in_file};
 pub(crate) use ports::{PORTS, port_name};
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ const LONGEST: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "lowercase")]
 pub enum BootStep {
+    /// Everything is loaded and nothing is mounted, in a guest that is to be a template.
+    Ready,
     /// User space has begun: our init runs.
     Init,
     /// The root is there, and its own init takes over.
@@ -50,7 +52,7 @@ fn bounded(step: BootStep) -> BootStep {
     let short =
         |text: String| -> String { text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect() };
     match step {
-        BootStep::Init | BootStep::Shell => step,
+        BootStep::Ready | BootStep::Init | BootStep::Shell => step,
         BootStep::Exec { what } => BootStep::Exec { what: short(what) },
         BootStep::Failed { what, there } => {
             BootStep::Failed { what: short(what), there: there.into_iter().take(MOST).map(short).collect() }

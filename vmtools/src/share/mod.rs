@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use by_hand::mount_command;
 pub use folder::Refusal;
+pub(crate) use serve::by_virtiofs;
 pub use serve::{ShareHandle, Words, serve};
 
 /// What the guest may do with a shared folder.

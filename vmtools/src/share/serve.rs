@@ -110,6 +110,11 @@ pub async fn serve(
     Ok((shares, handle))
 }
 
+/// Whether a virtiofsd will serve the folders, as far as that is known before. Blocks.
+pub(crate) fn by_virtiofs(serving: &Serving) -> bool {
+    serving.kernel.virtiofs != Some(false) && usable(&serving.virtiofsd).is_ok()
+}
+
 /// A virtiofsd that can be shut in. Blocks.
 fn usable(places: &[PathBuf]) -> Result<Daemon, String> {
     let daemon = virtiofsd::find(places)?;

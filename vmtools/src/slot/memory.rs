@@ -28,7 +28,7 @@ const PIPE: usize = 1024 * 1024;
 
 /// Writes memory and devices of a guest that stands still to `file`, which must not exist; `progress` is told bytes done
 /// and bytes in all. Returns the file's length.
-pub(super) async fn save(
+pub(crate) async fn save(
     qmp: &Qmp,
     file: &Path,
     cancel: &Cancel,
@@ -94,6 +94,13 @@ async fn watch(qmp: &Qmp, cancel: &Cancel, progress: &mut (dyn FnMut(u64, u64) +
         }
         sleep(LOOK).await;
     }
+}
+
+/// Says whether memory that lies in a shared file is left out, where it is saved and where it is loaded: it is in that file
+/// (`qapi/migration.json`, since QEMU 4.0).
+pub(crate) async fn leave_out_shared(qmp: &Qmp, on: bool) -> Result<(), QmpError> {
+    let capabilities = json!({ "capabilities": [{ "capability": "x-ignore-shared", "state": on }] });
+    qmp.execute("migrate-set-capabilities", Some(capabilities)).await.map(drop)
 }
 
 /// Takes everything out of the pipe into a new file. Blocks until QEMU closes its end.
@@ -180,7 +187,7 @@ fn state(answer: &Value) -> State {
 }
 
 /// Why this guest cannot be saved just now, in QEMU's words.
-pub(super) async fn blocked(qmp: &Qmp) -> Result<Option<String>, QmpError> {
+pub(crate) async fn blocked(qmp: &Qmp) -> Result<Option<String>, QmpError> {
     let answer = qmp.execute("query-migrate", None).await?;
     let reasons = answer.get("blocked-reasons").and_then(Value::as_array).into_iter().flatten();
     let reasons: Vec<&str> = reasons.filter_map(Value::as_str).collect();

@@ -30,7 +30,7 @@ mod store;
 
 pub use error::{PlugError, SlotError};
 pub(crate) use inputs::look_at_files as files_of;
-pub(crate) use memory::load as load_memory;
+pub(crate) use memory::{LoadError, blocked, leave_out_shared, load as load_memory, save as save_memory};
 
 pub use inputs::{InputFile, Mismatch, SlotInputs, qemu_version};
 pub use manifest::{Manifest, Plugged};

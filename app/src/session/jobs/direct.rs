@@ -153,6 +153,7 @@ fn bare(boot: DirectBoot) -> Prepared {
         keep: None,
         shares: Vec::new(),
         kernel: GuestKernel::default(),
+        early: None,
         notices: Vec::new(),
     }
 }

@@ -13,11 +13,13 @@ mod overlay;
 mod stack;
 mod steps;
 mod switch;
+mod template;
 
 use std::path::Path;
 
 pub(crate) use order::{Order, ordered};
 use steps::Step;
+pub(crate) use template::is_one as is_template;
 
 use crate::console::Console;
 use crate::modules;
@@ -66,9 +68,13 @@ pub(crate) struct Booted {
     pub(crate) rooted: bool,
 }
 
+/// Loads what the way to the root needs. In a guest that is to be a template this comes back when it was resumed from it.
+pub(crate) fn load(order: &Order, notes: &mut Vec<String>) {
+    if template::is_one() { template::wait(order, notes) } else { notes.extend(modules::load_listed()) }
+}
+
 /// Puts the root together and hands over to its init. Comes back where there is none.
 pub(crate) fn boot(order: &Order, notes: &mut Vec<String>) -> Booted {
-    notes.extend(modules::load_listed());
     let root = match order {
         Order::Initramfs => return Booted { shell: Program::busybox(), rooted: true },
         Order::Layers { layers, keep } => stack::assemble(layers, *keep),

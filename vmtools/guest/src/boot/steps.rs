@@ -15,6 +15,8 @@ const LONGEST: usize = 160;
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "step", rename_all = "lowercase")]
 pub(crate) enum Step {
+    /// Everything is loaded and nothing is mounted: a template may be made of this guest.
+    Ready,
     /// User space has begun.
     Init,
     /// The root's own init takes over.
@@ -48,6 +50,7 @@ pub(super) fn tell(step: &Step) {
 fn line(step: &Step) -> String {
     let short = |text: &str| text.chars().take(LONGEST).collect::<String>();
     let step = match step {
+        Step::Ready => Step::Ready,
         Step::Init => Step::Init,
         Step::Shell => Step::Shell,
         Step::Exec { what } => Step::Exec { what: short(what) },
