@@ -12,3 +12,4 @@ mod interrupted;
 mod looks;
 #[path = "../support/mod.rs"]
 mod support;
+mod warm;

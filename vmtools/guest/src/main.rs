@@ -50,6 +50,9 @@ const EVENTS: usize = 64;
 const MOUNT: &str = "--mount-shares";
 const KEEP_FRESH: &str = "--keep-fresh";
 
+/// What udev listens at while it runs (udev(7), systemd's `udev-ctrl.c`).
+const UDEV: &str = "/run/udev/control";
+
 /// In an image with an init of its own, a service of it starts us once it is up: we say what has booted, and bring in layers
 /// that are plugged in later. With a folder we print how many files it has and its hash. Another service has us mount the
 /// folders of the host before that.
@@ -76,7 +79,9 @@ fn report_only() -> ExitCode {
     let lent = shares.clone();
     let report = banner::Report::gather(&guest, found, shares, &mut notes).of(system.clone());
     banner::tell(&report);
-    Layers::new(guest, system, lent, false).watch();
+    // Where no udev loads drivers for what is plugged in, we do.
+    let alone = !Path::new(UDEV).exists();
+    Layers::new(guest, system, lent, alone).watch();
     ExitCode::SUCCESS
 }
 

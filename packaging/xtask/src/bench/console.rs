@@ -1,9 +1,12 @@
 //! The release program with every XDG directory in a temporary place, and what it tells as JSON.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -82,5 +85,52 @@ impl Console {
             events: String::from_utf8_lossy(&out.stdout).lines().filter_map(|l| serde_json::from_str(l).ok()).collect(),
             stderr: String::from_utf8_lossy(&out.stderr).into_owned(),
         }
+    }
+}
+
+/// No single event may take longer: a cold boot of a distribution, emulated.
+const LONGEST: Duration = Duration::from_secs(1200);
+
+/// A run with `--json` that goes on.
+pub struct Running {
+    child: Child,
+    events: Receiver<(Instant, Value)>,
+}
+
+impl Running {
+    /// Starts it.
+    pub fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let (sender, events) = channel();
+        std::thread::spawn(move || {
+            for line in out.lines().map_while(Result::ok) {
+                if let Ok(event) = serde_json::from_str(&line) {
+                    let _ = sender.send((Instant::now(), event));
+                }
+            }
+        });
+        Self { child, events }
+    }
+
+    /// The next event of a name, and when it came.
+    pub fn until(&self, name: &str) -> (Instant, Value) {
+        let end = Instant::now() + LONGEST;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let (at, event) = self.events.recv_timeout(left).unwrap_or_else(|e| panic!("no event {name}: {e}"));
+            assert!(event["event"] != "failed" && event["event"] != "side_failed", "{event}");
+            if event["event"] == name {
+                return (at, event);
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Asked to end it ejects; what it has started ends with it all the same.
+        let _ = Command::new("kill").arg("-INT").arg(self.child.id().to_string()).status();
+        let _ = self.child.wait();
     }
 }

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench that cannot measure stops")]
 
 mod console;
+mod cycle;
 #[path = "../../../../app/tests/support/screen.rs"]
 mod screen;
 
@@ -35,6 +36,7 @@ pub fn run_benches() -> Result<String, Failure> {
         Some(screen) => window(&screen),
         None => println!("| window | Xvfb, openbox or xdotool is not installed | – |"),
     }
+    cycle::rows();
     // Without the head of a table of its own.
     let engines = Command::new("cargo").args(["bench", "--locked", "-q", "-p", "isoprep", "--", "rows"]).status()?;
     if !engines.success() {
