@@ -10,6 +10,7 @@ use egui::{Context, Frame, Margin, Ui, ViewportCommand};
 use tokio::sync::mpsc::error::TryRecvError;
 use vmtools::display::InputEvent;
 
+use super::boot_form::BootForms;
 use super::clock::Clock;
 use super::dialogs;
 use super::headline::ticking;
@@ -59,6 +60,8 @@ pub struct App {
     pub(super) toasts: Toasts,
     pub(super) picker: Picker,
     pub(super) dialog: Option<Dialog>,
+    /// What is typed into the dialogs that boot without a boot loader.
+    pub(super) boot_forms: BootForms,
     pub(super) copies: (mpsc::Sender<String>, mpsc::Receiver<String>),
     pub(super) full_screen: bool,
     pub(super) closing: Option<Instant>,
@@ -98,6 +101,7 @@ impl App {
             panels: Panels::default(),
             toasts: Toasts::default(),
             dialog: None,
+            boot_forms: BootForms::default(),
             copies: mpsc::channel(),
             full_screen: false,
             closing: None,
@@ -175,6 +179,7 @@ impl App {
                     self.front_log(before, &told.event);
                     self.refresh(&told.event);
                     self.list_slots(&told.event);
+                    self.follow_boot(&told.event);
                     if matches!(told.event, Event::RecentChanged { .. }) {
                         self.first_insert();
                     }
@@ -241,6 +246,8 @@ impl App {
                 self.panels.lint.refresh(model.examination.as_ref());
                 self.panels.files.refresh();
             }
+            // A dialog that waits for it says it.
+            Event::Failed { failure } if self.boot_forms.failed(failure) => {}
             Event::Failed { failure } if model.state.phase == Phase::Idle => self.toasts.failed(model, failure),
             // It is said in the dialog that asked for it.
             Event::SideFailed { side: Side::Cache, .. } if self.dialog == Some(Dialog::Cache) => {}
@@ -304,14 +311,18 @@ impl App {
         } else {
             self.panels(ui, now_ms, &mut wishes);
         }
-        dialogs::show(&ctx, self.dialog.as_ref(), &self.model, self.picker.available(), &mut wishes);
+        let picker = self.picker.available();
+        dialogs::show(&ctx, self.dialog.as_ref(), &self.model, picker, &mut self.boot_forms, &mut wishes);
         if self.closing.is_some() {
             dialogs::closing(&ctx, &self.model);
         }
         self.toasts.show(&ctx, 44.0);
         self.had_focus = ctx.memory(|memory| memory.focused().is_some());
         for (what, path) in self.picker.take() {
-            wishes.0.extend(self.picked(what, path).map(Wish::Session));
+            match what {
+                PickFor::Boot(file) => self.boot_forms.picked(file, path, &mut wishes),
+                what => wishes.0.extend(self.picked(what, path).map(Wish::Session)),
+            }
         }
         for text in self.copies.1.try_iter().collect::<Vec<_>>() {
             wishes.add(Wish::Copy(text));
@@ -339,6 +350,7 @@ impl App {
                 let value = picker::value(cartridge?, &key, &path);
                 Some(Command::SetField { key, value })
             }
+            PickFor::Boot(_) => None,
             PickFor::Item { key, .. } => {
                 let view = cartridge?.fields.iter().find(|field| field.key == key)?;
                 let doc = isoprep::FIELDS.iter().find(|doc| doc.key == key)?;

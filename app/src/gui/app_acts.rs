@@ -16,7 +16,7 @@ use super::wish::{Dialog, Wish, Wishes};
 use super::words;
 use crate::session::event::Level;
 use crate::session::logs::Pane;
-use crate::session::state::{EjectScope, Input, step};
+use crate::session::state::{EjectScope, Input, Outcome, Phase, step};
 use crate::session::{Command, Event};
 
 /// Bytes put on the clipboard at most.
@@ -87,6 +87,22 @@ impl App {
         }
     }
 
+    /// The dialog that asked for a boot goes once its guest has started, or nothing is booted any more.
+    pub(super) fn follow_boot(&mut self, event: &Event) {
+        let over = match event {
+            Event::GuestStarted { .. } => true,
+            Event::StateChanged { state } => state.phase == Phase::Idle && state.outcome == Some(Outcome::Cancelled),
+            _ => false,
+        };
+        if over && self.boot_forms.over() && matches!(self.dialog, Some(Dialog::BootIso | Dialog::BootKernel)) {
+            self.dialog = None;
+        }
+        if matches!(event, Event::Refused { .. }) {
+            // It is said as a notice.
+            self.boot_forms.open();
+        }
+    }
+
     pub(super) fn fulfil(&mut self, ctx: &Context, wish: Wish) {
         match wish {
             Wish::Session(command) => self.send(command),
@@ -99,8 +115,14 @@ impl App {
                 self.panels.front = Some(panel);
                 self.preferences.logs_open = true;
             }
-            Wish::Open(dialog) => self.dialog = Some(dialog),
-            Wish::CloseDialog => self.dialog = None,
+            Wish::Open(dialog) => {
+                self.boot_forms.open();
+                self.dialog = Some(dialog);
+            }
+            Wish::CloseDialog => {
+                self.boot_forms.open();
+                self.dialog = None;
+            }
             Wish::Pick(what) => {
                 let waker = ctx.clone();
                 if let Err(error) = self.picker.pick(what, move || waker.request_repaint()) {

@@ -3,6 +3,7 @@
 use egui::{Align, Context, Id, Label, Layout, Modal, RichText, Ui};
 use lucide_icons::Icon;
 
+use super::boot_form::BootForms;
 use super::cache;
 use super::controls;
 use super::doctor;
@@ -12,11 +13,19 @@ use super::slots_ask;
 use super::theme::Palette;
 use super::wish::{Dialog, PickFor, Wish, Wishes};
 use super::words;
+use super::{boot_iso, boot_kernel};
 use crate::session::state::EjectScope;
 use crate::session::{Command, Model};
 
 /// Draws the open dialog, if there is one.
-pub fn show(ctx: &Context, open: Option<&Dialog>, model: &Model, picker: bool, wishes: &mut Wishes) {
+pub fn show(
+    ctx: &Context,
+    open: Option<&Dialog>,
+    model: &Model,
+    picker: bool,
+    forms: &mut BootForms,
+    wishes: &mut Wishes,
+) {
     let Some(dialog) = open else { return };
     let (width, title) = match dialog {
         Dialog::OpenRepository => (520.0, "Open a repository"),
@@ -26,6 +35,8 @@ pub fn show(ctx: &Context, open: Option<&Dialog>, model: &Model, picker: bool, w
         Dialog::Mend { .. } => (620.0, "Change your repository?"),
         Dialog::RestoreSlot { .. } => (560.0, "Restore on other inputs?"),
         Dialog::RemoveSlot { .. } => (460.0, "Remove the slot?"),
+        Dialog::BootIso => (600.0, "Boot an ISO directly"),
+        Dialog::BootKernel => (560.0, "Boot a kernel"),
         Dialog::Doctor => (620.0, "This host"),
         Dialog::Shortcuts => (520.0, "Keyboard shortcuts"),
     };
@@ -37,6 +48,8 @@ pub fn show(ctx: &Context, open: Option<&Dialog>, model: &Model, picker: bool, w
         Dialog::Mend { id } => lint_mend::show(ui, model, id, wishes),
         Dialog::RestoreSlot { name } => slots_ask::restore(ui, model, name, wishes),
         Dialog::RemoveSlot { name } => slots_ask::remove(ui, model, name, wishes),
+        Dialog::BootIso => boot_iso::show(ui, model, picker, forms, wishes),
+        Dialog::BootKernel => boot_kernel::show(ui, model, picker, forms, wishes),
         Dialog::Doctor => doctor::show(ui, model, wishes),
         Dialog::Shortcuts => shortcut_list(ui),
     });
@@ -63,7 +76,18 @@ fn modal(ctx: &Context, title: &str, width: f32, wishes: &mut Wishes, add: impl 
                 }
             });
         });
-        add(ui, wishes);
+        // What does not fit a small window is scrolled.
+        let (id, top) = (Id::unique(("height of", title)), ui.cursor().top());
+        let most = (ctx.content_rect().height() - 110.0).max(160.0);
+        let known: f32 = ui.data(|data| data.get_temp(id)).unwrap_or_default();
+        if known > most {
+            let scroll = egui::ScrollArea::vertical().id_salt("dialog").max_height(most).min_scrolled_height(most);
+            scroll.show(ui, |ui| add(ui, wishes));
+        } else {
+            add(ui, wishes);
+            let height = ui.min_rect().bottom() - top;
+            ui.data_mut(|data| data.insert_temp(id, height));
+        }
     });
     if response.should_close() {
         wishes.add(Wish::CloseDialog);
@@ -111,7 +135,7 @@ fn open_repository(ui: &mut Ui, picker: bool, wishes: &mut Wishes) {
 }
 
 /// A path as people type it: `~/` is their home.
-fn home_of(typed: &str) -> std::path::PathBuf {
+pub(super) fn home_of(typed: &str) -> std::path::PathBuf {
     match (typed.strip_prefix("~/"), std::env::var_os("HOME")) {
         (Some(rest), Some(home)) => std::path::PathBuf::from(home).join(rest),
         _ => typed.into(),

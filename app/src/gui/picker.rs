@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use super::wish::PickFor;
+use super::wish::{BootFile, PickFor};
 use crate::session::event::CartridgeView;
 
 /// Said where a picker cannot be opened.
@@ -84,6 +84,7 @@ fn ask(what: &PickFor) -> Option<PathBuf> {
         PickFor::Repository => return dialog.set_title("Open a repository").pick_folder(),
         PickFor::Field { folder, start, .. } => (start, *folder),
         PickFor::Item { start, .. } => (start, true),
+        PickFor::Boot(file) => (&None, *file == BootFile::Folder),
     };
     let dir = start.as_deref().and_then(|start| start.ancestors().find(|dir| dir.is_dir()));
     let dialog = match dir {

@@ -3,6 +3,7 @@
 use egui::{Align, Layout, RichText, Ui, vec2};
 use lucide_icons::Icon;
 
+use super::boot_menu;
 use super::controls;
 use super::headline::{headline, ticking};
 use super::lint_badge;
@@ -196,6 +197,11 @@ fn actions(ui: &mut Ui, model: &Model, window: WindowState, small: bool, wishes:
         wishes.send(Command::Eject(EjectScope::Session));
     }
     goal(ui, model, Goal::Up, false, wishes);
+    // While something is under way nothing can be booted, and there is no room.
+    if !small {
+        boot_menu::show(ui, model, wishes);
+        ui.add_space(-4.0);
+    }
     goal(ui, model, Goal::Boot, small, wishes);
     goal(ui, model, Goal::Build, small, wishes);
     lint_badge::show(ui, model, window.lint, wishes);

@@ -69,6 +69,10 @@ pub enum Dialog {
         /// The slot's.
         name: String,
     },
+    /// An ISO whose entry is booted without its boot loader.
+    BootIso,
+    /// A kernel that is booted without a boot loader.
+    BootKernel,
     /// The host's checks.
     Doctor,
     /// All shortcuts.
@@ -89,6 +93,8 @@ pub enum PickFor {
         /// Where the dialog begins.
         start: Option<PathBuf>,
     },
+    /// For the dialogs that boot without a boot loader.
+    Boot(BootFile),
     /// Append to this field, a list of folders.
     Item {
         /// The field's key.
@@ -96,6 +102,21 @@ pub enum PickFor {
         /// Where the dialog begins.
         start: Option<PathBuf>,
     },
+}
+
+/// A file of a boot without a boot loader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BootFile {
+    /// An ISO.
+    Iso,
+    /// A kernel.
+    Kernel,
+    /// One more initramfs.
+    Initrd,
+    /// An image with layers.
+    Disk,
+    /// A folder that is the root.
+    Folder,
 }
 
 /// The wishes of one frame.
