@@ -63,6 +63,12 @@ impl Paths {
         self.cache.join("direct")
     }
 
+    /// Template guests, which direct boots are resumed from.
+    #[must_use]
+    pub fn templates(&self) -> PathBuf {
+        self.direct().join("templates")
+    }
+
     /// Images, one directory a cartridge.
     #[must_use]
     pub fn images(&self) -> PathBuf {

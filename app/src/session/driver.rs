@@ -12,6 +12,7 @@ mod guest;
 mod settings;
 mod slots;
 mod source;
+mod templates;
 mod testing;
 mod watching;
 
@@ -123,6 +124,7 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         boot_deadline: None,
         slots: slots::Slots::default(),
         testing: testing::Testing::default(),
+        templates: templates::Templates::default(),
         typing: VecDeque::new(),
         next_stroke: tokio::time::Instant::now(),
         works: 0,
@@ -198,6 +200,8 @@ struct Driver {
     slots: slots::Slots,
     /// The test under way.
     testing: testing::Testing,
+    /// The template that is to be made, or is being made.
+    templates: templates::Templates,
     /// Keys still to be typed, one every [`STROKE`].
     typing: VecDeque<InputEvent>,
     /// When the next of them is due.

@@ -7,6 +7,7 @@ mod hardware;
 mod look;
 mod slots;
 mod source;
+pub(super) mod templates;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -272,16 +273,17 @@ fn not_built(error: &BuildError) -> Box<NotBuilt> {
     Box::new(NotBuilt { failure: failure::of_build(error), lint })
 }
 
-/// Makes ready what is booted without a boot loader, tells it, and starts the guest.
+/// Makes ready what is booted without a boot loader, tells it, and starts the guest: resumed from a template if there is one.
+/// Where one could be, `lacking` gets what it is to be made of.
 pub(super) async fn start_direct(
-    wanted: direct::Wanted,
+    (wanted, lacking): (direct::Wanted, templates::Lacking),
     mut plan: GuestPlan,
     events: Sender<GuestEvent>,
     screen: Arc<Screen>,
     cancel: Cancel,
     side: Sender<Event>,
 ) -> Result<Box<GuestHandle>, Failure> {
-    let token = cancel.clone();
+    let (token, paths) = (cancel.clone(), wanted.paths.clone());
     let made = tokio::task::spawn_blocking(move || direct::make_ready(&wanted, &token)).await;
     let ready = made.map_err(|e| failure::internal("A direct boot could not be made ready; this is a bug", &e))??;
     // A driver that is gone waits for nothing.
@@ -298,7 +300,14 @@ pub(super) async fn start_direct(
     }
     plan.sharing.folders.splice(0..0, ready.folders);
     plan.sharing.serving.kernel = ready.kernel;
-    start(plan, String::new(), events, screen, cancel).await
+    make_disks(&plan, &cancel).await?;
+    let found = templates::look(&plan, ready.early, &paths, &side).await;
+    let (queue, shown) = (events.clone(), Arc::clone(&screen));
+    let resumed = templates::resume(found, &plan, &lacking, (queue, shown), &cancel, &side).await?;
+    match resumed {
+        Some(guest) => Ok(guest),
+        None => start_made(plan, String::new(), events, screen, cancel).await,
+    }
 }
 
 /// Makes the disks that are the guest's alone, and starts the guest. `command` is what starts it in a terminal.
@@ -309,6 +318,11 @@ pub(super) async fn start(
     screen: Arc<Screen>,
     cancel: Cancel,
 ) -> Result<Box<GuestHandle>, Failure> {
+    make_disks(&plan, &cancel).await?;
+    start_made(plan, command, events, screen, cancel).await
+}
+
+async fn make_disks(plan: &GuestPlan, cancel: &Cancel) -> Result<(), Failure> {
     let (disks, token) = (plan.machine.disks.clone(), cancel.clone());
     let qemu_img = Path::new("qemu-img");
     let made = tokio::task::spawn_blocking(move || {
@@ -317,9 +331,18 @@ pub(super) async fn start(
         })
     });
     match made.await {
-        Ok(made) => made?,
-        Err(error) => return Err(failure::internal("The guest's disks could not be made", &error)),
+        Ok(made) => made,
+        Err(error) => Err(failure::internal("The guest's disks could not be made", &error)),
     }
+}
+
+async fn start_made(
+    plan: GuestPlan,
+    command: String,
+    events: Sender<GuestEvent>,
+    screen: Arc<Screen>,
+    cancel: Cancel,
+) -> Result<Box<GuestHandle>, Failure> {
     let failed = |e: vmtools::GuestError| {
         let told = failure::of_guest(&e);
         // One that is booted directly has none but QEMU's own.
@@ -329,8 +352,12 @@ pub(super) async fn start(
     // Giving up a start drops it, which kills its QEMU: a machine that is too slow to open its sockets can be cancelled.
     tokio::select! {
         started = vmtools::start(plan, events, screen) => started.map(Box::new).map_err(failed),
-        () = cancelled(&cancel) => Err(failure::internal("Cancelled", &"the guest was not started")),
+        () = cancelled(&cancel) => Err(not_started()),
     }
+}
+
+fn not_started() -> Failure {
+    failure::internal("Cancelled", &"the guest was not started")
 }
 
 async fn cancelled(cancel: &Cancel) {

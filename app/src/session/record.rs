@@ -166,6 +166,8 @@ pub(crate) fn recover(paths: &Paths, cancel: &Cancel) -> Recovered {
             let _ = std::fs::remove_file(dir.join(RECORD));
         }
     }
+    // The guests that were to be templates have no record: what they leave is told by the names.
+    vmtools::RuntimeDir::sweep(&paths.runtime);
     let drafts = isoprep::sweep_drafts(&paths.stages(), &paths.images());
     if !drafts.is_empty() {
         done.report.removed += drafts.len() as u64;

@@ -8,3 +8,4 @@ mod parts;
 mod refusals;
 #[path = "../support/mod.rs"]
 mod support;
+mod template;

@@ -137,7 +137,7 @@ impl RuntimeDir {
             }
             _ => check(base)?,
         }
-        sweep(base);
+        Self::sweep(base);
         let short = short_name(name);
         for number in 0..10_000_u32 {
             let path = base.join(format!("{short}-{}-{number}", std::process::id()));
@@ -159,6 +159,20 @@ impl RuntimeDir {
         check_length(path)?;
         check(path)?;
         Ok(Self { path: path.to_owned() })
+    }
+
+    /// Removes the directories under `base` that sessions which are no longer there have left: their process is in the
+    /// directory's name, and QEMU does not outlive it. What cannot be removed stays: the next session tries again.
+    pub fn sweep(base: &Path) {
+        for entry in fs::read_dir(base).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let owner = name.to_str().and_then(|name| name.rsplit('-').nth(1)?.parse::<u32>().ok());
+            if owner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists())
+                && let Ok(dir) = Self::open(&entry.path())
+            {
+                let _ = dir.remove();
+            }
+        }
     }
 
     /// The directory.
@@ -193,20 +207,6 @@ impl RuntimeDir {
         // Foreign files keep it, and then the directory too.
         let _ = fs::remove_dir(&tpm_state);
         fs::remove_dir(&self.path).map_err(|source| RuntimeError::Io { action: "remove", path: self.path, source })
-    }
-}
-
-/// Removes what sessions that are no longer there have left: their process is in the directory's name, and QEMU does not
-/// outlive it. What cannot be removed stays: the next session tries again.
-fn sweep(base: &Path) {
-    for entry in fs::read_dir(base).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let owner = name.to_str().and_then(|name| name.rsplit('-').nth(1)?.parse::<u32>().ok());
-        if owner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists())
-            && let Ok(dir) = RuntimeDir::open(&entry.path())
-        {
-            let _ = dir.remove();
-        }
     }
 }
 

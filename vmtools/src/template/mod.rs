@@ -28,4 +28,4 @@ pub use error::TemplateError;
 pub use key::{Key, NoTemplate, key};
 pub use make::make;
 pub use resume::resume;
-pub use store::{Template, find, remove};
+pub use store::{ROOM, Template, find, list, remove};

@@ -22,9 +22,10 @@ const DRAFT: &str = ".draft-";
 const VERSION: u32 = 1;
 /// The longest manifest, bytes.
 const LONGEST: u64 = 64 * 1024;
-/// How many templates stay, and how much room they may take, bytes.
+/// How many templates stay.
 const KEPT: usize = 4;
-const ROOM: u64 = 2 << 30;
+/// How much room the templates in a store may take, bytes.
+pub const ROOM: u64 = 2 << 30;
 
 /// A guest to resume others from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +83,15 @@ pub fn find(store: &Path, key: &Key) -> Option<Template> {
     let used = File::options().append(true).open(template.dir.join(MANIFEST));
     let _ = used.and_then(|file| file.set_modified(SystemTime::now()));
     Some(template)
+}
+
+/// All templates in `store`. Blocks.
+#[must_use]
+pub fn list(store: &Path) -> Vec<Template> {
+    let is_ours = |name: &str| name.len() >= 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let entries = fs::read_dir(store).into_iter().flatten().flatten();
+    let ours = entries.filter(|it| it.file_name().to_str().is_some_and(is_ours));
+    ours.map(|it| Template { dir: it.path() }).collect()
 }
 
 /// Removes a template: one from which a guest could not be resumed. Guests that came of it go on. Blocks.
@@ -163,14 +173,9 @@ fn manifest_is_at(dir: &Path) -> bool {
 /// Removes those that can never be used again, and those that were not used for longest.
 fn prune(store: &Path, new: &Path, qemu: &str) {
     let mut found: Vec<(SystemTime, Template)> = Vec::new();
-    for entry in fs::read_dir(store).into_iter().flatten().flatten() {
-        let (dir, name) = (entry.path(), entry.file_name());
-        let is_ours = name.to_str().is_some_and(|it| it.len() >= 32 && it.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        if !is_ours || dir == new {
-            continue;
-        }
-        let used = fs::metadata(dir.join(MANIFEST)).and_then(|it| it.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-        let template = Template { dir };
+    for template in list(store).into_iter().filter(|it| it.dir != new) {
+        let used = fs::metadata(template.dir.join(MANIFEST)).and_then(|it| it.modified());
+        let used = used.unwrap_or(SystemTime::UNIX_EPOCH);
         let is_of_use = |it: &Manifest| {
             let same_program = it.qemu.split(' ').next() == qemu.split(' ').next();
             (it.qemu == qemu || !same_program) && it.files.iter().all(|file| file.exists())

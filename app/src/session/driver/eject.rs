@@ -28,6 +28,7 @@ impl Driver {
         self.progress = None;
         let (job, guest, side) = (self.job.take(), self.guest.take(), self.side.0.clone());
         let look = self.take_examination().await;
+        let making = self.templates.stop();
         let comparing = if scope == EjectScope::Everything { self.stop_comparing() } else { None };
         if comparing.is_some() {
             self.tell(Event::NotCompared { error: None }).await;
@@ -43,6 +44,9 @@ impl Driver {
             }
             if let Some(comparing) = comparing {
                 let _ = comparing.answer.await;
+            }
+            if let Some(making) = making {
+                let _ = making.await;
             }
             eject(job, guest, what, side).await
         }));

@@ -74,9 +74,9 @@ impl Driver {
         };
         self.watch_guest(wish.mute(mute.as_deref()), !needed);
         let wanted = Wanted { wish, image, tells_words, emulated, search, paths: self.paths.clone() };
-        let side = self.side.0.clone();
+        let (side, lacking) = (self.side.0.clone(), self.templates.begin());
         self.job = Some(tokio::spawn(async move {
-            Outcome::Started(jobs::start_direct(wanted, plan, events, screen, cancel, side).await)
+            Outcome::Started(jobs::start_direct((wanted, lacking), plan, events, screen, cancel, side).await)
         }));
     }
 

@@ -109,6 +109,7 @@ impl Driver {
     pub(super) async fn booted(&mut self) {
         self.boot_deadline = None;
         self.watching.quiet = None;
+        self.make_template();
         self.input(Input::BootDone).await;
     }
 

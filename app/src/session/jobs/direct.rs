@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use isoprep::contents::{BootChoice, Watch, boot_menu, extract};
 use isoprep::{BootAccess, Cancel, HostSearch, Image};
-use vmtools::boot::{DirectBoot, Prepared, Root};
+use vmtools::boot::{DirectBoot, Early, Prepared, Root};
 use vmtools::{Access, Boot, GuestKernel, SharedFolder};
 
 use crate::paths::Paths;
@@ -39,6 +39,8 @@ pub(in crate::session) struct Ready {
     pub(in crate::session) folders: Vec<SharedFolder>,
     /// What is known of the kernel, for who serves them.
     pub(in crate::session) kernel: GuestKernel,
+    /// What the kernel looks at by itself, for templates.
+    pub(in crate::session) early: Option<Early>,
     pub(in crate::session) view: DirectView,
     /// What the user should know, a sentence each.
     pub(in crate::session) notices: Vec<String>,
@@ -62,7 +64,7 @@ pub(in crate::session) fn make_ready(wanted: &Wanted, cancel: &Cancel) -> Result
         DirectSource::Image | DirectSource::Iso { .. } if boot.initrds.is_empty() => bare(boot),
         _ => vmtools::boot::prepare(&boot, &into, cancel).map_err(|e| failure::of_boot(&e))?,
     };
-    let Prepared { boot, layers, shares, kernel, notices: more, .. } = prepared;
+    let Prepared { boot, layers, shares, kernel, early, notices: more, .. } = prepared;
     notices.extend(more);
     // The image that a kernel came from is there too, unless it is the root anyway.
     let medium = view.disk.clone().filter(|disk| !layers.contains(disk));
@@ -72,7 +74,7 @@ pub(in crate::session) fn make_ready(wanted: &Wanted, cancel: &Cancel) -> Result
         }
         Boot::Iso(_) | Boot::Nothing => view,
     };
-    Ok(Ready { boot, layers, medium, folders: shares, kernel, view, notices })
+    Ok(Ready { boot, layers, medium, folders: shares, kernel, early, view, notices })
 }
 
 /// What is to be booted, how that looks to people, and what they should know.
