@@ -44,7 +44,10 @@ enum Chore {
         file: PathBuf,
     },
     /// Builds the release program and measures it: the table of the README.
-    Bench,
+    Bench {
+        /// Only these parts of it.
+        parts: Vec<bench::Part>,
+    },
 }
 
 /// A chore's failure, in words for the terminal.
@@ -57,7 +60,7 @@ fn main() -> ExitCode {
         Chore::Layers => layers::check(),
         Chore::Licences => licences::check(),
         Chore::Notices { file } => notices::write(&file),
-        Chore::Bench => bench::run_benches(),
+        Chore::Bench { parts } => bench::run_benches(&parts),
     };
     match done {
         Ok(said) => {

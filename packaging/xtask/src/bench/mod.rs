@@ -22,21 +22,48 @@ use crate::Failure;
 /// Repetitions of what is quick; the median is told.
 const ROUNDS: usize = 7;
 
-/// Builds the release program and measures it. The table goes to standard output as it grows.
-pub fn run_benches() -> Result<String, Failure> {
+/// A part of the table.
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Builds of engine micro.
+    Micro,
+    /// From a command to the guest's report.
+    Up,
+    /// The window.
+    Window,
+    /// From a save to the guest that has it, each way that there is.
+    Cycle,
+    /// The engines.
+    Engines,
+}
+
+/// Builds the release program and measures it: these parts, or all. The table goes to standard output as it grows.
+pub fn run_benches(parts: &[Part]) -> Result<String, Failure> {
+    let wanted = |part: Part| parts.is_empty() || parts.contains(&part);
     let built = Command::new("cargo").args(["build", "--release", "--locked", "-p", "cartridge"]).status()?;
     if !built.success() {
         return Err("the release program could not be built".into());
     }
     println!("| what | measured | ratio |\n|---|---|---|");
-    rebuilds("built-in cartridge, 6 files", None);
-    rebuilds("repository of 2,000 files, 16 MB", Some(2000));
-    up();
-    match Screen::start() {
-        Some(screen) => window(&screen),
-        None => println!("| window | Xvfb, openbox or xdotool is not installed | – |"),
+    if wanted(Part::Micro) {
+        rebuilds("built-in cartridge, 6 files", None);
+        rebuilds("repository of 2,000 files, 16 MB", Some(2000));
     }
-    cycle::rows();
+    if wanted(Part::Up) {
+        up();
+    }
+    if wanted(Part::Window) {
+        match Screen::start() {
+            Some(screen) => window(&screen),
+            None => println!("| window | Xvfb, openbox or xdotool is not installed | – |"),
+        }
+    }
+    if wanted(Part::Cycle) {
+        cycle::rows();
+    }
+    if !wanted(Part::Engines) {
+        return Ok(String::new());
+    }
     // Without the head of a table of its own.
     let engines = Command::new("cargo").args(["bench", "--locked", "-q", "-p", "isoprep", "--", "rows"]).status()?;
     if !engines.success() {
