@@ -273,6 +273,9 @@ pub struct DirectArgs {
     /// An ISO, a squashfs, an EROFS or a disk image whose layers are its root
     #[arg(long, value_name = "IMAGE", requires = "kernel")]
     pub disk: Option<PathBuf>,
+    /// With --disk: keep what the guest writes in this disk image, for the next boot; made where there is none
+    #[arg(long, value_name = "IMAGE", requires = "disk")]
+    pub keep: Option<PathBuf>,
     /// Its modules, if they are not at /lib/modules/RELEASE
     #[arg(long, value_name = "DIR", requires = "kernel")]
     pub modules: Option<PathBuf>,

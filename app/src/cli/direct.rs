@@ -53,6 +53,7 @@ fn of_kernel(direct: &DirectArgs, kernel: &Path) -> DirectKernel {
         modules: direct.modules.as_deref().map(absolute),
         initrds: direct.initrd.iter().map(|file| absolute(file)).collect(),
         root,
+        keep: direct.keep.as_deref().map(absolute),
     }
 }
 

@@ -85,7 +85,7 @@ fn wish(forms: &BootForms) -> Result<DirectWish, String> {
             (DirectRoot::Folder(typed(&forms.folder, "The folder")?, access), Vec::new())
         }
     };
-    let source = DirectSource::Kernel(DirectKernel { kernel, modules: None, initrds, root });
+    let source = DirectSource::Kernel(DirectKernel { kernel, initrds, root, ..DirectKernel::default() });
     checked(DirectWish { append: forms.append.trim().to_owned(), ..DirectWish::of(source) }, "")
 }
 

@@ -54,6 +54,8 @@ pub struct DirectKernel {
     pub initrds: Vec<PathBuf>,
     /// The root.
     pub root: DirectRoot,
+    /// A disk image that keeps what the guest writes over layers, absolute; made where there is none.
+    pub keep: Option<PathBuf>,
 }
 
 /// What a kernel gets as its root.
@@ -148,6 +150,7 @@ impl DirectWish {
                 modules: boot.modules.clone(),
                 initrds: boot.initrds.clone(),
                 root,
+                keep: boot.keep.clone(),
             })
         };
         let source = match boot.way {

@@ -19,7 +19,9 @@ use isoprep::{
 };
 use tokio::sync::mpsc::Sender;
 use vmtools::display::Screen;
-use vmtools::{AcceleratorChoice, Access, GuestEvent, GuestHandle, GuestPlan, SharedFolder, Sharing};
+use vmtools::{
+    AcceleratorChoice, Access, Disk, DiskFormat, GuestEvent, GuestHandle, GuestPlan, Made, SharedFolder, Sharing,
+};
 
 use super::cartridge_lock::{self, CartridgeLock};
 use super::event::{Event, Failure, Level};
@@ -273,6 +275,9 @@ fn not_built(error: &BuildError) -> Box<NotBuilt> {
     Box::new(NotBuilt { failure: failure::of_build(error), lint })
 }
 
+/// The serial number of the disk that keeps what is written over layers; the guest finds it by its label.
+const KEEP: &str = "cartridge-keep";
+
 /// Makes ready what is booted without a boot loader, tells it, and starts the guest: resumed from a template if there is one.
 /// Where one could be, `lacking` gets what it is to be made of.
 pub(super) async fn start_direct(
@@ -294,6 +299,12 @@ pub(super) async fn start_direct(
     plan.boot = ready.boot;
     // Those of the root come first: its initramfs finds them by their number.
     plan.machine.layers.splice(0..0, ready.layers);
+    plan.machine.disks.extend(ready.keep.map(|file| Disk {
+        name: KEEP.to_owned(),
+        file,
+        format: DiskFormat::Raw,
+        made: Made::Before,
+    }));
     match ready.medium {
         Some(image) if plan.machine.extra_iso.is_none() => plan.machine.extra_iso = Some(image),
         medium => plan.machine.layers.extend(medium),

@@ -97,3 +97,41 @@ fn without_an_initramfs_of_its_own_it_gets_a_small_system_and_a_root_that_is_nam
     assert!(serial(&run).contains("hello") || serial(&run).contains("init"), "{}", serial(&run));
     console.assert_clean();
 }
+
+#[test]
+fn what_is_written_over_layers_is_kept_where_that_was_asked_for() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let console = Console::new();
+    let (root, image, keep) =
+        (console.dir("root"), console.home.path().join("root.squashfs"), console.home.path().join("keep.img"));
+    for dir in ["bin", "sbin", "dev", "proc", "sys", "run"] {
+        fs::create_dir(root.join(dir)).unwrap();
+    }
+    fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
+    symlink("busybox", root.join("bin/sh")).unwrap();
+    let init = "#!/bin/sh\necho boot >> /boots\necho \"boots: $(/bin/busybox wc -l < /boots)\" > /dev/ttyS0\n\
+                /bin/busybox sync\n/bin/busybox poweroff -f\n";
+    fs::write(root.join("sbin/init"), init).unwrap();
+    fs::set_permissions(root.join("sbin/init"), fs::Permissions::from_mode(0o755)).unwrap();
+    let packed =
+        std::process::Command::new("mksquashfs").args([&root, &image]).args(["-quiet", "-no-progress"]).status();
+    assert!(packed.unwrap().success());
+    let kernel = kernel();
+    let words = ["boot", "--kernel", kernel.to_str().unwrap(), "--disk", image.to_str().unwrap(), "--json"];
+    let boots = |more: &[&str]| {
+        let run = console.run(&[&words[..], more, &SMALL].concat());
+        assert_eq!(run.code, 0, "{:#?}\n{}", run.events, serial(&run));
+        let serial = serial(&run);
+        serial.split("boots: ").nth(1).unwrap_or_else(|| panic!("{serial}")).trim_end().to_owned()
+    };
+    let kept = ["--keep", keep.to_str().unwrap()];
+    assert_eq!(
+        [boots(&[]), boots(&[]), boots(&kept), boots(&kept), boots(&[])].map(|it| it[..1].to_owned()),
+        ["1", "1", "1", "2", "1"]
+    );
+    fs::write(&keep, "precious").unwrap();
+    let run = console.run(&[&words[..], &kept, &SMALL].concat());
+    assert!(run.code != 0 && run.failure()["detail"].as_str().unwrap().contains("cartridge-keep"), "{:?}", run.events);
+    assert_eq!(fs::read(&keep).unwrap(), b"precious");
+    console.assert_clean();
+}

@@ -27,6 +27,8 @@ pub struct BootSettings {
     pub initrds: Vec<PathBuf>,
     /// What the root is made of, absolute: a folder, or an image with layers; `None` for the image of the last build.
     pub root: Option<PathBuf>,
+    /// A disk image that keeps what the guest writes over layers, absolute, made where there is none; `None`: it is forgotten.
+    pub keep: Option<PathBuf>,
     /// What the guest may do with a folder that is its root.
     pub access: BootAccess,
     /// Words added to the kernel's command line.
@@ -142,6 +144,16 @@ pub(super) const ROOT: FieldDoc = FieldDoc {
     doc: "What the guest's root is made of; for way layers the image of the last build when not set.",
     engines: ALL,
 };
+pub(super) const KEEP: FieldDoc = FieldDoc {
+    key: "boot.keep",
+    label: "Keep writes",
+    kind: FieldKind::File,
+    default: "",
+    unit: "",
+    range: "way layers: a disk image, made where there is none",
+    doc: "Keeps what the guest writes over the layers, for the next boot; forgotten when not set.",
+    engines: ALL,
+};
 pub(super) const ACCESS: FieldDoc = FieldDoc {
     key: "boot.access",
     label: "Access",
@@ -164,11 +176,12 @@ pub(super) const CMDLINE: FieldDoc = FieldDoc {
 };
 
 /// Which fields mean something to which way, besides `boot.way`.
-const MEANS: [(&FieldDoc, &[BootWay]); 6] = [
+const MEANS: [(&FieldDoc, &[BootWay]); 7] = [
     (&KERNEL, &[BootWay::Initramfs, BootWay::Layers, BootWay::Folder]),
     (&MODULES, &[BootWay::Initramfs, BootWay::Layers, BootWay::Folder]),
     (&INITRD, &[BootWay::Initramfs]),
     (&ROOT, &[BootWay::Layers, BootWay::Folder]),
+    (&KEEP, &[BootWay::Layers]),
     (&ACCESS, &[BootWay::Folder]),
     (&CMDLINE, &[BootWay::Kernel, BootWay::Initramfs, BootWay::Layers, BootWay::Folder]),
 ];
@@ -190,6 +203,7 @@ impl Judge<'_> {
             modules: self.text(MODULES.key, path).flatten(),
             initrds: self.list(INITRD.key, |text| values::host_path(text, root)),
             root: self.text(ROOT.key, path).flatten(),
+            keep: self.text(KEEP.key, path).flatten(),
             access: self.choice(ACCESS.key, BootAccess::Overlaid, &[BootAccess::ReadOnly, BootAccess::Writable]),
             cmdline: self.text(CMDLINE.key, values::cmdline).unwrap_or_default(),
         };
@@ -266,6 +280,7 @@ mod tests {
         assert_eq!(initramfs.initrds, [PathBuf::from("/home/u/p/a.cpio"), PathBuf::from("/b")]);
         assert_eq!((initramfs.cmdline.as_str(), initramfs.needs_image()), ("quiet", false));
         assert!(of("[boot]\nway = \"layers\"").needs_image());
+        assert_eq!(of("[boot]\nway = \"layers\"\nkeep = \"k\"").keep.as_deref(), Some(Path::new("/home/u/p/k")));
         assert!(!of("[boot]\nway = \"layers\"\nroot = \"x.iso\"").needs_image());
     }
 
@@ -277,6 +292,7 @@ mod tests {
                 "boot.kernel",
                 "does nothing with way \"image\"; remove it, or set way = \"initramfs\" or \"layers\" or \"folder\"",
             ),
+            ("[boot]\nkeep = \"k\"", "boot.keep", "does nothing with way \"image\""),
             ("[boot]\nway = \"layers\"\naccess = \"writable\"", "boot.access", "does nothing with way \"layers\""),
             ("[boot]\nway = \"folder\"", "boot.root", "needs a root; name the folder"),
             ("[boot]\nway = \"fodler\"", "boot.way", "did you mean \"folder\"?"),

@@ -207,6 +207,7 @@ const OTHERS: &[FieldDoc] = &[
     boot::MODULES,
     boot::INITRD,
     boot::ROOT,
+    boot::KEEP,
     boot::ACCESS,
     boot::CMDLINE,
     test_section::SLOT,

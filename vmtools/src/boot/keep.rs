@@ -22,16 +22,17 @@ pub(super) fn ready(path: &Path, cancel: &Cancel) -> Result<(), BootError> {
         return check(path);
     }
     let failed = BootError::io("make the disk that keeps changes at", path);
-    File::create_new(path).and_then(|file| file.set_len(SIZE)).map_err(&failed)?;
-    let line = CommandLine::new("mkfs.ext4").args(["-q", "-F", "-L", KEEP_LABEL, "-E", "lazy_itable_init=1"]).arg(path);
-    run(&line, cancel, |_, _| ()).map(drop).map_err(|error| {
-        // It is ours and empty.
-        let _ = std::fs::remove_file(path);
-        match error {
-            RunError::Cancelled { .. } => BootError::Cancelled,
-            error => failed(std::io::Error::other(format!("{error}\n  mkfs.ext4 is in e2fsprogs"))),
-        }
-    })
+    // Beside its place, so that it is there whole or not at all.
+    let new = tempfile::Builder::new().prefix(".keep-").tempfile_in(path.parent().unwrap_or(Path::new("/")));
+    let new = new.and_then(|new| new.as_file().set_len(SIZE).map(|()| new)).map_err(&failed)?;
+    let line =
+        CommandLine::new("mkfs.ext4").args(["-q", "-F", "-L", KEEP_LABEL, "-E", "lazy_itable_init=1"]).arg(new.path());
+    run(&line, cancel, |_, _| ()).map_err(|error| match error {
+        RunError::Cancelled { .. } => BootError::Cancelled,
+        error => failed(std::io::Error::other(format!("{error}\n  mkfs.ext4 is in e2fsprogs"))),
+    })?;
+    new.as_file().sync_all().map_err(&failed)?;
+    new.persist_noclobber(path).map(drop).map_err(|e| failed(e.error))
 }
 
 fn check(path: &Path) -> Result<(), BootError> {

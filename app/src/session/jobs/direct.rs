@@ -33,6 +33,8 @@ pub(in crate::session) struct Ready {
     pub(in crate::session) boot: Boot,
     /// Read-only disks of the guest, in order.
     pub(in crate::session) layers: Vec<PathBuf>,
+    /// The disk that keeps what the guest writes over them.
+    pub(in crate::session) keep: Option<PathBuf>,
     /// The image that the kernel came from: a CD, as its own initramfs looks for one.
     pub(in crate::session) medium: Option<PathBuf>,
     /// Folders of this host that the guest needs.
@@ -64,7 +66,7 @@ pub(in crate::session) fn make_ready(wanted: &Wanted, cancel: &Cancel) -> Result
         DirectSource::Image | DirectSource::Iso { .. } if boot.initrds.is_empty() => bare(boot),
         _ => vmtools::boot::prepare(&boot, &into, cancel).map_err(|e| failure::of_boot(&e))?,
     };
-    let Prepared { boot, layers, shares, kernel, early, notices: more, .. } = prepared;
+    let Prepared { boot, layers, keep, shares, kernel, early, notices: more } = prepared;
     notices.extend(more);
     // The image that a kernel came from is there too, unless it is the root anyway.
     let medium = view.disk.clone().filter(|disk| !layers.contains(disk));
@@ -74,7 +76,7 @@ pub(in crate::session) fn make_ready(wanted: &Wanted, cancel: &Cancel) -> Result
         }
         Boot::Iso(_) | Boot::Nothing => view,
     };
-    Ok(Ready { boot, layers, medium, folders: shares, kernel, early, view, notices })
+    Ok(Ready { boot, layers, keep, medium, folders: shares, kernel, early, view, notices })
 }
 
 /// What is to be booted, how that looks to people, and what they should know.
@@ -118,7 +120,7 @@ fn of_kernel(wanted: &Wanted, wish: &DirectKernel) -> Result<Found, Failure> {
             (found.image, wish.modules.clone().or(found.modules))
         }
     };
-    let layers = |disk: PathBuf| Root::Layers { disk, layers: Vec::new(), keep: None };
+    let layers = |disk: PathBuf| Root::Layers { disk, layers: Vec::new(), keep: wish.keep.clone() };
     let root = match &wish.root {
         DirectRoot::Initramfs => Root::Initramfs,
         DirectRoot::Layers(disk) => layers(disk.clone()),
@@ -131,6 +133,8 @@ fn of_kernel(wanted: &Wanted, wish: &DirectKernel) -> Result<Found, Failure> {
         Root::Layers { .. } => "a kernel on the layers of an image",
         Root::Folder { .. } => "a kernel on a folder of this host",
     };
+    let kept = wish.keep.as_ref().filter(|_| matches!(root, Root::Layers { .. }));
+    let notices = kept.map(|file| format!("What the guest writes is kept in {}", file.display())).into_iter().collect();
     let (disk, folder) = match &root {
         Root::Layers { disk, .. } => (Some(disk.clone()), None),
         Root::Folder { dir, .. } => (None, Some(dir.clone())),
@@ -138,7 +142,7 @@ fn of_kernel(wanted: &Wanted, wish: &DirectKernel) -> Result<Found, Failure> {
     };
     let boot = DirectBoot { kernel, modules, initrds: wish.initrds.clone(), root, cmdline: cmdline(wanted, "")? };
     let view = DirectView { disk, folder, ..view(way, &boot) };
-    Ok((boot, view, Vec::new()))
+    Ok((boot, view, notices))
 }
 
 /// A kernel with exactly these initramfs files.
