@@ -18,8 +18,8 @@ mod watching;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use isoprep::contents::StageTime;
@@ -130,6 +130,7 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         works: 0,
         boots: 0,
         standalone: String::new(),
+        direct_command: Arc::default(),
         scope: EjectScope::Session,
         quitting: false,
         closed: false,
@@ -212,6 +213,8 @@ struct Driver {
     boots: u32,
     /// What starts the guest by itself in a terminal.
     standalone: String,
+    /// The same for a guest that is booted directly: known when that was made ready.
+    direct_command: Arc<OnceLock<String>>,
     /// What the eject under way removes.
     scope: EjectScope,
     quitting: bool,

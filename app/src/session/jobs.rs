@@ -10,7 +10,7 @@ mod source;
 pub(super) mod templates;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use cartridge_supervise::IdMap;
@@ -279,9 +279,9 @@ fn not_built(error: &BuildError) -> Box<NotBuilt> {
 const KEEP: &str = "cartridge-keep";
 
 /// Makes ready what is booted without a boot loader, tells it, and starts the guest: resumed from a template if there is one.
-/// Where one could be, `lacking` gets what it is to be made of.
+/// Where one could be, `lacking` gets what it is to be made of; `command` gets what starts the guest in a terminal.
 pub(super) async fn start_direct(
-    (wanted, lacking): (direct::Wanted, templates::Lacking),
+    (wanted, lacking, command): (direct::Wanted, templates::Lacking, Arc<OnceLock<String>>),
     mut plan: GuestPlan,
     events: Sender<GuestEvent>,
     screen: Arc<Screen>,
@@ -309,8 +309,11 @@ pub(super) async fn start_direct(
         Some(image) if plan.machine.extra_iso.is_none() => plan.machine.extra_iso = Some(image),
         medium => plan.machine.layers.extend(medium),
     }
+    let roots = ready.folders.len();
     plan.sharing.folders.splice(0..0, ready.folders);
     plan.sharing.serving.kernel = ready.kernel;
+    // It is set once for each guest.
+    let _ = hardware::standalone_of(&plan, roots).map(|line| command.set(line));
     make_disks(&plan, &cancel).await?;
     let found = templates::look(&plan, ready.early, &paths, &side).await;
     let (queue, shown) = (events.clone(), Arc::clone(&screen));

@@ -26,6 +26,13 @@ fn a_kernel_with_an_initramfs_says_its_words_on_the_serial_line_and_its_end_is_a
     assert!(serial.contains("words: ") && serial.contains("hello=world"), "{serial}");
     let command = run.event("guest_started")["command"].as_str().unwrap().to_owned();
     assert!(command.contains("-m 512M"), "{command}");
+    // It runs by itself in a terminal, and leaves nothing.
+    let out = std::process::Command::new("timeout")
+        .args(["120", "sh", "-c", &command])
+        .stdin(std::process::Stdio::null())
+        .output();
+    let out = out.unwrap();
+    assert!(out.status.success() && String::from_utf8_lossy(&out.stdout).contains("hello=world"), "{command}: {out:?}");
     assert!(!run.events.iter().any(|e| e["event"] == "cartridge_changed"), "no cartridge is needed");
     assert_eq!(run.phases(), ["preparing", "booting", "ejecting", "idle"]);
     console.assert_clean();

@@ -75,8 +75,10 @@ impl Driver {
         self.watch_guest(wish.mute(mute.as_deref()), !needed);
         let wanted = Wanted { wish, image, tells_words, emulated, search, paths: self.paths.clone() };
         let (side, lacking) = (self.side.0.clone(), self.templates.begin());
+        self.direct_command = Arc::default();
+        let command = Arc::clone(&self.direct_command);
         self.job = Some(tokio::spawn(async move {
-            Outcome::Started(jobs::start_direct((wanted, lacking), plan, events, screen, cancel, side).await)
+            Outcome::Started(jobs::start_direct((wanted, lacking, command), plan, events, screen, cancel, side).await)
         }));
     }
 
@@ -92,7 +94,8 @@ impl Driver {
 
     pub(super) async fn guest_started(&mut self, guest: Box<GuestHandle>) {
         if self.standalone.is_empty() {
-            guest.command().clone_into(&mut self.standalone);
+            let direct = self.direct_command.get().map(String::as_str);
+            direct.unwrap_or_else(|| guest.command()).clone_into(&mut self.standalone);
         }
         let (pid, command) = (guest.pid(), self.standalone.clone());
         self.guest = Some(guest);

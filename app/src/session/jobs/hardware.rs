@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use isoprep::{Cancel, DiskWish, Recipe, SecureBootKeys};
 use vmtools::{
-    Boot, Disk, DiskFormat, EnrolledKeys, Firmware, FirmwareFiles, Forward, Gpu, Machine, Made, Medium, Network, UsbId,
-    UsbProblem,
+    Access, Boot, Disk, DiskFormat, EnrolledKeys, Firmware, FirmwareFiles, Forward, Gpu, GuestPlan, Machine, Made,
+    Medium, Network, Share, SharedFolder, Transport, UsbId, UsbProblem,
 };
 
 use super::host_failure;
@@ -28,10 +28,28 @@ pub(in crate::session) struct Hardware {
 impl Hardware {
     /// The command that starts it by itself in a terminal: what *Copy command* copies.
     pub(in crate::session) fn standalone(&self, boot: &Boot) -> String {
-        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let window = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| set(name));
-        vmtools::standalone(&self.machine, boot, &self.qemu, self.firmware.as_ref(), window)
+        standalone(&self.machine, boot, &self.qemu, self.firmware.as_ref())
     }
+}
+
+fn standalone(machine: &Machine, boot: &Boot, qemu: &Path, firmware: Option<&FirmwareFiles>) -> String {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let window = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| set(name));
+    vmtools::standalone(machine, boot, qemu, firmware, window)
+}
+
+/// The same for what is booted directly. `None`: a folder that is its root can be served by a program of its own alone.
+pub(super) fn standalone_of(plan: &GuestPlan, roots: usize) -> Option<String> {
+    if roots > 0 && plan.sharing.serving.kernel.plan9 == Some(false) {
+        return None;
+    }
+    let lent = |folder: &SharedFolder| {
+        let read_only = folder.access != Access::Writable;
+        Share { tag: folder.tag.clone(), transport: Transport::Plan9 { dir: folder.dir.clone(), read_only } }
+    };
+    let shares = plan.sharing.folders.iter().take(roots).map(lent).collect();
+    let machine = Machine { shares, ..plan.machine.clone() };
+    Some(standalone(&machine, &plan.boot, &plan.qemu, plan.firmware.as_ref()))
 }
 
 /// The machine that `recipe` asks for, without its disks.
