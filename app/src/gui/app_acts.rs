@@ -38,6 +38,8 @@ impl App {
                 Shortcut::Goal(goal) => wishes.send(Command::Ask(goal)),
                 Shortcut::BringIn if source::waiting(&self.model) => wishes.send(Command::BringIn),
                 Shortcut::BringIn => {}
+                // What is missing for it the session says.
+                Shortcut::Test => wishes.send(Command::RunTest { warm: true }),
                 Shortcut::Eject => wishes.send(Command::Eject(EjectScope::Session)),
                 Shortcut::Open => wishes.add(Wish::Open(Dialog::OpenRepository)),
                 Shortcut::Save => wishes.send(Command::Save),

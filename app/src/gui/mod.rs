@@ -55,6 +55,7 @@ pub mod shortcuts;
 pub mod slots;
 mod slots_ask;
 mod slots_row;
+mod slots_test;
 pub mod slots_words;
 mod source;
 mod status;

@@ -13,6 +13,8 @@ pub enum Shortcut {
     Goal(Goal),
     /// Bring what changed in the repository to the guest.
     BringIn,
+    /// Run the warm test.
+    Test,
     /// Eject this session.
     Eject,
     /// Close what is open, else stop what is under way.
@@ -45,6 +47,7 @@ pub const LIST: &[(&str, &str)] = &[
     ("Ctrl+B", "Build"),
     ("Ctrl+Shift+B", "Boot"),
     ("Ctrl+Shift+Enter", "Bring what changed to the guest"),
+    ("Ctrl+R", "Run the test, warm from its slot"),
     ("Ctrl+E", "Eject"),
     ("Esc", "Close what is open, or cancel what is under way"),
     ("Ctrl+O", "Open a repository"),
@@ -63,7 +66,7 @@ const CTRL: Modifiers = Modifiers::COMMAND;
 const CTRL_SHIFT: Modifiers = Modifiers { shift: true, ..Modifiers::COMMAND };
 
 /// More specific ones come first: egui lets Ctrl+B match Ctrl+Shift+B too.
-const KEYS: [(Modifiers, Key, Shortcut); 22] = [
+const KEYS: [(Modifiers, Key, Shortcut); 23] = [
     (CTRL_SHIFT, Key::B, Shortcut::Goal(Goal::Boot)),
     (CTRL_SHIFT, Key::S, Shortcut::Settings),
     (CTRL_SHIFT, Key::L, Shortcut::Logs),
@@ -71,6 +74,7 @@ const KEYS: [(Modifiers, Key, Shortcut); 22] = [
     (CTRL_SHIFT, Key::Enter, Shortcut::BringIn),
     (CTRL, Key::Enter, Shortcut::Goal(Goal::Up)),
     (CTRL, Key::B, Shortcut::Goal(Goal::Build)),
+    (CTRL, Key::R, Shortcut::Test),
     (CTRL, Key::E, Shortcut::Eject),
     (CTRL, Key::O, Shortcut::Open),
     (CTRL, Key::S, Shortcut::Save),

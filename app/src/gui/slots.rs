@@ -9,6 +9,7 @@ use super::clock::Clock;
 use super::controls;
 use super::list_keys;
 use super::slots_row::{self, Around, Asked, ROW};
+use super::slots_test;
 use super::slots_words::{self, Fit};
 use super::theme::Palette;
 use super::thumbnails::Thumbnails;
@@ -79,7 +80,7 @@ impl SlotsPanel {
         }
     }
 
-    /// The field and the button that save, or how far saving is.
+    /// The field and the button that save, or how far saving is; beside them the tests.
     fn bar(&mut self, ui: &mut Ui, model: &Model, clock: Clock, wishes: &mut Wishes) {
         let size = vec2(ui.available_width(), BAR);
         let bar = Rect::from_min_size(ui.cursor().min, size);
@@ -89,32 +90,47 @@ impl SlotsPanel {
         ui.allocate_ui_with_layout(size, Layout::left_to_right(Align::Center), |ui| {
             ui.set_height(BAR);
             ui.spacing_mut().item_spacing.x = 8.0;
-            ui.add_space(14.0);
-            if model.saving_slot.is_some() {
-                return saving(ui, model, clock, wishes);
-            }
-            let slots = model.slots.as_deref().unwrap_or_default();
-            let name = SlotName::new(&self.name);
-            let replaces = name.as_ref().is_ok_and(|name| slots.iter().any(|slot| slot.name == name.as_str()));
-            let refused = match (&name, can_save(model)) {
-                (_, Err(why)) => Some(why.to_owned()),
-                (Err(_), _) if self.name.trim().is_empty() => Some("Give it a name first.".to_owned()),
-                (Err(error), _) => Some(words::sentence(&format!("{error}."))),
-                (Ok(_), Ok(())) => None,
-            };
-            let entered = self.field(ui);
-            let (glyph, word, hint) = match replaces {
-                true => (Icon::Replace, "Replace", "Saves the guest in place of the slot of that name. Enter"),
-                false => (Icon::BookmarkPlus, "Save", "Saves the guest that runs: memory, disks and screen. Enter"),
-            };
-            let hint = refused.as_deref().unwrap_or(hint);
-            let clicked = controls::button(ui, refused.is_none(), glyph, word, hint).clicked();
-            if (clicked || entered) && refused.is_none() {
-                wishes.send(Command::SaveSlot { name: std::mem::take(&mut self.name).trim().to_owned() });
-            } else if let Some(why) = refused.filter(|_| can_save(model).is_err() || !self.name.trim().is_empty()) {
-                ui.add(Label::new(RichText::new(why).small().color(Palette::of(ui).dim)).truncate());
-            }
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                ui.add_space(14.0);
+                // How far saving is needs the room.
+                if model.saving_slot.is_none() {
+                    slots_test::buttons(ui, model, wishes);
+                    ui.add_space(8.0);
+                }
+                let left = Layout::left_to_right(Align::Center);
+                ui.with_layout(left, |ui| self.save(ui, model, clock, wishes));
+            });
         });
+        slots_test::line(ui, model);
+    }
+
+    /// The field and the button that save, or how far saving is.
+    fn save(&mut self, ui: &mut Ui, model: &Model, clock: Clock, wishes: &mut Wishes) {
+        ui.add_space(14.0);
+        if model.saving_slot.is_some() {
+            return saving(ui, model, clock, wishes);
+        }
+        let slots = model.slots.as_deref().unwrap_or_default();
+        let name = SlotName::new(&self.name);
+        let replaces = name.as_ref().is_ok_and(|name| slots.iter().any(|slot| slot.name == name.as_str()));
+        let refused = match (&name, can_save(model)) {
+            (_, Err(why)) => Some(why.to_owned()),
+            (Err(_), _) if self.name.trim().is_empty() => Some("Give it a name first.".to_owned()),
+            (Err(error), _) => Some(words::sentence(&format!("{error}."))),
+            (Ok(_), Ok(())) => None,
+        };
+        let entered = self.field(ui);
+        let (glyph, word, hint) = match replaces {
+            true => (Icon::Replace, "Replace", "Saves the guest in place of the slot of that name. Enter"),
+            false => (Icon::BookmarkPlus, "Save", "Saves the guest that runs: memory, disks and screen. Enter"),
+        };
+        let hint = refused.as_deref().unwrap_or(hint);
+        let clicked = controls::button(ui, refused.is_none(), glyph, word, hint).clicked();
+        if (clicked || entered) && refused.is_none() {
+            wishes.send(Command::SaveSlot { name: std::mem::take(&mut self.name).trim().to_owned() });
+        } else if let Some(why) = refused.filter(|_| can_save(model).is_err() || !self.name.trim().is_empty()) {
+            ui.add(Label::new(RichText::new(why).small().color(Palette::of(ui).dim)).truncate());
+        }
     }
 
     /// The field of the name. Says whether Enter was pressed in it.
@@ -140,6 +156,7 @@ impl SlotsPanel {
         let mut asked = focused.then(|| keys(ui, self.cursor)).flatten();
         let denied = denied(model);
         let now = clock.unix_s();
+        let tests = slots_test::slot(model);
         let came_from = model.guest.as_ref().and_then(|guest| guest.slot.as_ref());
         ui.spacing_mut().item_spacing.y = 0.0;
         ui.add_space(8.0);
@@ -155,7 +172,8 @@ impl SlotsPanel {
                 let slot = &slots[at];
                 let on_screen = model.guest_runs() && came_from == Some(&slot.name);
                 let marked = focused && self.cursor == at;
-                let around = Around { now, marked, on_screen, denied: denied.as_deref() };
+                let tested = tests == Some(slot.name.as_str());
+                let around = Around { now, marked, on_screen, tested, denied: denied.as_deref() };
                 match slots_row::show(ui, place(at), slot, around, &mut self.thumbnails) {
                     Some(Asked::Marked) => {
                         self.cursor = at;
@@ -181,6 +199,10 @@ impl SlotsPanel {
     fn obey(&mut self, slot: &SlotView, what: Asked, can_restore: bool, wishes: &mut Wishes) {
         let name = slot.name.clone();
         match (what, slots_words::fit(slot).0) {
+            (Asked::Test(on), _) => {
+                let value = if on { name } else { String::new() };
+                wishes.send(Command::SetField { key: "test.slot".to_owned(), value });
+            }
             (Asked::Remove, _) => wishes.add(Wish::Open(Dialog::RemoveSlot { name })),
             (Asked::Restore, _) if !can_restore => {}
             (Asked::Restore, Fit::Not) | (Asked::Marked, _) => {}

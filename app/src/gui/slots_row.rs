@@ -26,6 +26,8 @@ pub struct Around<'a> {
     pub marked: bool,
     /// The guest on the screen came from it.
     pub on_screen: bool,
+    /// Tests start from it.
+    pub tested: bool,
     /// Why no slot can be restored now.
     pub denied: Option<&'a str>,
 }
@@ -37,6 +39,8 @@ pub enum Asked {
     Marked,
     /// A guest from it.
     Restore,
+    /// Whether tests are to start from it.
+    Test(bool),
     /// Its end.
     Remove,
 }
@@ -67,9 +71,9 @@ pub fn show(
     let picture = Rect::from_min_size(card.min + vec2(5.0, 5.0), PICTURE);
     self::picture(ui, picture, slot, thumbnails);
     let mut asked = response.clicked().then_some(Asked::Marked);
-    let buttons = buttons(ui, card, slot, (fit, &fits), around.denied, &mut asked);
+    let buttons = buttons(ui, card, slot, (fit, &fits), around, &mut asked);
     let text = Rect::from_min_max(pos2(picture.max.x + 12.0, card.min.y), pos2(buttons - 10.0, card.max.y));
-    words_of(ui, text, slot, (&facts, fit, &fits), around.on_screen);
+    words_of(ui, text, slot, (&facts, fit, &fits), around);
     response.on_hover_text_at_pointer(hint(slot));
     asked
 }
@@ -110,7 +114,7 @@ fn picture(ui: &mut Ui, rect: Rect, slot: &SlotView, thumbnails: &mut Thumbnails
 }
 
 /// Name, facts and fit, each in a line that is cut where the buttons begin.
-fn words_of(ui: &Ui, rect: Rect, slot: &SlotView, (facts, fit, fits): (&str, Fit, &str), on_screen: bool) {
+fn words_of(ui: &Ui, rect: Rect, slot: &SlotView, (facts, fit, fits): (&str, Fit, &str), around: Around<'_>) {
     let palette = Palette::of(ui);
     let painter = ui.painter().with_clip_rect(ui.clip_rect().intersect(rect));
     let line = |text: &str, font: FontId, colour: Color32, left: f32| {
@@ -122,11 +126,14 @@ fn words_of(ui: &Ui, rect: Rect, slot: &SlotView, (facts, fit, fits): (&str, Fit
     let top = rect.center().y - 29.0;
     let end = rect.left() + name.size().x;
     painter.galley(pos2(rect.left(), top + 2.0), name, palette.strong);
-    if on_screen {
-        let dot = pos2(end + 13.0, top + 11.0);
-        painter.circle_filled(dot, 3.0, palette.success);
-        let here = line("on the screen", FontId::proportional(12.0), palette.success, dot.x + 8.0);
-        painter.galley(pos2(dot.x + 8.0, top + 4.0), here, palette.success);
+    let mut left = end;
+    let marks = [(around.on_screen, "on the screen", palette.success), (around.tested, "for tests", palette.accent)];
+    for (_, words, colour) in marks.into_iter().filter(|(on, ..)| *on) {
+        let dot = pos2(left + 13.0, top + 11.0);
+        painter.circle_filled(dot, 3.0, colour);
+        let mark = line(words, FontId::proportional(12.0), colour, dot.x + 8.0);
+        left = dot.x + 8.0 + mark.size().x;
+        painter.galley(pos2(dot.x + 8.0, top + 4.0), mark, colour);
     }
     let facts = line(facts, FontId::proportional(12.0), palette.dim, rect.left());
     painter.galley(pos2(rect.left(), top + 22.0), facts, palette.dim);
@@ -150,7 +157,7 @@ fn buttons(
     card: Rect,
     slot: &SlotView,
     (fit, fits): (Fit, &str),
-    denied: Option<&str>,
+    around: Around<'_>,
     asked: &mut Option<Asked>,
 ) -> f32 {
     let layout = egui::Layout::right_to_left(egui::Align::Center);
@@ -162,7 +169,16 @@ fn buttons(
     if remove.clicked() {
         *asked = Some(Asked::Remove);
     }
-    let why = match (fit, denied) {
+    let (name, hint) = if around.tested {
+        ("Do not use", "Tests start from here.")
+    } else {
+        ("Use", "Tests start from here then. It is not saved until you save the cartridge.")
+    };
+    let name = format!("{name} {} for tests", slot.name);
+    if controls::toggle_icon(&mut ui, true, around.tested, Icon::FlaskConical, &name, hint).clicked() {
+        *asked = Some(Asked::Test(!around.tested));
+    }
+    let why = match (fit, around.denied) {
         (Fit::Not, _) => Some(fits),
         (_, denied) => denied,
     };

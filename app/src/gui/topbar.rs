@@ -11,6 +11,7 @@ use super::lint_rows::Counts;
 use super::preferences::ThemeChoice;
 use super::progress;
 use super::proposal;
+use super::slots_test;
 use super::theme::{self, Palette};
 use super::wish::{Dialog, Wish, Wishes};
 use super::words;
@@ -50,6 +51,7 @@ pub fn show(ui: &mut Ui, model: &Model, now_ms: u64, window: WindowState, wishes
                 }
                 let (word, tone) = headline(model);
                 controls::pill(ui, tone.colour(Palette::of(ui)), word, &format!("State: {word}"));
+                slots_test::warm(ui, model);
                 ui.add_space(6.0);
                 bar(ui, model, now_ms, false);
             });

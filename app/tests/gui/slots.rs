@@ -282,14 +282,100 @@ fn the_keyboard_goes_through_the_slots_restores_and_removes() {
     assert!(has(&stage, "Restore just before Submit"));
 }
 
+/// The cartridge whose tests start from a slot.
+fn tests_from(stage: &mut Stage, slot: &str) {
+    let mut cartridge = story::cartridge(false, false);
+    let field = cartridge.fields.iter_mut().find(|field| field.key == "test.slot").unwrap();
+    field.value = slot.to_owned();
+    stage.tell(NOW_MS + 3, Event::CartridgeChanged { cartridge });
+    stage.settle();
+    stage.asked();
+}
+
 #[test]
-fn the_slot_that_the_guest_came_from_is_marked() {
+fn a_guest_from_a_slot_is_marked_warm() {
     let dir = tempfile::tempdir().unwrap();
     let mut stage = Stage::new();
     let _display = saved(&mut stage, dir.path());
+    assert!(!has(&stage, "Warm: from the slot shell"));
     stage.tell(NOW_MS + 5, Event::SlotRestored { name: "shell".into(), took_ms: 900 });
     stage.settle();
-    assert_eq!(stage.window.state().model.guest.as_ref().unwrap().slot.as_deref(), Some("shell"));
+    assert!(has(&stage, "Warm: from the slot shell"));
+}
+
+#[test]
+fn tests_start_from_the_slot_that_was_chosen() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut stage = Stage::new();
+    let _display = saved(&mut stage, dir.path());
+    assert!(!enabled(&stage, "Run") && !enabled(&stage, "Live tests") && enabled(&stage, "Prove"), "no slot is named");
+    click(&mut stage, "Use just before Submit for tests");
+    let asked = stage.asked();
+    let [Command::SetField { key, value }] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!((key.as_str(), value.as_str()), ("test.slot", "just before Submit"));
+    tests_from(&mut stage, "just before Submit");
+    click(&mut stage, "Run");
+    assert!(matches!(stage.asked()[..], [Command::RunTest { warm: true }]));
+    stage.window.key_press_modifiers(Modifiers::COMMAND, Key::R);
+    stage.settle();
+    assert!(matches!(stage.asked()[..], [Command::RunTest { warm: true }]));
+    click(&mut stage, "Prove");
+    assert!(matches!(stage.asked()[..], [Command::RunTest { warm: false }]));
+    click(&mut stage, "Live tests");
+    assert!(matches!(stage.asked()[..], [Command::SetLive(true)]));
+    stage.tell(NOW_MS + 4, Event::LiveChanged { live: true });
+    stage.settle();
+    click(&mut stage, "Live tests");
+    assert!(matches!(stage.asked()[..], [Command::SetLive(false)]));
+    click(&mut stage, "Do not use just before Submit for tests");
+    assert!(matches!(&stage.asked()[..], [Command::SetField { value, .. }] if value.is_empty()));
+}
+
+fn ended(warm: bool, why: Option<&str>) -> Event {
+    let why = why.map(str::to_owned);
+    Event::TestEnded { warm, passed: why.is_none(), ready_ms: Some(1200), took_ms: 3050, why }
+}
+
+#[test]
+fn a_test_says_its_step_and_how_it_went() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut stage = Stage::new();
+    let _display = saved(&mut stage, dir.path());
+    tests_from(&mut stage, "shell");
+    stage.tell(NOW_MS + 5, Event::TestBegan { warm: true, slot: Some("shell".into()) });
+    stage.tell(NOW_MS + 6, Event::TestStepped { number: 2, total: 5, step: "type hello".into() });
+    stage.settle();
+    assert!(has(&stage, "warm") && has(&stage, "Step 2 of 5: type hello") && !has(&stage, "Run"));
+    click(&mut stage, "Stop");
+    assert!(matches!(stage.asked()[..], [Command::Cancel]));
+    stage.tell(NOW_MS + 7, ended(true, None));
+    stage.settle();
+    assert!(
+        stage.window.query_all_by_label_contains("Test passed, warm: the guest was ready after 1.20 s").count() >= 1
+    );
+    assert!(has(&stage, "Run"));
+    stage.tell(NOW_MS + 8, Event::TestBegan { warm: false, slot: None });
+    stage.tell(NOW_MS + 9, ended(false, None));
+    stage.settle();
+    assert!(has(&stage, "proven") && !has(&stage, "warm"));
+}
+
+#[test]
+fn slots_and_a_test_that_failed() {
+    picture_of_slots("slots_test", &["dark", "light"], |stage| {
+        stage.tell(NOW_MS + 2, Event::SlotRestored { name: "just before Submit".into(), took_ms: 900 });
+        tests_from(stage, "just before Submit");
+        stage.tell(NOW_MS + 4, Event::LiveChanged { live: true });
+        stage.tell(NOW_MS + 5, Event::TestBegan { warm: true, slot: Some("just before Submit".into()) });
+        let why = "the serial line has not shown \"complete\" for 60 s; its last line is \"error: no such package: gum2\" (step 5 of 5: expect complete)";
+        stage.tell(NOW_MS + 6, ended(true, Some(why)));
+        stage.settle();
+        if stage.window.query_by_label("Close this notice").is_some() {
+            click(stage, "Close this notice");
+        }
+        stage.window.state_mut().preferences.tall = true;
+        read(stage, "the disk is partitioned");
+    });
 }
 
 #[test]
