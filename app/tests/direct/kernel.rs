@@ -61,6 +61,19 @@ fn a_panic_is_said_at_once_with_its_words() {
 }
 
 #[test]
+fn a_loop_of_reboots_is_ended_with_what_to_do() {
+    let console = Console::new();
+    let (kernel, cpio) = (kernel(), console.home.path().join("loops.cpio"));
+    initramfs(&cpio, "echo again\n/busybox reboot -f");
+    let words = ["boot", "--kernel", kernel.to_str().unwrap(), "--initrd", cpio.to_str().unwrap(), "--json"];
+    let run = console.run(&[&words[..], &SMALL].concat());
+    assert_eq!(run.code, 6, "{:#?}\n{}", run.events, serial(&run));
+    assert_eq!(run.failure()["title"], "The guest reboots in a loop");
+    assert!(serial(&run).matches("again").count() >= 3, "{}", serial(&run));
+    console.assert_clean();
+}
+
+#[test]
 fn an_entry_of_a_strange_iso_finds_the_iso_as_a_cd() {
     let console = Console::new();
     let home = console.home.path();

@@ -193,12 +193,16 @@ impl Driver {
     async fn guest_changed(&mut self, status: GuestStatus) {
         if self.guest_status.as_ref() != Some(&status) {
             self.guest_status = Some(status.clone());
+            let rebooted = status == GuestStatus::Rebooting;
             if status == GuestStatus::Panicked
                 && let Some(words) = self.watching.panic.take()
             {
                 self.notice(Level::Warning, format!("The guest's kernel has panicked: {words}")).await;
             }
             self.tell(Event::GuestChanged { status }).await;
+            if rebooted {
+                self.rebooted().await;
+            }
         }
     }
 

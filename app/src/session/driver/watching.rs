@@ -7,13 +7,17 @@ use isoprep::EngineKind;
 use tokio::time::Instant;
 
 use super::Driver;
-use crate::session::event::{Event, Level};
+use crate::session::event::{Event, Failure, Level};
+use crate::session::failure::exit_code;
+use crate::session::logs::Pane;
 use crate::session::panic_words::PanicWords;
 use crate::session::sign::{Sign, SignScanner};
 use crate::session::state::{Input, Phase};
 
 /// How long nothing must follow a prompt for it to count: an emulated guest may pause within a line.
 const QUIET: Duration = Duration::from_secs(2);
+/// So many resets without coming up are a loop: firmware and installers need one or two.
+const LOOP: u32 = 4;
 /// How long a guest that has shown that it is up may still take to report: it reads the whole repository first.
 const LAST_REPORT: Duration = Duration::from_secs(180);
 
@@ -29,6 +33,8 @@ pub(super) struct Watching {
     pub(super) mute: Option<String>,
     /// What its kernel said when it panicked.
     pub(super) panic: PanicWords,
+    /// How often it was reset, and has not come up since.
+    resets: u32,
     /// How long it may take.
     patience: Duration,
 }
@@ -57,6 +63,27 @@ impl Driver {
         let patience = self.patience.unwrap_or_else(|| patience(engine, emulated, mute.is_some()));
         self.watching = Watching { mute, patience, ..Watching::default() };
         self.boot_deadline = Some(Instant::now() + patience);
+    }
+
+    /// It was reset. One that does nothing else is ended.
+    pub(super) async fn rebooted(&mut self) {
+        self.watching.resets += 1;
+        if self.watching.resets < LOOP || self.state.phase != Phase::Booting {
+            return;
+        }
+        self.fail(Failure {
+            title: "The guest reboots in a loop".into(),
+            detail: format!("It was reset {LOOP} times and has not come up"),
+            advice: Some(
+                "The serial log says what came before each reset. With panic=0 on its command line a kernel that panics stops \
+                 instead"
+                    .into(),
+            ),
+            command: Some(self.standalone.clone()),
+            pane: Some(Pane::Serial),
+            exit_code: exit_code::GUEST,
+        })
+        .await;
     }
 
     /// It wrote to its serial line.
