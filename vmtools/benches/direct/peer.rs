@@ -42,7 +42,8 @@ impl Peer {
         let began = Instant::now();
         let (sender, heard) = channel();
         let words = format!("printf '%s %s\\n' '{}' '{}'", HALVES.0, HALVES.1);
-        let line = CommandLine::new("vng").arg("--run").arg(&self.kernel);
+        // Where the guest has no udev, what the shell prints goes to the console, which only says it when asked to.
+        let line = CommandLine::new("vng").args(["--verbose", "--run"]).arg(&self.kernel);
         let line = line.args(["--disable-kvm", "--force-9p", "--cpus", "1", "--memory", "512M", "--exec", &words]);
         let ran = run(&line, &Cancel::new(), move |_, bytes| {
             let _ = sender.send((began.elapsed().as_secs_f64(), bytes.to_vec()));

@@ -272,6 +272,10 @@ fn refused(what: &str, e: Errno) -> Problem {
 /// Loads a module with what the image has for it. Where there is nothing, the kernel may have it built in, or an earlier
 /// program has loaded it: the mount will tell.
 fn load(module: &str) {
+    // A program that finds that out takes its time where the processor is emulated.
+    if Path::new("/sys/module").join(module.replace('-', "_")).exists() {
+        return;
+    }
     let programs = ["/sbin/modprobe", "/usr/sbin/modprobe", "/usr/bin/modprobe", "/bin/modprobe"];
     let Some(program) = programs.into_iter().find(|program| Path::new(program).exists()) else { return };
     let mut command = Command::new(program);

@@ -31,8 +31,8 @@ const VERSION: u64 = 1;
 const LONGEST: usize = 4095;
 /// Drivers that look at once at what another guest has another of: the size of a disk, the words of the host.
 const LATE: [&str; 2] = ["virtio_blk", "qemu_fw_cfg"];
-/// What a root or a folder over 9p is mounted with; loaded by name, for it is not on the list.
-const LENDING: [&str; 3] = ["9pnet_virtio", "9p", "overlay"];
+/// What is loaded, by name, for it is not on the list, before a root or a folder of the host is mounted.
+const LENDING: [&str; 4] = ["9pnet_virtio", "9p", "virtiofs", "overlay"];
 /// How many random bytes are taken.
 const SEED: usize = 64;
 /// `RNDADDENTROPY` and `RNDRESEEDCRNG` (Linux, `include/uapi/linux/random.h`; random(4)).
