@@ -32,7 +32,7 @@ const LONGEST_WORD: usize = 200;
 /// How often an overlay is made to forget.
 const BEAT: Duration = Duration::from_millis(250);
 /// PCI devices that serve folders: 9p before and since virtio 1.0, and virtiofs (virtio 1.2, 5 "Device Types", 4.1.2.1).
-const DEVICES: [&str; 3] = ["0x1009", "0x1049", "0x105a"];
+const DEVICES: [(&str, Kind); 3] = [("0x1009", Kind::Plan9), ("0x1049", Kind::Plan9), ("0x105a", Kind::Virtiofs)];
 const VIRTIO: &str = "0x1af4";
 /// Nothing on the host becomes root's in the guest, or a device.
 const FLAGS: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV);
@@ -114,13 +114,25 @@ impl Outcome {
     }
 }
 
-/// Whether the machine has a device that serves a folder. Known before any module is loaded.
+/// Whether the machine has a device that serves a folder.
 pub(crate) fn expected() -> bool {
-    let is_one = |dir: &Path| {
+    !devices().is_empty()
+}
+
+/// How each device of the machine that serves a folder does that. Known before any module is loaded.
+pub(crate) fn devices() -> Vec<Kind> {
+    let kind = |dir: &Path| {
         let word = |name: &str| std::fs::read_to_string(dir.join(name)).unwrap_or_default();
-        word("vendor").trim() == VIRTIO && DEVICES.contains(&word("device").trim())
+        let (vendor, device) = (word("vendor"), word("device"));
+        kind_of(vendor.trim(), device.trim())
     };
-    std::fs::read_dir("/sys/bus/pci/devices").is_ok_and(|entries| entries.flatten().any(|it| is_one(&it.path())))
+    let entries = std::fs::read_dir("/sys/bus/pci/devices").into_iter().flatten().flatten();
+    entries.filter_map(|it| kind(&it.path())).collect()
+}
+
+fn kind_of(vendor: &str, device: &str) -> Option<Kind> {
+    let (_, kind) = DEVICES.into_iter().find(|(it, _)| vendor == VIRTIO && *it == device)?;
+    Some(kind)
 }
 
 /// Reads the host's list; what cannot be read becomes a note.

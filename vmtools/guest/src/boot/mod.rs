@@ -23,6 +23,7 @@ pub(crate) use template::is_one as is_template;
 
 use crate::console::Console;
 use crate::modules;
+use crate::shares;
 use crate::shell::Program;
 
 /// Where what we mount for the root lies: below `/run`, so that the root's own init sees and unmounts it.
@@ -80,7 +81,9 @@ pub(crate) fn boot(order: &Order, notes: &mut Vec<String>) -> Booted {
         Order::Layers { layers, keep } => stack::assemble(layers, *keep),
         Order::Folder { tag, access } => folder::assemble(tag, *access),
     };
-    match root.and_then(|()| switch::over(notes)) {
+    // The root's own device is one of them.
+    let lends_more = shares::devices().len() > usize::from(matches!(order, Order::Folder { .. }));
+    match root.and_then(|()| switch::over(lends_more, notes)) {
         Ok(shell) => Booted { shell, rooted: true },
         Err(failure) => {
             say(&failure, notes);

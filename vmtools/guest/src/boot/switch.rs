@@ -25,8 +25,9 @@ const LENDING: [&str; 5] = ["qemu_fw_cfg", "9pnet_virtio", "9p", "virtiofs", "ov
 const MOVED: [&str; 4] = ["/proc", "/sys", "/dev", "/run"];
 
 /// Goes over. Comes back in the root if it has no init, with its shell, or `None` if it has none either.
-pub(super) fn over(notes: &mut Vec<String>) -> Result<Option<Program>, Failure> {
-    if shares::expected() {
+/// `lends_more`: the host lends folders besides the root.
+pub(super) fn over(lends_more: bool, notes: &mut Vec<String>) -> Result<Option<Program>, Failure> {
+    if lends_more {
         // The root's own modules may be another kernel's.
         LENDING.iter().for_each(|module| modules::load_named(module));
     }
@@ -49,7 +50,9 @@ pub(super) fn over(notes: &mut Vec<String>) -> Result<Option<Program>, Failure> 
         std::env::set_current_dir("/").map_err(|e| e.to_string())
     });
     entered.map_err(|e| Failure::new(format!("the root cannot be entered: {e}")))?;
-    lend(notes);
+    if lends_more {
+        lend(notes);
+    }
     let cmdline = fs::read_to_string("/proc/cmdline").unwrap_or_default();
     let found = || INITS.iter().find(|it| Path::new(it).exists()).map(|it| (*it).to_owned());
     if let Some(init) = asked(&cmdline).or_else(found) {
@@ -68,9 +71,6 @@ pub(super) fn over(notes: &mut Vec<String>) -> Result<Option<Program>, Failure> 
 
 /// Mounts the other folders that the host lends, and leaves a process that keeps them fresh if that is needed.
 fn lend(notes: &mut Vec<String>) {
-    if !shares::expected() {
-        return;
-    }
     let listed: Vec<_> = shares::listed(notes).into_iter().filter(|share| share.at != Path::new("/")).collect();
     let outcomes = shares::mount_all(&listed, Path::new("/"));
     if shares::must_forget(&outcomes) {
