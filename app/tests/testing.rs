@@ -155,3 +155,18 @@ fn the_terminal_says_how_a_test_ended_by_its_exit_code() {
     let none = console.run(&["test", repo.to_str().unwrap(), "--set", "test.slot="]);
     assert_eq!(none.code, 3, "{}", text(&none));
 }
+
+#[test]
+fn a_guest_that_was_booted_directly_is_tested_warm_as_well() {
+    let console = Console::new();
+    let repo = repository(&console, "content");
+    let file = repo.join("cartridge.toml");
+    fs::write(&file, format!("{}[boot]\nway = \"kernel\"\n", fs::read_to_string(&file).unwrap())).unwrap();
+    for (content, words) in [("first content", "Test passed, cold"), ("second content", "Test passed, warm")] {
+        fs::write(repo.join("script"), format!("{content}\n")).unwrap();
+        let run = console.run(&["test", repo.to_str().unwrap()]);
+        let text = format!("{}{}", run.stdout, run.stderr);
+        assert!(run.code == 0 && text.contains(words), "{text}");
+    }
+    console.assert_clean();
+}

@@ -41,6 +41,8 @@ struct Drive {
     attached: Option<Attached>,
     shot: Shot,
     quitting: bool,
+    /// A test has begun that is run again on every save.
+    lives: bool,
     /// All is done but the comparison with the build before.
     comparing: bool,
     /// When the newest event came.
@@ -96,6 +98,7 @@ impl Drive {
             attached: None,
             shot: args.shot.as_deref().map_or(Shot::None, |path| Shot::Wanted(absolute(path))),
             quitting: false,
+            lives: false,
             comparing: false,
             heard_at: Instant::now(),
             setting: 0,
@@ -157,6 +160,9 @@ impl Drive {
             {
                 self.ask().await;
             }
+            // What runs on every save goes on, whatever became of one save.
+            Event::Refused { .. } | Event::Failed { .. } | Event::SideFailed { .. } if self.lives => {}
+            Event::TestBegan { .. } => self.lives = self.args.test.is_some_and(|test| test.live),
             Event::Refused { .. } => self.end(self.code.max(exit_code::CARTRIDGE)).await,
             Event::Noticed { level: Level::Warning, .. } if self.setting > 0 && !self.working => {
                 self.end(exit_code::USAGE).await;

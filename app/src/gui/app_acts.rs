@@ -61,7 +61,8 @@ impl App {
         if self.dialog.is_some() || egui::Popup::is_any_open(ctx) || self.logs.close_search() || self.had_focus {
             return;
         }
-        if step(&self.model.state, Input::Cancel).is_ok() {
+        let tests = self.model.test.as_ref().is_some_and(|test| test.ended.is_none());
+        if tests || step(&self.model.state, Input::Cancel).is_ok() {
             wishes.send(Command::Cancel);
         } else if self.full_screen {
             wishes.add(Wish::FullScreen(false));

@@ -33,7 +33,8 @@ pub(super) fn buttons(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
     };
     live(ui, model.live, warm.as_ref().err().map(String::as_str), wishes);
     if model.test.as_ref().is_some_and(|test| test.ended.is_none()) {
-        if controls::button(ui, true, Icon::Square, "Stop", "Stops the test; the guest goes on. Esc").clicked() {
+        if controls::button(ui, true, Icon::Square, "Stop", "Stops the test; a guest that is up goes on. Esc").clicked()
+        {
             wishes.send(Command::Cancel);
         }
         return;

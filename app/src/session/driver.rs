@@ -330,7 +330,9 @@ impl Driver {
                     guest.input(event);
                 }
             }
-            Command::SendCombo(keys) => self.with_guest(|guest| press_together(guest, &keys)).await,
+            Command::SendCombo(keys) => {
+                self.with_guest(|guest| together(&keys).for_each(|event| guest.input(event))).await
+            }
             Command::TypeText(text) => self.type_text(&text).await,
             Command::Screenshot(path) => self.screenshot(path).await,
             Command::ListSlots => self.list_slots(),
@@ -338,6 +340,9 @@ impl Driver {
             Command::CancelSlot => self.slots.cancel(),
             Command::RestoreSlot { name, anyway } => self.restore_slot(name, anyway).await,
             Command::RemoveSlot { name } => self.remove_slot(name),
+            Command::PlugLayer if self.testing.runs() => {
+                self.notice(Level::Warning, "A test is running: nothing is plugged in beside it".into()).await;
+            }
             Command::PlugLayer => drop(self.plug_layer().await),
             Command::RunTest { warm } => self.run_test(warm).await,
             Command::SetLive(live) => self.set_live(live).await,
@@ -379,11 +384,11 @@ impl Driver {
                 }
             }
             Ok((state, effect)) => {
-                let moved = state != self.state;
+                let (moved, before) = (state != self.state, self.state.phase);
                 self.state = state;
                 if moved {
                     self.tell(Event::StateChanged { state }).await;
-                    self.test_moved().await;
+                    self.test_moved(before).await;
                 }
                 if let Some(effect) = effect {
                     self.perform(effect).await;
@@ -434,8 +439,9 @@ impl Driver {
     }
 
     async fn fail(&mut self, failure: Failure) {
-        self.fail_test(failure.title.clone()).await;
+        let title = failure.title.clone();
         self.tell(Event::Failed { failure }).await;
+        self.fail_test(title).await;
         self.input(Input::Failed).await;
     }
 
@@ -476,10 +482,10 @@ impl Driver {
     }
 }
 
-fn press_together(guest: &GuestHandle, keys: &[u16]) {
-    let key = |scancode: &u16, down: bool| guest.input(InputEvent::Key { scancode: *scancode, down });
-    keys.iter().for_each(|k| key(k, true));
-    keys.iter().rev().for_each(|k| key(k, false));
+/// Keys pressed in this order, and released in reverse.
+fn together(keys: &[u16]) -> impl Iterator<Item = InputEvent> {
+    let key = |down: bool| move |scancode: &u16| InputEvent::Key { scancode: *scancode, down };
+    keys.iter().map(key(true)).chain(keys.iter().rev().map(key(false)))
 }
 
 pub(super) fn accelerator_event(choice: &vmtools::AcceleratorChoice) -> Event {

@@ -1,19 +1,40 @@
 //! Listens to a guest's serial line for what a test expects. Pure and incremental: any bytes, in any chunks, in bounded memory.
 //!
-//! A terminal echoes what is sent to it, and what is expected is often in that too: an echo is no answer.
+//! A terminal echoes what is sent to it, and what is expected is often in that too: an echo is no answer. A line is echoed by
+//! the terminal as soon as it comes, and once more by a shell that was busy then, behind its prompt; a long one is wrapped.
 
 use vmtools::EscapeFilter;
 
 /// How much is kept that nobody has waited for yet, bytes: the newest.
 const KEPT: usize = 64 << 10;
+/// How many sent lines are remembered: the newest.
+const LINES: usize = 32;
 
 /// What was heard and not yet asked for.
 #[derive(Debug, Default)]
 pub(super) struct Ear {
     heard: Vec<u8>,
     escapes: EscapeFilter,
-    /// The line that was sent last, until its echo has been heard.
-    sent: Option<Vec<u8>>,
+    sent: Vec<Sent>,
+}
+
+/// A line that was sent.
+#[derive(Debug)]
+struct Sent {
+    /// Its bytes but for blanks, which a wrapped echo has more of.
+    letters: Vec<u8>,
+    /// Its echo was heard: what is like it at the beginning of a line from here on is an answer.
+    echoed: bool,
+}
+
+/// How far bytes are an echo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Echo {
+    No,
+    /// As far as they go.
+    Begun,
+    /// Up to there.
+    Whole(usize),
 }
 
 impl Ear {
@@ -34,23 +55,45 @@ impl Ear {
             let old = self.heard.len() - KEPT;
             self.heard.drain(..old);
         }
-        let Some(sent) = &self.sent else { return };
-        if let Some(at) = position(&self.heard, sent) {
-            self.heard.drain(at..at + sent.len());
-            self.sent = None;
+        let Self { heard, sent, .. } = self;
+        for line in sent {
+            let mut at = 0;
+            while at < heard.len() {
+                let counts = !line.echoed || (at > 0 && heard[at - 1] != b'\n');
+                match echo(&heard[at..], &line.letters) {
+                    Echo::Whole(end) if counts => {
+                        heard.drain(at..at + end);
+                        line.echoed = true;
+                    }
+                    _ => at += 1,
+                }
+            }
         }
     }
 
     /// A line was sent: its echo, if one comes, is not what the guest says.
     pub(super) fn sent(&mut self, line: &str) {
-        self.sent = Some(line.as_bytes().to_vec()).filter(|sent| !sent.is_empty());
+        let letters: Vec<u8> = line.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+        if letters.is_empty() {
+            return;
+        }
+        if self.sent.len() == LINES {
+            self.sent.remove(0);
+        }
+        self.sent.push(Sent { letters, echoed: false });
     }
 
     /// Whether this was heard; what was heard up to its end is then forgotten.
     pub(super) fn takes(&mut self, expected: &str) -> bool {
-        let echo = self.sent.as_deref().map_or(0, |sent| begun(&self.heard, sent));
-        let said = &self.heard[..self.heard.len() - echo];
-        let Some(at) = position(said, expected.as_bytes()) else { return false };
+        // What may yet become an echo is not believed.
+        let begun = |at: &usize| {
+            self.sent.iter().any(|line| {
+                let counts = !line.echoed || (*at > 0 && self.heard[at - 1] != b'\n');
+                counts && echo(&self.heard[*at..], &line.letters) == Echo::Begun
+            })
+        };
+        let end = (0..self.heard.len()).find(begun).unwrap_or(self.heard.len());
+        let Some(at) = position(&self.heard[..end], expected.as_bytes()) else { return false };
         self.heard.drain(..at + expected.len());
         true
     }
@@ -66,9 +109,22 @@ fn position(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len().max(1)).position(|window| window == wanted)
 }
 
-/// How many bytes at the end of `bytes` are the beginning of `line`.
-fn begun(bytes: &[u8], line: &[u8]) -> usize {
-    (1..=line.len().min(bytes.len())).rev().find(|count| bytes.ends_with(&line[..*count])).unwrap_or(0)
+/// How far `bytes` begin with `letters`, whatever blanks are between them.
+fn echo(bytes: &[u8], letters: &[u8]) -> Echo {
+    if bytes.first() != letters.first() {
+        return Echo::No;
+    }
+    let mut wanted = letters.iter();
+    let mut next = wanted.next();
+    for (at, byte) in bytes.iter().enumerate() {
+        match next {
+            None => return Echo::Whole(at),
+            Some(letter) if letter == byte => next = wanted.next(),
+            Some(_) if byte.is_ascii_whitespace() => {}
+            Some(_) => return Echo::No,
+        }
+    }
+    if next.is_none() { Echo::Whole(bytes.len()) } else { Echo::Begun }
 }
 
 #[cfg(test)]
@@ -77,16 +133,16 @@ mod tests {
 
     use super::*;
 
-    fn ear(sent: &str, bytes: &[u8]) -> Ear {
+    fn ear(sent: &[&str], bytes: &[u8]) -> Ear {
         let mut ear = Ear::default();
-        ear.sent(sent);
+        sent.iter().for_each(|line| ear.sent(line));
         ear.push(bytes);
         ear
     }
 
     #[test]
     fn an_echo_is_no_answer() {
-        let mut ear = ear("make && echo done", b"~ # make && echo do");
+        let mut ear = ear(&["make && echo done"], b"~ # make && echo do");
         assert!(!ear.takes("do"));
         ear.push(b"ne\r\ncc -o x\r\n");
         assert!(!ear.takes("done") && ear.last_line() == "cc -o x");
@@ -95,25 +151,49 @@ mod tests {
     }
 
     #[test]
+    fn lines_that_follow_each_other_are_echoed_each_and_again_behind_a_prompt() {
+        let mut ear =
+            ear(&["sleep 5", "make && echo done"], b"sleep 5\r\nmake && echo done\r\n~ # make && echo done\r\n");
+        assert!(!ear.takes("done"));
+        ear.push(b"done\r\n");
+        assert!(ear.takes("done"));
+    }
+
+    #[test]
+    fn a_long_line_is_wrapped_and_what_is_never_echoed_takes_nothing_away() {
+        let long = "echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa && echo finished";
+        let mut wrapped = ear(&[long], b"~ # echo aaaaaaaaaaaaaaaaaaaaa \r\naaaaaaaaaaaaa && echo fin\r\nished\r\n");
+        assert!(!wrapped.takes("finished"));
+        let mut login = ear(&["root"], b"login: root\r\nPassword: ");
+        login.sent("secret");
+        login.push(b"\r\nroot@demo:~# ");
+        assert!(login.takes("Password:") && login.takes("root@demo"));
+        login.sent("whoami");
+        login.push(b"whoami\r\nroot\r\n");
+        assert!(login.takes("root"));
+    }
+
+    #[test]
     fn what_was_said_before_anybody_asked_counts_once() {
-        let mut ear = ear("", b"one\ntwo\nthree\n");
+        let mut ear = ear(&[], b"one\ntwo\nthree\n");
         assert!(ear.takes("two") && !ear.takes("one") && ear.takes("three"));
         // Without an echo the answer counts all the same.
-        let mut mute = super::tests::ear("login", b"welcome\n");
+        let mut mute = super::tests::ear(&["login"], b"welcome\n");
         assert!(mute.takes("welcome"));
     }
 
     proptest! {
         #[test]
-        fn memory_is_bounded_and_chunks_do_not_matter(
-            bytes in proptest::collection::vec(any::<u8>(), 0..3000), chunk in 1_usize..200,
+        fn memory_is_bounded_and_nothing_panics(
+            bytes in proptest::collection::vec(any::<u8>(), 0..3000), chunk in 1_usize..200, line in ".{0,20}",
         ) {
-            let mut whole = Ear::default();
-            whole.push(&bytes);
             let mut parts = Ear::default();
-            bytes.chunks(chunk).for_each(|chunk| parts.push(chunk));
-            prop_assert_eq!(&whole.heard, &parts.heard);
-            for _ in 0..40 {
+            parts.sent(&line);
+            for chunk in bytes.chunks(chunk) {
+                parts.push(chunk);
+                let _ = parts.takes("xy");
+            }
+            for _ in 0..20 {
                 parts.push(&[b'x'; 4096]);
             }
             prop_assert!(parts.heard.len() <= KEPT);

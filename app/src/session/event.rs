@@ -375,8 +375,10 @@ pub enum Side {
     Save,
     /// Saving the guest's screen.
     Screenshot,
-    /// Saving a guest as a slot, or removing one.
+    /// Saving a guest as a slot.
     Slot,
+    /// Removing a slot.
+    Removal,
     /// Plugging the repository into a guest.
     Layer,
     /// Beginning a test.

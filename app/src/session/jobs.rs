@@ -292,11 +292,27 @@ pub(super) async fn start_direct(
     let made = tokio::task::spawn_blocking(move || direct::make_ready(&wanted, &token)).await;
     let ready = made.map_err(|e| failure::internal("A direct boot could not be made ready; this is a bug", &e))??;
     // A driver that is gone waits for nothing.
-    let _ = side.send(Event::DirectChosen { view: ready.view }).await;
-    for text in ready.notices {
+    let _ = side.send(Event::DirectChosen { view: ready.view.clone() }).await;
+    for text in ready.notices.clone() {
         let _ = side.send(Event::Noticed { level: Level::Warning, text }).await;
     }
-    plan.boot = ready.boot;
+    plan.boot = ready.boot.clone();
+    let (roots, early) = (ready.folders.len(), ready.early);
+    complete(&mut plan, ready);
+    // It is set once for each guest.
+    let _ = hardware::standalone_of(&plan, roots).map(|line| command.set(line));
+    make_disks(&plan, &cancel).await?;
+    let found = templates::look(&plan, early, &paths, &side).await;
+    let (queue, shown) = (events.clone(), Arc::clone(&screen));
+    let resumed = templates::resume(found, &plan, &lacking, (queue, shown), &cancel, &side).await?;
+    match resumed {
+        Some(guest) => Ok(guest),
+        None => start_made(plan, String::new(), events, screen, cancel).await,
+    }
+}
+
+/// Gives the machine what a direct boot needs besides the kernel.
+pub(super) fn complete(plan: &mut GuestPlan, ready: direct::Ready) {
     // Those of the root come first: its initramfs finds them by their number.
     plan.machine.layers.splice(0..0, ready.layers);
     plan.machine.disks.extend(ready.keep.map(|file| Disk {
@@ -309,19 +325,8 @@ pub(super) async fn start_direct(
         Some(image) if plan.machine.extra_iso.is_none() => plan.machine.extra_iso = Some(image),
         medium => plan.machine.layers.extend(medium),
     }
-    let roots = ready.folders.len();
     plan.sharing.folders.splice(0..0, ready.folders);
     plan.sharing.serving.kernel = ready.kernel;
-    // It is set once for each guest.
-    let _ = hardware::standalone_of(&plan, roots).map(|line| command.set(line));
-    make_disks(&plan, &cancel).await?;
-    let found = templates::look(&plan, ready.early, &paths, &side).await;
-    let (queue, shown) = (events.clone(), Arc::clone(&screen));
-    let resumed = templates::resume(found, &plan, &lacking, (queue, shown), &cancel, &side).await?;
-    match resumed {
-        Some(guest) => Ok(guest),
-        None => start_made(plan, String::new(), events, screen, cancel).await,
-    }
 }
 
 /// Makes the disks that are the guest's alone, and starts the guest. `command` is what starts it in a terminal.

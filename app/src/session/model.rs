@@ -286,8 +286,10 @@ impl Model {
             Event::Noticed { level, text } => self.notice(at, *level, text.clone()),
             Event::Failed { failure } => self.failure = Some(failure.clone()),
             Event::SideFailed { side: Side::Cache, failure } => self.cache_failure = Some(failure.clone()),
-            Event::SideFailed { side: Side::Slot, failure } => {
-                self.saving_slot = None;
+            Event::SideFailed { side: side @ (Side::Slot | Side::Removal), failure } => {
+                if *side == Side::Slot {
+                    self.saving_slot = None;
+                }
                 self.slot_failure = Some(failure.clone());
             }
             Event::SideFailed { .. } => {}

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use isoprep::{TestSettings, TestStep};
-use vmtools::display::scancode;
+use vmtools::display::{keys_for_text, scancode};
 
 use super::ear::Ear;
 
@@ -46,6 +46,8 @@ pub(super) struct TestRun {
     /// How many were begun.
     begun: usize,
     saved: bool,
+    /// It waits until the guest is saved.
+    pub(super) saving: bool,
     began: Instant,
     ready: Option<Duration>,
 }
@@ -68,6 +70,7 @@ impl TestRun {
             stage: TestStage::Starting,
             saved: warm || slot.is_none(),
             slot,
+            saving: false,
             ear: Ear::default(),
             within: settings.within,
             steps: before.iter().chain(&settings.steps).cloned().collect(),
@@ -132,6 +135,17 @@ pub(super) fn unknown_key(settings: &TestSettings) -> Option<String> {
     keys.map(|keys| scancodes(keys)).find_map(Result::err)
 }
 
+/// The first characters of its texts that a US keyboard cannot type.
+pub(super) fn untypable(settings: &TestSettings) -> Option<String> {
+    let steps = settings.before.iter().chain(&settings.steps);
+    let texts = steps.filter_map(|step| match step {
+        TestStep::Type(text) | TestStep::Run(text) => Some(text),
+        _ => None,
+    });
+    let missing = |text: &String| keys_for_text(text).1.into_iter().collect::<String>();
+    texts.map(missing).find(|missing| !missing.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,5 +190,8 @@ mod tests {
         let mut wrong = settings();
         wrong.before.push(TestStep::Key(vec!["ctrl".into(), "submit".into()]));
         assert_eq!(unknown_key(&wrong).as_deref(), Some("submit"));
+        assert_eq!(untypable(&wrong), None);
+        wrong.steps.push(TestStep::Run("echo ä".into()));
+        assert_eq!(untypable(&wrong).as_deref(), Some("ä"));
     }
 }

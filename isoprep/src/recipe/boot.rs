@@ -215,6 +215,15 @@ impl Judge<'_> {
         settings
     }
 
+    /// What the guest writes would be a part of the repository: read, injected, and a change of it.
+    pub(super) fn refuse_a_kept_disk_in(&mut self, source: &Path, boot: &BootSettings) {
+        if boot.keep.as_deref().is_some_and(|keep| keep.starts_with(source)) {
+            let at = self.take(KEEP.key).map_or(0, |(at, _)| at);
+            let message = "lies in the repository, which the guest would change with each write".to_owned();
+            self.find(at, KEEP.key, (message, "name a file outside of it: keep = \"../keep.img\"".to_owned()));
+        }
+    }
+
     /// A setting that the way does not read would be believed and do nothing.
     fn refuse_what_the_way_ignores(&mut self, way: BootWay) {
         for (field, ways) in MEANS.iter().filter(|(_, ways)| !ways.contains(&way)) {
@@ -280,7 +289,7 @@ mod tests {
         assert_eq!(initramfs.initrds, [PathBuf::from("/home/u/p/a.cpio"), PathBuf::from("/b")]);
         assert_eq!((initramfs.cmdline.as_str(), initramfs.needs_image()), ("quiet", false));
         assert!(of("[boot]\nway = \"layers\"").needs_image());
-        assert_eq!(of("[boot]\nway = \"layers\"\nkeep = \"k\"").keep.as_deref(), Some(Path::new("/home/u/p/k")));
+        assert_eq!(of("[boot]\nway = \"layers\"\nkeep = \"../k\"").keep.as_deref(), Some(Path::new("/home/u/k")));
         assert!(!of("[boot]\nway = \"layers\"\nroot = \"x.iso\"").needs_image());
     }
 
@@ -292,7 +301,8 @@ mod tests {
                 "boot.kernel",
                 "does nothing with way \"image\"; remove it, or set way = \"initramfs\" or \"layers\" or \"folder\"",
             ),
-            ("[boot]\nkeep = \"k\"", "boot.keep", "does nothing with way \"image\""),
+            ("[boot]\nway = \"layers\"\nkeep = \"k\"", "boot.keep", "lies in the repository"),
+            ("[boot]\nkeep = \"../k\"", "boot.keep", "does nothing with way \"image\""),
             ("[boot]\nway = \"layers\"\naccess = \"writable\"", "boot.access", "does nothing with way \"layers\""),
             ("[boot]\nway = \"folder\"", "boot.root", "needs a root; name the folder"),
             ("[boot]\nway = \"fodler\"", "boot.way", "did you mean \"folder\"?"),

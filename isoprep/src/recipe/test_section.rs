@@ -17,6 +17,8 @@ const WITHIN: (i64, i64) = (1, 86_400);
 const WITHIN_DEFAULT: u64 = 60;
 /// Longest pause, seconds.
 const LONGEST_WAIT: f64 = 3600.0;
+/// Shortest time that a screen must not change: shorter ones say nothing.
+const STILL: Duration = Duration::from_millis(100);
 /// Longest text of a step, bytes.
 const STEP_LIMIT: usize = 1000;
 
@@ -139,7 +141,7 @@ fn step(text: &str) -> Result<TestStep, Problem> {
         "serial" => TestStep::Serial(rest.to_owned()),
         "expect" => TestStep::Expect(something(rest)?.trim().to_owned()),
         "key" => TestStep::Key(keys(&something(rest)?)?),
-        "still" => TestStep::Still(seconds(rest)?),
+        "still" => TestStep::Still(seconds(rest)?.max(STILL)),
         "wait" => TestStep::Wait(seconds(rest)?),
         other => return Err((format!("{other:?} is no step"), advice())),
     })

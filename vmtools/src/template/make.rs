@@ -2,14 +2,15 @@
 //! with its memory in a file. It sees nothing of the user's: its folders and disks are empty ones of its own.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use cartridge_initramfs::cpio::Cpio;
 use cartridge_supervise::Cancel;
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{FallocateFlags, SeekFrom, fallocate, seek};
 use rustix::process::{Pid, setpriority_process};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
@@ -77,7 +78,7 @@ pub async fn make(
     blocking(move || {
         let (making, memory) = (draft.path().join(MAKING), draft.path().join(MEMORY));
         fs::remove_dir_all(&making).map_err(TemplateError::io("remove", &making))?;
-        leave_holes(&memory).map_err(TemplateError::io("write", &memory))?;
+        leave_holes(&memory, &cancel).map_err(TemplateError::io("write", &memory))?;
         if cancel.is_cancelled() { Err(TemplateError::Cancelled) } else { draft.commit(&key) }
     })
     .await
@@ -178,32 +179,34 @@ fn lower_priority(guest: &GuestHandle) {
 }
 
 /// Gives back the room of memory that holds nothing: a kernel clears what it has not even used.
-fn leave_holes(path: &Path) -> io::Result<()> {
-    let mut file = File::options().read(true).write(true).open(path)?;
+fn leave_holes(path: &Path, cancel: &Cancel) -> io::Result<()> {
+    let file = File::options().read(true).write(true).open(path)?;
     let mut piece = vec![0; PIECE];
     let mut at = 0;
-    loop {
-        let mut filled = 0;
-        while filled < PIECE {
-            match file.read(&mut piece[filled..])? {
-                0 => break,
-                n => filled += n,
+    // Only what has room of its own is read; past the last of it there is nothing (ENXIO).
+    while let Ok(data) = seek(&file, SeekFrom::Data(at)) {
+        let end = seek(&file, SeekFrom::Hole(data))?;
+        at = data / PIECE as u64 * PIECE as u64;
+        while at < end && !cancel.is_cancelled() {
+            let filled = file.read_at(&mut piece, at)?;
+            if filled == 0 {
+                return Ok(());
             }
+            if piece[..filled].iter().all(|byte| *byte == 0) {
+                let holes = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+                match fallocate(&file, holes, at, filled as u64) {
+                    // A file system without holes keeps the zeros.
+                    Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
+                    Err(e) => return Err(e.into()),
+                }
+            }
+            at += filled as u64;
         }
-        if filled == 0 {
+        if cancel.is_cancelled() {
             return Ok(());
         }
-        let length = filled as u64;
-        if piece[..filled].iter().all(|byte| *byte == 0) {
-            let holes = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-            match fallocate(&file, holes, at, length) {
-                // A file system without holes keeps the zeros.
-                Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
-                Err(e) => return Err(e.into()),
-            }
-        }
-        at += length;
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -219,7 +222,7 @@ mod tests {
         bytes[5 << 20] = 1;
         bytes.push(0);
         fs::write(&path, &bytes).unwrap();
-        leave_holes(&path).unwrap();
+        leave_holes(&path, &Cancel::new()).unwrap();
         assert!(fs::read(&path).unwrap() == bytes);
         assert!(path.metadata().unwrap().blocks() * 512 <= 1 << 20);
     }

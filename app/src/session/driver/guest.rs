@@ -103,6 +103,7 @@ impl Driver {
             self.notice(Level::Warning, format!("The session's record could not be written: {error}")).await;
         }
         self.guest_is_new();
+        self.test_guest_started();
         self.tell(Event::GuestStarted { pid, command, mute: self.watching.mute.clone() }).await;
         self.tell_restored().await;
     }
@@ -193,14 +194,19 @@ impl Driver {
     async fn guest_changed(&mut self, status: GuestStatus) {
         if self.guest_status.as_ref() != Some(&status) {
             self.guest_status = Some(status.clone());
-            let rebooted = status == GuestStatus::Rebooting;
+            let (rebooted, panicked) = (status == GuestStatus::Rebooting, status == GuestStatus::Panicked);
             if status == GuestStatus::Panicked
                 && let Some(words) = self.watching.panic.take()
             {
                 self.notice(Level::Warning, format!("The guest's kernel has panicked: {words}")).await;
+                self.fail_test(format!("the guest's kernel has panicked: {words}")).await;
             }
             self.tell(Event::GuestChanged { status }).await;
+            if panicked {
+                self.fail_test("the guest's kernel has panicked".to_owned()).await;
+            }
             if rebooted {
+                self.test_reset().await;
                 self.rebooted().await;
             }
         }

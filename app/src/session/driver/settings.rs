@@ -52,6 +52,8 @@ impl Driver {
     }
 
     async fn inserted(&mut self, inserted: Inserted) {
+        // What runs on every save was wished for the cartridge before.
+        self.set_live(false).await;
         self.forget_examination().await;
         self.forget_comparison().await;
         self.forget_source();

@@ -6,14 +6,16 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use isoprep::{Cancel, SourceTree};
+use isoprep::{Cancel, EngineKind, SourceTree};
 use tokio::sync::mpsc::channel;
 use vmtools::slot::{self, Restoring, Saving, Slot, SlotName};
-use vmtools::{GuestPlan, GuestReport};
+use vmtools::{Boot, GuestPlan, GuestReport};
 
 use super::{Driver, millis};
-use crate::session::event::{Event, Failure, Level, Side};
+use crate::session::direct::{DirectSource, DirectWish};
+use crate::session::event::{Event, Failure, Level, Side, SlotView};
 use crate::session::failure::internal;
+use crate::session::jobs::direct::Wanted;
 use crate::session::jobs::{self, Hardware, Outcome};
 use crate::session::logs::Pane;
 use crate::session::state::{Goal, Input, step};
@@ -28,6 +30,8 @@ pub(super) struct Slots {
     wanted: Option<(String, bool)>,
     /// What is being restored, and since when.
     restoring: Option<(Slot, Instant)>,
+    /// As they were listed last.
+    pub(super) known: Vec<SlotView>,
     /// Stops the saving under way.
     saving: Option<Cancel>,
     /// The tree that the image of the guest has, where it came from a slot.
@@ -41,6 +45,11 @@ pub(super) struct Slots {
 }
 
 impl Slots {
+    /// Whether the guest is being saved.
+    pub(super) fn saves(&self) -> bool {
+        self.saving.is_some()
+    }
+
     /// Stops what is under way.
     pub(super) fn cancel(&mut self) {
         if let Some(saving) = self.saving.take() {
@@ -56,7 +65,7 @@ impl Slots {
     /// Another guest begins.
     pub(super) fn begin(&mut self) {
         self.cancel();
-        *self = Self { wanted: self.wanted.take(), ..Self::default() };
+        *self = Self { wanted: self.wanted.take(), known: std::mem::take(&mut self.known), ..Self::default() };
     }
 }
 
@@ -137,7 +146,7 @@ impl Driver {
                 Ok(()) => Event::SlotsChanged { slots: jobs::slots(&store, present.as_ref()) },
                 Err(error) => {
                     let failure = jobs::of_slot("The slot could not be removed", &error);
-                    Event::SideFailed { side: Side::Slot, failure }
+                    Event::SideFailed { side: Side::Removal, failure }
                 }
             };
             let _ = side.blocking_send(event);
@@ -147,6 +156,7 @@ impl Driver {
     /// Something at the side was done; what it means for us comes before others hear of it.
     pub(super) async fn side_event(&mut self, event: Event) {
         match &event {
+            Event::SlotsChanged { slots } => self.slots.known.clone_from(slots),
             Event::SlotSaved { .. } => {
                 self.slots.saving = None;
                 self.list_slots();
@@ -203,6 +213,7 @@ impl Driver {
         self.make_runtime(&runtime)?;
         let disks = self.make_work()?;
         let boot = slot.boot();
+        let direct = matches!(boot, Boot::Direct { .. }).then(|| self.direct_of_cartridge()).flatten();
         // Run by itself it boots: a moment cannot be had from a command line.
         self.standalone = hardware.standalone(&boot);
         self.logs.terminal.clear();
@@ -223,9 +234,24 @@ impl Driver {
         };
         let screen = Arc::clone(&self.screen);
         self.slots.restoring = Some((slot.clone(), Instant::now()));
-        self.job =
-            Some(tokio::spawn(async move { Outcome::Started(jobs::restore(slot, plan, how, events, screen).await) }));
+        self.job = Some(tokio::spawn(async move {
+            Outcome::Started(jobs::restore(slot, (plan, direct), how, events, screen).await)
+        }));
         Ok(())
+    }
+
+    /// What the cartridge is booted from directly: as it says, or its image's own kernel.
+    fn direct_of_cartridge(&self) -> Option<Wanted> {
+        let prepared = self.prepared.as_ref()?;
+        let wish = DirectWish::of_recipe(&prepared.recipe.boot).unwrap_or_else(|| DirectWish::of(DirectSource::Image));
+        Some(Wanted {
+            wish,
+            image: self.image.as_ref().map(|it| it.image.clone()),
+            tells_words: prepared.recipe.image.engine == EngineKind::Micro,
+            emulated: prepared.machine.as_ref()?.machine.accelerator == vmtools::Accelerator::Tcg,
+            search: jobs::host_search(&self.paths, &prepared.recipe),
+            paths: self.paths.clone(),
+        })
     }
 
     /// A guest has started: one from a slot is up at once.
@@ -319,6 +345,6 @@ impl Driver {
     async fn slot_failed(&mut self, title: &str, error: String) {
         let failure = internal(title, &error);
         self.tell(Event::SideFailed { side: Side::Slot, failure }).await;
-        self.fail_test(format!("{title}: {error}")).await;
+        self.test_saved(Some(error)).await;
     }
 }

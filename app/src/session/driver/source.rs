@@ -30,6 +30,8 @@ pub(super) struct Watched {
     /// When it is looked at.
     pub(super) due: Option<Instant>,
     pub(super) running: Option<Looking>,
+    /// The hash of the repository when it was looked at last.
+    pub(super) tree: Option<String>,
     /// What was told last.
     told: Option<Event>,
     /// What was plugged into the guest since it started.
@@ -131,6 +133,7 @@ impl Driver {
         {
             self.unwatched(why).await;
         }
+        self.watched.tree = Some(now.hash().to_owned());
         let layer = self.watched.layer.clone().filter(|_| self.guest.is_some());
         let Some(base) = layer.or(base) else {
             self.tell_source(None).await;
@@ -163,6 +166,7 @@ impl Driver {
     /// Another cartridge: what was told is of the one before, and front ends know that.
     pub(super) fn forget_source(&mut self) {
         self.watched.told = None;
+        self.watched.tree = None;
         self.look_at_source_again();
     }
 
@@ -182,8 +186,8 @@ impl Driver {
 
     /// Brings what changed to the guest, by the quickest way.
     pub(super) async fn bring_in(&mut self) {
-        if self.testing.brings() {
-            return self.notice(Level::Info, "The test that begins brings the changes".to_owned()).await;
+        if self.testing.runs() {
+            return self.notice(Level::Info, "A test is running: stop it first, or run it again".to_owned()).await;
         }
         let mut way = Way::quickest(self.way_facts());
         match self.watched.bringing {

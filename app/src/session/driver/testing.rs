@@ -7,15 +7,16 @@ use isoprep::TestStep;
 use tokio::time::Instant;
 use vmtools::slot::{Slot, SlotName};
 
-use super::{Driver, millis, press_together};
+use super::{Driver, millis, together};
+use crate::session::ear::Ear;
 use crate::session::event::{Event, Level, Side};
 use crate::session::failure::internal;
 use crate::session::sign::Sign;
 use crate::session::state::{Goal, Input, Outcome, Phase, step};
-use crate::session::test_run::{Next, TestRun, TestStage, scancodes, unknown_key};
+use crate::session::test_run::{Next, TestRun, TestStage, scancodes, unknown_key, untypable};
 
 /// How long a guest may take to tell that it has the repository.
-const UNTOLD: Duration = Duration::from_secs(60);
+const UNTOLD: Duration = Duration::from_secs(180);
 
 /// What the driver knows of tests.
 #[derive(Default)]
@@ -34,8 +35,13 @@ pub(super) struct Testing {
 }
 
 impl Testing {
+    /// Whether a test is under way: what it tries must not be exchanged.
+    pub(super) fn runs(&self) -> bool {
+        self.run.is_some()
+    }
+
     /// Whether a test is under way that brings the repository to a guest.
-    pub(super) fn brings(&self) -> bool {
+    fn brings(&self) -> bool {
         self.run.as_ref().is_some_and(|run| run.stage != TestStage::Stepping)
     }
 }
@@ -51,6 +57,9 @@ impl Driver {
         if let Some(key) = unknown_key(&settings) {
             let advice = "QEMU names them: ret, esc, tab, ctrl, alt, shift, meta_l, f1, up, pgdn, a, 1, minus";
             return self.no_test(format!("there is no key {key:?} in [test]: {advice}")).await;
+        }
+        if let Some(letters) = untypable(&settings) {
+            return self.no_test(format!("no US keyboard can type {letters:?} in [test]; a serial step can")).await;
         }
         let now = std::time::Instant::now();
         let there = settings.slot.clone().filter(|name| self.has_slot(name));
@@ -77,14 +86,23 @@ impl Driver {
         self.tell(Event::TestBegan { warm: run.warm, slot: slot.clone() }).await;
         let warm = run.warm;
         self.testing.run = Some(run);
+        // What it really finds is known when its steps begin.
+        self.testing.tried.clone_from(&self.watched.tree);
         match slot.filter(|_| warm) {
             Some(slot) => self.restore_slot(slot, true).await,
             None => self.ask(Goal::Up, false, None).await,
         }
+        let waits = matches!(self.state.phase, Phase::Idle | Phase::Running);
+        if waits && self.testing.run.as_ref().is_some_and(|run| run.stage == TestStage::Starting) {
+            self.fail_test("it could not begin".to_owned()).await;
+        }
     }
 
-    /// Whether there is a slot of that name that can be read.
+    /// Whether there is a slot of that name that can be restored, as far as is known.
     pub(super) fn has_slot(&self, name: &str) -> bool {
+        if self.slots.known.iter().any(|slot| slot.name == name && slot.obstacle().is_some()) {
+            return false;
+        }
         let found = self.slot_store().zip(SlotName::new(name).ok());
         found.and_then(|(store, name)| Slot::find(&store, &name).ok()).is_some_and(|slot| slot.manifest.is_ok())
     }
@@ -113,9 +131,18 @@ impl Driver {
         if !self.testing.live || self.testing.brings() || self.testing.tried.as_deref() == Some(tree) {
             return;
         }
-        // What a test that could not begin had found is not known: it is not begun again for the same.
-        if self.testing.tried.replace(tree.to_owned()).is_some() {
+        if self.testing.tried.is_none() {
+            // What a test has begun with before anything was looked at.
+            self.testing.tried = Some(tree.to_owned());
+        } else if step(&self.state, Input::Ask(Goal::Restore)).is_ok() {
             self.run_test(true).await;
+        }
+    }
+
+    /// Another guest starts: what the one before has said is nothing that it answers.
+    pub(super) fn test_guest_started(&mut self) {
+        if let Some(run) = &mut self.testing.run {
+            run.ear = Ear::default();
         }
     }
 
@@ -153,21 +180,30 @@ impl Driver {
         if self.testing.run.as_ref().is_none_or(|run| run.warm || run.stage != TestStage::Starting) {
             return;
         }
-        let up = self.slots.report.is_some() || self.watching.mute.is_some();
+        let shows = matches!(self.watching.sign, Some(Sign::Login | Sign::Shell | Sign::Target));
+        let up = self.slots.report.is_some() || (self.watching.mute.is_some() && shows);
         let why = match (matches, self.watching.sign) {
             (Some(false), _) => "the guest found another tree than the one that was injected",
             (_, Some(Sign::Emergency)) => "the guest did not come up: it waits in an emergency shell",
-            _ if !up => "the guest has not reported",
+            _ if !up => "whether the guest is up is not known: it has neither reported nor shown a prompt",
             _ => return self.begin_steps().await,
         };
         self.fail_test(why.to_owned()).await;
+    }
+
+    /// The guest was reset. Steps may be meant so; a layer on its way is gone.
+    pub(super) async fn test_reset(&mut self) {
+        if self.testing.run.as_ref().is_some_and(|run| run.stage == TestStage::Bringing) {
+            self.fail_test("the guest was reset".to_owned()).await;
+        }
     }
 
     async fn begin_steps(&mut self) {
         if let Some(run) = &mut self.testing.run {
             run.stage = TestStage::Stepping;
             let layer = self.slots.layer_tree().filter(|_| run.warm);
-            self.testing.tried = layer.or_else(|| self.booted_tree.clone());
+            let found = layer.or_else(|| self.booted_tree.clone());
+            self.testing.tried = found.or_else(|| self.testing.tried.take());
         }
         self.next_step().await;
     }
@@ -181,7 +217,13 @@ impl Driver {
             let within = run.within;
             let todo = match next {
                 Next::Over => return self.end_test(None).await,
-                Next::Save(name) => return Box::pin(self.save_slot(&name)).await,
+                Next::Save(_) if self.slots.saves() => {
+                    return self.fail_test("the guest is being saved already, as another slot".to_owned()).await;
+                }
+                Next::Save(name) => {
+                    run.saving = true;
+                    return Box::pin(self.save_slot(&name)).await;
+                }
                 Next::Do(todo) => todo,
             };
             let (number, total) = run.count();
@@ -191,9 +233,8 @@ impl Driver {
                 TestStep::Type(text) => return self.test_types(&text).await,
                 TestStep::Run(text) => return self.test_types(&format!("{text}\n")).await,
                 TestStep::Key(keys) => {
-                    if let (Ok(codes), Some(guest)) = (scancodes(&keys), &self.guest) {
-                        press_together(guest, &codes);
-                    }
+                    self.typing.extend(together(&scancodes(&keys).unwrap_or_default()));
+                    return;
                 }
                 TestStep::Serial(line) => {
                     if let (Some(guest), Some(run)) = (&self.guest, &mut self.testing.run) {
@@ -232,7 +273,8 @@ impl Driver {
 
     /// All that was to be typed was typed.
     pub(super) async fn typed(&mut self) {
-        let typing = |run: &TestRun| matches!(run.step(), Some(TestStep::Type(_) | TestStep::Run(_)));
+        let typing =
+            |run: &TestRun| matches!(run.step(), Some(TestStep::Type(_) | TestStep::Run(_) | TestStep::Key(_)));
         if self.testing.run.as_ref().is_some_and(|run| run.stage == TestStage::Stepping && typing(run)) {
             self.next_step().await;
         }
@@ -240,7 +282,9 @@ impl Driver {
 
     /// The guest wrote to its serial line.
     pub(super) async fn test_hears(&mut self, bytes: &[u8]) {
-        let Some(run) = &mut self.testing.run else { return };
+        // The guest before has its last words.
+        let ending = self.state.phase == Phase::Ejecting;
+        let Some(run) = self.testing.run.as_mut().filter(|_| !ending) else { return };
         run.ear.push(bytes);
         if run.stage == TestStage::Stepping && self.testing.limit.is_some() && self.heard_it() {
             self.next_step().await;
@@ -267,7 +311,7 @@ impl Driver {
             Some(TestStep::Wait(_)) => self.next_step().await,
             Some(TestStep::Still(time)) => {
                 let (time, seen, now) = (*time, self.screen.generation(), Instant::now());
-                if seen == self.testing.picture {
+                if seen == self.testing.picture && self.screen.snapshot().is_some() {
                     return self.next_step().await;
                 }
                 if self.testing.limit.is_some_and(|limit| now >= limit) {
@@ -285,11 +329,10 @@ impl Driver {
         }
     }
 
-    /// The guest was saved on the way, or could not be.
+    /// The guest was saved, or could not be: on the way of a test, if that waits for it.
     pub(super) async fn test_saved(&mut self, trouble: Option<String>) {
-        if self.testing.run.as_ref().is_none_or(|run| run.warm || run.stage != TestStage::Stepping) {
-            return;
-        }
+        let Some(run) = self.testing.run.as_mut().filter(|run| run.saving) else { return };
+        run.saving = false;
         match trouble {
             None => self.next_step().await,
             Some(why) => self.fail_test(format!("the guest could not be saved as the slot: {why}")).await,
@@ -297,7 +340,14 @@ impl Driver {
     }
 
     /// The session has moved: a guest that goes takes its test with it, unless the test itself has sent it away.
-    pub(super) async fn test_moved(&mut self) {
+    pub(super) async fn test_moved(&mut self, before: Phase) {
+        if self.testing.live && before != self.state.phase && matches!(self.state.phase, Phase::Idle | Phase::Running) {
+            // What was saved while no test could begin.
+            self.look_at_source_again();
+        }
+        if before == Phase::Idle && self.state.phase == Phase::Idle {
+            return;
+        }
         let Some(run) = &self.testing.run else { return };
         let gone = match self.state.phase {
             Phase::Ejecting => run.stage != TestStage::Starting || self.state.next.is_none(),
@@ -334,9 +384,6 @@ impl Driver {
     async fn end_test(&mut self, why: Option<String>) {
         (self.testing.due, self.testing.limit) = (None, None);
         let Some(run) = self.testing.run.take() else { return };
-        if run.stage != TestStage::Stepping {
-            self.testing.tried = None;
-        }
         let now = std::time::Instant::now();
         let why = why.map(|why| match run.step().filter(|_| run.stage == TestStage::Stepping) {
             Some(step) => format!("{why} (step {} of {}: {step})", run.count().0, run.count().1),

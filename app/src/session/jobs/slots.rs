@@ -8,9 +8,10 @@ use isoprep::{Cancel, Recipe, RepositoryLayer};
 use tokio::sync::mpsc::Sender;
 use vmtools::display::Screen;
 use vmtools::slot::{self, Restoring, Slot, SlotError, SlotInputs};
-use vmtools::{GuestEvent, GuestHandle, GuestPlan};
+use vmtools::{Boot, GuestEvent, GuestHandle, GuestPlan};
 
 use super::Hardware;
+use super::direct::{Wanted, make_ready};
 use crate::paths::Paths;
 use crate::session::event::{Failure, SlotView};
 use crate::session::failure::{self, exit_code, internal};
@@ -34,6 +35,10 @@ pub(in crate::session) fn slots(store: &Path, present: Option<&Present>) -> Vec<
     let view = |slot: &Slot| {
         let view = SlotView::from(slot);
         let (Some(now), Some((hardware, qemu))) = (present, &machine) else { return view };
+        // What a direct boot adds to its machine is known when that is made ready.
+        if matches!(slot.boot(), Boot::Direct { .. }) {
+            return view;
+        }
         let tree = now.tree.as_deref();
         let plan = GuestPlan {
             machine: hardware.machine.clone(),
@@ -64,15 +69,21 @@ fn machine_now(present: &Present) -> Option<(Hardware, String)> {
     Some((hardware, qemu))
 }
 
-/// Starts a guest from a slot.
+/// Starts a guest from a slot; `direct`: what one that was booted directly was made of.
 pub(in crate::session) async fn restore(
     slot: Slot,
-    plan: GuestPlan,
+    (mut plan, direct): (GuestPlan, Option<Wanted>),
     how: Restoring,
     events: Sender<GuestEvent>,
     screen: Arc<Screen>,
 ) -> Result<Box<GuestHandle>, Failure> {
     let cancel = how.cancel.clone();
+    if let Some(wanted) = direct {
+        let token = cancel.clone();
+        let made = tokio::task::spawn_blocking(move || make_ready(&wanted, &token)).await;
+        let ready = made.map_err(|e| internal("The slot could not be restored", &e))??;
+        super::complete(&mut plan, ready);
+    }
     tokio::select! {
         started = vmtools::slot::restore(&slot, plan, how, events, screen) => {
             started.map(Box::new).map_err(|e| of_slot("The slot could not be restored", &e))

@@ -12,7 +12,7 @@ use super::console::{Console, Running};
 use super::median;
 
 /// Repetitions of what takes minutes, and of what is quick.
-const SLOW: usize = 2;
+const SLOW: usize = 3;
 const QUICK: usize = 9;
 /// How long the guest is left alone before a file is saved: nobody types that quickly.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -122,8 +122,10 @@ pub fn rows() {
     // Packages are fetched before: the network is not measured.
     cycle.cold(&[]);
     let whole = cycle.cold(&["--fresh"]);
-    println!("| a save → the guest has it, Debian of 1 GB: full build, cold boot | {whole:.1} s | 1 |");
+    println!("| a save → the guest has it, Debian of 1 GB: full build, cold boot, one run | {whole:.1} s | 1 |");
     row("… what changed is built, cold boot", (0..SLOW).map(|_| cycle.cold(&[])).collect(), whole);
+    // The first one unpacks the kernel, which is kept.
+    cycle.cold(&["--set", "boot.way=kernel"]);
     let direct = (0..SLOW).map(|_| cycle.cold(&["--set", "boot.way=kernel"])).collect();
     row("… what changed is built, its kernel booted directly", direct, whole);
     let layers = cycle.again(&["up", "--watch"], "guest_reported", None);
