@@ -37,6 +37,9 @@ const DISK: u64 = 1 << 20;
 const MARK: &str = "/etc/cartridge/template";
 /// Where in a draft lies what is needed in the making alone.
 const MAKING: &str = "making";
+/// How often a folder that is not empty yet is removed again, and after how long each time.
+const TRIES: u32 = 50;
+const AGAIN: Duration = Duration::from_millis(100);
 /// Pieces of memory that are looked at for whether anything is in them, bytes.
 const PIECE: usize = 64 * 1024;
 
@@ -69,11 +72,9 @@ pub async fn make(
         })
         .await?
     };
-    tokio::select! {
-        kept = keep(plan, &draft) => kept?,
-        () = cancelled(cancel) => return Err(TemplateError::Cancelled),
-    }
-    drop(place);
+    let kept = keep(plan, &draft, cancel).await;
+    place.clear().await;
+    kept?;
     let (key, cancel) = (key.clone(), cancel.clone());
     blocking(move || {
         let (making, memory) = (draft.path().join(MAKING), draft.path().join(MEMORY));
@@ -86,6 +87,20 @@ pub async fn make(
 
 /// The guest's directory, removed with it.
 struct Place(Option<RuntimeDir>);
+
+impl Place {
+    /// Removes it. A QEMU that was killed while it started may still put something there before it is gone.
+    async fn clear(mut self) {
+        let Some(path) = self.0.take().map(|dir| dir.path().to_owned()) else { return };
+        for _ in 0..TRIES {
+            match RuntimeDir::open(&path).and_then(RuntimeDir::remove) {
+                Ok(()) => return,
+                Err(_) if !path.exists() => return,
+                Err(_) => tokio::time::sleep(AGAIN).await,
+            }
+        }
+    }
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
@@ -132,10 +147,24 @@ fn empty_disk(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Boots the guest until it is ready, and keeps it in the draft. QEMU has ended when this returns.
-async fn keep(plan: GuestPlan, draft: &Draft) -> Result<(), TemplateError> {
-    let (sender, mut events) = mpsc::channel(64);
-    let guest = start_in_file(plan, &draft.path().join(MEMORY), sender, Arc::new(Screen::new())).await?;
-    lower_priority(&guest);
+async fn keep(plan: GuestPlan, draft: &Draft, cancel: &Cancel) -> Result<(), TemplateError> {
+    let (sender, events) = mpsc::channel(64);
+    let memory = draft.path().join(MEMORY);
+    let guest = tokio::select! {
+        guest = start_in_file(plan, &memory, sender, Arc::new(Screen::new())) => guest?,
+        () = cancelled(cancel) => return Err(TemplateError::Cancelled),
+    };
+    let kept = tokio::select! {
+        kept = save(&guest, events, draft) => kept,
+        () = cancelled(cancel) => Err(TemplateError::Cancelled),
+    };
+    guest.end(|_, _| ()).await;
+    kept
+}
+
+/// Saves the guest in the draft once it is ready.
+async fn save(guest: &GuestHandle, mut events: mpsc::Receiver<GuestEvent>, draft: &Draft) -> Result<(), TemplateError> {
+    lower_priority(guest);
     ready(&mut events).await?;
     // It writes to no serial line any more, but what QEMU says must not pile up.
     tokio::spawn(async move { while events.recv().await.is_some() {} });
@@ -147,7 +176,6 @@ async fn keep(plan: GuestPlan, draft: &Draft) -> Result<(), TemplateError> {
     }
     slot::leave_out_shared(qmp, true).await?;
     slot::save_memory(qmp, &draft.path().join(DEVICES), &Cancel::new(), &mut |_, _| ()).await?;
-    guest.end(|_, _| ()).await;
     Ok(())
 }
 
