@@ -5,7 +5,7 @@ use super::boot;
 use super::field_table_guest::GUEST;
 use super::fields::{FieldDoc, FieldKind};
 use super::model::EngineKind;
-use super::test_section;
+use super::test_section::TEST;
 
 /// For fields that mean something whatever the engine.
 pub(super) const ALL: &[EngineKind] = &EngineKind::ALL;
@@ -21,16 +21,23 @@ const PROFILED: &[EngineKind] = &[EngineKind::Archiso, EngineKind::Mkarchiso];
 
 /// Everything that a `cartridge.toml` may say, in the order in which it is shown.
 pub const FIELDS: &[FieldDoc] = &{
-    let mut all = [OTHERS[0]; OTHERS.len() + GUEST.len()];
+    let tests = OTHERS.len() + GUEST.len();
+    let mut all = [OTHERS[0]; OTHERS.len() + GUEST.len() + TEST.len()];
     let mut at = 0;
     while at < all.len() {
-        all[at] = if at < OTHERS.len() { OTHERS[at] } else { GUEST[at - OTHERS.len()] };
+        all[at] = if at < OTHERS.len() {
+            OTHERS[at]
+        } else if at < tests {
+            GUEST[at - OTHERS.len()]
+        } else {
+            TEST[at - tests]
+        };
         at += 1;
     }
     all
 };
 
-/// All but `[guest]`.
+/// All but `[guest]` and `[test]`.
 const OTHERS: &[FieldDoc] = &[
     FieldDoc {
         key: "name",
@@ -210,8 +217,4 @@ const OTHERS: &[FieldDoc] = &[
     boot::KEEP,
     boot::ACCESS,
     boot::CMDLINE,
-    test_section::SLOT,
-    test_section::BEFORE,
-    test_section::STEPS_FIELD,
-    test_section::WITHIN_FIELD,
 ];

@@ -79,25 +79,28 @@ const fn test(key: &'static str, label: &'static str, kind: FieldKind, default: 
 const STEPS: &str =
     "steps: \"type TEXT\", \"run TEXT\", \"key ctrl-c\", \"serial TEXT\", \"expect TEXT\", \"still 1\", \"wait 0.5\"";
 
-pub(super) const SLOT: FieldDoc = FieldDoc {
+const SLOT: FieldDoc = FieldDoc {
     range: "the name of a slot",
     doc: "The saved guest that a warm test starts from; the repository as it is now is brought into it.",
     ..test("test.slot", "Slot", FieldKind::Text, "")
 };
-pub(super) const BEFORE: FieldDoc = FieldDoc {
+const BEFORE: FieldDoc = FieldDoc {
     doc: "What brings a guest that was just booted to the moment of the slot; for a cold test, and for a slot not yet saved.",
     ..test("test.before", "Before", FieldKind::List, "")
 };
-pub(super) const STEPS_FIELD: FieldDoc = FieldDoc {
+const STEPS_FIELD: FieldDoc = FieldDoc {
     doc: "What is tried, in this order: keys and text for the screen, lines for the serial line, what it must answer.",
     ..test("test.steps", "Steps", FieldKind::List, "")
 };
-pub(super) const WITHIN_FIELD: FieldDoc = FieldDoc {
+const WITHIN_FIELD: FieldDoc = FieldDoc {
     unit: "seconds",
     range: "1 to 86400",
     doc: "How long a step waits for what it expects of the guest, before the test has failed.",
     ..test("test.within", "Patience", FieldKind::Integer { min: WITHIN.0, max: WITHIN.1 }, "60")
 };
+
+/// What `[test]` may say.
+pub(super) const TEST: &[FieldDoc] = &[SLOT, BEFORE, STEPS_FIELD, WITHIN_FIELD];
 
 impl Judge<'_> {
     pub(super) fn test(&mut self) -> TestSettings {
