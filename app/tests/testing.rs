@@ -157,6 +157,37 @@ fn the_terminal_says_how_a_test_ended_by_its_exit_code() {
 }
 
 #[test]
+fn a_slot_that_does_not_fit_is_told_and_never_replaced() {
+    let console = Console::new();
+    let repo = repository(&console, "content");
+    let run = |more: &[&str]| console.run(&[&["test", repo.to_str().unwrap()][..], more].concat());
+    assert_eq!(run(&[]).code, 0);
+    let slots = || {
+        let found = walk(&console.home.path().join("data/cartridge"), "memory");
+        found.iter().map(|it| fs::metadata(it).unwrap().modified().unwrap()).collect::<Vec<_>>()
+    };
+    let before = slots();
+    assert_eq!(before.len(), 1);
+    let other = run(&["--set", "guest.memory=640M"]);
+    assert_ne!(other.code, 0, "{}{}", other.stdout, other.stderr);
+    let cold = run(&["--set", "guest.memory=640M", "--prove"]);
+    assert_eq!((cold.code, slots()), (0, before), "{}{}", cold.stdout, cold.stderr);
+}
+
+/// The files of that name below a folder.
+fn walk(dir: &Path, name: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        match entry.file_type().unwrap() {
+            kind if kind.is_dir() => found.extend(walk(&entry.path(), name)),
+            _ if entry.file_name() == name => found.push(entry.path()),
+            _ => {}
+        }
+    }
+    found
+}
+
+#[test]
 fn a_guest_that_was_booted_directly_is_tested_warm_as_well() {
     let console = Console::new();
     let repo = repository(&console, "content");

@@ -7,6 +7,7 @@ use isoprep::{BootWay, BuildError, Cancel, Recipe, SourceTree};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::testing::SlotNow;
 use super::{Driver, millis};
 use crate::session::event::{Event, Level, Since};
 use crate::session::jobs::{self, Base, SourceLook};
@@ -179,7 +180,7 @@ impl Driver {
             live: self.watched.live,
             // One from a slot has reported before it was saved.
             reports: self.slots.report.is_some(),
-            slot: !running && slot.is_some_and(|name| self.has_slot(name)),
+            slot: !running && slot.is_some_and(|name| self.slot_now(name) == SlotNow::Usable),
             direct: recipe.is_some_and(|it| it.boot.way != BootWay::Image),
         }
     }

@@ -9,7 +9,7 @@ use vmtools::slot::{Slot, SlotName};
 
 use super::{Driver, millis, together};
 use crate::session::ear::Ear;
-use crate::session::event::{Event, Level, Side};
+use crate::session::event::{Event, Level, Side, SlotView};
 use crate::session::failure::internal;
 use crate::session::sign::Sign;
 use crate::session::state::{Goal, Input, Outcome, Phase, step};
@@ -32,6 +32,15 @@ pub(super) struct Testing {
     live: bool,
     /// The hash of the repository that was tested last, where that is known.
     tried: Option<String>,
+}
+
+/// What there is of a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum SlotNow {
+    Absent,
+    Usable,
+    /// It cannot be restored as things are, for this reason.
+    Unfit(String),
 }
 
 impl Testing {
@@ -62,19 +71,30 @@ impl Driver {
             return self.no_test(format!("no US keyboard can type {letters:?} in [test]; a serial step can")).await;
         }
         let now = std::time::Instant::now();
-        let there = settings.slot.clone().filter(|name| self.has_slot(name));
-        let run = match (warm, settings.slot.clone(), there) {
-            (true, None, _) => {
+        let found = settings.slot.clone().map(|name| (self.slot_now(&name), name));
+        let run = match (warm, found) {
+            (true, None) => {
                 let text = "no slot is named to start from: set test.slot to one, or run the test cold";
                 return self.no_test(text.to_owned()).await;
             }
-            (true, Some(_), Some(slot)) => TestRun::warm(&settings, slot, now),
-            (true, Some(slot), None) => {
+            (true, Some((SlotNow::Usable, slot))) => TestRun::warm(&settings, slot, now),
+            (true, Some((SlotNow::Unfit(why), slot))) => {
+                let advice =
+                    "change the settings back, remove the slot so that the next test saves it anew, or run it cold";
+                return self
+                    .no_test(format!("the slot {slot:?} cannot be restored now, because {why}: {advice}"))
+                    .await;
+            }
+            (true, Some((SlotNow::Absent, slot))) => {
                 let text = format!("There is no slot {slot:?} yet: the guest is booted cold, and saved on the way");
                 self.notice(Level::Info, text).await;
                 TestRun::cold(&settings, Some(slot), now)
             }
-            (false, slot, there) => TestRun::cold(&settings, slot.filter(|_| there.is_none()), now),
+            // One that is there stays as it is, whatever it is.
+            (false, found) => {
+                let absent = found.filter(|(slot, _)| *slot == SlotNow::Absent);
+                TestRun::cold(&settings, absent.map(|(_, name)| name), now)
+            }
         };
         let goal = if run.warm { Goal::Restore } else { Goal::Up };
         if let Err(denied) = step(&self.state, Input::Ask(goal)) {
@@ -98,13 +118,17 @@ impl Driver {
         }
     }
 
-    /// Whether there is a slot of that name that can be restored, as far as is known.
-    pub(super) fn has_slot(&self, name: &str) -> bool {
-        if self.slots.known.iter().any(|slot| slot.name == name && slot.obstacle().is_some()) {
-            return false;
+    /// What there is of the slot of that name, as far as is known.
+    pub(super) fn slot_now(&self, name: &str) -> SlotNow {
+        let place = self.slot_store().zip(SlotName::new(name).ok());
+        match place.and_then(|(store, name)| Slot::find(&store, &name).ok()).map(|slot| slot.manifest) {
+            None => SlotNow::Absent,
+            Some(Err(why)) => SlotNow::Unfit(why),
+            Some(Ok(_)) => {
+                let known = self.slots.known.iter().find(|slot| slot.name == name);
+                known.and_then(SlotView::obstacle).map_or(SlotNow::Usable, SlotNow::Unfit)
+            }
         }
-        let found = self.slot_store().zip(SlotName::new(name).ok());
-        found.and_then(|(store, name)| Slot::find(&store, &name).ok()).is_some_and(|slot| slot.manifest.is_ok())
     }
 
     async fn no_test(&mut self, why: String) {
@@ -275,7 +299,7 @@ impl Driver {
     pub(super) async fn typed(&mut self) {
         let typing =
             |run: &TestRun| matches!(run.step(), Some(TestStep::Type(_) | TestStep::Run(_) | TestStep::Key(_)));
-        if self.testing.run.as_ref().is_some_and(|run| run.stage == TestStage::Stepping && typing(run)) {
+        if self.testing.run.as_ref().is_some_and(|run| run.stage == TestStage::Stepping && !run.saving && typing(run)) {
             self.next_step().await;
         }
     }
