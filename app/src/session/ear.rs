@@ -10,6 +10,9 @@ const KEPT: usize = 64 << 10;
 /// How many sent lines are remembered: the newest.
 const LINES: usize = 32;
 
+/// An echo has no more blanks than letters but for these: how far back one can begin is bounded, whatever a guest writes.
+const BLANKS: usize = 256;
+
 /// What was heard and not yet asked for.
 #[derive(Debug, Default)]
 pub(super) struct Ear {
@@ -27,6 +30,13 @@ struct Sent {
     echoed: bool,
 }
 
+impl Sent {
+    /// The longest echo of it, bytes.
+    fn longest(&self) -> usize {
+        2 * self.letters.len() + BLANKS
+    }
+}
+
 /// How far bytes are an echo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Echo {
@@ -40,6 +50,7 @@ enum Echo {
 impl Ear {
     /// Takes the next bytes of the line.
     pub(super) fn push(&mut self, bytes: &[u8]) {
+        let before = self.heard.len();
         for &byte in bytes {
             match byte {
                 b'\n' => {
@@ -51,13 +62,13 @@ impl Ear {
                 _ => {}
             }
         }
-        if self.heard.len() > KEPT {
-            let old = self.heard.len() - KEPT;
-            self.heard.drain(..old);
-        }
+        let old = self.heard.len().saturating_sub(KEPT);
+        self.heard.drain(..old);
+        let before = before.saturating_sub(old);
         let Self { heard, sent, .. } = self;
         for line in sent {
-            let mut at = 0;
+            // One that lies before what is new was found when that came.
+            let mut at = before.saturating_sub(line.longest());
             while at < heard.len() {
                 let counts = !line.echoed || (at > 0 && heard[at - 1] != b'\n');
                 match echo(&heard[at..], &line.letters) {
@@ -92,7 +103,8 @@ impl Ear {
                 counts && echo(&self.heard[*at..], &line.letters) == Echo::Begun
             })
         };
-        let end = (0..self.heard.len()).find(begun).unwrap_or(self.heard.len());
+        let longest = self.sent.iter().map(Sent::longest).max().unwrap_or(0);
+        let end = (self.heard.len().saturating_sub(longest)..self.heard.len()).find(begun).unwrap_or(self.heard.len());
         let Some(at) = position(&self.heard[..end], expected.as_bytes()) else { return false };
         self.heard.drain(..at + expected.len());
         true
@@ -116,7 +128,8 @@ fn echo(bytes: &[u8], letters: &[u8]) -> Echo {
     }
     let mut wanted = letters.iter();
     let mut next = wanted.next();
-    for (at, byte) in bytes.iter().enumerate() {
+    let longest = 2 * letters.len() + BLANKS;
+    for (at, byte) in bytes.iter().take(longest).enumerate() {
         match next {
             None => return Echo::Whole(at),
             Some(letter) if letter == byte => next = wanted.next(),
@@ -124,7 +137,11 @@ fn echo(bytes: &[u8], letters: &[u8]) -> Echo {
             Some(_) => return Echo::No,
         }
     }
-    if next.is_none() { Echo::Whole(bytes.len()) } else { Echo::Begun }
+    match next {
+        None => Echo::Whole(bytes.len().min(longest)),
+        Some(_) if bytes.len() >= longest => Echo::No,
+        Some(_) => Echo::Begun,
+    }
 }
 
 #[cfg(test)]
