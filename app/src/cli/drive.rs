@@ -41,8 +41,6 @@ struct Drive {
     attached: Option<Attached>,
     shot: Shot,
     quitting: bool,
-    /// A test has begun that is run again on every save.
-    lives: bool,
     /// All is done but the comparison with the build before.
     comparing: bool,
     /// When the newest event came.
@@ -98,7 +96,6 @@ impl Drive {
             attached: None,
             shot: args.shot.as_deref().map_or(Shot::None, |path| Shot::Wanted(absolute(path))),
             quitting: false,
-            lives: false,
             comparing: false,
             heard_at: Instant::now(),
             setting: 0,
@@ -161,8 +158,8 @@ impl Drive {
                 self.ask().await;
             }
             // What runs on every save goes on, whatever became of one save.
-            Event::Refused { .. } | Event::Failed { .. } | Event::SideFailed { .. } if self.lives => {}
-            Event::TestBegan { .. } => self.lives = self.args.test.is_some_and(|test| test.live),
+            Event::Refused { .. } | Event::Failed { .. } | Event::SideFailed { .. }
+                if self.live() && self.model.test.is_some() => {}
             Event::Refused { .. } => self.end(self.code.max(exit_code::CARTRIDGE)).await,
             Event::Noticed { level: Level::Warning, .. } if self.setting > 0 && !self.working => {
                 self.end(exit_code::USAGE).await;
@@ -221,7 +218,7 @@ impl Drive {
             Event::StateChanged { state } if state.phase == Phase::Preparing => self.working = true,
             Event::BuildCompared { .. } | Event::NotCompared { .. } if self.comparing => self.end(self.code).await,
             Event::StateChanged { state } if state.phase == Phase::Idle && self.working => {
-                if self.args.test.is_some_and(|test| test.live) && !self.quitting {
+                if self.live() && !self.quitting {
                     return;
                 }
                 if state.outcome == Some(Outcome::GuestEnded) && !self.came_up() && !self.ended_well() {
@@ -325,9 +322,13 @@ impl Drive {
         self.reported(matches).await;
     }
 
+    /// Whether a test is run on every save, until Ctrl-C.
+    fn live(&self) -> bool {
+        self.args.test.is_some_and(|test| test.live)
+    }
+
     /// A test is over: so is the run, unless it goes on with every save or the guest is wanted.
     async fn tested(&mut self, passed: bool) {
-        let live = self.args.test.is_some_and(|test| test.live);
         match (passed, self.code) {
             _ if self.quitting => {}
             (true, _) => self.code = exit_code::GOOD,
@@ -335,7 +336,7 @@ impl Drive {
             (false, exit_code::GOOD) => self.code = exit_code::TEST,
             (false, _) => {}
         }
-        if self.model.state.phase != Phase::Running || live {
+        if self.model.state.phase != Phase::Running || self.live() {
             return;
         }
         self.photograph();

@@ -4,7 +4,6 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use isoprep::EngineKind;
 use tokio::sync::mpsc::channel;
 use vmtools::display::InputEvent;
 use vmtools::share::mount_command;
@@ -30,17 +29,17 @@ impl Driver {
         };
         let own = &prepared.recipe.boot;
         let wish = self.wish.clone().map(|wish| wish.with_words_of(own)).or_else(|| DirectWish::of_recipe(own));
-        let (hardware, search) = (prepared.machine.clone(), jobs::host_search(&self.paths, &prepared.recipe));
-        let tells_words = prepared.recipe.image.engine == EngineKind::Micro;
+        let hardware = prepared.machine.clone();
         let needed = wish.as_ref().is_none_or(DirectWish::needs_image);
         let built = self.image.clone().filter(|_| self.state.goal != Some(Goal::Direct));
+        let image = built.as_ref().map(|it| it.image.clone());
+        let wanted = wish.map(|wish| Wanted::new(wish, image, prepared, self.paths.clone()));
         let Some(mut hardware) = hardware else {
             return self.fail(internal("There is nothing to boot", &"no machine")).await;
         };
         if needed && built.is_none() {
             return self.fail(no_image()).await;
         }
-        let emulated = hardware.machine.accelerator == vmtools::Accelerator::Tcg;
         self.boots += 1;
         self.guest_status = None;
         self.slots.begin();
@@ -50,13 +49,12 @@ impl Driver {
         }
         let boot = built.as_ref().map_or(Boot::Nothing, |it| Boot::Iso(it.image.iso.clone()));
         // What is booted directly is known only when it was made ready.
-        self.standalone = if wish.is_none() { hardware.standalone(&boot) } else { String::new() };
+        self.standalone = if wanted.is_none() { hardware.standalone(&boot) } else { String::new() };
         if let Err(failure) = jobs::place_disks(&mut hardware.machine.disks, || self.make_work()) {
             return self.fail(failure).await;
         }
         self.logs.terminal.clear();
         self.booted_tree = built.as_ref().filter(|_| needed).map(|it| it.image.tree_hash.clone());
-        let image = built.as_ref().map(|it| it.image.clone());
         let mute = built.and_then(|it| it.mute);
         // What no build has left knows nothing of the repository.
         let cartridge = self.prepared.as_ref().filter(|_| self.state.goal != Some(Goal::Direct));
@@ -66,14 +64,13 @@ impl Driver {
         let (events, queue) = channel(256);
         self.guest_events = Some(queue);
         let (screen, cancel, command) = (Arc::clone(&self.screen), self.cancel.clone(), self.standalone.clone());
-        let Some(wish) = wish else {
+        let Some(wanted) = wanted else {
             self.watch_guest(mute, false);
             let start = async move { Outcome::Started(jobs::start(plan, command, events, screen, cancel).await) };
             self.job = Some(tokio::spawn(start));
             return;
         };
-        self.watch_guest(wish.mute(mute.as_deref()), !needed);
-        let wanted = Wanted { wish, image, tells_words, emulated, search, paths: self.paths.clone() };
+        self.watch_guest(wanted.wish.mute(mute.as_deref()), !needed);
         let (side, lacking) = (self.side.0.clone(), self.templates.begin());
         self.direct_command = Arc::default();
         let command = Arc::clone(&self.direct_command);

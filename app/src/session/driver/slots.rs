@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use isoprep::{Cancel, EngineKind, SourceTree};
+use isoprep::{Cancel, SourceTree};
 use tokio::sync::mpsc::channel;
 use vmtools::slot::{self, Restoring, Saving, Slot, SlotName};
 use vmtools::{Boot, GuestPlan, GuestReport};
@@ -244,14 +244,8 @@ impl Driver {
     fn direct_of_cartridge(&self) -> Option<Wanted> {
         let prepared = self.prepared.as_ref()?;
         let wish = DirectWish::of_recipe(&prepared.recipe.boot).unwrap_or_else(|| DirectWish::of(DirectSource::Image));
-        Some(Wanted {
-            wish,
-            image: self.image.as_ref().map(|it| it.image.clone()),
-            tells_words: prepared.recipe.image.engine == EngineKind::Micro,
-            emulated: prepared.machine.as_ref()?.machine.accelerator == vmtools::Accelerator::Tcg,
-            search: jobs::host_search(&self.paths, &prepared.recipe),
-            paths: self.paths.clone(),
-        })
+        let image = self.image.as_ref().map(|it| it.image.clone());
+        Some(Wanted::new(wish, image, prepared, self.paths.clone()))
     }
 
     /// A guest has started: one from a slot is up at once.

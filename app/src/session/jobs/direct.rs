@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use isoprep::contents::{BootChoice, Watch, boot_menu, extract};
-use isoprep::{BootAccess, Cancel, HostSearch, Image};
+use isoprep::{BootAccess, Cancel, EngineKind, HostSearch, Image};
 use vmtools::boot::{DirectBoot, Early, Prepared, Root};
 use vmtools::{Access, Boot, GuestKernel, SharedFolder};
 
@@ -26,6 +26,26 @@ pub(in crate::session) struct Wanted {
     /// Where kernels are looked for.
     pub(in crate::session) search: HostSearch,
     pub(in crate::session) paths: Paths,
+}
+
+impl Wanted {
+    /// What is wished, on the machine and for the cartridge that were prepared.
+    pub(in crate::session) fn new(
+        wish: DirectWish,
+        image: Option<Image>,
+        prepared: &super::Prepared,
+        paths: Paths,
+    ) -> Self {
+        let machine = prepared.machine.as_ref().map(|it| &it.machine);
+        Self {
+            wish,
+            image,
+            tells_words: prepared.recipe.image.engine == EngineKind::Micro,
+            emulated: machine.is_some_and(|it| it.accelerator == vmtools::Accelerator::Tcg),
+            search: super::host_search(&paths, &prepared.recipe),
+            paths,
+        }
+    }
 }
 
 /// What QEMU needs.
