@@ -2,8 +2,8 @@
 //! is the kernel's own; and how long it takes where the guest is resumed from a template. Prints rows of the README's table:
 //! medians of runs that take turns, and their ratios, also of virtme-ng's where `vng` is installed.
 //!
-//! `cargo bench -p vmtools --bench direct [-- RUNS]`; 5 runs of each by default. Wants a kernel with its modules, a static
-//! busybox and mksquashfs, as the tests do.
+//! `cargo bench -p vmtools --bench direct [-- [options] RUNS]`; 5 runs of each by default; with `options`: what each option
+//! contributes. Wants a kernel with its modules, a static busybox and mksquashfs, as the tests do.
 
 use std::error::Error;
 use std::os::unix::fs::symlink;
@@ -22,6 +22,8 @@ use vmtools::{
     start,
 };
 
+#[path = "direct/options.rs"]
+mod options;
 #[path = "direct/peer.rs"]
 mod peer;
 
@@ -57,6 +59,9 @@ fn main() -> Outcome<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let place = tempfile::Builder::new().prefix("direct").tempdir_in("/tmp")?;
     let mut ways = ways(place.path())?;
+    if std::env::args().any(|word| word == "options") {
+        return options::measure(&ways[0], place.path(), runs);
+    }
     runtime.block_on(resumed(&mut ways, place.path()))?;
     let peer = Peer::find(place.path());
     let mut peers = Vec::new();

@@ -30,12 +30,16 @@ pub struct BootForms {
     pub(super) filled: (PathBuf, usize, String),
     /// The kernel's path.
     pub(super) kernel: String,
+    /// The path of its modules.
+    pub(super) modules: String,
     /// Paths of initramfs files, one a line.
     pub(super) initrds: String,
     /// What the root is, by its place among the ways.
     pub(super) way: usize,
     /// The image with the layers.
     pub(super) disk: String,
+    /// The file that keeps what the guest writes over the layers.
+    pub(super) keep: String,
     /// The folder.
     pub(super) folder: String,
     /// What the guest may do with the folder, by its place.
@@ -64,11 +68,13 @@ impl BootForms {
                 self.read(path, wishes);
             }
             BootFile::Kernel => self.kernel = text,
+            BootFile::Modules => self.modules = text,
             BootFile::Initrd => {
                 let kept = self.initrds.trim_end();
                 self.initrds = if kept.is_empty() { text } else { format!("{kept}\n{text}") };
             }
             BootFile::Disk => self.disk = text,
+            BootFile::Keep => self.keep = text,
             BootFile::Folder => self.folder = text,
         }
     }

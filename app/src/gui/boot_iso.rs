@@ -41,7 +41,8 @@ pub(super) fn show(ui: &mut Ui, model: &Model, picker: bool, forms: &mut BootFor
     let entered = entries(ui, menu, forms);
     forms.entry = forms.entry.min(menu.choices.len() - 1);
     let choice = &menu.choices[forms.entry];
-    let source = DirectSource::Iso { iso: view.iso.clone(), entry: EntryWish::Number(forms.entry + 1) };
+    let entry = EntryWish::Listed(forms.entry + 1, choice.title.clone());
+    let source = DirectSource::Iso { iso: view.iso.clone(), entry };
     let own = DirectWish::of(source.clone()).cmdline(&choice.cmdline, false).unwrap_or_else(|_| choice.cmdline.clone());
     fill(forms, view, own);
     files(ui, choice);

@@ -23,6 +23,8 @@ pub(super) fn show(ui: &mut Ui, model: &Model, picker: bool, forms: &mut BootFor
     words_below(ui, "No image and no boot loader: QEMU starts the kernel. It needs no cartridge.");
     let kernel = ("Kernel", "The best one of this machine");
     let mut entered = path(ui, &mut forms.kernel, kernel, (BootFile::Kernel, picker), wishes);
+    let modules = ("Modules", "The folder of its version, found by the kernel");
+    entered |= path(ui, &mut forms.modules, modules, (BootFile::Modules, picker), wishes);
     label(ui, "Root");
     if let Some(way) = controls::segments(ui, "Root", &WAYS, Some(forms.way)) {
         forms.way = way;
@@ -32,7 +34,12 @@ pub(super) fn show(ui: &mut Ui, model: &Model, picker: bool, forms: &mut BootFor
         1 => {
             let disk = ("Disk", "An ISO, a squashfs, an EROFS, or the image of a disk");
             entered |= path(ui, &mut forms.disk, disk, (BootFile::Disk, picker), wishes);
-            small(ui, "Its layers are found, and stacked below a root that forgets what is written.");
+            let keep = ("Keep what is written in", "Nothing is kept");
+            entered |= path(ui, &mut forms.keep, keep, (BootFile::Keep, picker), wishes);
+            small(
+                ui,
+                "Its layers are found and stacked. What is written over them is forgotten, unless a file keeps it.",
+            );
         }
         _ => {
             let folder = ("Folder", "A folder with a root file system");
@@ -69,10 +76,11 @@ fn small(ui: &mut Ui, text: &str) {
 
 /// What the form asks for, or what is missing.
 fn wish(forms: &BootForms) -> Result<DirectWish, String> {
-    let kernel = match forms.kernel.trim() {
-        "" => None,
-        text => Some(typed(text, "The kernel")?),
+    let given = |text: &str, what: &str| match text.trim() {
+        "" => Ok(None),
+        text => typed(text, what).map(Some),
     };
+    let (kernel, modules) = (given(&forms.kernel, "The kernel")?, given(&forms.modules, "The modules")?);
     let files = |text: &str| {
         let lines = text.lines().filter(|line| !line.trim().is_empty());
         lines.map(|it| typed(it, "An initramfs")).collect::<Result<Vec<_>, _>>()
@@ -85,7 +93,8 @@ fn wish(forms: &BootForms) -> Result<DirectWish, String> {
             (DirectRoot::Folder(typed(&forms.folder, "The folder")?, access), Vec::new())
         }
     };
-    let source = DirectSource::Kernel(DirectKernel { kernel, initrds, root, ..DirectKernel::default() });
+    let keep = if forms.way == 1 { given(&forms.keep, "The file that keeps it")? } else { None };
+    let source = DirectSource::Kernel(DirectKernel { kernel, modules, initrds, root, keep });
     checked(DirectWish { append: forms.append.trim().to_owned(), ..DirectWish::of(source) }, "")
 }
 

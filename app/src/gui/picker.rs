@@ -84,7 +84,8 @@ fn ask(what: &PickFor) -> Option<PathBuf> {
         PickFor::Repository => return dialog.set_title("Open a repository").pick_folder(),
         PickFor::Field { folder, start, .. } => (start, *folder),
         PickFor::Item { start, .. } => (start, true),
-        PickFor::Boot(file) => (&None, *file == BootFile::Folder),
+        PickFor::Boot(BootFile::Keep) => return dialog.set_file_name("kept.img").save_file(),
+        PickFor::Boot(file) => (&None, matches!(file, BootFile::Folder | BootFile::Modules)),
     };
     let dir = start.as_deref().and_then(|start| start.ancestors().find(|dir| dir.is_dir()));
     let dialog = match dir {

@@ -111,10 +111,14 @@ pub enum BootFile {
     Iso,
     /// A kernel.
     Kernel,
+    /// The folder with its modules.
+    Modules,
     /// One more initramfs.
     Initrd,
     /// An image with layers.
     Disk,
+    /// What keeps what is written over them, which may be new.
+    Keep,
     /// A folder that is the root.
     Folder,
 }

@@ -82,6 +82,8 @@ pub enum EntryWish {
     Number(usize),
     /// By its title, or a part of it that no other has.
     Title(String),
+    /// As it was listed: the entry of that number has that title, or the ISO is another one by now.
+    Listed(usize, String),
 }
 
 /// How a guest is booted without a boot loader, for front ends.
@@ -244,6 +246,11 @@ impl EntryWish {
                 let index = number.checked_sub(1);
                 index.and_then(|at| menu.choices.get(at)).ok_or_else(|| missing(number.to_string()))
             }
+            Self::Listed(number, title) => {
+                let same = Self::Number(*number).choose(menu).ok().filter(|it| it.title == *title);
+                let changed = || format!("entry {number} is no longer {title:?}: read the ISO's entries again");
+                same.ok_or_else(|| format!("{}; there are:{}", changed(), listed()))
+            }
             Self::Title(title) => {
                 let wanted = title.to_lowercase();
                 if let Some(exact) = menu.choices.iter().find(|it| it.title.to_lowercase() == wanted) {
@@ -327,6 +334,9 @@ mod tests {
         assert_eq!(of("live SYSTEM").unwrap(), "Live system");
         assert_eq!(of("resc").unwrap(), "Rescue");
         assert!(of("live").unwrap_err().contains("several"));
+        let as_listed = |number, title: &str| EntryWish::Listed(number, title.into()).choose(&menu).map(|it| &it.title);
+        assert_eq!(as_listed(3, "Rescue").unwrap(), "Rescue");
+        assert!(as_listed(2, "Rescue").unwrap_err().contains("read the ISO's entries again"));
         for none in ["0", "4", "Windows"] {
             assert!(of(none).unwrap_err().contains("3  Rescue"), "{none}");
         }

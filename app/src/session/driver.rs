@@ -1,6 +1,7 @@
 //! The only task that owns a session's state. It takes commands, answers of jobs and events of the guest, asks the
 //! state machine what they mean, performs its effects, and tells everybody else by events.
 
+mod begin;
 mod build;
 mod cache;
 mod compare;
@@ -17,14 +18,12 @@ mod testing;
 mod watching;
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use isoprep::contents::StageTime;
 use isoprep::{Cancel, Progress};
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::task::JoinHandle;
 use vmtools::display::{InputEvent, Screen};
 use vmtools::{GuestEvent, GuestHandle, GuestStatus};
@@ -33,7 +32,7 @@ use super::built::Built;
 use super::command::Command;
 use super::direct::DirectWish;
 use super::event::{EVENT_VERSION, Event, Failure, Level, Told};
-use super::handle::{SessionHandle, Waker};
+use super::handle::Waker;
 use super::inserted::Inserted;
 use super::jobs::{self, Outcome, Prepared};
 use super::logs::{LogHub, Pane};
@@ -43,116 +42,13 @@ use super::record::Record;
 use super::state::{Effect, EjectScope, Goal, Input, Phase, State, step};
 use crate::paths::Paths;
 
+pub use begin::{BeginError, SessionConfig, begin};
+
 /// Between two key strokes of typed text: QEMU's PS/2 queue holds 16 bytes, and a guest under TCG empties it slowly.
 const STROKE: Duration = Duration::from_millis(18);
 
-/// What a session needs from who starts it.
-#[derive(Clone, Debug)]
-pub struct SessionConfig {
-    /// Where everything lives.
-    pub paths: Paths,
-    /// Who runs it, for others to read: "the window", "cartridge up".
-    pub who: String,
-    /// Build afresh: use nothing that an earlier build left in the cache.
-    pub fresh: bool,
-    /// Whether errors of the lint stop a build before its packages.
-    pub lint: bool,
-    /// Whether the cartridge is looked at by itself whenever it has changed: where somebody edits it.
-    pub examines: bool,
-    /// Whether the repository is watched for changes: where somebody is told of them.
-    pub watches: bool,
-    /// How long a guest is waited for until it is up; `None` for as long as its engine and this host make sensible.
-    pub patience: Option<Duration>,
-}
-
-/// A session could not begin.
-#[derive(Debug, thiserror::Error)]
-#[error("could not begin a session: {path}: {source}\nThis directory must be writable; XDG_STATE_HOME chooses another")]
-pub struct BeginError {
-    /// The directory that was tried.
-    pub path: PathBuf,
-    /// What the system said.
-    pub source: std::io::Error,
-}
-
-/// Begins a session: spawns its driver on the current tokio runtime and returns the front end's end.
-///
-/// # Errors
-/// [`BeginError`] when the session's record cannot be written.
-pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
-    let id = new_id();
-    let who = format!("{} (process {})", config.who, std::process::id());
-    let record = Record::begin(&config.paths, &id, &who)
-        .map_err(|source| BeginError { path: config.paths.sessions().join(&id), source })?;
-    let logs = LogHub::in_dir(record.dir());
-    let (commands, command_queue) = channel(256);
-    let (event_queue, events) = channel(1024);
-    let (screen, wake) = (Arc::new(Screen::new()), Arc::new(Waker::default()));
-    let driver = Driver {
-        recent: Recent::load(&config.paths.state.join("recent.json")),
-        paths: config.paths,
-        fresh: config.fresh,
-        lint: config.lint,
-        examines: config.examines,
-        watches: config.watches,
-        patience: config.patience,
-        anyway: false,
-        wish: None,
-        booted_tree: None,
-        who,
-        id,
-        record,
-        started: Instant::now(),
-        state: State::default(),
-        inserted: None,
-        image: None,
-        prepared: None,
-        cancel: Cancel::new(),
-        job: None,
-        guest: None,
-        guest_events: None,
-        guest_status: None,
-        progress: None,
-        build_began: None,
-        examining: examine::Examining::default(),
-        diagnosing: diagnose::Diagnosing::default(),
-        pace: PaceMaker::default(),
-        stage_times: Vec::new(),
-        comparing: None,
-        watching: watching::Watching::default(),
-        watched: source::Watched::default(),
-        boot_deadline: None,
-        slots: slots::Slots::default(),
-        testing: testing::Testing::default(),
-        templates: templates::Templates::default(),
-        typing: VecDeque::new(),
-        next_stroke: tokio::time::Instant::now(),
-        works: 0,
-        boots: 0,
-        standalone: String::new(),
-        direct_command: Arc::default(),
-        scope: EjectScope::Session,
-        quitting: false,
-        closed: false,
-        side: channel(16),
-        events: event_queue,
-        logs: Arc::clone(&logs),
-        screen: Arc::clone(&screen),
-        wake: Arc::clone(&wake),
-    };
-    tokio::spawn(driver.run(command_queue));
-    Ok(SessionHandle { commands, events, logs, screen, wake })
-}
-
-/// The time, for people and for sorting; the process; and a number if this process has begun sessions before.
-fn new_id() -> String {
-    static BEGUN: AtomicU32 = AtomicU32::new(0);
-    let id = format!("{}-{}", jiff::Zoned::now().strftime("%Y%m%d-%H%M%S"), std::process::id());
-    match BEGUN.fetch_add(1, Ordering::Relaxed) {
-        0 => id,
-        more => format!("{id}.{more}"),
-    }
-}
+/// An event of work with the guest of that number.
+type OfGuest = (u32, Event);
 
 struct Driver {
     paths: Paths,
@@ -221,6 +117,8 @@ struct Driver {
     closed: bool,
     /// Events of work at the side that moves no state: screenshots, checks, surveys, steps of an eject.
     side: (Sender<Event>, Receiver<Event>),
+    /// The same of work with a guest, which may be gone when it is told: with the guest's number.
+    guest_side: (Sender<OfGuest>, Receiver<OfGuest>),
     events: Sender<Told>,
     logs: Arc<LogHub>,
     screen: Arc<Screen>,
@@ -231,6 +129,7 @@ struct Driver {
 enum Wake {
     Command(Option<Command>),
     Side(Event),
+    GuestSide(u32, Event),
     Progress(Option<Progress>),
     Guest(Option<GuestEvent>),
     Job(Outcome),
@@ -243,6 +142,7 @@ enum Wake {
     Quiet,
     Stroke,
     TestDue,
+    Doubt,
     Deadline,
 }
 
@@ -256,6 +156,7 @@ impl Driver {
                 // The front end is gone: nobody will ask for anything again.
                 Wake::Command(None) => self.quit().await,
                 Wake::Side(event) => self.side_event(event).await,
+                Wake::GuestSide(guest, event) => self.guest_side_event(guest, event).await,
                 Wake::Progress(Some(progress)) => self.progressed(progress).await,
                 Wake::Progress(None) => self.progress = None,
                 Wake::Guest(Some(event)) => self.guest_event(event).await,
@@ -270,6 +171,7 @@ impl Driver {
                 Wake::Quiet => self.quiet().await,
                 Wake::Stroke => self.stroke().await,
                 Wake::TestDue => self.test_due().await,
+                Wake::Doubt => self.doubt_is_over().await,
                 Wake::Deadline => self.late().await,
             }
         }
@@ -281,6 +183,7 @@ impl Driver {
         tokio::select! {
             command = commands.recv(), if !quitting => Wake::Command(command),
             Some(event) = self.side.1.recv() => Wake::Side(event),
+            Some((guest, event)) = self.guest_side.1.recv() => Wake::GuestSide(guest, event),
             progress = next_of(&mut self.progress) => Wake::Progress(progress),
             // A guest's events wait until its start has been told; an eject ends it without anybody reading them.
             event = next_of(&mut self.guest_events), if self.job.is_none() || ejecting => Wake::Guest(event),
@@ -295,6 +198,7 @@ impl Driver {
             () = until(self.examining.due), if self.may_examine() => Wake::Examine,
             () = tokio::time::sleep_until(self.next_stroke), if !self.typing.is_empty() => Wake::Stroke,
             () = until(self.testing.due) => Wake::TestDue,
+            () = until(self.slots.doubtful()) => Wake::Doubt,
             () = until(self.boot_deadline) => Wake::Deadline,
         }
     }

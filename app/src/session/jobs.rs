@@ -7,10 +7,11 @@ mod hardware;
 mod look;
 mod slots;
 mod source;
+mod start;
 pub(super) mod templates;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cartridge_supervise::IdMap;
@@ -18,13 +19,10 @@ use isoprep::{
     BuildError, BuildRequest, Cancel, EjectReport, EngineKind, Finding, Host, HostSearch, Image, Live, Progress, Recipe,
 };
 use tokio::sync::mpsc::Sender;
-use vmtools::display::Screen;
-use vmtools::{
-    AcceleratorChoice, Access, Disk, DiskFormat, GuestEvent, GuestHandle, GuestPlan, Made, SharedFolder, Sharing,
-};
+use vmtools::{AcceleratorChoice, Access, GuestHandle, SharedFolder, Sharing};
 
 use super::cartridge_lock::{self, CartridgeLock};
-use super::event::{Event, Failure, Level};
+use super::event::{Failure, Level};
 use super::examination::LintView;
 use super::failure;
 use super::logs::{LogHub, Pane, stage_tag};
@@ -38,6 +36,7 @@ pub(super) use hardware::{Hardware, machine_of, place_disks};
 pub(super) use look::{Look, look};
 pub(super) use slots::{Layered, Present, layer, of_slot, restore, slots};
 pub(super) use source::{Base, SourceLook, look_at_source};
+pub(super) use start::{start, start_direct};
 
 /// How often a build's progress is told at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(50);
@@ -273,116 +272,6 @@ fn not_built(error: &BuildError) -> Box<NotBuilt> {
         _ => Vec::new(),
     };
     Box::new(NotBuilt { failure: failure::of_build(error), lint })
-}
-
-/// The serial number of the disk that keeps what is written over layers; the guest finds it by its label.
-const KEEP: &str = "cartridge-keep";
-
-/// Makes ready what is booted without a boot loader, tells it, and starts the guest: resumed from a template if there is one.
-/// Where one could be, `lacking` gets what it is to be made of; `command` gets what starts the guest in a terminal.
-pub(super) async fn start_direct(
-    (wanted, lacking, command): (direct::Wanted, templates::Lacking, Arc<OnceLock<String>>),
-    mut plan: GuestPlan,
-    events: Sender<GuestEvent>,
-    screen: Arc<Screen>,
-    cancel: Cancel,
-    side: Sender<Event>,
-) -> Result<Box<GuestHandle>, Failure> {
-    let (token, paths) = (cancel.clone(), wanted.paths.clone());
-    let made = tokio::task::spawn_blocking(move || direct::make_ready(&wanted, &token)).await;
-    let ready = made.map_err(|e| failure::internal("A direct boot could not be made ready; this is a bug", &e))??;
-    // A driver that is gone waits for nothing.
-    let _ = side.send(Event::DirectChosen { view: ready.view.clone() }).await;
-    for text in ready.notices.clone() {
-        let _ = side.send(Event::Noticed { level: Level::Warning, text }).await;
-    }
-    plan.boot = ready.boot.clone();
-    let (roots, early) = (ready.folders.len(), ready.early);
-    complete(&mut plan, ready);
-    // It is set once for each guest.
-    let _ = hardware::standalone_of(&plan, roots).map(|line| command.set(line));
-    make_disks(&plan, &cancel).await?;
-    let found = templates::look(&plan, early, &paths, &side).await;
-    let (queue, shown) = (events.clone(), Arc::clone(&screen));
-    let resumed = templates::resume(found, &plan, &lacking, (queue, shown), &cancel, &side).await?;
-    match resumed {
-        Some(guest) => Ok(guest),
-        None => start_made(plan, String::new(), events, screen, cancel).await,
-    }
-}
-
-/// Gives the machine what a direct boot needs besides the kernel.
-pub(super) fn complete(plan: &mut GuestPlan, ready: direct::Ready) {
-    // Those of the root come first: its initramfs finds them by their number.
-    plan.machine.layers.splice(0..0, ready.layers);
-    plan.machine.disks.extend(ready.keep.map(|file| Disk {
-        name: KEEP.to_owned(),
-        file,
-        format: DiskFormat::Raw,
-        made: Made::Before,
-    }));
-    match ready.medium {
-        Some(image) if plan.machine.extra_iso.is_none() => plan.machine.extra_iso = Some(image),
-        medium => plan.machine.layers.extend(medium),
-    }
-    plan.sharing.folders.splice(0..0, ready.folders);
-    plan.sharing.serving.kernel = ready.kernel;
-}
-
-/// Makes the disks that are the guest's alone, and starts the guest. `command` is what starts it in a terminal.
-pub(super) async fn start(
-    plan: GuestPlan,
-    command: String,
-    events: Sender<GuestEvent>,
-    screen: Arc<Screen>,
-    cancel: Cancel,
-) -> Result<Box<GuestHandle>, Failure> {
-    make_disks(&plan, &cancel).await?;
-    start_made(plan, command, events, screen, cancel).await
-}
-
-async fn make_disks(plan: &GuestPlan, cancel: &Cancel) -> Result<(), Failure> {
-    let (disks, token) = (plan.machine.disks.clone(), cancel.clone());
-    let qemu_img = Path::new("qemu-img");
-    let made = tokio::task::spawn_blocking(move || {
-        disks.iter().try_for_each(|disk| {
-            vmtools::make_disk(qemu_img, disk, &token).map_err(|error| failure::of_disk(&disk.name, &error))
-        })
-    });
-    match made.await {
-        Ok(made) => made,
-        Err(error) => Err(failure::internal("The guest's disks could not be made", &error)),
-    }
-}
-
-async fn start_made(
-    plan: GuestPlan,
-    command: String,
-    events: Sender<GuestEvent>,
-    screen: Arc<Screen>,
-    cancel: Cancel,
-) -> Result<Box<GuestHandle>, Failure> {
-    let failed = |e: vmtools::GuestError| {
-        let told = failure::of_guest(&e);
-        // One that is booted directly has none but QEMU's own.
-        let command = told.command.clone().map(|own| if command.is_empty() { own } else { command });
-        Failure { command, ..told }
-    };
-    // Giving up a start drops it, which kills its QEMU: a machine that is too slow to open its sockets can be cancelled.
-    tokio::select! {
-        started = vmtools::start(plan, events, screen) => started.map(Box::new).map_err(failed),
-        () = cancelled(&cancel) => Err(not_started()),
-    }
-}
-
-fn not_started() -> Failure {
-    failure::internal("Cancelled", &"the guest was not started")
-}
-
-async fn cancelled(cancel: &Cancel) {
-    while !cancel.is_cancelled() {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 /// Removes directories of ours, one after the other, and adds up what was done.

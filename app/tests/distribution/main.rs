@@ -5,6 +5,7 @@
 #[path = "../../../isoprep/tests/arch/mod.rs"]
 mod arch;
 mod bench;
+mod debian;
 mod direct;
 mod fixes;
 mod guests;

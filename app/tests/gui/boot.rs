@@ -168,7 +168,8 @@ fn an_entry_of_an_iso_is_chosen_and_booted_by_the_keyboard() {
     press(&mut stage, Key::ArrowDown);
     press(&mut stage, Key::Enter);
     let asked = wish(&stage.asked());
-    assert_eq!(asked.source, DirectSource::Iso { iso: ISO.into(), entry: EntryWish::Number(2) });
+    let entry = EntryWish::Listed(2, "Arch Linux install medium with speech".into());
+    assert_eq!(asked.source, DirectSource::Iso { iso: ISO.into(), entry });
     assert_eq!(asked.cmdline, None, "the entry's own");
     assert!(!enabled(&stage, "Boot directly") && has(&stage, "It is made ready…"));
     stage.tell(40, Event::GuestStarted { pid: 7, command: "qemu".into(), mute: None });
@@ -231,9 +232,13 @@ fn a_kernel_is_booted_with_each_way_of_a_root() {
     click(&mut stage, "Root: Layers on a disk");
     assert!(!enabled(&stage, "Boot directly") && has(&stage, "The disk is missing."));
     write(&mut stage, "Disk", ISO);
+    write(&mut stage, "Modules", "/srv/modules/6.12");
+    write(&mut stage, "Keep what is written in", "/srv/kept.img");
     click(&mut stage, "Boot directly");
     let DirectSource::Kernel(kernel) = wish(&stage.asked()).source else { panic!() };
-    assert_eq!((kernel.kernel, kernel.root), (None, DirectRoot::Layers(ISO.into())));
+    let (root, keep) = (DirectRoot::Layers(ISO.into()), Some("/srv/kept.img".into()));
+    let modules = Some("/srv/modules/6.12".into());
+    assert_eq!(kernel, DirectKernel { root, keep, modules, ..DirectKernel::default() });
 
     let mut stage = self::stage(story::opened);
     item(&mut stage, "Boot a kernel…");

@@ -22,6 +22,9 @@ use crate::session::state::{Goal, Input, step};
 
 /// How often it is told at most how far saving is.
 const ADVANCES: Duration = Duration::from_millis(100);
+/// How long a guest that tells of another tree than that of the layer on its way may still come to tell of that one: it tells
+/// also of a layer that is pulled out, and of the one before.
+const DOUBT: Duration = Duration::from_secs(15);
 
 /// What the driver knows of slots and layers.
 #[derive(Default)]
@@ -32,8 +35,8 @@ pub(super) struct Slots {
     restoring: Option<(Slot, Instant)>,
     /// As they were listed last.
     pub(super) known: Vec<SlotView>,
-    /// Stops the saving under way.
-    saving: Option<Cancel>,
+    /// Stops the saving under way, which has begun then.
+    saving: Option<(Cancel, Instant)>,
     /// The tree that the image of the guest has, where it came from a slot.
     pub(super) tree: Option<String>,
     /// The last report of the guest.
@@ -42,6 +45,8 @@ pub(super) struct Slots {
     layer: Arc<OnceLock<SourceTree>>,
     /// Since when a layer is on its way.
     plugging: Option<Instant>,
+    /// What the guest told instead of that layer, and until when it may tell better.
+    doubt: Option<(GuestReport, tokio::time::Instant)>,
 }
 
 impl Slots {
@@ -52,9 +57,14 @@ impl Slots {
 
     /// Stops what is under way.
     pub(super) fn cancel(&mut self) {
-        if let Some(saving) = self.saving.take() {
+        if let Some((saving, _)) = self.saving.take() {
             saving.cancel();
         }
+    }
+
+    /// Until when the guest may tell of the layer on its way, where it has told of something else.
+    pub(super) fn doubtful(&self) -> Option<tokio::time::Instant> {
+        self.doubt.as_ref().map(|(_, until)| *until)
     }
 
     /// The hash of what was plugged in last, once it is known.
@@ -110,8 +120,9 @@ impl Driver {
             report: self.slots.report.clone(),
             picture: self.screen.snapshot(),
         };
-        let (cancel, side, began) = (Cancel::new(), self.side.0.clone(), Instant::now());
-        self.slots.saving = Some(cancel.clone());
+        let (cancel, side, began) = (Cancel::new(), self.guest_side.0.clone(), Instant::now());
+        let guest = self.boots;
+        self.slots.saving = Some((cancel.clone(), began));
         self.tell(Event::SlotSaving { name: name.to_string() }).await;
         tokio::spawn(async move {
             let (telling, mut last) = (side.clone(), began);
@@ -119,7 +130,7 @@ impl Driver {
                 if last.elapsed() >= ADVANCES {
                     last = Instant::now();
                     // A full channel means that the front end is behind: it will see the next one.
-                    let _ = telling.try_send(Event::SlotAdvanced { done, total });
+                    let _ = telling.try_send((guest, Event::SlotAdvanced { done, total }));
                 }
             };
             let event = match slot::save(&monitor, &name, what, &store, &cancel, &mut progress).await {
@@ -133,7 +144,7 @@ impl Driver {
                 }
             };
             // The session may have ended meanwhile.
-            let _ = side.send(event).await;
+            let _ = side.send((guest, event)).await;
         });
     }
 
@@ -155,23 +166,35 @@ impl Driver {
 
     /// Something at the side was done; what it means for us comes before others hear of it.
     pub(super) async fn side_event(&mut self, event: Event) {
+        if let Event::SlotsChanged { slots } = &event {
+            self.slots.known.clone_from(slots);
+        }
+        self.tell(event).await;
+    }
+
+    /// The same with a guest: of one that is gone others hear, and for us it means nothing.
+    pub(super) async fn guest_side_event(&mut self, guest: u32, event: Event) {
+        if matches!(event, Event::SlotSaved { .. }) {
+            self.list_slots();
+        }
+        if guest != self.boots {
+            return self.tell(event).await;
+        }
+        let mut paused = None;
         match &event {
-            Event::SlotsChanged { slots } => self.slots.known.clone_from(slots),
-            Event::SlotSaved { .. } => {
-                self.slots.saving = None;
-                self.list_slots();
+            Event::SlotSaved { .. } | Event::SideFailed { side: Side::Slot, .. } => {
+                paused = self.slots.saving.take().map(|(_, began)| began.elapsed());
             }
-            Event::SideFailed { side: Side::Slot, .. } => self.slots.saving = None,
             Event::SideFailed { side: Side::Layer, .. } => {
-                self.slots.plugging = None;
+                (self.slots.plugging, self.slots.doubt) = (None, None);
                 self.not_brought_in();
             }
             _ => {}
         }
         self.tell(event.clone()).await;
         match event {
-            Event::SlotSaved { .. } => self.test_saved(None).await,
-            Event::SideFailed { side: Side::Slot, failure } => self.test_saved(Some(failure.detail)).await,
+            Event::SlotSaved { .. } => self.test_saved(None, paused).await,
+            Event::SideFailed { side: Side::Slot, failure } => self.test_saved(Some(failure.detail), paused).await,
             Event::SideFailed { side: Side::Layer, failure } => {
                 self.test_layered(false, Some(failure.detail)).await;
             }
@@ -215,7 +238,9 @@ impl Driver {
         let boot = slot.boot();
         let direct = matches!(boot, Boot::Direct { .. }).then(|| self.direct_of_cartridge()).flatten();
         // Run by itself it boots: a moment cannot be had from a command line.
-        self.standalone = hardware.standalone(&boot);
+        self.standalone = if direct.is_none() { hardware.standalone(&boot) } else { String::new() };
+        self.direct_command = Arc::default();
+        let direct = direct.map(|wanted| (wanted, Arc::clone(&self.direct_command)));
         self.logs.terminal.clear();
         let sharing = self.prepared.as_ref().map(|it| jobs::sharing_of(&it.recipe)).unwrap_or_default();
         // The slot's disks take the places of those that the machine has.
@@ -270,10 +295,10 @@ impl Driver {
             return false;
         };
         let monitor = guest.monitor();
-        let (paths, cancel, side) = (self.paths.clone(), self.cancel.clone(), self.side.0.clone());
-        let (logs, tree) = (Arc::clone(&self.logs), Arc::default());
+        let (paths, cancel, side) = (self.paths.clone(), self.cancel.clone(), self.guest_side.0.clone());
+        let (logs, tree, guest) = (Arc::clone(&self.logs), Arc::default(), self.boots);
         self.slots.layer = Arc::clone(&tree);
-        self.slots.plugging = Some(Instant::now());
+        (self.slots.plugging, self.slots.doubt) = (Some(Instant::now()), None);
         tokio::spawn(async move {
             let title = "The layer could not be plugged in";
             let packing = tokio::task::spawn_blocking(move || jobs::layer(cartridge, &paths, &cancel)).await;
@@ -291,7 +316,7 @@ impl Driver {
                 Ok(Err(failure)) => failure,
                 Err(error) => internal(title, &error),
             };
-            let _ = side.send(Event::SideFailed { side: Side::Layer, failure }).await;
+            let _ = side.send((guest, Event::SideFailed { side: Side::Layer, failure })).await;
         });
         true
     }
@@ -313,9 +338,25 @@ impl Driver {
 
     /// The guest has told what it sees: after a layer was plugged in, that.
     pub(super) async fn layer_reported(&mut self, report: &GuestReport) {
-        if report.generation == 0 || self.of_another_layer(report) {
+        if report.generation == 0 {
             return;
         }
+        if self.of_another_layer(report) {
+            self.slots.doubt.get_or_insert((report.clone(), tokio::time::Instant::now() + DOUBT)).0 = report.clone();
+            return;
+        }
+        self.layer_told(report).await;
+    }
+
+    /// The guest has told of another tree than that of the layer, and of no better one since.
+    pub(super) async fn doubt_is_over(&mut self) {
+        if let Some((report, _)) = self.slots.doubt.take() {
+            self.layer_told(&report).await;
+        }
+    }
+
+    async fn layer_told(&mut self, report: &GuestReport) {
+        self.slots.doubt = None;
         if let (Some(began), Some(layer)) = (self.slots.plugging, self.slots.layer.get().cloned()) {
             self.slots.plugging = None;
             let (tree, trouble) = (report.tree.clone(), report.trouble.clone());
@@ -339,6 +380,6 @@ impl Driver {
     async fn slot_failed(&mut self, title: &str, error: String) {
         let failure = internal(title, &error);
         self.tell(Event::SideFailed { side: Side::Slot, failure }).await;
-        self.test_saved(Some(error)).await;
+        self.test_saved(Some(error), None).await;
     }
 }

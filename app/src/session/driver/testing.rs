@@ -353,9 +353,14 @@ impl Driver {
         }
     }
 
-    /// The guest was saved, or could not be: on the way of a test, if that waits for it.
-    pub(super) async fn test_saved(&mut self, trouble: Option<String>) {
-        let Some(run) = self.testing.run.as_mut().filter(|run| run.saving) else { return };
+    /// The guest was saved, or could not be: on the way of a test, if that waits for it. Else the guest was `paused` for so
+    /// long, which is no time that a step has.
+    pub(super) async fn test_saved(&mut self, trouble: Option<String>, paused: Option<Duration>) {
+        let Some(run) = self.testing.run.as_mut().filter(|run| run.saving) else {
+            let later = |at: Option<Instant>| at.map(|at| at + paused.unwrap_or_default());
+            (self.testing.due, self.testing.limit) = (later(self.testing.due), later(self.testing.limit));
+            return;
+        };
         run.saving = false;
         match trouble {
             None => self.next_step().await,
@@ -383,6 +388,7 @@ impl Driver {
                 Some(Outcome::Cancelled) => "it was cancelled",
                 Some(Outcome::GuestEnded) => "the guest has ended",
                 Some(Outcome::Failed) => "something failed",
+                _ if run.stage == TestStage::Starting => "it was cancelled",
                 _ => "the guest was ended",
             };
             self.end_test(Some(why.to_owned())).await;

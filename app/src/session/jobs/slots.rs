@@ -1,7 +1,7 @@
 //! Slots compared with the present, restoring one, and packing the repository as a layer for a guest that runs.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use isoprep::{Cancel, Recipe, RepositoryLayer};
@@ -69,26 +69,29 @@ fn machine_now(present: &Present) -> Option<(Hardware, String)> {
     Some((hardware, qemu))
 }
 
-/// Starts a guest from a slot; `direct`: what one that was booted directly was made of.
+/// What a guest that was booted directly was made of, and where what starts it in a terminal is told.
+pub(in crate::session) type WasDirect = (Wanted, Arc<OnceLock<String>>);
+
+/// Starts a guest from a slot.
 pub(in crate::session) async fn restore(
     slot: Slot,
-    (mut plan, direct): (GuestPlan, Option<Wanted>),
+    (mut plan, direct): (GuestPlan, Option<WasDirect>),
     how: Restoring,
     events: Sender<GuestEvent>,
     screen: Arc<Screen>,
 ) -> Result<Box<GuestHandle>, Failure> {
     let cancel = how.cancel.clone();
-    if let Some(wanted) = direct {
+    if let Some((wanted, command)) = direct {
         let token = cancel.clone();
         let made = tokio::task::spawn_blocking(move || make_ready(&wanted, &token)).await;
         let ready = made.map_err(|e| internal("The slot could not be restored", &e))??;
-        super::complete(&mut plan, ready);
+        super::start::complete(&mut plan, ready, &command);
     }
     tokio::select! {
         started = vmtools::slot::restore(&slot, plan, how, events, screen) => {
             started.map(Box::new).map_err(|e| of_slot("The slot could not be restored", &e))
         }
-        () = super::cancelled(&cancel) => Err(internal("Cancelled", &"the slot was not restored")),
+        () = super::start::cancelled(&cancel) => Err(internal("Cancelled", &"the slot was not restored")),
     }
 }
 

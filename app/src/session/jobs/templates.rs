@@ -12,7 +12,7 @@ use vmtools::display::Screen;
 use vmtools::template::{self, Key, Template, TemplateError};
 use vmtools::{GuestEvent, GuestHandle, GuestPlan};
 
-use super::{cancelled, not_started};
+use super::start::{cancelled, not_started};
 use crate::paths::Paths;
 use crate::session::event::{Event, Failure, Level};
 

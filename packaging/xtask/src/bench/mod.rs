@@ -29,6 +29,8 @@ pub enum Part {
     Micro,
     /// From a command to the guest's report.
     Up,
+    /// The same content by its boot loader and without.
+    Boots,
     /// The window.
     Window,
     /// From a save to the guest that has it, each way that there is.
@@ -51,6 +53,9 @@ pub fn run_benches(parts: &[Part]) -> Result<String, Failure> {
     }
     if wanted(Part::Up) {
         up();
+    }
+    if wanted(Part::Boots) {
+        boots();
     }
     if wanted(Part::Window) {
         match Screen::start() {
@@ -146,6 +151,38 @@ fn up() {
             println!("| … {what} | {ms:.0} ms | {:.2} |", ms / whole);
         }
     }
+}
+
+/// Repetitions of a boot.
+const BOOTS: usize = 5;
+
+/// From the start of the guest to its report: the built-in image by its boot loader, for both firmwares, and its kernel
+/// directly, in turns.
+fn boots() {
+    let console = Console::new();
+    let settings = ["--builtin", "--json", "--set", "guest.memory=1G"];
+    assert_eq!(console.run(&[&["build"], &settings[..2]].concat()).code, 0);
+    let ways: [(&str, &[&str]); 3] = [
+        ("by its loader, SeaBIOS", &["--set", "guest.firmware=bios"]),
+        ("by its loader, OVMF", &["--set", "guest.firmware=uefi"]),
+        ("directly", &["--direct"]),
+    ];
+    let mut took = [const { Vec::new() }; 3];
+    for _ in 0..BOOTS {
+        for ((_, words), took) in ways.iter().zip(&mut took) {
+            let run = console.run(&[&["boot", "--until-report"], &settings[..], words].concat());
+            assert_eq!(run.code, 0, "{:#?}\n{}", run.events, run.stderr);
+            let booting = |e: &&serde_json::Value| e["event"] == "state_changed" && e["state"]["phase"] == "booting";
+            let began = run.events.iter().find(booting).unwrap()["at_ms"].as_f64().unwrap();
+            took.push((run.event("guest_reported")["at_ms"].as_f64().unwrap() - began) / 1000.0);
+        }
+    }
+    for ((name, _), of) in ways.iter().zip(&took) {
+        let ratio = median(of.iter().zip(&took[0]).map(|(one, other)| one / other).collect());
+        println!("| boot of the built-in image to its report, {name} | {:.2} s | {ratio:.3} |", median(of.clone()));
+    }
+    let uefi = median(took[2].iter().zip(&took[1]).map(|(one, other)| one / other).collect());
+    println!("| … directly, of that by OVMF | – | {uefi:.3} |");
 }
 
 /// User and system time of a process so far, seconds (proc(5), /proc/pid/stat fields 14 and 15, in 1/100 s).
