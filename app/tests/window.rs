@@ -99,10 +99,25 @@ impl<'a> Window<'a> {
     }
 
     fn wait_for_log(&self, name: &str, word: &str) {
+        self.wait_for_log_times(name, word, 1);
+    }
+
+    fn wait_for_log_times(&self, name: &str, word: &str, times: usize) {
         let end = Instant::now() + Duration::from_secs(60);
-        while !self.log(name).contains(word) {
+        while self.log(name).matches(word).count() < times {
             assert!(Instant::now() < end, "{word:?} never came in {name}:\n{}", self.log(name));
             std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Closing ends the session, and the process.
+    fn close(mut self) {
+        self.focus();
+        assert!(self.screen.xdotool(&["search", "--onlyvisible", "--name", "Cartridge", "windowclose"]));
+        let end = Instant::now() + Duration::from_secs(20);
+        while self.app.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < end, "the window does not close");
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
 
@@ -152,7 +167,7 @@ fn build_and_boot_type_photograph_eject_and_close() {
     let console = Console::new();
     let screen = Screen::start().expect("Xvfb and openbox are installed by packaging/setup");
     let repo = console.repository("distro");
-    let mut window = Window::open(&console, &screen, &[repo.to_str().unwrap()]);
+    let window = Window::open(&console, &screen, &[repo.to_str().unwrap()]);
     let empty = window.photograph("empty.png");
 
     window.press("Build & Boot");
@@ -178,14 +193,46 @@ fn build_and_boot_type_photograph_eject_and_close() {
     let processes: Vec<_> = console.leftovers().into_iter().filter(|l| l.contains("qemu")).collect();
     assert_eq!(processes, Vec::<String>::new());
 
-    // Closing ends the session, and the process.
-    window.focus();
-    assert!(screen.xdotool(&["search", "--onlyvisible", "--name", "Cartridge", "windowclose"]));
-    let end = Instant::now() + Duration::from_secs(20);
-    while window.app.try_wait().unwrap().is_none() {
-        assert!(Instant::now() < end, "the window does not close");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    drop(window);
+    window.close();
+    console.assert_clean();
+}
+
+#[test]
+fn a_guest_is_saved_tested_warm_restored_and_booted_directly() {
+    let console = Console::new();
+    let screen = Screen::start().expect("Xvfb and openbox are installed by packaging/setup");
+    let repo = console.repository("distro");
+    let text = "[guest]\nmemory = \"512M\"\ncpus = 1\naccelerator = \"tcg\"\n[test]\nslot = \"ready\"\n\
+                steps = [\"serial cat /root/distro/hello.txt\", \"expect changed since\"]\n";
+    fs::write(repo.join("cartridge.toml"), text).unwrap();
+    let window = Window::open(&console, &screen, &[repo.to_str().unwrap()]);
+    window.press("Build & Boot");
+    window.wait("State: Running");
+
+    assert!(screen.xdotool(&["key", "ctrl+8"]));
+    window.wait("Name of the slot");
+    assert!(screen.xdotool(&["key", "ctrl+f"]));
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(screen.xdotool(&["type", "--delay", "60", "ready"]));
+    assert!(screen.xdotool(&["key", "Return"]));
+    window.wait("Restore ready");
+
+    // The file as it is now, in the guest as it was then.
+    fs::write(repo.join("hello.txt"), "changed since\n").unwrap();
+    assert!(screen.xdotool(&["key", "ctrl+r"]));
+    window.wait("Test passed, warm");
+    window.wait_for_log("serial.log", "changed since");
+
+    window.press("Restore ready");
+    window.wait_for_log_times("session.log", "Restored \"ready\"", 2);
+    window.wait("State: Running");
+
+    window.press("More ways to boot");
+    window.press("Boot directly");
+    window.wait_for_log("session.log", "Direct boot of the image's own kernel");
+    window.wait("State: Running");
+    window.press("Eject");
+    window.wait("State: Ejected");
+    window.close();
     console.assert_clean();
 }

@@ -29,7 +29,7 @@ use super::wish::{Dialog, PickFor, Wish, Wishes};
 use super::{Insert, Options, overlays, screen, settings_values, status};
 use crate::session::event::{Level, Side};
 use crate::session::logs::Pane;
-use crate::session::state::Phase;
+use crate::session::state::{Goal, Phase};
 use crate::session::{Command, Event, Model, SessionHandle};
 
 /// Events folded in one frame at most; the rest waits for the next one.
@@ -223,6 +223,8 @@ impl App {
                     self.panels.front = None;
                 }
             }
+            // Who restores from the list of slots goes on there.
+            (_, Phase::Booting) if self.model.state.goal == Some(Goal::Restore) && self.shows(Panel::Slots) => {}
             (_, Phase::Building | Phase::Booting) if before != after => {
                 self.logs.pane = if after == Phase::Building { Pane::Build } else { Pane::Serial };
                 self.panels.front = None;

@@ -187,7 +187,9 @@ impl DirectWish {
     #[must_use]
     pub fn mute(&self, built: Option<&str>) -> Option<String> {
         match &self.source {
-            DirectSource::Image => built.map(str::to_owned),
+            DirectSource::Image | DirectSource::Kernel(DirectKernel { root: DirectRoot::LastImage, .. }) => {
+                built.map(str::to_owned)
+            }
             DirectSource::Iso { .. } => Some("Cartridge has not built this ISO in this session".to_owned()),
             DirectSource::Kernel(_) => Some("it is a kernel without an image of a build".to_owned()),
         }
