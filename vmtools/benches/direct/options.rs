@@ -2,14 +2,14 @@
 //! turns with the boot as it is.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use cartridge_initramfs::cpio::Cpio;
 use cartridge_supervise::{Cancel, CommandLine, run};
 use vmtools::{Boot, standalone};
 
-use crate::{FLOOR, Outcome, Way, kernel, median};
+use crate::{FLOOR, LIMIT, Outcome, Way, kernel, median};
 
 /// The words that give the machine somewhere to plug layers in, as they stand in its command.
 const PORT: &str = "-device 'pcie-root-port,";
@@ -28,6 +28,14 @@ struct Variant {
 /// Measures `runs` boots of each, and prints medians and the medians of the pairs' ratios.
 pub fn measure(floor: &Way, place: &Path, runs: usize) -> Outcome<()> {
     let mut variants = variants(floor, place)?;
+    // What does not boot at all is left out.
+    variants.retain(|variant| match boot(&variant.line) {
+        Ok(_) => true,
+        Err(error) => {
+            println!("not measured: {}: {error}", variant.name);
+            false
+        }
+    });
     for _ in 0..runs {
         for variant in &mut variants {
             variant.seconds.push(boot(&variant.line).map_err(|e| format!("{}: {e}", variant.name))?);
@@ -128,22 +136,26 @@ fn large_archive(small: &Path) -> Outcome<Vec<u8>> {
     Ok(all)
 }
 
-/// Seconds from QEMU's start to the floor's line.
+/// Seconds from QEMU's start to the floor's line. Not every machine here can be powered off, so that it is ended then.
 fn boot(line: &str) -> Outcome<f64> {
     let began = Instant::now();
-    let (sender, heard) = channel();
-    let command = CommandLine::new("sh").args(["-c", &format!("exec {line}")]);
-    let ran = run(&command, &Cancel::new(), move |_, bytes| {
-        let _ = sender.send((began.elapsed().as_secs_f64(), bytes.to_vec()));
-    });
-    let mut text = Vec::new();
-    for (seconds, bytes) in heard {
-        text.extend(bytes);
-        if String::from_utf8_lossy(&text).contains(FLOOR) {
-            return Ok(seconds);
+    let (cancel, seen) = (Cancel::new(), Arc::new(Mutex::new((Vec::new(), None))));
+    let (end, heard) = (cancel.clone(), Arc::clone(&seen));
+    let command =
+        CommandLine::new("timeout").args([LIMIT.as_secs().to_string().as_str(), "sh", "-c", &format!("exec {line}")]);
+    let ran = run(&command, &cancel, move |_, bytes| {
+        let Ok(mut heard) = heard.lock() else { return };
+        heard.0.extend_from_slice(bytes);
+        if heard.1.is_none() && String::from_utf8_lossy(&heard.0).contains(FLOOR) {
+            heard.1 = Some(began.elapsed().as_secs_f64());
+            end.cancel();
         }
+    });
+    let seen = seen.lock().map_err(|_| "a reader has panicked")?;
+    if let Some(seconds) = seen.1 {
+        return Ok(seconds);
     }
-    let said = String::from_utf8_lossy(&text);
+    let said = String::from_utf8_lossy(&seen.0);
     let last = said.lines().rev().take(5).collect::<Vec<_>>().join(" | ");
-    Err(format!("it printed nothing: {last} {ran:?}").into())
+    Err(format!("it printed nothing in {} s: {last} {ran:?}", LIMIT.as_secs()).into())
 }

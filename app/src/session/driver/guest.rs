@@ -81,7 +81,11 @@ impl Driver {
 
     /// Makes the guest's private directory, written down before it is made. `vmtools` checks that it is private.
     pub(super) fn make_runtime(&mut self, runtime: &Path) -> Result<(), Failure> {
-        let failed = |e: &dyn std::fmt::Display| internal("No private directory could be made for the guest", e);
+        let advice = "a folder that is yours alone (mode 700) is needed there; XDG_RUNTIME_DIR chooses another place";
+        let failed = |e: &dyn std::fmt::Display| Failure {
+            advice: Some(advice.to_owned()),
+            ..internal("No private directory could be made for the guest", e)
+        };
         self.record.note(|made| made.runtime = Some(runtime.to_owned())).map_err(|e| failed(&e))?;
         let make = |dir: &Path| std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
         make(&self.paths.runtime).map_err(|e| failed(&format!("{}: {e}", self.paths.runtime.display())))?;
