@@ -1,16 +1,18 @@
-//! The picture that a source is painting, before it is published: BGRX rectangles in, RGBA out.
+//! The picture that a source is painting, before it is published: BGRX, as QEMU has it and sends it cheapest.
 
 use crate::display::{Damage, Rect};
 
-/// The largest picture that is accepted, pixels: 8K. The guest chooses the size, so there must be an end.
-pub(crate) const MAX_PIXELS: usize = 7680 * 4320;
+/// The longest side that is accepted, pixels. The guest chooses the size, so there must be an end.
+pub(crate) const MAX_SIDE: usize = 8192;
+/// The largest picture that is accepted, pixels.
+pub(crate) const MAX_PIXELS: usize = MAX_SIDE * MAX_SIDE;
 
-/// RGBA pixels, always opaque, with what has changed since the last [`Framebuffer::take_damage`].
+/// Pixels, blue first, whose fourth byte means nothing, with what has changed since the last [`Framebuffer::take_damage`].
 #[derive(Debug, Default)]
 pub(crate) struct Framebuffer {
     width: usize,
     height: usize,
-    pixels: Vec<u8>,
+    pixels: Vec<[u8; 4]>,
     damage: Damage,
     /// Pixels painted since the size was set; counted twice when painted twice.
     painted: usize,
@@ -19,18 +21,13 @@ pub(crate) struct Framebuffer {
 impl Framebuffer {
     /// A black picture of that size, or `None` when it is too large.
     pub(crate) fn new(width: usize, height: usize) -> Option<Self> {
-        let count = width.checked_mul(height).filter(|&count| count > 0 && count <= MAX_PIXELS)?;
-        let mut pixels = vec![0; count * 4];
-        pixels.chunks_exact_mut(4).for_each(|pixel| pixel[3] = 255);
-        Some(Self { width, height, pixels, ..Self::default() })
+        let sane = (1..=MAX_SIDE).contains(&width) && (1..=MAX_SIDE).contains(&height);
+        let count = width.checked_mul(height).filter(|&count| sane && count <= MAX_PIXELS)?;
+        Some(Self { width, height, pixels: vec![[0; 4]; count], ..Self::default() })
     }
 
     pub(crate) fn size(&self) -> (usize, usize) {
         (self.width, self.height)
-    }
-
-    pub(crate) fn pixels(&self) -> &[u8] {
-        &self.pixels
     }
 
     /// Whether every pixel can have been painted since the size was set.
@@ -47,39 +44,70 @@ impl Framebuffer {
         !self.damage.rects().is_empty()
     }
 
-    /// Paints `rect` with `bgrx`, four bytes a pixel, blue first. What does not fit is left out; says whether it fitted.
-    pub(crate) fn paint(&mut self, rect: Rect, bgrx: &[u8]) -> bool {
-        let fits = rect.x + rect.width <= self.width && rect.y + rect.height <= self.height;
-        if !fits || bgrx.len() != rect.area() * 4 || rect.area() == 0 {
-            return false;
-        }
-        for (row, line) in bgrx.chunks_exact(rect.width * 4).enumerate() {
-            let start = ((rect.y + row) * self.width + rect.x) * 4;
-            let target = &mut self.pixels[start..start + line.len()];
-            for (to, from) in target.chunks_exact_mut(4).zip(line.chunks_exact(4)) {
-                to.copy_from_slice(&[from[2], from[1], from[0], 255]);
-            }
-        }
+    /// Whether `rect` lies inside.
+    pub(crate) fn fits(&self, rect: Rect) -> bool {
+        rect.x + rect.width <= self.width && rect.y + rect.height <= self.height
+    }
+
+    /// The pixels of `rect`, which fits, in its row `row`: to paint on. [`Framebuffer::touch`] tells that they changed.
+    pub(crate) fn row(&mut self, rect: Rect, row: usize) -> &mut [[u8; 4]] {
+        let start = (rect.y + row) * self.width + rect.x;
+        &mut self.pixels[start..start + rect.width]
+    }
+
+    /// All rows of `rect`, which fits, as one piece, if it is as wide as the picture.
+    pub(crate) fn rows(&mut self, rect: Rect) -> Option<&mut [[u8; 4]]> {
+        let start = rect.y * self.width;
+        (rect.width == self.width).then(|| &mut self.pixels[start..start + rect.area()])
+    }
+
+    /// `rect`, which fits, was painted.
+    pub(crate) fn touch(&mut self, rect: Rect) {
         self.painted = self.painted.saturating_add(rect.area());
         self.damage.add(rect);
+    }
+
+    /// Paints `rect` with `bgrx`, four bytes a pixel, blue first. What does not fit is left out; says whether it fitted.
+    pub(crate) fn paint(&mut self, rect: Rect, bgrx: &[u8]) -> bool {
+        if !self.fits(rect) || bgrx.len() != rect.area() * 4 || rect.area() == 0 {
+            return false;
+        }
+        for (row, line) in bgrx.as_chunks::<4>().0.chunks_exact(rect.width).enumerate() {
+            self.row(rect, row).copy_from_slice(line);
+        }
+        self.touch(rect);
         true
     }
 
     /// Copies `from` to the place of `to`, which has the same size; they may overlap. Says whether it fitted.
     pub(crate) fn copy(&mut self, to: Rect, from: Rect) -> bool {
-        let fits = |r: Rect| r.x + r.width <= self.width && r.y + r.height <= self.height;
-        if !fits(to) || !fits(from) || (to.width, to.height) != (from.width, from.height) || to.area() == 0 {
+        if !self.fits(to) || !self.fits(from) || (to.width, to.height) != (from.width, from.height) || to.area() == 0 {
             return false;
         }
-        let rows: Vec<usize> = if to.y > from.y { (0..to.height).rev().collect() } else { (0..to.height).collect() };
-        for row in rows {
-            let source = ((from.y + row) * self.width + from.x) * 4;
-            let target = ((to.y + row) * self.width + to.x) * 4;
-            self.pixels.copy_within(source..source + to.width * 4, target);
+        let down = to.y > from.y;
+        for row in 0..to.height {
+            let row = if down { to.height - 1 - row } else { row };
+            let source = (from.y + row) * self.width + from.x;
+            let target = (to.y + row) * self.width + to.x;
+            self.pixels.copy_within(source..source + to.width, target);
         }
-        self.painted = self.painted.saturating_add(to.area());
-        self.damage.add(to);
+        self.touch(to);
         true
+    }
+
+    /// Copies `rect`, which fits, to `rgba`, a picture of the same size: red first, opaque.
+    pub(crate) fn copy_as_rgba(&self, rgba: &mut [u8], rect: Rect) {
+        for row in rect.y..rect.y + rect.height {
+            let start = row * self.width + rect.x;
+            let from = &self.pixels[start..start + rect.width];
+            let to = &mut rgba.as_chunks_mut::<4>().0[start..start + rect.width];
+            for (to, from) in to.iter_mut().zip(from) {
+                // As a number, so that the compiler does several pixels at once.
+                let bgrx = u32::from_le_bytes(*from);
+                let rgba = bgrx & 0xff00 | bgrx >> 16 & 0xff | (bgrx & 0xff) << 16 | 0xff00_0000;
+                *to = rgba.to_le_bytes();
+            }
+        }
     }
 }
 
@@ -92,16 +120,23 @@ mod tests {
         Rect { x, y, width, height }
     }
 
+    fn rgba(buffer: &Framebuffer) -> Vec<u8> {
+        let (width, height) = buffer.size();
+        let mut rgba = vec![7; width * height * 4];
+        buffer.copy_as_rgba(&mut rgba, rect(0, 0, width, height));
+        rgba
+    }
+
     fn red(buffer: &Framebuffer) -> Vec<u8> {
-        buffer.pixels().chunks_exact(4).map(|p| p[0]).collect()
+        rgba(buffer).chunks_exact(4).map(|p| p[0]).collect()
     }
 
     #[test]
     fn paints_with_the_right_colours() {
         let mut buffer = Framebuffer::new(2, 2).unwrap();
-        assert_eq!(buffer.pixels(), [0, 0, 0, 255].repeat(4));
+        assert_eq!(rgba(&buffer), [0, 0, 0, 255].repeat(4));
         assert!(buffer.paint(rect(1, 0, 1, 2), &[1, 2, 3, 0, 4, 5, 6, 0]));
-        assert_eq!(buffer.pixels(), [0, 0, 0, 255, 3, 2, 1, 255, 0, 0, 0, 255, 6, 5, 4, 255]);
+        assert_eq!(rgba(&buffer), [0, 0, 0, 255, 3, 2, 1, 255, 0, 0, 0, 255, 6, 5, 4, 255]);
         assert!(!buffer.is_whole());
         assert_eq!(buffer.take_damage().rects(), [rect(1, 0, 1, 2)]);
         assert!(!buffer.is_damaged());
@@ -125,6 +160,7 @@ mod tests {
     fn the_size_has_an_end() {
         assert!(Framebuffer::new(0, 5).is_none());
         assert!(Framebuffer::new(65_535, 65_535).is_none());
+        assert!(Framebuffer::new(MAX_SIDE + 1, 1).is_none() && Framebuffer::new(1, MAX_SIDE).is_some());
         assert!(Framebuffer::new(usize::MAX, 2).is_none());
     }
 

@@ -1,8 +1,8 @@
 //! The guest's screen and its input devices.
 //!
 //! A [`DisplaySource`] publishes frames into a [`Screen`] and takes [`InputEvent`]s. The screen outlives its sources, so
-//! that the last picture stays when the guest is gone, but then it is not live. The only source today is [`VncSource`];
-//! the trait is there so that another one can follow.
+//! that the last picture stays when the guest is gone, but then it is not live. [`RfbSource`] is a VNC client of our own;
+//! [`VncSource`] does the same with the `vnc-rs` crate, and proves in tests that both see the same picture.
 
 mod damage;
 mod frame;
@@ -11,6 +11,8 @@ mod grab;
 mod input;
 mod key_names;
 mod keymap;
+mod pace;
+pub mod rfb;
 mod screen;
 mod vnc_rs;
 
@@ -26,7 +28,8 @@ pub use grab::{GrabError, grab};
 pub use input::{InputEvent, Keyboard};
 pub use key_names::scancode;
 pub use keymap::{CTRL_ALT_DEL, SHIFT, Stroke, keys_for_text, keysym};
-pub use screen::{Cursor, FrameView, Screen};
+pub use rfb::RfbSource;
+pub use screen::{Cursor, FrameView, Screen, SizeAnswer};
 pub use vnc_rs::VncSource;
 
 /// What a source works with.

@@ -61,7 +61,20 @@ pub struct Screen {
     trouble: Mutex<Option<&'static str>>,
     generation: AtomicU64,
     hidden: AtomicBool,
-    visibility: Notify,
+    wished_size: Mutex<Option<(u16, u16)>>,
+    size_answer: Mutex<Option<SizeAnswer>>,
+    wishes: Notify,
+}
+
+/// What became of a wish for another size of the guest's screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SizeAnswer {
+    /// The screen has that size now.
+    Done,
+    /// The guest was told, and may follow or not.
+    PassedOn,
+    /// It will not be, for this reason.
+    Refused(&'static str),
 }
 
 impl fmt::Debug for Screen {
@@ -130,7 +143,7 @@ impl Screen {
     /// Says whether anybody looks. A hidden screen is refreshed about once a second, so that snapshots stay true.
     pub fn set_visible(&self, visible: bool) {
         if self.hidden.swap(!visible, Ordering::AcqRel) == visible {
-            self.visibility.notify_one();
+            self.wishes.notify_one();
         }
     }
 
@@ -140,9 +153,41 @@ impl Screen {
         !self.hidden.load(Ordering::Acquire)
     }
 
-    /// Waits until [`Screen::set_visible`] changes something.
-    pub(crate) async fn visibility_changed(&self) {
-        self.visibility.notified().await;
+    /// Wishes for another size of the guest's screen, pixels. The last wish counts; a guest that cannot change its size, or
+    /// a source that cannot ask, leaves it open: see [`Screen::size_answer`].
+    pub fn wish_size(&self, width: u16, height: u16) {
+        *lock(&self.wished_size) = Some((width, height));
+        *lock(&self.size_answer) = None;
+        self.wishes.notify_one();
+    }
+
+    /// What became of the last wish for a size; `None` while nothing is known.
+    #[must_use]
+    pub fn size_answer(&self) -> Option<SizeAnswer> {
+        *lock(&self.size_answer)
+    }
+
+    /// The wish for a size, once.
+    pub(crate) fn take_wished_size(&self) -> Option<(u16, u16)> {
+        lock(&self.wished_size).take()
+    }
+
+    /// The server's answer to a wish, by its number in rfbproto's ExtendedDesktopSize.
+    pub(crate) fn answer_size(&self, status: u16) {
+        *lock(&self.size_answer) = Some(match status {
+            0 => SizeAnswer::Done,
+            1 => SizeAnswer::Refused("the display does not let its size be changed"),
+            2 => SizeAnswer::Refused("the display has too little memory for that size"),
+            3 => SizeAnswer::Refused("the display cannot have that size"),
+            4 => SizeAnswer::PassedOn,
+            _ => SizeAnswer::Refused("the display refused that size for a reason of its own"),
+        });
+        self.changed();
+    }
+
+    /// Waits until [`Screen::set_visible`] or [`Screen::wish_size`] changes something.
+    pub(crate) async fn wish_changed(&self) {
+        self.wishes.notified().await;
     }
 
     /// Takes over what `buffer` has changed; the screen is live from now on.
@@ -152,13 +197,14 @@ impl Screen {
         let mut picture = lock(&self.picture);
         if (picture.width, picture.height) == (width, height) {
             for rect in damage.rects() {
-                copy_rect(&mut picture.pixels, buffer.pixels(), width, *rect);
+                buffer.copy_as_rgba(&mut picture.pixels, *rect);
                 picture.damage.add(*rect);
             }
         } else {
             (picture.width, picture.height, picture.resized) = (width, height, true);
             picture.pixels.clear();
-            picture.pixels.extend_from_slice(buffer.pixels());
+            picture.pixels.resize(width * height * 4, 0);
+            buffer.copy_as_rgba(&mut picture.pixels, Rect { x: 0, y: 0, width, height });
             picture.damage.clear();
             picture.damage.add(Rect { x: 0, y: 0, width, height });
         }
@@ -213,14 +259,6 @@ impl Screen {
     }
 }
 
-fn copy_rect(to: &mut [u8], from: &[u8], width: usize, rect: Rect) {
-    for row in rect.y..rect.y + rect.height {
-        let start = (row * width + rect.x) * 4;
-        let end = start + rect.width * 4;
-        to[start..end].copy_from_slice(&from[start..end]);
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -261,7 +299,9 @@ mod tests {
             screen.publish(&mut buffer);
         }
         assert_eq!(take(&screen), Some((4, vec![dot(3, 3), dot(0, 3)], false)));
-        assert_eq!(screen.snapshot().unwrap().rgba, buffer.pixels());
+        let mut rgba = [0; 64];
+        buffer.copy_as_rgba(&mut rgba, Rect { x: 0, y: 0, width: 4, height: 4 });
+        assert_eq!(screen.snapshot().unwrap().rgba, rgba);
         assert_eq!((screen.generation(), woken.load(Ordering::Relaxed)), (3, 3));
     }
 

@@ -24,33 +24,20 @@ use tokio::time::{Instant, sleep_until, timeout};
 use vnc::{PixelFormat, VncClient, VncConnector, VncEncoding, VncError, VncEvent, X11Event};
 
 use crate::display::framebuffer::Framebuffer;
+use crate::display::pace::{ASK_AGAIN, BEAT, BURST, KEY_PACE, PATIENCE, is_gone, next_input, next_wait};
 use crate::display::{Cursor, DisplayLink, DisplaySource, InputEvent, Keyboard, Rect, Screen, keysym};
 
 /// An update is taken for finished when nothing more of it has come for so long.
 const QUIET: Duration = Duration::from_millis(3);
 /// A guest that never stops painting is shown at least so often.
 const LONGEST_BATCH: Duration = Duration::from_millis(40);
-/// How often QEMU is told that somebody looks.
-const BEAT: Duration = Duration::from_millis(40);
-/// How often a hidden screen is refreshed, and how soon a request that got lost is repeated.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// The key that is released to say that somebody looks: Scroll Lock, unless the user holds it down.
 const UNPRESSED: u16 = 0x46;
-/// Handshakes and sends that take longer mean that QEMU hangs.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The shortest and the longest wait before another connection: doubled each time, unless the last one was good.
-const RETRY: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
-/// A connection that lasted longer was good.
-const GOOD: Duration = Duration::from_secs(1);
 /// After so many connections in a row that came to nothing because of what QEMU sent, it is said.
 const REFUSALS: u32 = 5;
 /// What is said then.
 const REFUSED: &str = "The guest's screen cannot be shown: what QEMU sends of it is refused. The usual cause is its size: \
                        more than 8,294,400 pixels (3840x2160) cannot be shown. Choose a smaller one in the guest.";
-/// Key events beyond [`BURST`] are sent at this pace: QEMU feeds the guest one each 10 ms from a queue that overflows.
-const KEY_PACE: Duration = Duration::from_millis(12);
-/// How far ahead of its pace the keyboard may be: about 100 key events.
-const BURST: Duration = Duration::from_millis(1200);
 
 /// A guest's display on a unix socket.
 #[derive(Clone, Debug)]
@@ -100,11 +87,6 @@ impl DisplaySource for VncSource {
             screen.lost();
         })
     }
-}
-
-/// How long to wait after a connection that lasted `lived`; `last` is the wait before it.
-fn next_wait(last: Duration, lived: Duration) -> Duration {
-    if lived > GOOD { RETRY.0 } else { (last * 2).clamp(RETRY.0, RETRY.1) }
 }
 
 async fn connect(socket: &Path) -> Result<VncClient, VncError> {
@@ -182,7 +164,7 @@ impl<'a> Session<'a> {
                     None => listening = false,
                 },
                 () = sleep_until(at) => self.act(due).await?,
-                () = screen.visibility_changed() => if screen.visible() { self.act(Due::Ask).await? },
+                () = screen.wish_changed() => if screen.visible() { self.act(Due::Ask).await? },
                 () = is_gone(gone) => return Ok(()),
             }
         }
@@ -319,19 +301,6 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Waits until the guest has ended, or whoever would tell us has.
-async fn is_gone(gone: &mut watch::Receiver<bool>) {
-    let _ = gone.wait_for(|gone| *gone).await;
-}
-
-/// The next input, but none before `from`.
-async fn next_input(inputs: &mut mpsc::Receiver<InputEvent>, from: Instant) -> Option<InputEvent> {
-    if from > Instant::now() {
-        sleep_until(from).await;
-    }
-    inputs.recv().await
-}
-
 fn rect(rect: vnc::Rect) -> Rect {
     Rect {
         x: usize::from(rect.x),
@@ -350,22 +319,4 @@ fn cursor(at: vnc::Rect, mut pixels: Vec<u8>) -> Cursor {
     let whole = pixels.len() as u64 == u64::from(width) * u64::from(height) * 4;
     let (width, height) = if whole { (width, height) } else { (0, 0) };
     Cursor { width, height, hot_x: at.x.into(), hot_y: at.y.into(), rgba: if whole { pixels } else { Vec::new() } }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_screen_that_always_fails_is_not_hammered() {
-        let ms = Duration::from_millis;
-        let mut wait = Duration::ZERO;
-        let mut waits = Vec::new();
-        for _ in 0..10 {
-            wait = next_wait(wait, ms(900));
-            waits.push(wait.as_millis());
-        }
-        assert_eq!(waits, [5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
-        assert_eq!(next_wait(wait, ms(1100)), ms(5));
-    }
 }

@@ -64,6 +64,18 @@ pub const RED: &[u8] = &[
     0xf4, 0xeb, 0xfd, // hlt; jmp
 ];
 
+/// Waits for a byte on COM1, then sets mode 13h, fills the screen with all of its 256 colours, in slanting lines, and halts.
+pub const COLOURS: &[u8] = &[
+    0xba, 0xfd, 0x03, 0xec, 0xa8, 0x01, 0x74, 0xfb, // wait as in ECHO
+    0xb8, 0x13, 0x00, 0xcd, 0x10, // mov ax, 0x13; int 0x10
+    0x68, 0x00, 0xa0, 0x07, // push 0xa000; pop es
+    0x31, 0xff, // xor di, di
+    0xb9, 0x00, 0xfa, // mov cx, 64000
+    0x88, 0xc8, 0x00, 0xe8, 0xaa, // next: mov al, cl; add al, ch; stosb
+    0xe2, 0xf9, // loop next
+    0xf4, 0xeb, 0xfd, // hlt; jmp
+];
+
 /// Writes a medium that boots `code` into `dir`.
 pub fn medium(dir: &Path, code: &[u8]) -> PathBuf {
     let mut sector = [0_u8; 512];

@@ -1,0 +1,206 @@
+//! One connection: a thread that connects, reads and decodes, and one that writes what is handed to it.
+
+use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc;
+
+use super::address::{Address, Line};
+use super::decoder::{Decoder, Told, Update};
+use super::wire::Wire;
+use super::{Encoding, RfbError, handshake, outgoing};
+use crate::display::Screen;
+
+/// Messages that wait to be written at most.
+const OUTBOX: usize = 256;
+
+/// Messages to the server; the thread that writes ends with the last of these.
+pub(super) type Outbox = mpsc::Sender<Vec<u8>>;
+
+/// What the reading thread says.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// Hands are shaken.
+    Ready(Outbox),
+    /// It is over, and the thread with it.
+    Ended(RfbError),
+}
+
+/// What is known of a connection on both sides of it.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    /// An update was asked for and has not come.
+    pub(super) asked: AtomicBool,
+    /// Every pixel has come.
+    pub(super) whole: AtomicBool,
+    /// A picture of this connection was shown.
+    pub(super) shown: AtomicBool,
+    /// The server knows keys by their scan codes.
+    pub(super) extended_keys: AtomicBool,
+    /// It takes movements of the pointer.
+    pub(super) relative: AtomicBool,
+    pub(super) size: Mutex<(usize, usize)>,
+    /// Its first monitor, where it can be asked for another size.
+    pub(super) monitor: Mutex<Option<(u32, u32)>>,
+    line: Mutex<Option<Line>>,
+    over: AtomicBool,
+}
+
+impl Facts {
+    /// Ends the connection; the reading thread says so when it has.
+    pub(super) fn shut(&self) {
+        self.over.store(true, Ordering::SeqCst);
+        if let Some(line) = &*lock(&self.line) {
+            line.shut();
+        }
+    }
+
+    /// Claims the right to ask for an update: false when one is on its way.
+    pub(super) fn may_ask(&self) -> bool {
+        !self.asked.swap(true, Ordering::SeqCst)
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+}
+
+/// Begins a connection on a thread of its own, which says first that it is ready and last that it has ended.
+pub(super) fn begin(
+    to: Address,
+    password: Option<String>,
+    encoding: Encoding,
+    screen: Arc<Screen>,
+    facts: Arc<Facts>,
+) -> mpsc::Receiver<Said> {
+    let (sender, receiver) = mpsc::channel(2);
+    let spawned = std::thread::Builder::new().name("display".into()).spawn({
+        let sender = sender.clone();
+        move || {
+            let error = read(&to, password.as_deref(), encoding, &screen, &facts, &sender);
+            facts.shut();
+            // Nobody listens any more where the guest has been let go.
+            let _ = sender.blocking_send(Said::Ended(error));
+        }
+    });
+    if let Err(source) = spawned {
+        let _ = sender.try_send(Said::Ended(RfbError::Io { doing: "starting a thread", source }));
+    }
+    receiver
+}
+
+/// Reads until the connection ends; says why it did.
+fn read(
+    to: &Address,
+    password: Option<&str>,
+    encoding: Encoding,
+    screen: &Screen,
+    facts: &Facts,
+    sender: &mpsc::Sender<Said>,
+) -> RfbError {
+    let begun = || -> Result<(Decoder<Line>, Outbox), RfbError> {
+        let failed = |source| RfbError::Io { doing: "connecting", source };
+        let line = Line::connect(to)?;
+        let mut writer = line.another().map_err(failed)?;
+        *lock(&facts.line) = Some(line.another().map_err(failed)?);
+        // It may have been ended before there was anything to end.
+        if facts.is_over() {
+            return Err(RfbError::Closed { doing: "connecting" });
+        }
+        let mut wire = Wire::new(line);
+        let server = handshake::shake(&mut wire, &mut writer, password)?;
+        let decoder = Decoder::with_wire(wire, server.width, server.height, &server.name)?;
+        *lock(&facts.size) = decoder.size();
+        let (outbox, queue) = mpsc::channel(OUTBOX);
+        write(writer, queue).map_err(failed)?;
+        for message in
+            [outgoing::pixel_format(), outgoing::encodings(encoding), outgoing::request(false, decoder.size())]
+        {
+            send(&outbox, message)?;
+        }
+        facts.asked.store(true, Ordering::SeqCst);
+        Ok((decoder, outbox))
+    };
+    let (mut decoder, outbox) = match begun() {
+        Ok(begun) => begun,
+        Err(error) => return error,
+    };
+    if sender.blocking_send(Said::Ready(outbox.clone())).is_err() {
+        return RfbError::Closed { doing: "connecting" };
+    }
+    loop {
+        let told = match decoder.next() {
+            Ok(_) if facts.is_over() => return RfbError::Closed { doing: "sending a picture" },
+            Ok(told) => told,
+            Err(error) => return error,
+        };
+        let Told::Updated(update) = told else { continue };
+        if let Err(error) = updated(&mut decoder, update, screen, facts, &outbox) {
+            return error;
+        }
+    }
+}
+
+/// Asks for the next update first, if anybody looks, and shows this one then.
+fn updated(
+    decoder: &mut Decoder<Line>,
+    update: Update,
+    screen: &Screen,
+    facts: &Facts,
+    outbox: &Outbox,
+) -> Result<(), RfbError> {
+    if update.resized {
+        *lock(&facts.size) = decoder.size();
+        // Nothing of the old picture is left: everything has to come again, even if nobody looks.
+        facts.asked.store(true, Ordering::SeqCst);
+        send(outbox, outgoing::request(false, decoder.size()))?;
+    } else {
+        facts.asked.store(false, Ordering::SeqCst);
+        if screen.visible() && facts.may_ask() {
+            send(outbox, outgoing::request(true, decoder.size()))?;
+        }
+    }
+    facts.whole.store(decoder.is_whole(), Ordering::SeqCst);
+    if decoder.publish(screen) {
+        facts.shown.store(true, Ordering::SeqCst);
+    }
+    if let Some(cursor) = update.cursor {
+        screen.set_cursor(cursor);
+    }
+    if let Some(relative) = update.relative {
+        facts.relative.store(relative, Ordering::SeqCst);
+    }
+    if update.extended_keys {
+        facts.extended_keys.store(true, Ordering::SeqCst);
+    }
+    if update.monitor.is_some() {
+        *lock(&facts.monitor) = update.monitor;
+    }
+    if let Some(status) = update.size_status {
+        screen.answer_size(status);
+    }
+    Ok(())
+}
+
+fn send(outbox: &Outbox, message: Vec<u8>) -> Result<(), RfbError> {
+    outbox.blocking_send(message).map_err(|_| RfbError::Closed { doing: "taking what we say" })
+}
+
+/// Writes what comes, on a thread of its own, until nobody has anything to say or it cannot be said.
+fn write(mut line: Line, mut queue: mpsc::Receiver<Vec<u8>>) -> std::io::Result<()> {
+    let writing = move || {
+        while let Some(message) = queue.blocking_recv() {
+            if line.write_all(&message).is_err() {
+                // The reader learns it this way.
+                line.shut();
+                break;
+            }
+        }
+    };
+    std::thread::Builder::new().name("display input".into()).spawn(writing).map(drop)
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,239 @@
+//! What a server sends after the handshake, decoded into one picture (RFC 6143, 7.6 to 7.8, and rfbproto).
+
+use std::io::Read;
+
+use super::handshake::latin;
+use super::outgoing::{
+    COPY_RECT, CURSOR, CURSOR_WITH_ALPHA, DESKTOP_SIZE, EXTENDED_DESKTOP_SIZE, EXTENDED_KEY, HEXTILE, LAST_RECT,
+    POINTER_MOTION, RAW, TIGHT, ZRLE,
+};
+use super::tight::Tight;
+use super::wire::Wire;
+use super::zrle::Zrle;
+use super::{RfbError, cursor, hextile};
+use crate::display::framebuffer::Framebuffer;
+use crate::display::{Cursor, Rect};
+
+/// What is kept of a text that the guest puts into the clipboard, bytes.
+const CUT_TEXT: usize = 1 << 20;
+
+/// One message of the server, done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// An update of the picture is complete.
+    Updated(Update),
+    /// The guest's bell.
+    Bell,
+    /// What the guest has put into the clipboard; of more than 1 MiB the beginning.
+    CutText(String),
+    /// Something that means nothing to us.
+    Nothing,
+}
+
+/// What came with an update, besides pixels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Update {
+    /// The picture has another size, and is black until it is painted anew.
+    pub resized: bool,
+    /// The guest's pointer looks like this now.
+    pub cursor: Option<Cursor>,
+    /// The guest takes movements of the pointer, not places; or no longer.
+    pub relative: Option<bool>,
+    /// The server knows keys by their scan codes.
+    pub extended_keys: bool,
+    /// The server can be asked for another size; the id and flags of its first monitor.
+    pub monitor: Option<(u32, u32)>,
+    /// What became of the last wish for a size: 0 done, 1 prohibited, 2 no resources, 3 not such a size, 4 passed on.
+    pub size_status: Option<u16>,
+}
+
+/// Decodes a server's messages, one after the other.
+#[derive(Debug)]
+pub struct Decoder<R> {
+    wire: Wire<R>,
+    buffer: Framebuffer,
+    zrle: Zrle,
+    tight: Tight,
+    /// QEMU sends cursors with alpha blue first; rfbproto says red first.
+    is_qemu: bool,
+    painted: u64,
+}
+
+impl<R: Read> Decoder<R> {
+    /// Decodes what follows the handshake with a server whose screen has that size, in pixels, and that name.
+    ///
+    /// # Errors
+    /// [`RfbError::TooLarge`].
+    pub fn new(reader: R, width: usize, height: usize, name: &str) -> Result<Self, RfbError> {
+        Self::with_wire(Wire::new(reader), width, height, name)
+    }
+
+    pub(super) fn with_wire(wire: Wire<R>, width: usize, height: usize, name: &str) -> Result<Self, RfbError> {
+        let buffer = sized(width, height)?;
+        let is_qemu = name.starts_with("QEMU");
+        Ok(Self { wire, buffer, zrle: Zrle::default(), tight: Tight::default(), is_qemu, painted: 0 })
+    }
+
+    /// Width and height of the picture, pixels.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize) {
+        self.buffer.size()
+    }
+
+    /// The picture as `width * height * 4` bytes, red first, opaque.
+    #[must_use]
+    pub fn rgba(&self) -> Vec<u8> {
+        let (width, height) = self.buffer.size();
+        let mut rgba = vec![0; width * height * 4];
+        self.buffer.copy_as_rgba(&mut rgba, Rect { x: 0, y: 0, width, height });
+        rgba
+    }
+
+    /// Bytes of the server that are decoded.
+    #[must_use]
+    pub fn consumed(&self) -> u64 {
+        self.wire.consumed()
+    }
+
+    /// Pixels that were decoded so far.
+    #[must_use]
+    pub fn painted(&self) -> u64 {
+        self.painted
+    }
+
+    /// Whether every pixel can have been painted since the size was set.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.buffer.is_whole()
+    }
+
+    /// Publishes what has changed, if every pixel was painted; says whether it did.
+    pub fn publish(&mut self, screen: &crate::display::Screen) -> bool {
+        let shown = self.buffer.is_whole() && self.buffer.is_damaged();
+        if shown {
+            screen.publish(&mut self.buffer);
+        }
+        shown
+    }
+
+    /// Waits for the server's next message and decodes it whole.
+    ///
+    /// # Errors
+    /// [`RfbError`]; the connection is of no use afterwards.
+    // No iterator: it ends with an error, and is of no use after it.
+    #[allow(clippy::should_implement_trait)]
+    pub fn next(&mut self) -> Result<Told, RfbError> {
+        self.wire.doing = "waiting for a picture";
+        match self.wire.u8()? {
+            0 => self.update().map(Told::Updated),
+            1 => {
+                // Colour maps are for pixel formats that we never ask for.
+                self.wire.skip(3)?;
+                let colours = usize::from(self.wire.u16()?);
+                self.wire.skip(colours * 6)?;
+                Ok(Told::Nothing)
+            }
+            2 => Ok(Told::Bell),
+            3 => {
+                self.wire.doing = "sending its clipboard";
+                self.wire.skip(3)?;
+                Ok(Told::CutText(latin(&self.wire.text(CUT_TEXT)?)))
+            }
+            kind => Err(RfbError::garbage(format!("a message of kind {kind}"))),
+        }
+    }
+
+    fn update(&mut self) -> Result<Update, RfbError> {
+        self.wire.doing = "sending a picture";
+        self.wire.skip(1)?;
+        let mut update = Update::default();
+        for _ in 0..self.wire.u16()? {
+            let mut side = || self.wire.u16().map(usize::from);
+            let rect = Rect { x: side()?, y: side()?, width: side()?, height: side()? };
+            let encoding = self.wire.i32()?;
+            if encoding == LAST_RECT {
+                break;
+            }
+            self.rectangle(rect, encoding, &mut update)?;
+        }
+        Ok(update)
+    }
+
+    fn rectangle(&mut self, rect: Rect, encoding: i32, update: &mut Update) -> Result<(), RfbError> {
+        match encoding {
+            CURSOR => update.cursor = Some(cursor::masked(&mut self.wire, rect)?),
+            CURSOR_WITH_ALPHA => update.cursor = Some(cursor::with_alpha(&mut self.wire, rect, self.is_qemu)?),
+            DESKTOP_SIZE => self.resize(rect, update)?,
+            EXTENDED_DESKTOP_SIZE => self.extended_size(rect, update)?,
+            POINTER_MOTION => update.relative = Some(rect.x == 0),
+            EXTENDED_KEY => update.extended_keys = true,
+            _ => self.pixels(rect, encoding)?,
+        }
+        Ok(())
+    }
+
+    fn pixels(&mut self, rect: Rect, encoding: i32) -> Result<(), RfbError> {
+        let Self { wire, buffer, zrle, tight, painted, .. } = self;
+        *painted = painted.saturating_add(rect.area() as u64);
+        if !buffer.fits(rect) {
+            return Err(RfbError::garbage("a rectangle outside the screen"));
+        }
+        match encoding {
+            RAW => match buffer.rows(rect) {
+                Some(rows) => wire.fill(rows.as_flattened_mut())?,
+                None => {
+                    for row in 0..rect.height {
+                        wire.fill(buffer.row(rect, row).as_flattened_mut())?;
+                    }
+                }
+            },
+            COPY_RECT => {
+                let (x, y) = (usize::from(wire.u16()?), usize::from(wire.u16()?));
+                let fitted = buffer.copy(rect, Rect { x, y, ..rect });
+                if !fitted && rect.area() > 0 {
+                    return Err(RfbError::garbage("a copy from outside the screen"));
+                }
+                return Ok(());
+            }
+            HEXTILE => hextile::paint(wire, buffer, rect)?,
+            TIGHT => tight.paint(wire, buffer, rect)?,
+            ZRLE => zrle.paint(wire, buffer, rect)?,
+            _ => return Err(RfbError::garbage(format!("encoding {encoding}, which was not asked for"))),
+        }
+        buffer.touch(rect);
+        Ok(())
+    }
+
+    fn resize(&mut self, rect: Rect, update: &mut Update) -> Result<(), RfbError> {
+        if self.buffer.size() != (rect.width, rect.height) {
+            self.buffer = sized(rect.width, rect.height)?;
+            update.resized = true;
+        }
+        Ok(())
+    }
+
+    /// The place of the rectangle says why: x 0 the server itself, 1 our wish, 2 another client's; y the status of a wish.
+    fn extended_size(&mut self, rect: Rect, update: &mut Update) -> Result<(), RfbError> {
+        let count = usize::from(self.wire.u8()?);
+        self.wire.skip(3)?;
+        for number in 0..count {
+            let id = self.wire.u32()?;
+            self.wire.skip(8)?;
+            let flags = self.wire.u32()?;
+            if number == 0 {
+                update.monitor = Some((id, flags));
+            }
+        }
+        // A server without a monitor yet takes a new one, whose id we choose.
+        update.monitor.get_or_insert((0, 0));
+        let status = u16::try_from(rect.y).unwrap_or(u16::MAX);
+        if rect.x == 1 {
+            update.size_status = Some(status);
+        }
+        if rect.x == 1 && status != 0 { Ok(()) } else { self.resize(rect, update) }
+    }
+}
+
+fn sized(width: usize, height: usize) -> Result<Framebuffer, RfbError> {
+    Framebuffer::new(width, height).ok_or(RfbError::TooLarge { width, height })
+}

@@ -1,0 +1,119 @@
+//! What can go wrong with a VNC server, in words: what happened and what to do.
+
+use std::io;
+use std::time::Duration;
+
+/// The connection to a VNC server came to nothing, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RfbError {
+    /// Nobody listens there.
+    #[error("no display answers at {to}: {source}. Is the guest running, and is the address right?")]
+    Connect {
+        /// The socket or address.
+        to: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It speaks another protocol.
+    #[error("what answers is no VNC server: it began with {greeting:?}. Check the address and the port")]
+    NotRfb {
+        /// Its first bytes.
+        greeting: String,
+    },
+    /// The server does not want us.
+    #[error("the VNC server refused the connection: {reason}")]
+    Refused {
+        /// Its reason.
+        reason: String,
+    },
+    /// No way to log in that we know.
+    #[error(
+        "the VNC server wants a way to log in that is not known here (it offers {offered:?}; known are 1, none, and 2, \
+         password). Turn on one of these in the server, or reach it through an ssh tunnel"
+    )]
+    Security {
+        /// The security types that it offers (RFC 6143, 7.1.2).
+        offered: Vec<u8>,
+    },
+    /// It wants a password and there is none.
+    #[error("the VNC server wants a password, and none was given: give one")]
+    PasswordWanted,
+    /// The password is wrong.
+    #[error("the VNC server did not take the password ({reason}): check it; only its first 8 bytes count")]
+    PasswordWrong {
+        /// Its reason.
+        reason: String,
+    },
+    /// It does not go on.
+    #[error("the VNC server said nothing more for {} s while {doing}: it may hang; try again", limit.as_secs())]
+    Stalled {
+        /// What was being done.
+        doing: &'static str,
+        /// How long we waited.
+        limit: Duration,
+    },
+    /// It hung up.
+    #[error("the VNC server closed the connection while {doing}: look at its own messages, and connect again")]
+    Closed {
+        /// What was being done.
+        doing: &'static str,
+    },
+    /// The connection broke.
+    #[error("the connection to the VNC server broke while {doing}: {source}. Connect again")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The screen is larger than what is accepted.
+    #[error(
+        "the guest's screen of {width}x{height} pixels cannot be shown: at most 8192 in each direction can. Choose a \
+         smaller one in the guest"
+    )]
+    TooLarge {
+        /// Width that the server claims, pixels.
+        width: usize,
+        /// Height that the server claims, pixels.
+        height: usize,
+    },
+    /// It sends what no server may send.
+    #[error(
+        "the VNC server sends garbage ({what}): the picture would be wrong. Connect again; if it comes back, report it"
+    )]
+    Garbage {
+        /// What is wrong.
+        what: String,
+    },
+}
+
+impl RfbError {
+    pub(super) fn garbage(what: impl Into<String>) -> Self {
+        Self::Garbage { what: what.into() }
+    }
+
+    /// Why there will be no picture, for people, where connecting again would not help.
+    pub(super) fn trouble(&self) -> Option<&'static str> {
+        match self {
+            Self::TooLarge { .. } => Some(
+                "The guest's screen cannot be shown: it is larger than 8192 pixels in a direction. Choose a smaller one in \
+                 the guest.",
+            ),
+            Self::NotRfb { .. } => {
+                Some("What answers in place of the guest's screen is no VNC server. Check the address.")
+            }
+            Self::Security { .. } => Some(
+                "The guest's screen cannot be shown: its VNC server wants a way to log in that is not known here. Turn on \
+                 none or password in the server.",
+            ),
+            Self::PasswordWanted => Some("The guest's screen wants a password, and none was given: give one."),
+            Self::PasswordWrong { .. } => Some("The guest's screen did not take the password: check it."),
+            Self::Refused { .. } => Some("The guest's VNC server refuses the connection: look at its own messages."),
+            Self::Garbage { .. } => Some(
+                "The guest's screen cannot be shown: what its VNC server sends is refused. Restart the guest, and report \
+                 it if it comes back.",
+            ),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! The guest's screen and input devices, by our own client: connects again for as long as the guest is there.
+//!
+//! QEMU looks at the guest's screen less and less often while it is still, down to every three seconds. Only a message
+//! of type 4 or above resets that, so while somebody looks we release a key that is not down, 25 times a second: QEMU
+//! drops that before the guest.
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::address::Address;
+use super::connection::{self, Facts, Outbox, Said, lock};
+use super::{Encoding, RfbError, outgoing};
+use crate::display::pace::{ASK_AGAIN, BEAT, BURST, KEY_PACE, PATIENCE, is_gone, next_input, next_wait};
+use crate::display::{DisplayLink, DisplaySource, InputEvent, Keyboard, Screen, keysym};
+
+/// F24, which no keyboard has: released by its scan code to say that somebody looks.
+const F24: u16 = 0x76;
+/// Where scan codes are not known, a key that QEMU's keyboard map has, or it prints a warning: Scroll Lock.
+const UNPRESSED: u16 = 0x46;
+/// After so many connections in a row that came to nothing for the same kind of reason, it is said.
+const REFUSALS: u32 = 5;
+
+/// A guest's display, wherever it is.
+#[derive(Clone, Debug)]
+pub struct RfbSource {
+    address: Address,
+    password: Option<String>,
+    encoding: Encoding,
+}
+
+impl RfbSource {
+    /// The display that listens at `socket`: pixels come as they are.
+    #[must_use]
+    pub fn new(socket: &Path) -> Self {
+        Self { address: Address::Unix(socket.to_owned()), password: None, encoding: Encoding::Raw }
+    }
+
+    /// The display at `address`, as `host:5900`: pixels come packed.
+    #[must_use]
+    pub fn tcp(address: &str) -> Self {
+        Self { address: Address::Tcp(address.to_owned()), password: None, encoding: Encoding::Tight }
+    }
+
+    /// With the password that it wants; VNC uses its first 8 bytes.
+    #[must_use]
+    pub fn with_password(mut self, password: &str) -> Self {
+        self.password = Some(password.to_owned());
+        self
+    }
+
+    /// With another encoding preferred.
+    #[must_use]
+    pub fn with_encoding(mut self, encoding: Encoding) -> Self {
+        self.encoding = encoding;
+        self
+    }
+}
+
+impl DisplaySource for RfbSource {
+    fn run(self: Box<Self>, link: DisplayLink) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            let DisplayLink { screen, mut inputs, mut gone } = link;
+            let mut keyboard = Keyboard::default();
+            let mut wait = Duration::ZERO;
+            let mut refusals = 0;
+            // A link whose other end is dropped has no guest either.
+            while !*gone.borrow() && gone.has_changed().is_ok() {
+                let started = Instant::now();
+                let mut session = Session::new(&self, Arc::clone(&screen), &mut keyboard);
+                // Why it ends matters little: if QEMU lives we come back, and if not its own end is told.
+                let end = session.serve(&mut inputs, &mut gone).await;
+                let shown = session.facts.shown.load(Ordering::SeqCst);
+                session.end().await;
+                screen.lost();
+                let trouble = end.as_ref().and_then(RfbError::trouble).filter(|_| !*gone.borrow());
+                refusals = if shown || trouble.is_none() { 0 } else { refusals + 1 };
+                if let Some(why) = trouble.filter(|_| refusals >= REFUSALS) {
+                    screen.set_trouble(why);
+                }
+                wait = next_wait(wait, started.elapsed());
+                let _ = timeout(wait, is_gone(&mut gone)).await;
+            }
+            screen.lost();
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Beat,
+    Ask,
+}
+
+struct Session<'a> {
+    facts: Arc<Facts>,
+    said: mpsc::Receiver<Said>,
+    screen: Arc<Screen>,
+    keyboard: &'a mut Keyboard,
+    asked: Instant,
+    beat: Instant,
+    /// Until when the keyboard has used up its pace.
+    keys_until: Instant,
+    /// Where the pointer was, for movements.
+    pointer: Option<(u16, u16)>,
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        self.facts.shut();
+    }
+}
+
+impl<'a> Session<'a> {
+    fn new(source: &RfbSource, screen: Arc<Screen>, keyboard: &'a mut Keyboard) -> Self {
+        let facts = Arc::new(Facts::default());
+        let RfbSource { address, password, encoding } = source.clone();
+        let said = connection::begin(address, password, encoding, Arc::clone(&screen), Arc::clone(&facts));
+        let now = Instant::now();
+        Self { facts, said, screen, keyboard, asked: now, beat: now, keys_until: now, pointer: None }
+    }
+
+    /// Waits until the reading thread has shown its last picture.
+    async fn end(&mut self) {
+        self.facts.shut();
+        while self.said.recv().await.is_some() {}
+    }
+
+    /// Serves until the connection ends, and says why; `None` when the guest is gone.
+    async fn serve(
+        &mut self,
+        inputs: &mut mpsc::Receiver<InputEvent>,
+        gone: &mut watch::Receiver<bool>,
+    ) -> Option<RfbError> {
+        let said = tokio::select! {
+            said = timeout(PATIENCE, self.said.recv()) => said,
+            () = is_gone(gone) => return None,
+        };
+        let outbox = match said {
+            Ok(Some(Said::Ready(outbox))) => outbox,
+            Ok(Some(Said::Ended(error))) => return Some(error),
+            Ok(None) => return Some(RfbError::Closed { doing: "connecting" }),
+            Err(_) => return Some(RfbError::Stalled { doing: "shaking hands", limit: PATIENCE }),
+        };
+        match self.talk(&outbox, inputs, gone).await {
+            Ok(()) => None,
+            Err(error) => Some(error),
+        }
+    }
+
+    async fn talk(
+        &mut self,
+        outbox: &Outbox,
+        inputs: &mut mpsc::Receiver<InputEvent>,
+        gone: &mut watch::Receiver<bool>,
+    ) -> Result<(), RfbError> {
+        let screen = Arc::clone(&self.screen);
+        let mut listening = true;
+        let mut lifting = Vec::new();
+        self.keyboard.reconnect(|event| lifting.push(event));
+        self.pass_on(outbox, lifting).await?;
+        loop {
+            let (at, due) = self.next_due();
+            let keys_from = self.keys_until.checked_sub(BURST).unwrap_or(self.keys_until);
+            tokio::select! {
+                said = self.said.recv() => match said {
+                    Some(Said::Ended(error)) => return Err(error),
+                    _ => return Err(RfbError::Closed { doing: "sending a picture" }),
+                },
+                input = next_input(inputs, keys_from), if listening => match input {
+                    Some(input) => self.take_inputs(outbox, input, inputs).await?,
+                    None => listening = false,
+                },
+                () = sleep_until(at) => self.act(outbox, due).await?,
+                () = screen.wish_changed() => self.act(outbox, Due::Ask).await?,
+                () = is_gone(gone) => return Ok(()),
+            }
+        }
+    }
+
+    fn next_due(&self) -> (Instant, Due) {
+        let ask = (self.asked + ASK_AGAIN, Due::Ask);
+        if self.screen.visible() { ask.min((self.beat + BEAT, Due::Beat)) } else { ask }
+    }
+
+    async fn act(&mut self, outbox: &Outbox, due: Due) -> Result<(), RfbError> {
+        match due {
+            Due::Beat => {
+                self.beat = Instant::now();
+                let extended = self.facts.extended_keys.load(Ordering::SeqCst);
+                let unpressed = if extended { F24 } else { UNPRESSED };
+                // A server that does not read need not be told more often.
+                if !self.keyboard.is_down(unpressed) && outbox.capacity() > 1 {
+                    send(outbox, self.key(unpressed, false)).await?;
+                }
+            }
+            Due::Ask => {
+                let due_again = self.asked.elapsed() >= ASK_AGAIN;
+                self.asked = Instant::now();
+                // What has not come whole within the time is asked for anew.
+                let whole = self.facts.whole.load(Ordering::SeqCst);
+                if self.facts.may_ask() || !whole && due_again {
+                    let size = *lock(&self.facts.size);
+                    send(outbox, outgoing::request(whole, size)).await?;
+                }
+                let monitor = *lock(&self.facts.monitor);
+                if let Some(monitor) = monitor
+                    && let Some((width, height)) = self.screen.take_wished_size()
+                {
+                    send(outbox, outgoing::desktop_size(width, height, monitor)).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends `first` and what else waits, leaving out pointer positions that newer ones have overtaken.
+    async fn take_inputs(
+        &mut self,
+        outbox: &Outbox,
+        first: InputEvent,
+        inputs: &mut mpsc::Receiver<InputEvent>,
+    ) -> Result<(), RfbError> {
+        let mut event = first;
+        while let InputEvent::Pointer { buttons, .. } = event {
+            let Ok(next) = inputs.try_recv() else { break };
+            if !matches!(next, InputEvent::Pointer { buttons: same, .. } if same == buttons) {
+                self.follow(outbox, event).await?;
+            }
+            event = next;
+        }
+        self.follow(outbox, event).await
+    }
+
+    async fn follow(&mut self, outbox: &Outbox, event: InputEvent) -> Result<(), RfbError> {
+        let buttons = self.keyboard.buttons();
+        let mut out = Vec::new();
+        self.keyboard.follow(event, |event| out.push(event));
+        let sent = self.pass_on(outbox, out).await;
+        if sent.is_err() {
+            self.keyboard.doubt(buttons);
+        }
+        sent
+    }
+
+    async fn pass_on(&mut self, outbox: &Outbox, events: Vec<InputEvent>) -> Result<(), RfbError> {
+        for event in events {
+            match event {
+                InputEvent::Key { scancode, down } => {
+                    if keysym(scancode).is_none() {
+                        continue;
+                    }
+                    self.keys_until = self.keys_until.max(Instant::now()) + KEY_PACE;
+                    send(outbox, self.key(scancode, down)).await?;
+                }
+                InputEvent::Pointer { x, y, buttons } => {
+                    let (x, y) = self.place(x, y);
+                    send(outbox, outgoing::pointer(x, y, buttons)).await?;
+                }
+                InputEvent::ReleaseAll => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn key(&self, scancode: u16, down: bool) -> Vec<u8> {
+        let keysym = keysym(scancode).unwrap_or(0);
+        if self.facts.extended_keys.load(Ordering::SeqCst) {
+            outgoing::extended_key(scancode, keysym, down)
+        } else {
+            outgoing::key(keysym, down)
+        }
+    }
+
+    /// Where the pointer is; or how far it moved, from the middle of all places, where the server wants that.
+    fn place(&mut self, x: u16, y: u16) -> (u16, u16) {
+        let (last_x, last_y) = self.pointer.replace((x, y)).unwrap_or((x, y));
+        if !self.facts.relative.load(Ordering::SeqCst) {
+            return (x, y);
+        }
+        (moved(last_x, x), moved(last_y, y))
+    }
+}
+
+fn moved(from: u16, to: u16) -> u16 {
+    let by = i32::from(to) - i32::from(from);
+    u16::try_from(0x7fff + by).unwrap_or(0x7fff)
+}
+
+async fn send(outbox: &Outbox, message: Vec<u8>) -> Result<(), RfbError> {
+    match timeout(PATIENCE, outbox.send(message)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(RfbError::Closed { doing: "taking what we say" }),
+        Err(_) => Err(RfbError::Stalled { doing: "taking what we say", limit: PATIENCE }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn movements_are_told_from_the_middle() {
+        assert_eq!((moved(5, 5), moved(5, 8), moved(8, 5)), (0x7fff, 0x8002, 0x7ffc));
+        assert_eq!((moved(0, u16::MAX), moved(u16::MAX, 0)), (0x7fff, 0x7fff));
+    }
+}

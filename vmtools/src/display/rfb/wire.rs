@@ -1,0 +1,217 @@
+//! Bytes from a server: a buffer that large reads bypass, and numbers in network order.
+
+use std::io::{ErrorKind, Read};
+use std::time::Duration;
+
+use super::RfbError;
+
+/// Bytes that are read ahead at most.
+const BUFFER: usize = 256 * 1024;
+/// Reads of this size and more go straight to where the bytes belong.
+const DIRECT: usize = 64 * 1024;
+/// The read time limit that the handshake's sockets have; told when it has run out.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Reads from `R`, knowing what it is doing, for errors.
+#[derive(Debug)]
+pub(super) struct Wire<R> {
+    reader: R,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    consumed: u64,
+    /// What is being done, as in "closed the connection while …".
+    pub(super) doing: &'static str,
+}
+
+impl<R: Read> Wire<R> {
+    pub(super) fn new(reader: R) -> Self {
+        Self { reader, buffer: vec![0; BUFFER], start: 0, end: 0, consumed: 0, doing: "shaking hands" }
+    }
+
+    /// Bytes that were taken out so far.
+    pub(super) fn consumed(&self) -> u64 {
+        self.consumed
+    }
+
+    fn failed(&self, error: std::io::Error) -> RfbError {
+        let doing = self.doing;
+        match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => RfbError::Stalled { doing, limit: PATIENCE },
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => RfbError::Closed { doing },
+            _ => RfbError::Io { doing, source: error },
+        }
+    }
+
+    /// Reads at least one byte to `target`.
+    fn read_some(reader: &mut R, target: &mut [u8]) -> Result<usize, std::io::Error> {
+        loop {
+            match reader.read(target) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// What is buffered, at least one byte, after a read if there is none.
+    fn more(&mut self) -> Result<(), RfbError> {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        } else if self.end == self.buffer.len() {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        match Self::read_some(&mut self.reader, &mut self.buffer[self.end..]) {
+            Ok(0) => Err(RfbError::Closed { doing: self.doing }),
+            Ok(count) => {
+                self.end += count;
+                Ok(())
+            }
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// Between 1 and `limit` bytes that wait; [`Wire::consume`] takes them. `limit` is not 0.
+    pub(super) fn some(&mut self, limit: usize) -> Result<&[u8], RfbError> {
+        if self.start == self.end {
+            self.more()?;
+        }
+        let end = self.end.min(self.start.saturating_add(limit));
+        Ok(&self.buffer[self.start..end])
+    }
+
+    pub(super) fn consume(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.end);
+        self.consumed += count as u64;
+    }
+
+    /// The next `count` bytes, which must be few.
+    pub(super) fn take(&mut self, count: usize) -> Result<&[u8], RfbError> {
+        if count > BUFFER {
+            return Err(RfbError::garbage(format!("{count} bytes in one piece")));
+        }
+        while self.end - self.start < count {
+            self.more()?;
+        }
+        let start = self.start;
+        self.consume(count);
+        Ok(&self.buffer[start..start + count])
+    }
+
+    /// Fills `target`.
+    pub(super) fn fill(&mut self, target: &mut [u8]) -> Result<(), RfbError> {
+        let mut done = 0;
+        while done < target.len() {
+            let rest = &mut target[done..];
+            if self.start < self.end || rest.len() < DIRECT {
+                let some = self.some(rest.len())?;
+                let count = some.len();
+                rest[..count].copy_from_slice(some);
+                self.consume(count);
+                done += count;
+                continue;
+            }
+            match Self::read_some(&mut self.reader, rest) {
+                Ok(0) => return Err(RfbError::Closed { doing: self.doing }),
+                Ok(count) => {
+                    done += count;
+                    self.consumed += count as u64;
+                }
+                Err(error) => return Err(self.failed(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes over `count` bytes.
+    pub(super) fn skip(&mut self, mut count: usize) -> Result<(), RfbError> {
+        while count > 0 {
+            let some = self.some(count)?.len();
+            self.consume(some);
+            count -= some;
+        }
+        Ok(())
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], RfbError> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N)?);
+        Ok(array)
+    }
+
+    pub(super) fn u8(&mut self) -> Result<u8, RfbError> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    pub(super) fn u16(&mut self) -> Result<u16, RfbError> {
+        Ok(u16::from_be_bytes(self.array()?))
+    }
+
+    pub(super) fn u32(&mut self) -> Result<u32, RfbError> {
+        Ok(u32::from_be_bytes(self.array()?))
+    }
+
+    pub(super) fn i32(&mut self) -> Result<i32, RfbError> {
+        Ok(i32::from_be_bytes(self.array()?))
+    }
+
+    /// A text with its length before it: of what is longer than `limit` bytes the rest is passed over, and of what is longer
+    /// than 16 MiB nothing is believed.
+    pub(super) fn text(&mut self, limit: usize) -> Result<Vec<u8>, RfbError> {
+        let length = self.u32()? as usize;
+        if length > 16 << 20 {
+            return Err(RfbError::garbage(format!("a text of {length} bytes")));
+        }
+        let mut text = vec![0; length.min(limit)];
+        self.fill(&mut text)?;
+        self.skip(length - text.len())?;
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hands out a few bytes at a time.
+    struct Drip<'a>(&'a [u8], usize);
+
+    impl Read for Drip<'_> {
+        fn read(&mut self, target: &mut [u8]) -> std::io::Result<usize> {
+            let count = target.len().min(self.0.len()).min(self.1);
+            target[..count].copy_from_slice(&self.0[..count]);
+            self.0 = &self.0[count..];
+            Ok(count)
+        }
+    }
+
+    #[test]
+    fn every_byte_arrives_once_however_it_comes() {
+        let bytes: Vec<u8> = (0..900_000_u32).flat_map(u32::to_be_bytes).collect();
+        for step in [7, 1000, 65_536, usize::MAX] {
+            let mut wire = Wire::new(Drip(&bytes, step));
+            assert_eq!((wire.u32().unwrap(), wire.u16().unwrap(), wire.u16().unwrap()), (0, 0, 1));
+            wire.skip(4).unwrap();
+            assert_eq!(wire.take(200_000).unwrap(), &bytes[12..200_012]);
+            assert_eq!(wire.some(5).unwrap().len().min(1), 1);
+            let mut large = vec![0; 3_000_000];
+            wire.fill(&mut large).unwrap();
+            assert!(large == bytes[200_012..3_200_012], "step {step}");
+            assert_eq!(wire.consumed(), 3_200_012);
+            wire.skip(400_000 - 12 - 4).unwrap();
+            assert_eq!(wire.u32().unwrap(), 899_999);
+            assert!(matches!(wire.u8(), Err(RfbError::Closed { .. })));
+        }
+    }
+
+    #[test]
+    fn texts_are_cut_and_huge_ones_refused() {
+        let text = |length: u32, bytes: &[u8]| [&length.to_be_bytes()[..], bytes].concat();
+        let bytes = text(5, b"hello!");
+        let mut wire = Wire::new(&bytes[..]);
+        assert_eq!(wire.text(3).unwrap(), b"hel");
+        assert_eq!(wire.u8().unwrap(), b'!');
+        assert!(matches!(Wire::new(&text(u32::MAX, b"")[..]).text(10), Err(RfbError::Garbage { .. })));
+        assert!(matches!(Wire::new(&text(9, b"x")[..]).text(10), Err(RfbError::Closed { .. })));
+    }
+}
