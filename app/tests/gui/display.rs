@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use vmtools::display::{DisplayLink, DisplaySource, Screen, VncSource};
+use vmtools::display::{DisplayLink, DisplaySource, RfbSource, Screen};
 
 /// A display that shows one picture until it is dropped.
 pub struct Display {
@@ -37,7 +37,7 @@ impl Display {
         let (gone, watch) = tokio::sync::watch::channel(false);
         let (inputs, receiver) = tokio::sync::mpsc::channel(16);
         let link = DisplayLink { screen: screen.clone(), inputs: receiver, gone: watch };
-        runtime.spawn(Box::new(VncSource::new(&socket)).run(link));
+        runtime.spawn(Box::new(RfbSource::new(&socket)).run(link));
         let display = Self { _runtime: runtime, gone, _inputs: inputs, _dir: dir, updates, screen: screen.clone() };
         display.wait(|screen| screen.live());
         display

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
-use super::{DisplayLink, DisplaySource as _, Frame, Screen, VncSource};
+use super::{DisplayLink, DisplaySource as _, Frame, RfbSource, Screen};
 use crate::machine::{RuntimeDir, RuntimeError};
 
 /// A picture counts as whole when nothing has been added for this long.
@@ -38,7 +38,7 @@ pub async fn grab(runtime: &Path, limit: Duration) -> Result<Frame, GrabError> {
     let (_inputs, queue) = mpsc::channel(1);
     let (_gone, gone) = watch::channel(false);
     let link = DisplayLink { screen: Arc::clone(&screen), inputs: queue, gone };
-    let source = tokio::spawn(Box::new(VncSource::new(&socket)).run(link));
+    let source = tokio::spawn(Box::new(RfbSource::new(&socket)).run(link));
     let began = Instant::now();
     let (mut seen, mut since) = (0, Instant::now());
     while began.elapsed() < limit {

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::display::{DisplayLink, DisplaySource, Screen, VncSource};
+use crate::display::{DisplayLink, DisplaySource, RfbSource, Screen};
 use crate::guest::Monitor;
 use crate::guest::forward::parse_usernet;
 use crate::guest::shared::{OUTPUT_QUEUE, Relay, Shared};
@@ -312,7 +312,7 @@ impl Launched {
         let (gone_sender, gone) = watch::channel(false);
         let (dark_sender, dark) = watch::channel(false);
         let (inputs, display_inputs) = mpsc::channel(INPUTS);
-        let source = Box::new(VncSource::new(&runtime.vnc));
+        let source = Box::new(RfbSource::new(&runtime.vnc));
         let link = DisplayLink { screen: Arc::clone(&screen), inputs: display_inputs, gone };
         let display = tokio::spawn(source.run(link));
         let (reader, writer) = serial::split(line);

@@ -148,10 +148,7 @@ impl<'a> Session<'a> {
             Ok(None) => return Some(RfbError::Closed { doing: "connecting" }),
             Err(_) => return Some(RfbError::Stalled { doing: "shaking hands", limit: PATIENCE }),
         };
-        match self.talk(&outbox, inputs, gone).await {
-            Ok(()) => None,
-            Err(error) => Some(error),
-        }
+        self.talk(&outbox, inputs, gone).await.err()
     }
 
     async fn talk(
