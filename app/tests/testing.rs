@@ -124,11 +124,13 @@ async fn what_cannot_be_tested_is_said_before_anything_starts() {
     let mut session = Session::begin(&console);
     session.insert(&repo).await;
     for (text, says) in [
-        ("", "no slot is named to start from"),
+        ("", "the cartridge has no [test]"),
+        ("[test]\nsteps = [\"wait 1\"]\n", "no slot is named to start from"),
         ("[test]\nslot = \"a\"\nsteps = [\"key submit\"]\n", "there is no key \"submit\""),
     ] {
         fs::write(repo.join("cartridge.toml"), text).unwrap();
-        session.send(Command::RunTest { warm: true }).await;
+        // Neither warm nor cold is a test that tests nothing passed.
+        session.send(Command::RunTest { warm: !text.is_empty() }).await;
         let refused = |event: &Event| match event {
             Event::SideFailed { side: Side::Test, failure } => failure.detail.contains(says),
             _ => false,

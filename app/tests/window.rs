@@ -92,6 +92,12 @@ impl<'a> Window<'a> {
         drive(self.console, self.screen, &self.bus, &["--app", "cartridge", "--timeout", "240", "wait", "-", name]);
     }
 
+    /// Whether it comes within ten seconds.
+    fn shows(&self, name: &str) -> bool {
+        let args = ["--app", "cartridge", "--timeout", "10", "wait", "-", name];
+        driven(self.console, self.screen, &self.bus, &args).status.success()
+    }
+
     fn log(&self, name: &str) -> String {
         let sessions = fs::read_dir(self.console.home.path().join("state/cartridge/sessions")).unwrap();
         let read = |e: fs::DirEntry| fs::read(e.path().join(name)).unwrap_or_default();
@@ -135,16 +141,20 @@ impl Drop for Window<'_> {
     }
 }
 
-fn drive(console: &Console, screen: &Screen, bus: &Bus, args: &[&str]) {
+fn driven(console: &Console, screen: &Screen, bus: &Bus, args: &[&str]) -> std::process::Output {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/drive.py");
-    let out = Command::new("/usr/bin/python3")
+    Command::new("/usr/bin/python3")
         .arg(script)
         .args(args)
         .env("DISPLAY", &screen.display)
         .env("DBUS_SESSION_BUS_ADDRESS", &bus.address)
         .env("XDG_RUNTIME_DIR", console.home.path().join("run"))
         .output()
-        .unwrap();
+        .unwrap()
+}
+
+fn drive(console: &Console, screen: &Screen, bus: &Bus, args: &[&str]) {
+    let out = driven(console, screen, bus, args);
     assert!(
         out.status.success(),
         "{args:?}: {}{}",
@@ -211,11 +221,19 @@ fn a_guest_is_saved_tested_warm_restored_and_booted_directly() {
 
     assert!(screen.xdotool(&["key", "ctrl+8"]));
     window.wait("Name of the slot");
-    assert!(screen.xdotool(&["key", "ctrl+f"]));
-    std::thread::sleep(Duration::from_millis(500));
-    assert!(screen.xdotool(&["type", "--delay", "60", "ready"]));
-    assert!(screen.xdotool(&["key", "Return"]));
-    window.wait("Restore ready");
+    // On a busy machine keys may come before the field has the keyboard.
+    let mut saved = false;
+    for _ in 0..5 {
+        assert!(screen.xdotool(&["key", "ctrl+f"]));
+        std::thread::sleep(Duration::from_secs(1));
+        assert!(screen.xdotool(&["key", "ctrl+a", "type", "--delay", "60", "ready"]));
+        assert!(screen.xdotool(&["key", "Return"]));
+        saved = window.shows("Restore ready");
+        if saved {
+            break;
+        }
+    }
+    assert!(saved, "the guest was not saved:\n{}", window.log("session.log"));
 
     // The file as it is now, in the guest as it was then.
     fs::write(repo.join("hello.txt"), "changed since\n").unwrap();

@@ -26,7 +26,8 @@ pub(super) async fn run(args: &CacheArgs, mut session: SessionHandle) -> u8 {
                     }
                     let freed = freed.map_or_else(String::new, |bytes| format!("; {} freed", size(bytes)));
                     out(&format!(
-                        "{:>10}  in all, of at most {} before the oldest go, in {}{freed}",
+                        "{:>10}  in all, of at most {} before the oldest go, in {}{freed}; images and unpacked kernels are not \
+                         counted here: `cartridge eject --everything -n` does",
                         size(view.bytes),
                         size(view.limit),
                         path.display()

@@ -300,7 +300,7 @@ impl Drive {
                 }
             }
             (Some(wish), _) => Command::BootDirect(Box::new(wish)),
-            (None, Some(name)) => Command::RestoreSlot { name, anyway: self.args.anyway },
+            (None, Some(name)) => Command::RestoreSlot { name, anyway: self.args.anyway || self.args.plug },
             (None, None) => Command::Ask(self.goal),
         };
         self.send(command).await;

@@ -63,7 +63,9 @@ impl Event {
                 format!("The cache {} holds {}{freed}", path.display(), size(view.bytes))
             }
             Self::DirectChosen { view } => view.sentence(),
-            Self::GuestStarted { pid, command, .. } => format!("QEMU started as process {pid}: {command}"),
+            Self::GuestStarted { pid, command, .. } => {
+                format!("QEMU runs as process {pid}. Without Cartridge, in a terminal, it is: {command}")
+            }
             Self::GuestShowed { sign } => match sign {
                 Sign::Login => "The guest asks for a login on its serial line: it is up".into(),
                 Sign::Shell => "The guest shows a shell's prompt on its serial line: it is up".into(),

@@ -26,6 +26,8 @@ const TERM: Duration = Duration::from_secs(2);
 const TPM: Duration = Duration::from_secs(2);
 /// When the control line is closed QEMU is about to end by itself, or is stuck.
 const CLOSING: Duration = Duration::from_millis(300);
+/// How long the screen may take to become dark.
+const DARK: Duration = Duration::from_millis(500);
 /// Room in the input queue that is kept for releases: a press may get lost, a release must not.
 const RELEASES: usize = 64;
 
@@ -209,7 +211,7 @@ impl GuestHandle {
         }
         let _ = timeout(LAST_EVENT, self.qmp_closed.clone().wait_for(|closed| *closed)).await;
         // The screen may be given to the next guest once we return.
-        let _ = timeout(LAST_EVENT, self.dark.clone().wait_for(|dark| *dark)).await;
+        let _ = timeout(DARK, self.dark.clone().wait_for(|dark| *dark)).await;
         let exit = self.exit.borrow().clone();
         self.shared.conclude(exit.as_ref())
     }

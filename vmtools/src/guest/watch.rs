@@ -25,7 +25,7 @@ const PULSE: Duration = Duration::from_secs(2);
 /// How long we keep to ourselves that the guest has switched itself off: QEMU's end, which says the same, is near.
 const END_IS_NEAR: Duration = Duration::from_secs(1);
 /// How long the control line may take to close when QEMU has ended: its last event says why.
-pub(crate) const LAST_EVENT: Duration = Duration::from_millis(500);
+pub(crate) const LAST_EVENT: Duration = Duration::from_secs(5);
 /// How long we go on handing over what the guest wrote before QEMU ended.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 

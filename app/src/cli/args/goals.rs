@@ -38,7 +38,7 @@ pub struct GoalArgs {
     /// Start the guest from this slot instead of booting it
     #[arg(long, value_name = "NAME")]
     pub slot: Option<String>,
-    /// With --slot: restore it although its image or its repository has changed since
+    /// With --slot: restore it although its image or its repository has changed since (as with --plug)
     #[arg(long, requires = "slot")]
     pub anyway: bool,
     /// Plug the repository, as it is now, into the guest once it is up

@@ -181,7 +181,8 @@ impl Driver {
     /// Says what the guest is lent, and what to type where nothing of ours mounts it.
     async fn guest_shares(&mut self, chosen: &Chosen) {
         self.notice(Level::Info, chosen.words()).await;
-        if self.watching.mute.is_some() {
+        // The root itself was mounted by the initramfs, or there is no guest.
+        if self.watching.mute.is_some() && chosen.at != Path::new("/") {
             let command = mount_command(&chosen.folder(), chosen.kind);
             self.notice(
                 Level::Warning,

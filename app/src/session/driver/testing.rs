@@ -63,6 +63,10 @@ impl Driver {
         }
         let Some(recipe) = self.recipe_now() else { return self.ask(Goal::Up, false, None).await };
         let settings = recipe.test.clone();
+        if settings.slot.is_none() && settings.before.is_empty() && settings.steps.is_empty() {
+            let text = "the cartridge has no [test]: name in it the steps to be done, or a slot to begin from";
+            return self.no_test(text.to_owned()).await;
+        }
         if let Some(key) = unknown_key(&settings) {
             let advice = "QEMU names them: ret, esc, tab, ctrl, alt, shift, meta_l, f1, up, pgdn, a, 1, minus";
             return self.no_test(format!("there is no key {key:?} in [test]: {advice}")).await;
