@@ -100,3 +100,33 @@ async fn other_settings_are_refused_in_words() {
     session.until_phase(Phase::Idle).await;
     session.quit().await;
 }
+
+#[test]
+fn the_terminal_restores_what_is_old_only_if_asked_and_plugs_in_what_is_new() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let path = repo.to_str().unwrap();
+    let run = |args: &[&str]| {
+        let run = console.run(&[args, &["--json", path]].concat());
+        console.assert_clean();
+        run
+    };
+    assert_eq!(run(&["up", "--save-slot", "s"]).code, 0);
+    let same = run(&["boot", "--slot", "s"]);
+    assert_eq!(same.code, 0, "{:#?}\n{}", same.events, same.stderr);
+
+    // Changed, and not built since.
+    fs::write(repo.join("hello.txt"), "changed since\n").unwrap();
+    let old = run(&["boot", "--slot", "s"]);
+    let failure = old.failure();
+    assert!(
+        old.code != 0 && failure["detail"].as_str().unwrap().contains("the repository has changed since"),
+        "{failure}"
+    );
+    assert!(failure["advice"].as_str().unwrap().contains("--anyway"), "{failure}");
+    assert_eq!(run(&["boot", "--slot", "s", "--anyway"]).code, 0);
+    // Built since as well: what is plugged in is what is there now.
+    assert_eq!(run(&["build"]).code, 0);
+    let plugged = run(&["boot", "--slot", "s", "--plug"]);
+    assert_eq!((plugged.code, &plugged.event("layer_plugged")["matches"]), (0, &true.into()), "{:#?}", plugged.events);
+}

@@ -241,7 +241,9 @@ fn a_guest_is_saved_tested_warm_restored_and_booted_directly() {
     window.wait("Test passed, warm");
     window.wait_for_log("serial.log", "changed since");
 
+    // Restored by itself it has the files of then, which is asked about.
     window.press("Restore ready");
+    window.press("Restore anyway");
     window.wait_for_log_times("session.log", "Restored \"ready\"", 2);
     window.wait("State: Running");
 

@@ -25,7 +25,8 @@ pub struct SlotView {
     /// In what the present differs from what it depends on, as it was when the slots were listed; `None` where that is not
     /// known. Restoring compares anew.
     pub differs: Option<Vec<Mismatch>>,
-    /// Whether the repository's tree in it is the one in the last image; `None` where one of them is not known.
+    /// Whether the repository's tree in it is the repository's as it was when this was found; `None` where one of them is not
+    /// known.
     pub same_tree: Option<bool>,
 }
 
@@ -44,9 +45,9 @@ impl SlotView {
         self.differs.iter().flatten().filter(|it| !it.fatal).collect()
     }
 
-    /// With what was found when it was compared; `tree` is that of the last image.
+    /// With what was found when it was compared; `tree` is that of the repository as it is.
     pub(super) fn compared(mut self, slot: &Slot, differs: Vec<Mismatch>, tree: Option<&str>) -> Self {
-        let own = slot.manifest.as_ref().ok().and_then(|manifest| manifest.inputs.tree.as_deref());
+        let own = slot.manifest.as_ref().ok().and_then(|manifest| manifest.tree_seen());
         self.same_tree = own.zip(tree).map(|(own, now)| own == now);
         self.differs = Some(differs);
         self

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::inputs::SlotInputs;
+use super::inputs::{Mismatch, SlotInputs};
 use crate::serial::GuestReport;
 
 /// The manifest's name in a slot.
@@ -51,6 +51,22 @@ pub struct Manifest {
     /// The last that our program in the guest had said; `None` if the guest had not come so far, or has none.
     #[serde(default)]
     pub report: Option<GuestReport>,
+}
+
+impl Manifest {
+    /// The hash of the tree that the guest has: of the layer that it reported last, else the image's.
+    #[must_use]
+    pub fn tree_seen(&self) -> Option<&str> {
+        // What is live is not hashed.
+        let layered = self.report.as_ref().filter(|report| report.generation > 0 && report.live().is_none());
+        layered.map(|report| report.tree.as_str()).or(self.inputs.tree.as_deref())
+    }
+
+    /// In what the present differs from what the slot has.
+    pub(super) fn mismatches(&self, now: &SlotInputs) -> Vec<Mismatch> {
+        let seen = self.tree_seen().map(ToOwned::to_owned);
+        SlotInputs { tree: seen, ..self.inputs.clone() }.mismatches(now)
+    }
 }
 
 /// A layer in a port of a guest.
@@ -135,6 +151,22 @@ pub(super) mod tests {
             plugged: vec![Plugged { port: 0, serial: "cartridge-layer-1".into(), file: "plugged0.sfs".into() }],
             report: None,
         }
+    }
+
+    #[test]
+    fn the_tree_of_the_last_layer_counts_before_that_of_the_image() {
+        let report = |generation| -> GuestReport {
+            let text = r#"{"name":"a","kernel":"6","firmware":"bios","accelerator":"tcg","files":1,"tree":"layer","path":"/a"}"#;
+            GuestReport { generation, ..serde_json::from_str(text).unwrap() }
+        };
+        let image = SlotInputs { tree: Some("image".into()), ..manifest().inputs };
+        let seen = |report| Manifest { inputs: image.clone(), report, ..manifest() };
+        assert_eq!(seen(None).tree_seen(), Some("image"));
+        assert_eq!(seen(Some(report(0))).tree_seen(), Some("image"));
+        let layered = seen(Some(report(2)));
+        assert_eq!(layered.tree_seen(), Some("layer"));
+        let now = |tree: &str| SlotInputs { tree: Some(tree.into()), ..image.clone() };
+        assert_eq!((layered.mismatches(&now("layer")).len(), layered.mismatches(&now("image")).len()), (0, 1));
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub struct Restoring {
 /// # Errors
 /// [`SlotError::Damaged`] when the slot cannot be used.
 pub fn check(slot: &Slot, now: &SlotInputs) -> Result<Vec<Mismatch>, SlotError> {
-    Ok(slot.usable()?.inputs.mismatches(now))
+    Ok(slot.usable()?.mismatches(now))
 }
 
 /// Starts a guest of `plan` from the slot. What the guest had open is taken from the slot, not from the plan: its disks,
@@ -72,7 +72,7 @@ fn prepare(
 ) -> Result<(GuestPlan, Moment), SlotError> {
     let qemu = qemu_version(&plan.qemu)?;
     let now = SlotInputs::of(&plan, &qemu, &how.cartridge, how.tree.as_deref());
-    let mismatches = manifest.inputs.mismatches(&now);
+    let mismatches = manifest.mismatches(&now);
     if mismatches.iter().any(|it| it.fatal || !how.force) {
         return Err(SlotError::Mismatched { name: slot.name.to_string(), mismatches });
     }

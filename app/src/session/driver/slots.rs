@@ -257,10 +257,10 @@ impl Driver {
             disks,
             cancel: self.cancel.clone(),
         };
-        let screen = Arc::clone(&self.screen);
+        let (screen, present) = (Arc::clone(&self.screen), self.present());
         self.slots.restoring = Some((slot.clone(), Instant::now()));
         self.job = Some(tokio::spawn(async move {
-            Outcome::Started(jobs::restore(slot, (plan, direct), how, events, screen).await)
+            Outcome::Started(jobs::restore(slot, (plan, direct), (how, present), events, screen).await)
         }));
         Ok(())
     }

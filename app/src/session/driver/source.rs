@@ -134,7 +134,11 @@ impl Driver {
         {
             self.unwatched(why).await;
         }
-        self.watched.tree = Some(now.hash().to_owned());
+        let before = self.watched.tree.replace(now.hash().to_owned());
+        if before.is_some_and(|before| before != now.hash()) && !self.slots.known.is_empty() {
+            // How they fit is another matter now.
+            self.list_slots();
+        }
         let layer = self.watched.layer.clone().filter(|_| self.guest.is_some());
         let Some(base) = layer.or(base) else {
             self.tell_source(None).await;

@@ -22,8 +22,19 @@ use crate::session::logs::Pane;
 pub(in crate::session) struct Present {
     pub(in crate::session) recipe: Recipe,
     pub(in crate::session) paths: Paths,
-    /// The repository's tree in the last image.
+    /// The repository's tree in the last image: what counts where the repository itself cannot be read.
     pub(in crate::session) tree: Option<String>,
+}
+
+impl Present {
+    /// The hash of the repository as it is. Blocking.
+    fn tree_now(&self, cancel: &Cancel) -> Option<String> {
+        // What is remembered of it lies in the cache, which is ours only with our marker.
+        let marked = isoprep::ensure_marked(&self.paths.stages(), "stages").is_ok();
+        let look = || super::look_at_source(&self.recipe, super::Base::Nothing, &self.paths, cancel).ok();
+        let now = marked.then(look).flatten().map(|look| look.now.hash().to_owned());
+        now.or_else(|| self.tree.clone())
+    }
 }
 
 /// All slots in `store`, each compared with what a guest would be made of now, where that can be known without making
@@ -31,7 +42,9 @@ pub(in crate::session) struct Present {
 pub(in crate::session) fn slots(store: &Path, present: Option<&Present>) -> Vec<SlotView> {
     let slots = slot::list(store);
     // Where there are none nobody asks what this host has.
-    let machine = present.filter(|_| slots.iter().any(|slot| slot.manifest.is_ok())).and_then(machine_now);
+    let present = present.filter(|_| slots.iter().any(|slot| slot.manifest.is_ok()));
+    let machine = present.and_then(machine_now);
+    let tree = present.filter(|_| machine.is_some()).and_then(|present| present.tree_now(&Cancel::new()));
     let view = |slot: &Slot| {
         let view = SlotView::from(slot);
         let (Some(now), Some((hardware, qemu))) = (present, &machine) else { return view };
@@ -39,7 +52,7 @@ pub(in crate::session) fn slots(store: &Path, present: Option<&Present>) -> Vec<
         if matches!(slot.boot(), Boot::Direct { .. }) {
             return view;
         }
-        let tree = now.tree.as_deref();
+        let tree = tree.as_deref();
         let plan = GuestPlan {
             machine: hardware.machine.clone(),
             boot: slot.boot(),
@@ -76,11 +89,17 @@ pub(in crate::session) type WasDirect = (Wanted, Arc<OnceLock<String>>);
 pub(in crate::session) async fn restore(
     slot: Slot,
     (mut plan, direct): (GuestPlan, Option<WasDirect>),
-    how: Restoring,
+    (mut how, present): (Restoring, Option<Present>),
     events: Sender<GuestEvent>,
     screen: Arc<Screen>,
 ) -> Result<Box<GuestHandle>, Failure> {
     let cancel = how.cancel.clone();
+    // Who wants it whatever has changed does not wait to hear what has.
+    if let Some(present) = present.filter(|_| !how.force) {
+        let token = cancel.clone();
+        let read = tokio::task::spawn_blocking(move || present.tree_now(&token)).await;
+        how.tree = read.map_err(|e| internal("The slot could not be restored", &e))?;
+    }
     if let Some((wanted, command)) = direct {
         let token = cancel.clone();
         let made = tokio::task::spawn_blocking(move || make_ready(&wanted, &token)).await;
