@@ -46,7 +46,7 @@ fn colours(rgba: &[u8]) -> usize {
 
 /// Records the way from the firmware's text to a picture of many colours; says when the text is there.
 fn record_switch(socket: &Path, encoding: i32, text: &AtomicBool) -> Recorded {
-    record(socket, encoding, false, |decoder: &Decoder<_>, _| {
+    record(socket, encoding, |decoder: &Decoder<_>| {
         text.store(true, Ordering::SeqCst);
         colours(&decoder.rgba()) > 100
     })

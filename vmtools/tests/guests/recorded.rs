@@ -61,14 +61,8 @@ fn shake(line: &mut UnixStream, encodings: &[i32]) -> (u16, u16) {
     (u16::from_be_bytes([init[0], init[1]]), u16::from_be_bytes([init[2], init[3]]))
 }
 
-/// Records the display at `socket` in `encoding` until `done` says so of a whole picture and the number of updates. With `again`
-/// the whole picture is asked for each time, not what has changed.
-pub fn record(
-    socket: &Path,
-    encoding: i32,
-    again: bool,
-    mut done: impl FnMut(&Decoder<Tee>, usize) -> bool,
-) -> Recorded {
+/// Records the display at `socket` in `encoding` until `done` says so of a whole picture.
+pub fn record(socket: &Path, encoding: i32, mut done: impl FnMut(&Decoder<Tee>) -> bool) -> Recorded {
     let mut line = UnixStream::connect(socket).unwrap();
     line.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     // Sizes too, or QEMU would cut the picture to the first one.
@@ -83,10 +77,10 @@ pub fn record(
         assert!(begun.elapsed() < Duration::from_secs(120), "the guest never shows what is waited for");
         if let Told::Updated(update) = decoder.next().unwrap() {
             ends.push((decoder.consumed() as usize, decoder.size()));
-            if decoder.is_whole() && done(&decoder, ends.len()) {
+            if decoder.is_whole() && done(&decoder) {
                 break;
             }
-            line.write_all(&request(u8::from(!update.resized && !again), decoder.size())).unwrap();
+            line.write_all(&request(u8::from(!update.resized), decoder.size())).unwrap();
             // Keeps QEMU from looking less often: a key that is not down goes up (QEMU's extended key event).
             line.write_all(&[255, 0, 0, 0, 0, 0, 0xff, 0xd5, 0, 0, 0, 0x76]).unwrap();
         }

@@ -21,6 +21,8 @@ use crate::Failure;
 
 /// Repetitions of what is quick; the median is told.
 const ROUNDS: usize = 7;
+/// Repetitions of a boot.
+const BOOTS: usize = 5;
 
 /// A part of the table.
 #[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq)]
@@ -152,9 +154,6 @@ fn up() {
         }
     }
 }
-
-/// Repetitions of a boot.
-const BOOTS: usize = 5;
 
 /// From the start of the guest to its report: the built-in image by its boot loader, for both firmwares, and its kernel
 /// directly, in turns.

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use super::RfbError;
-use super::wire::PATIENCE;
+use crate::display::pace::PATIENCE;
 
 /// Where a VNC server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]

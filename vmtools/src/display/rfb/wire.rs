@@ -1,7 +1,6 @@
 //! Bytes from a server: a buffer that large reads bypass, and numbers in network order.
 
 use std::io::{ErrorKind, Read};
-use std::time::Duration;
 
 use super::RfbError;
 
@@ -9,8 +8,6 @@ use super::RfbError;
 const BUFFER: usize = 256 * 1024;
 /// Reads of this size and more go straight to where the bytes belong.
 const DIRECT: usize = 64 * 1024;
-/// The read time limit that the handshake's sockets have; told when it has run out.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Reads from `R`, knowing what it is doing, for errors.
 #[derive(Debug)]
@@ -37,7 +34,6 @@ impl<R: Read> Wire<R> {
     fn failed(&self, error: std::io::Error) -> RfbError {
         let doing = self.doing;
         match error.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => RfbError::Stalled { doing, limit: PATIENCE },
             ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => RfbError::Closed { doing },
             _ => RfbError::Io { doing, source: error },
         }
