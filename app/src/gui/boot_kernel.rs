@@ -22,9 +22,12 @@ const ACCESSES: [(&str, BootAccess, &str); 3] = [
 pub(super) fn show(ui: &mut Ui, model: &Model, picker: bool, forms: &mut BootForms, wishes: &mut Wishes) {
     words_below(ui, "No image and no boot loader: QEMU starts the kernel. It needs no cartridge.");
     let kernel = ("Kernel", "The best one of this machine");
-    let mut entered = path(ui, &mut forms.kernel, kernel, (BootFile::Kernel, picker), wishes);
-    let modules = ("Modules", "The folder of its version, found by the kernel");
-    entered |= path(ui, &mut forms.modules, modules, (BootFile::Modules, picker), wishes);
+    let modules = ("Modules", "Found by the kernel");
+    // Beside each other: with what went wrong below, the button must still be in sight.
+    let mut entered = ui.columns(2, |sides| {
+        let first = path(&mut sides[0], &mut forms.kernel, kernel, (BootFile::Kernel, picker), wishes);
+        path(&mut sides[1], &mut forms.modules, modules, (BootFile::Modules, picker), wishes) || first
+    });
     label(ui, "Root");
     if let Some(way) = controls::segments(ui, "Root", &WAYS, Some(forms.way)) {
         forms.way = way;
