@@ -99,3 +99,12 @@ rustup_from_the_net() {
     "$folder/rustup-init" -y --quiet --profile minimal --no-modify-path --default-toolchain "$rust_wanted" "$@"
     rm -rf -- "$folder"
 }
+
+# enough_room_for FOLDER GB: stops where the folder's disk has less free; the folder need not exist yet.
+enough_room_for() {
+    local folder=$1 free
+    while [ ! -e "$folder" ]; do folder=$(dirname "$folder"); done
+    free=$(df --output=avail -B 1G "$folder" | tail -n 1 | tr -d ' ')
+    [ "$free" -ge "$2" ] || die "the build and its tests take up to $2 GB in $1, and that disk has $free GB free." \
+        "Make room there, or name a folder on another disk:" "CARGO_TARGET_DIR=/a/larger/disk packaging/test"
+}
