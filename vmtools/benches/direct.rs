@@ -16,7 +16,7 @@ use cartridge_supervise::{Cancel, CommandLine, run};
 use tokio::sync::mpsc;
 use vmtools::boot::{DirectBoot, Early, Root, prepare};
 use vmtools::share::Access;
-use vmtools::template::{self, Template};
+use vmtools::template::{self, Key, Template};
 use vmtools::{
     Accelerator, Boot, BootStep, Firmware, Gpu, GuestEvent, GuestPlan, Machine, Medium, RuntimeDir, Screen, Sharing,
     start,
@@ -36,9 +36,11 @@ const FLOOR: &str = "the floor of user space";
 const A: &str = "A: init and busybox";
 const B: &str = "B: squashfs on a disk";
 const C: &str = "C: folder over 9p, overlaid";
+const D: &str = "C: folder over virtiofs, overlaid";
 const A_RESUMED: &str = "A: init and busybox, resumed";
 const B_RESUMED: &str = "B: squashfs on a disk, resumed";
 const C_RESUMED: &str = "C: folder over 9p, overlaid, resumed";
+const D_RESUMED: &str = "C: folder over virtiofs, overlaid, resumed";
 /// No boot may take longer.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -49,7 +51,7 @@ struct Way {
     /// What its kernel looks at early, where a template can be made of it.
     early: Option<Early>,
     /// What it is resumed from instead of booted.
-    template: Option<Template>,
+    template: Option<(Template, Key)>,
     init: Vec<f64>,
     shell: Vec<f64>,
 }
@@ -124,11 +126,17 @@ fn ways(place: &Path) -> Outcome<Vec<Way>> {
         ("floor: an init that prints and exits", made(Root::Initramfs, vec![floor])?),
         (A, made(Root::Initramfs, vec![])?),
         (B, made(layers, vec![])?),
-        (C, made(folder, vec![])?),
+        (C, made(folder.clone(), vec![])?),
+        (D, made(folder, vec![])?),
     ] {
         let mut sharing = Sharing { folders: prepared.shares, ..Sharing::default() };
-        // By 9p on every machine.
-        sharing.serving.virtiofsd.clear();
+        if name != D {
+            // By 9p on every machine.
+            sharing.serving.virtiofsd.clear();
+        } else if !sharing.serving.virtiofsd.iter().any(|path| path.is_file()) {
+            println!("{D}: not measured, as there is no virtiofsd on this machine");
+            continue;
+        }
         let machine = Machine { layers: prepared.layers, ..machine() };
         let (runtime, qemu) = (PathBuf::new(), "qemu-system-x86_64".into());
         let plan = GuestPlan { machine, boot: prepared.boot, runtime, qemu, firmware: None, sharing };
@@ -145,7 +153,7 @@ fn ways(place: &Path) -> Outcome<Vec<Way>> {
 
 /// Makes a template of each way that can have one, and adds the way that is resumed from it.
 async fn resumed(ways: &mut Vec<Way>, place: &Path) -> Outcome<()> {
-    for (booted, name) in [(A, A_RESUMED), (B, B_RESUMED), (C, C_RESUMED)] {
+    for (booted, name) in [(A, A_RESUMED), (B, B_RESUMED), (C, C_RESUMED), (D, D_RESUMED)] {
         let Some(way) = ways.iter().find(|it| it.name == booted) else { continue };
         let (plan, early) = (way.plan.clone(), way.early);
         let key = template::key(&plan, early, &place.join("cache"))?;
@@ -154,7 +162,7 @@ async fn resumed(ways: &mut Vec<Way>, place: &Path) -> Outcome<()> {
         let template = template::make(&plan, &key, &store, &run, &Cancel::new()).await?;
         let (seconds, mib) = (began.elapsed().as_secs_f64(), template.bytes() >> 20);
         println!("a template of {booted}: made in {seconds:.1} s, {mib} MiB");
-        ways.push(Way { name, plan, early, template: Some(template), init: vec![], shell: vec![] });
+        ways.push(Way { name, plan, early, template: Some((template, key)), init: vec![], shell: vec![] });
     }
     Ok(())
 }
@@ -168,7 +176,7 @@ async fn boot(way: &Way, place: &Path) -> Outcome<(f64, Option<f64>)> {
     let began = Instant::now();
     let screen = Arc::new(Screen::new());
     let handle = match &way.template {
-        Some(template) => template::resume(template, plan, sender, screen).await?,
+        Some((template, key)) => template::resume(template, key, plan, sender, screen).await?,
         None => start(plan, sender, screen).await?,
     };
     let mut serial = Vec::new();

@@ -3,12 +3,13 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
 use std::time::Duration;
 
 use cartridge_supervise::{CommandLine, Exit, ProcessHandle, spawn};
+use serde_json::Value;
 use tokio::net::UnixStream;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
@@ -16,26 +17,22 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::display::{DisplayLink, DisplaySource, RfbSource, Screen};
 use crate::guest::Monitor;
+use crate::guest::beginning::{Beginning, KeptMemory, Moment, Words};
 use crate::guest::forward::parse_usernet;
 use crate::guest::shared::{OUTPUT_QUEUE, Relay, Shared};
 use crate::guest::status::Fact;
 use crate::guest::watch::{self as watching, Watch};
 use crate::guest::{GuestError, GuestEvent, GuestHandle, GuestPlan, tpm};
-use crate::machine::{
-    Boot, Firmware, Forward, Machine, MemoryFile, RuntimeDir, RuntimePaths, memory_in_file, qemu_arguments,
-    without_sandbox,
-};
+use crate::machine::{Boot, Firmware, Forward, Machine, RuntimeDir, RuntimePaths, without_sandbox};
 use crate::qmp::Qmp;
 use crate::share::{ShareHandle, Sharing};
-use crate::slot::{self, InputFile, Plugged};
+use crate::slot;
 use crate::{serial, share};
 
 /// How long QEMU may take to open its sockets, on a machine that is busy.
 const OPENING: Duration = Duration::from_secs(20);
 /// How long a QEMU that has not taken a guest's memory may take to end with its reasons.
 const DYING: Duration = Duration::from_secs(2);
-/// Makes it wait for a guest's memory (qemu(1)).
-const WAITING: [&str; 2] = ["-incoming", "defer"];
 /// How often we try.
 const RETRY: Duration = Duration::from_millis(10);
 /// How many inputs may wait for the display.
@@ -44,19 +41,6 @@ const INPUTS: usize = 4096;
 const SERIAL_INPUTS: usize = 256;
 /// What a QEMU that was built without seccomp says (softmmu/vl.c).
 const NO_SANDBOX: &str = "-sandbox support is not enabled";
-
-/// A moment of a guest that was saved, for another guest to begin with.
-#[derive(Clone, Debug)]
-pub(crate) struct Moment {
-    /// Memory and devices.
-    pub(crate) memory: PathBuf,
-    /// What the guest reads and does not write: what it was at first, and where it is now.
-    pub(crate) files: Vec<(InputFile, PathBuf)>,
-    /// Layers that had been plugged in.
-    pub(crate) plugged: Vec<Plugged>,
-    /// The generation of the last report, if there was one.
-    pub(crate) generation: Option<u32>,
-}
 
 /// Starts the guest of `plan`. What it does and says goes to `events`, its picture to `screen`.
 ///
@@ -83,34 +67,27 @@ pub(crate) async fn start_from(
     begin(plan, Beginning { moment: Some(moment), memory: None }, events, screen).await
 }
 
-/// As [`start`], with its memory in a file, which it fills.
+/// As [`start`], with its memory in a file, which it fills, and ports for `late` folders that come when it is resumed.
 pub(crate) async fn start_in_file(
     plan: GuestPlan,
-    path: &Path,
+    (path, late): (&Path, u32),
     events: mpsc::Sender<GuestEvent>,
     screen: Arc<Screen>,
 ) -> Result<GuestHandle, GuestError> {
-    let memory = MemoryFile { path: path.to_owned(), filled: true };
-    begin(plan, Beginning { moment: None, memory: Some(memory) }, events, screen).await
+    let memory = Some(KeptMemory::Filled { path: path.to_owned(), late });
+    begin(plan, Beginning { moment: None, memory }, events, screen).await
 }
 
-/// As [`start_from`], where the moment's memory is in a file, which stays as it is.
+/// As [`start_from`], where the moment's memory is in a file, which stays as it is. Its guest was kept without
+/// `late` folders that a virtiofsd serves.
 pub(crate) async fn start_with_file(
     plan: GuestPlan,
-    (moment, path): (Moment, &Path),
+    (moment, path, late): (Moment, &Path, u32),
     events: mpsc::Sender<GuestEvent>,
     screen: Arc<Screen>,
 ) -> Result<GuestHandle, GuestError> {
-    let memory = MemoryFile { path: path.to_owned(), filled: false };
-    begin(plan, Beginning { moment: Some(moment), memory: Some(memory) }, events, screen).await
-}
-
-/// With what a guest begins, if it does not begin with nothing.
-#[derive(Default)]
-struct Beginning {
-    moment: Option<Moment>,
-    /// Its memory, and that of the moment.
-    memory: Option<MemoryFile>,
+    let memory = Some(KeptMemory::Kept { path: path.to_owned(), late });
+    begin(plan, Beginning { moment: Some(moment), memory }, events, screen).await
 }
 
 async fn begin(
@@ -119,7 +96,6 @@ async fn begin(
     events: mpsc::Sender<GuestEvent>,
     screen: Arc<Screen>,
 ) -> Result<GuestHandle, GuestError> {
-    let Beginning { moment, memory } = beginning;
     let runtime = RuntimeDir::open(&plan.runtime)?.paths();
     let firmware = match plan.machine.firmware {
         Firmware::Uefi | Firmware::UefiSecure => Some(plan.firmware.as_ref().ok_or(GuestError::NoFirmware)?),
@@ -128,19 +104,8 @@ async fn begin(
     // A slot depends on what was asked for, and not on this guest's sockets.
     let asked = plan.clone();
     let shares = lend(&mut plan.machine, &plan.sharing, &runtime, &events).await?;
-    let mut arguments = qemu_arguments(&plan.machine, &plan.boot, &runtime, firmware);
-    if let Some(moment) = &moment {
-        arguments.extend(moment.plugged.iter().flat_map(Plugged::arguments));
-    }
-    // What this guest begins with is of no use to whoever starts one like it by hand.
-    let shown = arguments.clone();
-    if let Some(memory) = &memory {
-        memory_in_file(&mut arguments, plan.machine.memory_mib, memory);
-    }
-    if moment.is_some() {
-        // It takes the memory when it is told where that comes from.
-        arguments.extend(WAITING.map(Into::into));
-    }
+    let Words { arguments, shown, lent, plugging } = beginning.words(&plan, &runtime, firmware).await?;
+    let Beginning { moment, memory } = beginning;
     let preparing = (runtime.clone(), plan.boot.clone(), firmware.cloned().map(|f| f.vars));
     tokio::task::spawn_blocking(move || {
         let (runtime, boot, vars) = preparing;
@@ -167,8 +132,10 @@ async fn begin(
     };
     launched.tpm = tpm;
     if let Some(moment) = &moment {
-        launched.resume(moment, memory.is_some()).await?;
+        launched.resume(moment, memory.is_some(), plugging).await?;
     }
+    // QEMU has it open by now.
+    drop(lent);
     launched.run((asked, shares), moment, &runtime, events, screen).await
 }
 
@@ -273,8 +240,13 @@ impl Launched {
         Ok(Self { process, shared, exit, output: opening.output, qmp, qmp_closed, until, tpm: None })
     }
 
-    /// Gives it the memory of a saved moment; `in_file`: all but what lies in its memory's own file.
-    async fn resume(&self, moment: &Moment, in_file: bool) -> Result<(), GuestError> {
+    /// Gives it the memory of a saved moment, and what it gets with that; `in_file`: all but what lies in its memory's own file.
+    async fn resume(
+        &self,
+        moment: &Moment,
+        in_file: bool,
+        plugging: Vec<(&'static str, Value)>,
+    ) -> Result<(), GuestError> {
         self.shared.had_reported(moment.generation);
         let loading = async {
             if in_file {
@@ -284,6 +256,9 @@ impl Launched {
             if in_file {
                 // From now on its memory is its own, and a slot of it has it all.
                 slot::leave_out_shared(&self.qmp, false).await?;
+            }
+            for (command, with) in plugging {
+                self.qmp.execute(command, Some(with)).await.map_err(slot::LoadError::from)?;
             }
             Ok::<(), slot::LoadError>(())
         };

@@ -4,6 +4,7 @@
 //! tells what happens as [`GuestEvent`]s, and [`GuestHandle`] takes wishes. [`GuestHandle::end`] does not need anybody to
 //! read the events meanwhile. Dropping the handle kills QEMU.
 
+mod beginning;
 mod forward;
 mod handle;
 mod launch;
@@ -25,9 +26,10 @@ use crate::qmp::QmpError;
 use crate::serial::{BootStep, GuestReport};
 use crate::share::{Chosen, ShareError, Sharing};
 
+pub(crate) use beginning::Moment;
 pub use handle::{EndStep, GuestHandle};
 pub use launch::start;
-pub(crate) use launch::{Moment, start_from, start_in_file, start_with_file};
+pub(crate) use launch::{start_from, start_in_file, start_with_file};
 pub use monitor::Monitor;
 pub use status::{GuestEnd, GuestStatus};
 

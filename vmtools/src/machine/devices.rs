@@ -5,7 +5,10 @@
 
 use std::path::PathBuf;
 
+use serde_json::{Value, json};
+
 use super::arguments::{Arguments, value};
+use super::ports::{folder_port, port_name};
 use super::{Machine, UsbId};
 
 /// A folder of this host as a device of the guest.
@@ -38,8 +41,37 @@ impl Machine {
     /// Whether another program must be able to see the guest's memory.
     #[must_use]
     pub fn lends_its_memory(&self) -> bool {
-        self.shares.iter().any(|share| matches!(share.transport, Transport::Virtiofs { .. }))
+        self.shares.iter().any(Share::is_virtiofs)
     }
+
+    /// The same without the folders that a virtiofsd serves.
+    pub(crate) fn without_virtiofs(&self) -> Self {
+        let mut machine = self.clone();
+        machine.shares.retain(|share| !share.is_virtiofs());
+        machine
+    }
+}
+
+impl Share {
+    const fn is_virtiofs(&self) -> bool {
+        matches!(self.transport, Transport::Virtiofs { .. })
+    }
+}
+
+/// QMP commands that plug the folders that a virtiofsd serves into a guest of `machine`, which has been kept without them and
+/// has ports for them (`qapi/char.json`, `qapi/qdev.json`).
+pub(crate) fn plugging_of_folders(machine: &Machine) -> Vec<(&'static str, Value)> {
+    let mut commands = Vec::new();
+    for (number, share) in (0..).zip(&machine.shares) {
+        let Transport::Virtiofs { socket } = &share.transport else { continue };
+        let (id, bus) = (format!("share{number}"), port_name(folder_port(number)));
+        let addr = json!({ "type": "unix", "data": { "path": socket } });
+        let backend = json!({ "type": "socket", "data": { "addr": addr, "server": false } });
+        commands.push(("chardev-add", json!({ "id": id, "backend": backend })));
+        let device = json!({ "driver": "vhost-user-fs-pci", "id": format!("{id}-folder"), "chardev": id, "tag": share.tag, "bus": bus });
+        commands.push(("device_add", device));
+    }
+    commands
 }
 
 /// The guest's memory as a file that can be handed to a vhost-user program; to be named in `-machine` as
@@ -70,22 +102,7 @@ pub(super) fn drives(args: &mut Arguments, machine: &Machine) {
 /// The devices of the folders and layers, and the words.
 pub(super) fn lend(args: &mut Arguments, machine: &Machine) {
     for (number, share) in machine.shares.iter().enumerate() {
-        match &share.transport {
-            Transport::Plan9 { dir, read_only } => {
-                // `none` stores owners and modes as they are, or not at all; the mapped models would litter the host
-                // with attributes. `remap`: two file systems below one folder have files of one number.
-                let before = format!("local,id=share{number},security_model=none,multidevs=remap,");
-                let before = if *read_only { before + "readonly=on,path=" } else { before + "path=" };
-                args.pair("-fsdev", value().text(&before).escaped(dir));
-                let device = format!("virtio-9p-pci,fsdev=share{number},mount_tag=");
-                args.pair("-device", value().text(&device).escaped(&share.tag));
-            }
-            Transport::Virtiofs { socket } => {
-                args.pair("-chardev", value().text(&format!("socket,id=share{number},path=")).escaped(socket));
-                let device = format!("vhost-user-fs-pci,chardev=share{number},tag=");
-                args.pair("-device", value().text(&device).escaped(&share.tag));
-            }
-        }
+        folder(args, number, share);
     }
     for (number, layer) in machine.layers.iter().enumerate() {
         let drive = format!("if=none,id=layer{number},format=raw,readonly=on,file=");
@@ -95,5 +112,24 @@ pub(super) fn lend(args: &mut Arguments, machine: &Machine) {
     for (name, text) in &machine.told {
         let word = value().text("name=opt/cartridge/").escaped(name).text(",string=").escaped(text);
         args.pair("-fw_cfg", word);
+    }
+}
+
+fn folder(args: &mut Arguments, number: usize, share: &Share) {
+    match &share.transport {
+        Transport::Plan9 { dir, read_only } => {
+            // `none` stores owners and modes as they are, or not at all; the mapped models would litter the host
+            // with attributes. `remap`: two file systems below one folder have files of one number.
+            let before = format!("local,id=share{number},security_model=none,multidevs=remap,");
+            let before = if *read_only { before + "readonly=on,path=" } else { before + "path=" };
+            args.pair("-fsdev", value().text(&before).escaped(dir));
+            let device = format!("virtio-9p-pci,fsdev=share{number},mount_tag=");
+            args.pair("-device", value().text(&device).escaped(&share.tag));
+        }
+        Transport::Virtiofs { socket } => {
+            args.pair("-chardev", value().text(&format!("socket,id=share{number},path=")).escaped(socket));
+            let device = format!("vhost-user-fs-pci,chardev=share{number},tag=");
+            args.pair("-device", value().text(&device).escaped(&share.tag));
+        }
     }
 }

@@ -19,13 +19,14 @@ use serde::Serialize;
 
 pub use arguments::{qemu_arguments, without_sandbox};
 pub use capacity::{HostCapacity, clamp, host_capacity};
+pub(crate) use devices::plugging_of_folders;
 pub use devices::{Share, Transport};
 pub use disk::{Disk, DiskError, DiskFormat, Made, create_disk, make_disk};
 pub use enrol::{EnrolError, enrol_test_key};
 pub use firmware::{EnrolledKeys, FirmwareFiles, FlashFormat, MissingFirmware, find_firmware, find_secure_firmware};
 pub use host_devices::{NoRenderNode, UsbProblem, find_render_node, look_for_usb};
-pub(crate) use memory_file::{MemoryFile, memory_in_file};
-pub(crate) use ports::{PORTS, port_name};
+pub(crate) use memory_file::{MemoryFile, MemoryUse, memory_in_file};
+pub(crate) use ports::{PORTS, folder_ports, port_name};
 
 #[cfg(test)]
 pub(crate) use arguments::tests::machine as test_machine;

@@ -17,8 +17,12 @@ pub(super) fn copy(from: &Path, to: &Path, cancel: &Cancel) -> io::Result<Option
     if rustix::fs::ioctl_ficlone(&target, &source).is_ok() {
         return Ok(Some(()));
     }
+    copy_content(source, &mut target, cancel)
+}
+
+/// Copies what is in `source` to `target`, which is empty, and leaves out what is in neither. `None`: it was cancelled. Blocks.
+pub(crate) fn copy_content(mut source: File, target: &mut File, cancel: &Cancel) -> io::Result<Option<()>> {
     let length = source.metadata()?.len();
-    let mut source = source;
     let mut at = 0;
     while at < length {
         let Some((start, end)) = next_data(&source, at, length)? else { break };
@@ -29,7 +33,7 @@ pub(super) fn copy(from: &Path, to: &Path, cancel: &Cancel) -> io::Result<Option
             if cancel.is_cancelled() {
                 return Ok(None);
             }
-            let copied = io::copy(&mut (&mut source).take(left.min(PIECE)), &mut target)?;
+            let copied = io::copy(&mut (&mut source).take(left.min(PIECE)), target)?;
             if copied == 0 {
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it became shorter while it was copied"));
             }

@@ -12,7 +12,7 @@ use crate::share::by_virtiofs;
 use crate::slot::SlotInputs;
 
 /// To be raised when a template is made in another way.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// How many digits of the hash a template's name has.
 const DIGITS: usize = 32;
 
@@ -25,6 +25,8 @@ pub struct Key {
     pub(super) qemu: String,
     /// The kernel's and the initramfs's files.
     pub(super) files: Vec<PathBuf>,
+    /// How many folders come when it is resumed: QEMU cannot keep a guest to which a virtiofsd serves one.
+    pub(super) late: u32,
 }
 
 /// Why there is no template for a plan. The guest can be booted all the same.
@@ -49,13 +51,14 @@ pub enum NoTemplate {
 /// # Errors
 /// [`NoTemplate`] with the reason.
 pub fn key(plan: &GuestPlan, early: Option<Early>, cache: &Path) -> Result<Key, NoTemplate> {
-    let Some(reason) = unfit(plan, early) else {
-        if !plan.sharing.folders.is_empty() && by_virtiofs(&plan.sharing.serving) {
-            return Err(NoTemplate::Unfit("a folder is served by virtiofs, which QEMU cannot keep"));
+    match unfit(plan, early) {
+        Some(reason) => Err(NoTemplate::Unfit(reason)),
+        None => {
+            let folders = u32::try_from(plan.sharing.folders.len()).unwrap_or(u32::MAX);
+            let late = if folders > 0 && by_virtiofs(&plan.sharing.serving) { folders } else { 0 };
+            of(plan, late, cache)
         }
-        return of(plan, cache);
-    };
-    Err(NoTemplate::Unfit(reason))
+    }
 }
 
 /// Why a guest of this plan cannot be kept, as far as the plan tells.
@@ -73,14 +76,14 @@ fn unfit(plan: &GuestPlan, early: Option<Early>) -> Option<&'static str> {
         (!machine.usb.is_empty(), "it has USB devices of the host"),
         (machine.extra_iso.is_some(), "it has a CD, which its kernel looks at first"),
         (!machine.extra.is_empty(), "QEMU gets arguments that are not known here"),
-        (machine.lends_its_memory(), "a folder is served by virtiofs, which QEMU cannot keep"),
+        (machine.lends_its_memory(), "its memory is lent to a program that is not known here"),
         (has_disks && early.disks, "its kernel has the driver of virtio disks built in, and looks at them first"),
         (!plan.sharing.folders.is_empty() && early.words, "its kernel has qemu_fw_cfg built in, and looks at it first"),
     ];
     reasons.into_iter().find(|(is_so, _)| *is_so).map(|(_, reason)| reason)
 }
 
-fn of(plan: &GuestPlan, cache: &Path) -> Result<Key, NoTemplate> {
+fn of(plan: &GuestPlan, late: u32, cache: &Path) -> Result<Key, NoTemplate> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
         move |source| NoTemplate::Unreadable { path, source }
@@ -92,6 +95,7 @@ fn of(plan: &GuestPlan, cache: &Path) -> Result<Key, NoTemplate> {
     let qemu = identity(&program).map_err(unreadable(&program))?;
     let inputs = SlotInputs::of(plan, &qemu, "", None);
     let mut words = vec![FORMAT.to_string(), qemu.clone(), inputs.accelerator, inputs.processor, cmdline.clone()];
+    words.push(late.to_string());
     if plan.machine.accelerator == Accelerator::Kvm {
         // What a guest sees of its processor depends on the host's kernel as well.
         words.push(rustix::system::uname().release().to_string_lossy().into_owned());
@@ -101,7 +105,7 @@ fn of(plan: &GuestPlan, cache: &Path) -> Result<Key, NoTemplate> {
     for file in &files {
         words.push(content(cache, file).map_err(unreadable(file))?);
     }
-    Ok(Key { hash: hash(&words), qemu, files })
+    Ok(Key { hash: hash(&words), qemu, files, late })
 }
 
 fn hash(words: &[String]) -> String {

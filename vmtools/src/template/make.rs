@@ -35,6 +35,8 @@ const NEEDED: u64 = 1 << 30;
 const DISK: u64 = 1 << 20;
 /// The mark in the initramfs; `vmtools/guest/src/boot/template.rs` looks for it.
 const MARK: &str = "/etc/cartridge/template";
+/// What is in it for a guest whose folders come when it is resumed.
+const FOLDERS: &[u8] = b"folders";
 /// Where in a draft lies what is needed in the making alone.
 const MAKING: &str = "making";
 /// How often a folder that is not empty yet is removed again, and after how long each time.
@@ -57,7 +59,7 @@ pub async fn make(
 ) -> Result<Template, TemplateError> {
     let needed = NEEDED.min(plan.machine.memory_mib << 20);
     let (draft, plan, place) = {
-        let (plan, store, runtime) = (plan.clone(), store.to_owned(), runtime.to_owned());
+        let (plan, late, store, runtime) = (plan.clone(), key.late, store.to_owned(), runtime.to_owned());
         blocking(move || {
             let draft = Draft::new(&store)?;
             let free = rustix::fs::statvfs(&store).map_err(|e| TemplateError::io("look at", &store)(e.into()))?;
@@ -67,12 +69,12 @@ pub async fn make(
             }
             let place = Place(Some(RuntimeDir::create_in(&runtime, "template")?));
             let making = draft.path().join(MAKING);
-            let prepared = stand_ins(plan, &making, &place).map_err(TemplateError::io("write", &making))?;
+            let prepared = stand_ins(plan, late, &making, &place).map_err(TemplateError::io("write", &making))?;
             Ok((draft, prepared, place))
         })
         .await?
     };
-    let kept = keep(plan, &draft, cancel).await;
+    let kept = keep(plan, key.late, &draft, cancel).await;
     place.clear().await;
     kept?;
     let (key, cancel) = (key.clone(), cancel.clone());
@@ -112,7 +114,7 @@ impl Drop for Place {
 }
 
 /// The plan of a guest of the same machine that has nothing of the user's, and the mark. Blocks.
-fn stand_ins(mut plan: GuestPlan, making: &Path, place: &Place) -> io::Result<GuestPlan> {
+fn stand_ins(mut plan: GuestPlan, late: u32, making: &Path, place: &Place) -> io::Result<GuestPlan> {
     let folder = making.join("folder");
     fs::create_dir_all(&folder)?;
     for (number, layer) in plan.machine.layers.iter_mut().enumerate() {
@@ -124,6 +126,9 @@ fn stand_ins(mut plan: GuestPlan, making: &Path, place: &Place) -> io::Result<Gu
     // These ports are the other guest's.
     plan.machine.forwards.clear();
     plan.sharing.serving.virtiofsd.clear();
+    if late > 0 {
+        plan.sharing.folders.clear();
+    }
     for shared in &mut plan.sharing.folders {
         shared.dir.clone_from(&folder);
         shared.access = Access::ReadOnly;
@@ -131,7 +136,7 @@ fn stand_ins(mut plan: GuestPlan, making: &Path, place: &Place) -> io::Result<Gu
     if let Boot::Direct { initrds, .. } = &mut plan.boot {
         let mark = making.join("mark.cpio");
         let mut cpio = Cpio::new(File::create(&mark)?);
-        cpio.bytes(Path::new(MARK), 0o644, b"")?;
+        cpio.bytes(Path::new(MARK), 0o644, if late > 0 { FOLDERS } else { b"" })?;
         cpio.finish()?;
         initrds.push(mark);
     }
@@ -147,11 +152,11 @@ fn empty_disk(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Boots the guest until it is ready, and keeps it in the draft. QEMU has ended when this returns.
-async fn keep(plan: GuestPlan, draft: &Draft, cancel: &Cancel) -> Result<(), TemplateError> {
+async fn keep(plan: GuestPlan, late: u32, draft: &Draft, cancel: &Cancel) -> Result<(), TemplateError> {
     let (sender, events) = mpsc::channel(64);
     let memory = draft.path().join(MEMORY);
     let guest = tokio::select! {
-        guest = start_in_file(plan, &memory, sender, Arc::new(Screen::new())) => guest?,
+        guest = start_in_file(plan, (&memory, late), sender, Arc::new(Screen::new())) => guest?,
         () = cancelled(cancel) => return Err(TemplateError::Cancelled),
     };
     let kept = tokio::select! {

@@ -10,9 +10,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-use super::Template;
 use super::error::TemplateError;
 use super::wake::{SEED, line};
+use super::{Key, Template};
 use crate::display::Screen;
 use crate::guest::{GuestEvent, GuestHandle, GuestPlan, Moment, start_with_file};
 use crate::serial::BootStep;
@@ -23,13 +23,14 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// How many events may wait.
 const EVENTS: usize = 256;
 
-/// Resumes a guest of `plan`, whose key the template has. Its events are those of a guest that [`start`](crate::start) has
+/// Resumes a guest of `plan`, whose key is `key`, as the template's is. Its events are those of a guest that [`start`](crate::start) has
 /// booted, from its init's first step on.
 ///
 /// # Errors
 /// [`TemplateError`]; nothing is left running, `events` has got nothing, and the plan may be booted instead.
 pub async fn resume(
     template: &Template,
+    key: &Key,
     plan: GuestPlan,
     events: mpsc::Sender<GuestEvent>,
     screen: Arc<Screen>,
@@ -38,10 +39,10 @@ pub async fn resume(
         Moment { memory: template.devices(), files: slot::files_of(&plan), plugged: Vec::new(), generation: None };
     let seed = seed().map_err(TemplateError::io("read", Path::new("/dev/urandom")))?;
     let (sender, mut heard) = mpsc::channel(EVENTS);
-    let guest = start_with_file(plan, (moment, &template.memory()), sender, screen).await?;
+    let guest = start_with_file(plan, (moment, &template.memory(), key.late), sender, screen).await?;
     // It runs: what comes before is lost, because nobody has told it yet that there is a line to read.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    guest.send_serial(line(now, &seed));
+    guest.send_serial(line(now, &seed, key.late > 0));
     let first = match awake(&mut heard).await {
         Ok(first) => first,
         Err(how) => {

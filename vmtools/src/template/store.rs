@@ -221,7 +221,7 @@ mod tests {
     fn key(store: &Path, number: u8) -> Key {
         let file = store.with_file_name("kernel");
         fs::write(&file, "x").unwrap();
-        Key { hash: format!("{number:032x}"), qemu: "/usr/bin/qemu 1".into(), files: vec![file] }
+        Key { hash: format!("{number:032x}"), qemu: "/usr/bin/qemu 1".into(), files: vec![file], late: 0 }
     }
 
     fn made(store: &Path, key: &Key) -> Template {

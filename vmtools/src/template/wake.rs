@@ -15,14 +15,16 @@ struct Told {
     v: u32,
     time_ns: u64,
     seed: String,
+    /// There are devices that the guest has not seen yet.
+    devices: bool,
 }
 
-/// The line for a guest that goes on `since` after 1970.
-pub(super) fn line(since: Duration, seed: &[u8; SEED]) -> Vec<u8> {
+/// The line for a guest that goes on `since` after 1970, with or without new devices.
+pub(super) fn line(since: Duration, seed: &[u8; SEED], devices: bool) -> Vec<u8> {
     let time_ns = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
     let seed = seed.iter().map(|byte| format!("{byte:02x}")).collect();
     // Numbers and words always serialise.
-    let told = serde_json::to_string(&Told { v: 1, time_ns, seed }).unwrap_or_default();
+    let told = serde_json::to_string(&Told { v: 1, time_ns, seed, devices }).unwrap_or_default();
     format!("{MARK} {told}\n").into_bytes()
 }
 
@@ -32,8 +34,8 @@ mod tests {
 
     #[test]
     fn it_is_one_line_that_a_terminal_takes() {
-        let line = String::from_utf8(line(Duration::new(1_795_000_000, 7), &[0xab; SEED])).unwrap();
+        let line = String::from_utf8(line(Duration::new(1_795_000_000, 7), &[0xab; SEED], true)).unwrap();
         assert!(line.starts_with("CARTRIDGE-GO {\"v\":1,\"time_ns\":1795000000000000007,\"seed\":\"abab"), "{line}");
-        assert!(line.ends_with("\"}\n") && line.lines().count() == 1 && line.len() < 4095);
+        assert!(line.ends_with("\",\"devices\":true}\n") && line.lines().count() == 1 && line.len() < 4095);
     }
 }

@@ -1,6 +1,6 @@
 //! What goes wrong costs a template, and nothing else.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,9 +9,9 @@ use tokio::sync::mpsc;
 use vmtools::boot::{DirectBoot, Root};
 use vmtools::share::Access;
 use vmtools::template::{self, TemplateError};
-use vmtools::{BootStep, Cancel, Screen};
+use vmtools::{BootStep, Cancel, GuestEvent, Screen};
 
-use crate::bench::{direct, folder, poweroff, shell, step};
+use crate::bench::{busybox_root, direct, folder, poweroff, shell, step};
 use crate::harness::{alive, script};
 use crate::stage::{Stage, content, count};
 
@@ -55,9 +55,10 @@ async fn a_template_that_qemu_does_not_take_leaves_the_guest_to_be_booted() {
     let length = std::fs::metadata(&devices).unwrap().len();
     std::fs::write(&devices, vec![b'x'; usize::try_from(length).unwrap()]).unwrap();
     let (plan, early) = stage.plan(&boot);
-    let found = template::find(&stage.store(), &stage.key(&plan, early)).unwrap();
+    let key = stage.key(&plan, early);
+    let found = template::find(&stage.store(), &key).unwrap();
     let (sender, mut events) = mpsc::channel(64);
-    let error = template::resume(&found, plan.plan.clone(), sender, Arc::new(Screen::new())).await.unwrap_err();
+    let error = template::resume(&found, &key, plan.plan.clone(), sender, Arc::new(Screen::new())).await.unwrap_err();
     assert!(error.to_string().contains("Not a migration stream"), "{error}");
     assert_eq!(events.recv().await, None, "the guest that was none has told something");
     // The same plan, in the same directory.
@@ -147,16 +148,33 @@ async fn a_disk_that_is_full_or_becomes_full_leaves_nothing() {
     }
 }
 
-#[test]
-fn a_folder_that_virtiofs_serves_has_no_template() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_virtiofsd_that_dies_when_it_is_wanted_leaves_the_guest_to_be_booted_by_9p() {
     let stage = Stage::new();
-    let boot = direct(folder(Path::new("/usr"), Access::Overlaid));
-    let (mut plan, early) = stage.plan(&boot);
-    stage.key(&plan, early);
-    plan.plan.sharing.serving.virtiofsd = vec![script(stage.place.path(), "echo '--shared-dir --readonly'")];
-    match template::key(&plan.plan, early, &stage.at("cache")) {
-        Err(why) => assert!(why.to_string().contains("virtiofs"), "{why}"),
-        // Where a virtiofsd cannot be shut in, 9p serves.
-        Ok(_) => assert!(cartridge_supervise::isolation_support().is_err()),
+    let root = stage.at("root");
+    busybox_root(&root);
+    let fake =
+        script(stage.place.path(), "case $1 in --help) echo --shared-dir;; *) echo no such luck >&2; exit 3;; esac");
+    let served = |virtiofsd: &[PathBuf]| {
+        let (mut plan, early) = stage.plan(&direct(folder(&root, Access::Overlaid)));
+        plan.plan.sharing.serving.virtiofsd = virtiofsd.to_vec();
+        let key = stage.key(&plan, early);
+        (plan, key)
+    };
+    let (plan, key) = served(&[fake.clone()]);
+    if cartridge_supervise::isolation_support().is_ok() {
+        assert_ne!(key, served(&[]).1, "a template has its folders, or gets them when it is resumed");
     }
+    let template = template::make(&plan.plan, &key, &stage.store(), &stage.at("run"), &Cancel::new()).await.unwrap();
+    let (sender, mut events) = mpsc::channel(64);
+    let resumed = template::resume(&template, &key, plan.plan.clone(), sender, Arc::new(Screen::new())).await;
+    if cartridge_supervise::isolation_support().is_ok() {
+        assert!(resumed.is_err(), "it has a 9p device that the template has not");
+        while let Some(event) = events.recv().await {
+            assert!(matches!(event, GuestEvent::Qemu(_)), "{event:?}");
+        }
+    }
+    let mut guest = plan.start().await.unwrap();
+    step(&mut guest, "the shell", |it| *it == BootStep::Shell).await;
+    poweroff(guest).await;
 }

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc;
 use vmtools::boot::{DirectBoot, Root};
-use vmtools::share::Access;
+use vmtools::share::{Access, SharedFolder};
 use vmtools::slot::{self, Restoring, Saving, SlotName};
 use vmtools::{BootStep, Cancel, Screen};
 
@@ -76,6 +76,64 @@ async fn each_guest_has_the_folder_that_it_was_given_its_own_time_and_its_own_ra
         assert!(one.len() > 64 + 32, "{one}");
         assert!(random.iter().skip(number + 1).all(|other| other[..64] != one[..64] && other[64..] != one[64..]));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn folders_that_a_virtiofsd_serves_come_with_the_guest_that_is_resumed() {
+    let Some(stage) = Stage::with_virtiofs() else {
+        eprintln!("SKIPPED: this machine has no virtiofsd (package virtiofsd, or QEMU's own up to 7.2)");
+        return;
+    };
+    let (one, two) = (tree(&stage, "one"), tree(&stage, "two"));
+    let before = hash(&two);
+    let template = stage.make(&direct(folder(&one, Access::Overlaid))).await;
+    let kept = content(&template);
+    for (dir, name) in [(&one, "one"), (&two, "two")] {
+        let mut guest = stage.resume(&direct(folder(dir, Access::Overlaid))).await;
+        step(&mut guest, "the shell", |it| *it == BootStep::Shell).await;
+        assert_eq!(shell(&mut guest, "cat /etc/marker").await, name);
+        let mounts = shell(&mut guest, "/bin/busybox cat /proc/mounts").await;
+        assert!(mounts.contains(" virtiofs ") && !mounts.contains(" 9p "), "{mounts}");
+        assert_eq!(shell(&mut guest, "rm -rf /home; echo x >/etc/marker; cat /etc/marker").await, "x");
+        let command = guest.handle.command();
+        assert!(command.contains("memory-backend-memfd") && !command.contains("/proc/"), "{command}");
+        // The firmware and the kernel find everything in its place when they look anew.
+        guest.handle.reset();
+        step(&mut guest, "user space again", |it| *it == BootStep::Init).await;
+        step(&mut guest, "the shell again", |it| *it == BootStep::Shell).await;
+        assert_eq!(shell(&mut guest, "cat /etc/marker").await, name);
+        poweroff(guest).await;
+        assert!(content(&template) == kept, "the template has changed");
+    }
+    assert!(hash(&two) == before, "the folder has changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_is_lent_beside_the_root_comes_too_and_is_live() {
+    let Some(stage) = Stage::with_virtiofs() else {
+        eprintln!("SKIPPED: this machine has no virtiofsd (package virtiofsd, or QEMU's own up to 7.2)");
+        return;
+    };
+    let root = tree(&stage, "root");
+    let lent = stage.at("lent");
+    std::fs::create_dir(&lent).unwrap();
+    let boot = direct(layers(&squashfs(&root, &stage.at("root.sfs"))));
+    let lending = || {
+        let (mut plan, early) = stage.plan(&boot);
+        let (dir, at) = (lent.clone(), "/root/lent".into());
+        plan.plan.sharing.folders.push(SharedFolder { tag: "lent".into(), dir, at, access: Access::Overlaid });
+        (plan, early)
+    };
+    let (plan, early) = lending();
+    let key = stage.key(&plan, early);
+    vmtools::template::make(&plan.plan, &key, &stage.store(), &stage.at("run"), &Cancel::new()).await.unwrap();
+    assert_eq!(stage.find(&boot), None, "a guest without the folder has another template");
+    let (plan, early) = lending();
+    let mut guest = stage.resume_plan(plan, early).await;
+    step(&mut guest, "the shell", |it| *it == BootStep::Shell).await;
+    std::fs::write(lent.join("word"), "written since").unwrap();
+    assert_eq!(shell(&mut guest, "cat /root/lent/word").await, "written since");
+    poweroff(guest).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use cartridge_supervise::Cancel;
 use tokio::sync::mpsc;
 use vmtools::boot::{DirectBoot, Early};
+use vmtools::share::Serving;
 use vmtools::template::{self, Key, Template, TemplateError};
 use vmtools::{Machine, Screen};
 
@@ -16,11 +17,19 @@ use crate::harness::{Guest, Plan, machine, plan};
 /// A place with a cache, templates, and guests' directories.
 pub struct Stage {
     pub place: tempfile::TempDir,
+    /// Where a virtiofsd may be: without one, folders are served by 9p.
+    virtiofsd: Vec<PathBuf>,
 }
 
 impl Stage {
     pub fn new() -> Self {
-        Self { place: crate::bench::place() }
+        Self { place: crate::bench::place(), virtiofsd: Vec::new() }
+    }
+
+    /// One whose folders are served by virtiofs, if this machine has it.
+    pub fn with_virtiofs() -> Option<Self> {
+        let virtiofsd = Serving::default().virtiofsd;
+        virtiofsd.iter().any(|path| path.is_file()).then(|| Self { virtiofsd, ..Self::new() })
     }
 
     pub fn at(&self, name: &str) -> PathBuf {
@@ -31,14 +40,14 @@ impl Stage {
         self.at("templates")
     }
 
-    /// The plan of a boot whose folders are served by 9p, and what its kernel looks at early.
+    /// The plan of a boot, and what its kernel looks at early.
     pub fn plan(&self, boot: &DirectBoot) -> (Plan, Option<Early>) {
         let prepared = prepared(boot, self.place.path());
         let machine = Machine { memory_mib: 512, layers: prepared.layers, ..machine() };
         let mut plan = plan(machine, prepared.boot);
         plan.plan.sharing.folders = prepared.shares;
         plan.plan.sharing.serving.kernel = prepared.kernel;
-        plan.plan.sharing.serving.virtiofsd.clear();
+        plan.plan.sharing.serving.virtiofsd.clone_from(&self.virtiofsd);
         (plan, prepared.early)
     }
 
@@ -65,11 +74,16 @@ impl Stage {
     /// A guest resumed from the template that there is for `boot`.
     pub async fn resume(&self, boot: &DirectBoot) -> Guest {
         let (plan, early) = self.plan(boot);
-        let template = template::find(&self.store(), &self.key(&plan, early)).expect("there is no template");
+        self.resume_plan(plan, early).await
+    }
+
+    pub async fn resume_plan(&self, plan: Plan, early: Option<Early>) -> Guest {
+        let key = self.key(&plan, early);
+        let template = template::find(&self.store(), &key).expect("there is no template");
         let (sender, events) = mpsc::channel(64);
         let screen = Arc::new(Screen::new());
         let runtime = plan.plan.runtime.clone();
-        let handle = template::resume(&template, plan.plan, sender, Arc::clone(&screen)).await;
+        let handle = template::resume(&template, &key, plan.plan, sender, Arc::clone(&screen)).await;
         Guest::new(handle.unwrap_or_else(|e| panic!("{e}")), events, screen, runtime, plan.dir)
     }
 }

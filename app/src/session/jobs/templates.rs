@@ -21,7 +21,7 @@ pub(in crate::session) type Lacking = Arc<OnceLock<(GuestPlan, Key)>>;
 
 /// What there is for a guest.
 pub(super) enum Found {
-    There(Template),
+    There(Template, Key),
     Lacking(Key),
     /// There can be none.
     Unfit,
@@ -32,7 +32,10 @@ pub(super) async fn look(plan: &GuestPlan, early: Option<Early>, paths: &Paths, 
     let (plan, direct, store) = (plan.clone(), paths.direct(), paths.templates());
     let looking = tokio::task::spawn_blocking(move || {
         let key = template::key(&plan, early, &direct)?;
-        Ok::<_, template::NoTemplate>(template::find(&store, &key).map_or(Found::Lacking(key), Found::There))
+        Ok::<_, template::NoTemplate>(match template::find(&store, &key) {
+            Some(template) => Found::There(template, key),
+            None => Found::Lacking(key),
+        })
     });
     match looking.await {
         Ok(Ok(found)) => found,
@@ -58,18 +61,18 @@ pub(super) async fn resume(
     cancel: &Cancel,
     side: &Sender<Event>,
 ) -> Result<Option<Box<GuestHandle>>, Failure> {
-    let template = match found {
+    let (template, key) = match found {
         Found::Unfit => return Ok(None),
         Found::Lacking(key) => {
             // It is set once for each guest.
             let _ = lacking.set((plan.clone(), key));
             return Ok(None);
         }
-        Found::There(template) => template,
+        Found::There(template, key) => (template, key),
     };
     let began = Instant::now();
     let resumed = tokio::select! {
-        resumed = template::resume(&template, plan.clone(), events, screen) => resumed,
+        resumed = template::resume(&template, &key, plan.clone(), events, screen) => resumed,
         () = cancelled(cancel) => return Err(not_started()),
     };
     match resumed {

@@ -3,7 +3,8 @@
 //! on as any direct boot does.
 //!
 //! The host says so by a file in the initramfs, and what it has to tell comes as one line on the serial line:
-//! `CARTRIDGE-GO {"v":1,"time_ns":…,"seed":"…"}`, the time since 1970 and at least 32 bytes in hexadecimal digits.
+//! `CARTRIDGE-GO {"v":1,"time_ns":…,"seed":"…","devices":false}`, the time since 1970, at least 32 bytes in hexadecimal
+//! digits, and whether there are devices that were not there before: the folders that a virtiofsd serves.
 //! `vmtools/src/template/wake.rs` writes it.
 
 use std::fs::{File, OpenOptions};
@@ -22,8 +23,11 @@ use super::steps::{self, Step};
 use crate::console::SERIAL;
 use crate::{modules, shares};
 
-/// Makes this a template.
+/// Makes this a template. It is empty, or says what comes when it is resumed: [`FOLDERS`].
 const FILE: &str = "/etc/cartridge/template";
+const FOLDERS: &[u8] = b"folders";
+/// Makes the kernel look for new devices (Linux, Documentation/ABI/testing/sysfs-bus-pci).
+const RESCAN: &str = "/sys/bus/pci/rescan";
 /// What the line begins with that lets us go on, and its version.
 const MARK: &str = "CARTRIDGE-GO ";
 const VERSION: u64 = 1;
@@ -45,6 +49,7 @@ struct Told {
     /// Nanoseconds since 1970.
     time_ns: i64,
     seed: Vec<u8>,
+    devices: bool,
 }
 
 /// Whether this guest is to be a template.
@@ -55,7 +60,8 @@ pub(crate) fn is_one() -> bool {
 /// Loads what can be loaded, says so, waits to be resumed, and makes of the copy a guest of its own.
 pub(super) fn wait(order: &Order, notes: &mut Vec<String>) {
     notes.extend(modules::load_listed_if(|name| !LATE.contains(&name)));
-    if matches!(order, Order::Folder { .. }) || shares::expected() {
+    let to_come = std::fs::read(FILE).is_ok_and(|text| text == FOLDERS);
+    if matches!(order, Order::Folder { .. }) || shares::expected() || to_come {
         LENDING.iter().for_each(|module| modules::load_named(module));
     }
     match told() {
@@ -103,15 +109,18 @@ fn parse(line: &str) -> Option<Told> {
     let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
     let seed: Option<Vec<u8>> = digits.chunks_exact(2).take(SEED).map(pair).collect();
     let seed = seed.filter(|seed| seed.len() >= SEED / 2)?;
-    Some(Told { time_ns: i64::try_from(number("time_ns")?).ok()?, seed })
+    let devices = json.get("devices").and_then(Value::as_bool).unwrap_or(false);
+    Some(Told { time_ns: i64::try_from(number("time_ns")?).ok()?, seed, devices })
 }
 
-/// Sets the clock and stirs the random numbers; a note for each that failed.
+/// Sets the clock, stirs the random numbers and looks for new devices; a note for each that failed.
 fn take(told: &Told) -> Vec<String> {
     let time = Timespec { tv_sec: told.time_ns / 1_000_000_000, tv_nsec: told.time_ns % 1_000_000_000 };
     let clock = clock_settime(ClockId::Realtime, time).err().map(|e| format!("the clock was not set: {e}"));
     let seed = stir(&told.seed).err().map(|e| format!("the random numbers were not renewed: {e}"));
-    clock.into_iter().chain(seed).collect()
+    let looked = if told.devices { std::fs::write(RESCAN, "1") } else { Ok(()) };
+    let looked = looked.err().map(|e| format!("the folders of the host were not looked for: {RESCAN}: {e}"));
+    clock.into_iter().chain(seed).chain(looked).collect()
 }
 
 /// `struct rand_pool_info` with its bytes.
@@ -151,6 +160,7 @@ mod tests {
             format!("CARTRIDGE-GO {{\"v\":1,\"time_ns\":1795000000123456789,\"seed\":\"{seed}\",\"new\":1}}\r\n");
         let told = parse(&line).unwrap();
         assert_eq!((told.time_ns, told.seed.len(), told.seed[1]), (1_795_000_000_123_456_789, 32, 0xff));
+        assert!(!told.devices && parse(&line.replace("\"new\":1", "\"devices\":true")).unwrap().devices);
         for other in [
             "",
             "ls",
