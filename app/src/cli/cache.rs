@@ -4,6 +4,7 @@ use super::args::CacheArgs;
 use super::print::{Printer, out, size};
 use super::signals::Signals;
 use crate::session::failure::exit_code;
+use crate::session::sentence::number;
 use crate::session::{Command, Event, Model, SessionHandle};
 
 /// Shows or empties the cache and returns the exit code.
@@ -21,8 +22,8 @@ pub(super) async fn run(args: &CacheArgs, mut session: SessionHandle) -> u8 {
                     printer.show(&told, &model);
                 } else {
                     for row in &view.rows {
-                        let noun = if row.results == 1 { "result" } else { "results" };
-                        out(&format!("{:>10}  {:>6} {noun:<7}  {}", size(row.bytes), row.results, row.what));
+                        let results = number(row.results as u64, "result", "results");
+                        out(&format!("{:>10}  {results:>14}  {}", size(row.bytes), row.what));
                     }
                     let freed = freed.map_or_else(String::new, |bytes| format!("; {} freed", size(bytes)));
                     out(&format!(

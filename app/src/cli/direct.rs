@@ -77,13 +77,16 @@ pub(super) async fn list(iso: &Path, json: bool) -> u8 {
     let code = match tokio::task::spawn_blocking(read).await {
         Ok(Ok(menu)) => {
             if json {
-                print::event(Event::MenuRead { view: MenuView { iso, menu: Some(menu), error: None } });
+                print::event(Event::MenuRead { view: MenuView { iso: iso.clone(), menu: Some(menu), error: None } });
             } else {
                 lines(&menu).iter().for_each(|line| out(line));
             }
             exit_code::GOOD
         }
-        Ok(Err(error)) => wrong(json, &error.to_string(), exit_code::GUEST),
+        Ok(Err(error)) => {
+            let code = if iso.exists() { exit_code::GUEST } else { exit_code::USAGE };
+            wrong(json, &error.to_string(), code)
+        }
         Err(error) => wrong(json, &error.to_string(), exit_code::INTERNAL),
     };
     if json {

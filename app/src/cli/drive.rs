@@ -171,6 +171,7 @@ impl Drive {
             {
                 self.attached = Attached::begin(&self.model.logs, self.session.commands.clone());
             }
+            Event::GuestStarted { .. } => self.printer.wait("waiting for the guest"),
             Event::GuestChanged { status: GuestStatus::Panicked } if !self.stay => {
                 eprintln!("The guest's kernel panicked; its last words are in the serial log");
                 self.end(exit_code::GUEST).await;

@@ -5,6 +5,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use super::args::EjectArgs;
 use super::print::{Printer, out, size};
 use crate::session::failure::exit_code;
+use crate::session::sentence::number;
 use crate::session::state::{EjectScope, Phase};
 use crate::session::{Command, Event, Model, SessionHandle};
 
@@ -38,7 +39,12 @@ pub(super) async fn run(args: &EjectArgs, mut session: SessionHandle) -> u8 {
                     total += survey.bytes;
                     say(
                         args,
-                        &format!("{:>10}  {:>8} files  {}", size(survey.bytes), survey.files, survey.path.display()),
+                        &format!(
+                            "{:>10}  {:>14}  {}",
+                            size(survey.bytes),
+                            number(survey.files, "file", "files"),
+                            survey.path.display()
+                        ),
                     );
                 }
                 say(args, &format!("{:>10}  in all", size(total)));

@@ -25,9 +25,6 @@ impl Printer {
     pub(super) fn new(json: bool) -> Self {
         let target = if json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(Some(1000), target);
-        if let Ok(style) = ProgressStyle::with_template("{bar:28} {percent:>3}%  {elapsed}  {wide_msg}") {
-            bar.set_style(style.progress_chars("━━╌"));
-        }
         Self { json, bar, proposed: Cell::new(false) }
     }
 
@@ -42,12 +39,12 @@ impl Printer {
         match &told.event {
             Event::BuildProgressed { .. } => self.progress(model, model.now_ms),
             Event::StateChanged { state } if state.phase == crate::session::state::Phase::Building => {
-                self.bar.reset();
-                self.bar.enable_steady_tick(Duration::from_millis(250));
+                self.begin("{bar:28} {percent:>3}%  {elapsed}  {wide_msg}");
             }
+            // What is no build has no share that is done.
+            Event::StateChanged { .. } => self.no_bar(),
             Event::ImageBuilt { .. } | Event::Failed { .. } | Event::SideFailed { .. } | Event::Ejected { .. } => {
-                self.bar.disable_steady_tick();
-                self.bar.finish_and_clear();
+                self.no_bar();
             }
             Event::CartridgeChanged { cartridge } if !cartridge.proposed.is_empty() && !self.proposed.replace(true) => {
                 eprintln!("{} is not there. Proposed, and not written:", cartridge.file.display());
@@ -58,6 +55,28 @@ impl Printer {
         if let Some(sentence) = told.event.sentence() {
             self.bar.suspend(|| eprintln!("{sentence}"));
         }
+    }
+
+    /// Shows that something is waited for, and since when, until the state changes.
+    pub(super) fn wait(&self, what: &'static str) {
+        if !self.json {
+            self.begin("{spinner}  {elapsed}  {wide_msg}");
+            self.bar.set_message(what);
+        }
+    }
+
+    fn begin(&self, template: &str) {
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            self.bar.set_style(style.progress_chars("━━╌"));
+        }
+        self.bar.set_message("");
+        self.bar.reset();
+        self.bar.enable_steady_tick(Duration::from_millis(250));
+    }
+
+    fn no_bar(&self) {
+        self.bar.disable_steady_tick();
+        self.bar.finish_and_clear();
     }
 
     /// A result that a script may want: `image: /path`.

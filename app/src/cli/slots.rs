@@ -37,7 +37,7 @@ pub(super) async fn run(args: SlotsArgs, mut session: SessionHandle) -> u8 {
                 if args.json {
                     printer.show(&told, &model);
                 } else {
-                    slots.iter().for_each(|slot| out(&line(slot)));
+                    slots.iter().flat_map(lines).for_each(|line| out(&line));
                     if slots.is_empty() {
                         eprintln!("No slots: `cartridge up --save-slot NAME` saves a guest");
                     }
@@ -68,22 +68,29 @@ pub(super) async fn run(args: SlotsArgs, mut session: SessionHandle) -> u8 {
     code
 }
 
-/// A slot in a line: when, how much, what it is called, and what it depends on.
-fn line(slot: &SlotView) -> String {
+/// A slot in a line: when, how much, what it is called, and what it depends on; below it, what is another now.
+fn lines(slot: &SlotView) -> Vec<String> {
     let made = i64::try_from(slot.made).ok().and_then(|made| jiff::Timestamp::from_second(made).ok());
     let zone = jiff::tz::TimeZone::system();
     let made = made.filter(|_| slot.made > 0).map(|made| made.to_zoned(zone).strftime("%Y-%m-%d %H:%M").to_string());
     let rest =
         slot.problem.as_ref().map_or_else(|| slot.depends.clone(), |problem| format!("cannot be used: {problem}"));
-    format!("{:<16}  {:>10}  {}  ({rest})", made.as_deref().unwrap_or("?"), size(slot.bytes), slot.name)
+    let first = format!("{:<16}  {:>10}  {}  ({rest})", made.as_deref().unwrap_or("?"), size(slot.bytes), slot.name);
+    let differs = slot.differs.iter().flatten().map(|it| {
+        let what = if it.fatal { "cannot be restored now" } else { "differs" };
+        format!("{:>28}  {what}: {}", "", it.says)
+    });
+    std::iter::once(first).chain(differs).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use vmtools::slot::Mismatch;
+
     use super::*;
 
     #[test]
-    fn a_slot_is_a_line() {
+    fn a_slot_is_a_line_and_one_for_each_thing_that_is_another_now() {
         let slot = SlotView {
             name: "before Submit".into(),
             dir: "/s".into(),
@@ -92,8 +99,13 @@ mod tests {
             depends: "QEMU 7.2.22 (tcg, max)".into(),
             ..SlotView::default()
         };
-        assert!(line(&slot).ends_with("3.0 MiB  before Submit  (QEMU 7.2.22 (tcg, max))"), "{}", line(&slot));
-        let broken = SlotView { problem: Some("x".into()), ..slot };
-        assert!(line(&broken).contains("cannot be used: x"));
+        let said = lines(&slot);
+        assert!(said.len() == 1 && said[0].ends_with("3.0 MiB  before Submit  (QEMU 7.2.22 (tcg, max))"), "{said:?}");
+        let broken = SlotView { problem: Some("x".into()), ..slot.clone() };
+        assert!(lines(&broken)[0].contains("cannot be used: x"));
+        let differs = |fatal| Mismatch { what: "QEMU".into(), says: "QEMU was 7, and is 8 now".into(), fatal };
+        let other = lines(&SlotView { differs: Some(vec![differs(false), differs(true)]), ..slot });
+        assert!(other[1].ends_with("  differs: QEMU was 7, and is 8 now"), "{other:?}");
+        assert!(other[2].ends_with("  cannot be restored now: QEMU was 7, and is 8 now"), "{other:?}");
     }
 }

@@ -168,7 +168,7 @@ fn eject_everything(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
                     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                         ui.label(RichText::new(words::bytes(survey.bytes)).monospace().color(palette.text));
                         ui.label(
-                            RichText::new(format!("{} files", words::count(survey.files))).small().color(palette.dim),
+                            RichText::new(words::number(survey.files, "file", "files")).small().color(palette.dim),
                         );
                         ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
                             let path = RichText::new(words::path(&survey.path)).monospace().color(palette.text);
@@ -185,7 +185,7 @@ fn eject_everything(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
     });
     ui.add_space(6.0);
     ui.horizontal(|ui| {
-        let text = format!("{} in {} files", words::bytes(total), words::count(files));
+        let text = format!("{} in {}", words::bytes(total), words::number(files, "file", "files"));
         ui.label(RichText::new(text).strong().color(palette.strong));
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             if danger_button(ui, Icon::Trash2, "Remove everything").clicked() {

@@ -35,7 +35,7 @@ pub fn built(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
         let mut facts = vec![
             ("Image", words::path(&image.iso)),
             ("Size", words::bytes(image.bytes)),
-            ("Repository", format!("{} files, tree {}", words::count(image.files), tree(&image.tree_hash))),
+            ("Repository", format!("{}, tree {}", words::number(image.files, "file", "files"), tree(&image.tree_hash))),
         ];
         // Of an image that another tool made nothing is known of its inside but what a comparison reads.
         if !image.kernel_version.is_empty() {

@@ -67,8 +67,8 @@ pub fn ago(made: u64, now: u64) -> String {
 #[must_use]
 pub fn sum(slots: &[SlotView]) -> Option<String> {
     let bytes = slots.iter().map(|slot| slot.bytes).fold(0, u64::saturating_add);
-    let noun = if slots.len() == 1 { "slot" } else { "slots" };
-    (!slots.is_empty()).then(|| format!("{} {noun} · {}", words::count(slots.len() as u64), words::bytes(bytes)))
+    let number = words::number(slots.len() as u64, "slot", "slots");
+    (!slots.is_empty()).then(|| format!("{number} · {}", words::bytes(bytes)))
 }
 
 #[cfg(test)]

@@ -22,7 +22,8 @@ pub fn show(ui: &mut Ui, model: &Model, logs_open: bool, wishes: &mut Wishes) {
         }
         if let Some(image) = &model.image {
             let tree: String = image.tree_hash.chars().take(8).collect();
-            let text = format!("{} · {} files · {tree}", words::bytes(image.bytes), words::count(image.files));
+            let text =
+                format!("{} · {} · {tree}", words::bytes(image.bytes), words::number(image.files, "file", "files"));
             let hint = format!("{}\nTree {}\nKernel {}", image.iso.display(), image.tree_hash, image.kernel_version);
             fact(ui, Icon::Disc3, palette.dim, &text, &hint);
         }

@@ -59,6 +59,12 @@ pub fn elapsed(ms: u64) -> String {
     }
 }
 
+/// So many of a thing: "1 file", "1 234 files".
+#[must_use]
+pub fn number(n: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(n), if n == 1 { one } else { many })
+}
+
 /// A count with thin spaces between thousands: `1 234 567`.
 #[must_use]
 pub fn count(n: u64) -> String {

@@ -1,7 +1,7 @@
 //! A boot without a boot loader, as it is asked for: by a front end, or by the cartridge's `[boot]`. Pure; `jobs/direct` does
 //! it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use isoprep::contents::{BootChoice, BootMenu};
 use isoprep::{BootAccess, BootSettings, BootWay, Image};
@@ -137,6 +137,27 @@ pub struct MenuView {
 }
 
 impl DirectWish {
+    /// What it names on this host and does not make, each with what it is to be.
+    #[must_use]
+    pub fn named(&self) -> Vec<(&'static str, &Path)> {
+        let mut named: Vec<(_, &Path)> = Vec::new();
+        match &self.source {
+            DirectSource::Image => {}
+            DirectSource::Iso { iso, .. } => named.push(("ISO", iso)),
+            DirectSource::Kernel(it) => {
+                named.extend(it.kernel.iter().map(|path| ("kernel", path.as_path())));
+                named.extend(it.modules.iter().map(|path| ("folder of modules", path.as_path())));
+                named.extend(it.initrds.iter().map(|path| ("initramfs", path.as_path())));
+                match &it.root {
+                    DirectRoot::Layers(path) => named.push(("disk", path)),
+                    DirectRoot::Folder(path, _) => named.push(("root folder", path)),
+                    DirectRoot::Initramfs | DirectRoot::LastImage => {}
+                }
+            }
+        }
+        named
+    }
+
     /// What a front end asks for without a word more.
     #[must_use]
     pub fn of(source: DirectSource) -> Self {

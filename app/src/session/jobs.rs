@@ -28,6 +28,7 @@ use super::failure;
 use super::logs::{LogHub, Pane, stage_tag};
 use super::record::{self, Recovered};
 use super::removal;
+use super::sentence::number;
 use super::state::Goal;
 use crate::paths::Paths;
 
@@ -288,7 +289,7 @@ pub(super) fn remove(
         let progress = |removed: u64| {
             if told.get().elapsed() >= Duration::from_millis(200) {
                 told.set(Instant::now());
-                step(format!("Removing {}: {removed} entries", dir.display()));
+                step(format!("Removing {}: {}", dir.display(), number(removed, "entry", "entries")));
             }
         };
         match removal::remove(dir, cancel, &progress) {

@@ -20,7 +20,7 @@ mod panic_words;
 mod recent;
 pub(crate) mod record;
 mod removal;
-mod sentence;
+pub(crate) mod sentence;
 pub mod sign;
 mod slot_view;
 mod source_watch;

@@ -49,10 +49,10 @@ impl Event {
             }
             Self::BuildProgressed { progress: Progress::Way { chosen, .. }, .. } => chosen.sentence(),
             Self::ImageBuilt { image, took_ms } => format!(
-                "Image {} ({}, {} files of the repository, tree {}) in {:.2} s",
+                "Image {} ({}, {} of the repository, tree {}) in {:.2} s",
                 image.iso.display(),
                 size(image.bytes),
-                image.files,
+                number(image.files, "file", "files"),
                 image.tree_hash,
                 secs(*took_ms)
             ),
@@ -90,16 +90,16 @@ impl Event {
                 let verdict = match matches {
                     Some(true) => "the very tree that was injected",
                     Some(false) => "NOT the tree that was injected",
-                    None => "of another build",
+                    None => "no build to compare it with",
                 };
                 let system = report.system_words().map_or(String::new(), |words| format!("; {words}"));
                 format!(
-                    "The guest reports: {} on Linux {}, firmware {}, accelerator {}, {} files at {}, tree {}: {verdict}{system}",
+                    "The guest reports: {} on Linux {}, firmware {}, accelerator {}, {} at {}, tree {}: {verdict}{system}",
                     report.name,
                     report.kernel,
                     report.firmware,
                     report.accelerator,
-                    report.files,
+                    number(report.files, "file", "files"),
                     report.path,
                     report.tree
                 )
@@ -151,8 +151,8 @@ impl Event {
                     return Some("Ejected: there was nothing to remove".into());
                 }
                 let mut text = format!(
-                    "Ejected: {} entries ({}) removed in {:.2} s",
-                    report.removed,
+                    "Ejected: {} ({}) removed in {:.2} s",
+                    number(report.removed, "entry", "entries"),
                     size(report.bytes),
                     secs(*took_ms)
                 );
@@ -209,11 +209,16 @@ fn counted(lint: &[LintView]) -> String {
     use isoprep::lint::Severity::{Error, Note, Warning};
     let count = |severity, one: &str| {
         let count = lint.iter().filter(|it| it.finding.severity == severity).count();
-        (count > 0).then(|| format!("{count} {one}{}", if count == 1 { "" } else { "s" }))
+        (count > 0).then(|| number(count as u64, one, &format!("{one}s")))
     };
     let parts: Vec<_> =
         [count(Error, "error"), count(Warning, "warning"), count(Note, "note")].into_iter().flatten().collect();
     if parts.is_empty() { "nothing to say".into() } else { parts.join(", ") }
+}
+
+/// "1 file", "2 files".
+pub(crate) fn number(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
 }
 
 fn status_words(status: &GuestStatus) -> String {

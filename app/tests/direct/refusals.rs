@@ -19,16 +19,16 @@ fn isos_and_entries_that_are_none() {
     fs::write(&text, "not an image").unwrap();
     let empty = iso(&home, "empty", &[], "menuentry 'Off' { halt }\n");
     let gone = iso(&home, "gone", &[], "menuentry 'Demo' {\n linux /boot/vmlinuz\n}\n");
-    for (file, says) in [
-        (text.clone(), "is not an ISO 9660 image"),
-        (home.join("absent.iso"), "absent.iso"),
-        (empty, "has no boot entries"),
-        (gone.clone(), "the kernel \"/boot/vmlinuz\" that it names is not there"),
+    for (file, expected, says) in [
+        (text.clone(), 6, "is not an ISO 9660 image"),
+        (home.join("absent.iso"), 2, "absent.iso"),
+        (empty, 6, "has no boot entries"),
+        (gone.clone(), 6, "the kernel \"/boot/vmlinuz\" that it names is not there"),
     ] {
         let (code, told) = failure(&console.run(&["boot", "--iso", file.to_str().unwrap(), "--json"]));
-        assert!(code == 6 && told.contains(says), "{code} {told}");
+        assert!(code == expected && told.contains(says), "{code} {told}");
         let list = console.run(&["boot", "--iso", file.to_str().unwrap(), "--list"]);
-        assert!(list.code == 6 && list.stderr.contains(says), "{} {}", list.code, list.stderr);
+        assert!(list.code == expected && list.stderr.contains(says), "{} {}", list.code, list.stderr);
     }
     let good = iso(&home, "good", &[("boot/k", &kernel())], "menuentry 'Demo' {\n linux /boot/k\n}\n");
     for entry in ["2", "0", "Windows"] {
@@ -57,8 +57,11 @@ fn kernels_that_are_none() {
     assert!(code == 6 && told.contains("kernel"), "{code} {told}");
     for (kernel, initrd) in [("/no/such/kernel", cpio), (real.to_str().unwrap(), "/no/such/initrd")] {
         let (code, told) = run(kernel, initrd);
-        assert!(code == 6 && told.contains("/no/such"), "{code} {told}");
+        assert!(code == 2 && told.contains("/no/such") && told.contains("is not there"), "{code} {told}");
     }
+    let root = ["boot", "--kernel", real.to_str().unwrap(), "--root", "/no/such/root", "--json"];
+    let (code, told) = failure(&console.run(&root));
+    assert!(code == 2 && told.starts_with("The root folder is not there"), "{code} {told}");
     let memory = console.run(&["boot", "--kernel", real.to_str().unwrap(), "--memory", "lots", "--json"]);
     let (code, told) = failure(&memory);
     assert!((code == 3 || code == 2) && told.contains("lots"), "{code} {told}");

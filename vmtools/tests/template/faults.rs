@@ -161,7 +161,7 @@ async fn a_virtiofsd_that_dies_when_it_is_wanted_leaves_the_guest_to_be_booted_b
         let key = stage.key(&plan, early);
         (plan, key)
     };
-    let (plan, key) = served(&[fake.clone()]);
+    let (plan, key) = served(std::slice::from_ref(&fake));
     if cartridge_supervise::isolation_support().is_ok() {
         assert_ne!(key, served(&[]).1, "a template has its folders, or gets them when it is resumed");
     }

@@ -37,6 +37,17 @@ pub(in crate::session) fn of_boot(error: &BootError) -> Failure {
     }
 }
 
+/// Something that was named and cannot be looked at.
+pub(in crate::session) fn of_named(what: &str, path: &Path, error: &std::io::Error) -> Failure {
+    let title = match error.kind() {
+        std::io::ErrorKind::NotFound => format!("The {what} is not there"),
+        _ => format!("The {what} cannot be looked at"),
+    };
+    let detail = format!("{}: {error}", path.display());
+    let advice = Some("Name one that is there and that you can read".into());
+    Failure { title, detail, advice, command: None, pane: None, exit_code: exit_code::USAGE }
+}
+
 /// An entry that an ISO does not have.
 pub(in crate::session) fn of_entry(iso: &Path, why: &str) -> Failure {
     let detail = format!("{}: {why}", iso.display());

@@ -70,6 +70,9 @@ pub(in crate::session) struct Ready {
 
 /// Makes it ready.
 pub(in crate::session) fn make_ready(wanted: &Wanted, cancel: &Cancel) -> Result<Ready, Failure> {
+    for (what, path) in wanted.wish.named() {
+        fs::metadata(path).map_err(|error| failure::of_named(what, path, &error))?;
+    }
     let into = wanted.paths.direct();
     isoprep::ensure_marked(&into, "direct").map_err(|e| failure::internal("No cache could be made", &e))?;
     let (boot, view, mut notices) = match &wanted.wish.source {
