@@ -410,6 +410,7 @@ impl App {
             covered: self.dialog.is_some() || self.closing.is_some() || egui::Popup::is_any_open(ui.ctx()),
             full_screen: self.full_screen,
             goal: self.panels.lint.asked,
+            scaling: self.preferences.scaling,
         };
         egui::CentralPanel::no_frame().show(ui, |ui| {
             self.screen.show(ui, &self.model, &self.session.screen, now_ms, around, wishes);

@@ -32,6 +32,7 @@ impl App {
             match shortcut {
                 Shortcut::Escape => self.escape(ctx, wishes),
                 Shortcut::FullScreen => wishes.add(Wish::FullScreen(!self.full_screen)),
+                Shortcut::Scaling => wishes.add(Wish::Scale(self.preferences.scaling.next())),
                 Shortcut::Help => wishes.add(Wish::Open(Dialog::Shortcuts)),
                 // With a dialog open the rest would act on what cannot be seen.
                 _ if self.dialog.is_some() => {}
@@ -147,6 +148,10 @@ impl App {
             Wish::FullScreen(on) => {
                 self.full_screen = on;
                 ctx.send_viewport_cmd(ViewportCommand::Fullscreen(on));
+            }
+            Wish::Scale(scaling) => {
+                self.preferences.scaling = scaling;
+                self.save_preferences();
             }
             Wish::Theme(choice) => {
                 self.preferences.theme = choice;

@@ -1,7 +1,9 @@
 //! The pointer on its way to the guest: positions become framebuffer pixels, the wheel becomes buttons 4 to 7.
 
-use egui::{Event, MouseWheelUnit, PointerButton, Pos2, Rect};
+use egui::{Event, MouseWheelUnit, PointerButton, Pos2};
 use vmtools::display::InputEvent;
+
+use super::scaling::Placement;
 
 /// Points of a smooth wheel that make one step.
 const POINTS_A_STEP: f32 = 40.0;
@@ -26,17 +28,19 @@ impl Pointer {
 
     /// What the window's events mean for the guest. `inside` says whether the picture is under the pointer; a button
     /// that went down inside is followed until it is up.
-    pub fn events(&mut self, events: &[Event], inside: bool, picture: Rect, size: [usize; 2]) -> Vec<InputEvent> {
+    pub fn events(&mut self, events: &[Event], inside: bool, picture: &Placement) -> Vec<InputEvent> {
         let mut out = Vec::new();
         let mut moved = false;
         for event in events {
             match event {
-                Event::PointerMoved(pos) if inside || self.pressed() => moved |= self.locate(*pos, picture, size),
-                Event::PointerButton { pos, button, pressed, .. } if (inside && picture.contains(*pos)) || !pressed => {
+                Event::PointerMoved(pos) if inside || self.pressed() => moved |= self.locate(*pos, picture),
+                Event::PointerButton { pos, button, pressed, .. }
+                    if (inside && picture.rect.contains(*pos)) || !pressed =>
+                {
                     let Some(mask) = mask(*button) else { continue };
                     let buttons = if *pressed { self.buttons | mask } else { self.buttons & !mask };
                     if buttons != self.buttons {
-                        self.locate(*pos, picture, size);
+                        self.locate(*pos, picture);
                         self.buttons = buttons;
                         out.push(self.now());
                         moved = false;
@@ -75,14 +79,8 @@ impl Pointer {
         InputEvent::Pointer { x: self.x, y: self.y, buttons: self.buttons }
     }
 
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "clamped")]
-    fn locate(&mut self, pos: Pos2, picture: Rect, size: [usize; 2]) -> bool {
-        let along = |pos: f32, min: f32, length: f32, pixels: usize| {
-            let last = pixels.clamp(1, 65_536) - 1;
-            (((pos - min) / length.max(1.0) * pixels as f32).floor().clamp(0.0, last as f32)) as u16
-        };
-        let x = along(pos.x, picture.min.x, picture.width(), size[0]);
-        let y = along(pos.y, picture.min.y, picture.height(), size[1]);
+    fn locate(&mut self, pos: Pos2, picture: &Placement) -> bool {
+        let (x, y) = picture.pixel(pos);
         let moved = (x, y) != (self.x, self.y);
         (self.x, self.y) = (x, y);
         moved
@@ -117,12 +115,16 @@ fn mask(button: PointerButton) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use egui::{Modifiers, pos2, vec2};
+    use egui::{Modifiers, Rect, Vec2, pos2, vec2};
 
     use super::*;
+    use crate::gui::scaling::{Scaling, place};
 
-    const PICTURE: Rect = Rect { min: Pos2::new(100.0, 50.0), max: Pos2::new(500.0, 350.0) };
-    const SIZE: [usize; 2] = [800, 600];
+    /// 800 × 600 pixels of a guest in 400 × 300 points.
+    fn picture() -> Placement {
+        let area = Rect { min: pos2(100.0, 50.0), max: pos2(500.0, 350.0) };
+        place(area, [800, 600], 1.0, Scaling::Fit, Vec2::ZERO)
+    }
 
     fn button(at: Pos2, button: PointerButton, pressed: bool) -> Event {
         Event::PointerButton { pos: at, button, pressed, modifiers: Modifiers::NONE }
@@ -139,9 +141,9 @@ mod tests {
     fn positions_are_the_guests_pixels() {
         let mut pointer = Pointer::default();
         let moves = [pos2(110.0, 60.0), pos2(300.0, 200.0)].map(Event::PointerMoved);
-        let sent = pointer.events(&moves, true, PICTURE, SIZE);
-        assert_eq!(sent.iter().map(xyb).collect::<Vec<_>>(), [(400, 300, 0)]);
-        let sent = pointer.events(&[Event::PointerMoved(pos2(500.0, 350.0))], true, PICTURE, SIZE);
+        let sent = pointer.events(&moves, true, &picture());
+        assert_eq!(sent.iter().map(xyb).collect::<Vec<_>>(), [(401, 301, 0)]);
+        let sent = pointer.events(&[Event::PointerMoved(pos2(500.0, 350.0))], true, &picture());
         assert_eq!(sent.iter().map(xyb).collect::<Vec<_>>(), [(799, 599, 0)]);
     }
 
@@ -149,15 +151,14 @@ mod tests {
     fn a_drag_is_followed_outside_and_a_press_outside_is_not_ours() {
         let mut pointer = Pointer::default();
         let outside = pos2(10.0, 10.0);
-        assert!(pointer.events(&[button(outside, PointerButton::Primary, true)], false, PICTURE, SIZE).is_empty());
+        assert!(pointer.events(&[button(outside, PointerButton::Primary, true)], false, &picture()).is_empty());
         let inside = pos2(300.0, 200.0);
-        let sent = pointer.events(&[button(inside, PointerButton::Primary, true)], true, PICTURE, SIZE);
-        assert_eq!(xyb(&sent[0]), (400, 300, 1));
+        let sent = pointer.events(&[button(inside, PointerButton::Primary, true)], true, &picture());
+        assert_eq!(xyb(&sent[0]), (401, 301, 1));
         let sent = pointer.events(
             &[Event::PointerMoved(outside), button(outside, PointerButton::Primary, false)],
             false,
-            PICTURE,
-            SIZE,
+            &picture(),
         );
         assert_eq!(sent.iter().map(xyb).collect::<Vec<_>>(), [(0, 0, 0)]);
         assert!(!pointer.pressed());
@@ -173,13 +174,13 @@ mod tests {
             source: egui::MouseWheelSource::Unknown,
         };
         let mut pointer = Pointer::default();
-        let sent = pointer.events(&[wheel(1.0, MouseWheelUnit::Line)], true, PICTURE, SIZE);
+        let sent = pointer.events(&[wheel(1.0, MouseWheelUnit::Line)], true, &picture());
         assert_eq!(sent.iter().map(|e| xyb(e).2).collect::<Vec<_>>(), [8, 0]);
-        let sent = pointer.events(&[wheel(-20.0, MouseWheelUnit::Point)], true, PICTURE, SIZE);
+        let sent = pointer.events(&[wheel(-20.0, MouseWheelUnit::Point)], true, &picture());
         assert!(sent.is_empty(), "half a step");
-        let sent = pointer.events(&[wheel(-25.0, MouseWheelUnit::Point)], true, PICTURE, SIZE);
+        let sent = pointer.events(&[wheel(-25.0, MouseWheelUnit::Point)], true, &picture());
         assert_eq!(sent.iter().map(|e| xyb(e).2).collect::<Vec<_>>(), [16, 0]);
-        let sent = pointer.events(&[wheel(1e9, MouseWheelUnit::Line)], true, PICTURE, SIZE);
+        let sent = pointer.events(&[wheel(1e9, MouseWheelUnit::Line)], true, &picture());
         assert_eq!(sent.len(), 2 * STEPS);
     }
 }

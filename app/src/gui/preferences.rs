@@ -1,8 +1,10 @@
-//! What the window remembers between runs: its size, its theme, its panes. A small TOML file; a broken one is ignored.
+//! What the window remembers between runs: its size, its theme, its panes, how the guest is shown. A small TOML file; a broken one is ignored.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+
+use super::scaling::Scaling;
 
 /// Which theme the user wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +52,8 @@ pub struct Preferences {
     pub logs_open: bool,
     /// Whether the panes at the bottom take most of the window.
     pub tall: bool,
+    /// How large the guest's screen is shown.
+    pub scaling: Scaling,
 }
 
 /// The smallest window, points.
@@ -65,6 +69,7 @@ impl Default for Preferences {
             settings_open: true,
             logs_open: true,
             tall: false,
+            scaling: Scaling::default(),
         }
     }
 }
@@ -110,7 +115,13 @@ mod tests {
     fn what_is_saved_comes_back() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a/b/window.toml");
-        let wanted = Preferences { theme: ThemeChoice::Light, width: 1300.0, logs_open: false, ..Default::default() };
+        let wanted = Preferences {
+            theme: ThemeChoice::Light,
+            width: 1300.0,
+            logs_open: false,
+            scaling: Scaling::Whole,
+            ..Default::default()
+        };
         wanted.save(&file).unwrap();
         assert_eq!(Preferences::load(&file), wanted);
     }
@@ -119,7 +130,14 @@ mod tests {
     fn a_broken_file_is_ignored() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("window.toml");
-        for text in ["width = 'x'", "\0\u{1}", "width = nan\nheight = 700.0", "width = 1e30", "width = -5.0"] {
+        for text in [
+            "width = 'x'",
+            "\0\u{1}",
+            "width = nan\nheight = 700.0",
+            "width = 1e30",
+            "scaling = 'huge'",
+            "width = -5.0",
+        ] {
             std::fs::write(&file, text).unwrap();
             assert_eq!(Preferences::load(&file), Preferences::default(), "{text}");
         }

@@ -1,15 +1,20 @@
 //! The centre: the guest's screen, who has the keyboard, and what is said instead of a picture when there is none.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use egui::{CursorIcon, EventFilter, Rect, Sense, Ui, pos2};
+use egui::{CursorIcon, EventFilter, Rect, Sense, Ui, Vec2, pos2};
 use vmtools::display::{InputEvent, Screen};
 
 use super::keyboard::{Chord, KeyTap, Stroke};
 use super::overlays;
 use super::pointer::Pointer;
+use super::scaling::{self, Placement, Scaling};
+use super::screen_follow::Follow;
+use super::screen_full::FullScreen;
+use super::screen_pan;
 use super::screen_picture::Picture;
-use super::screen_toolbar::{self, ToolbarState};
+use super::screen_toolbar::{self, Bar, ToolbarState};
 use super::theme::Palette;
 use super::wish::Wishes;
 use crate::session::state::{Goal, Outcome, Phase};
@@ -25,14 +30,20 @@ pub struct ScreenPanel {
     toolbar: ToolbarState,
     /// The guest that the picture is of: its process id and when it was started.
     guest: Option<(u32, u64)>,
-    /// The full screen's hint: who had the keyboard, and until when it is shown, in egui's seconds.
-    hint: Option<(bool, f64)>,
+    full: FullScreen,
+    follow: Follow,
+    /// How far a picture that is larger than the panel is scrolled, points.
+    pan: Vec2,
+    /// What was said last of the picture's size, and until when it is shown, in egui's seconds.
+    said: Option<(String, f64)>,
+    /// The way of scaling in the last frame.
+    scaling: Option<Scaling>,
 }
 
 /// Height of the toolbar, points.
 pub(super) const TOOLBAR: f32 = 40.0;
-/// How long the hint of the full screen is shown, seconds.
-const HINT: f64 = 4.0;
+/// How long words about the size of the picture are shown, seconds.
+const SAID: f64 = 6.0;
 
 impl ScreenPanel {
     /// A panel that takes its keys from `keys`.
@@ -45,7 +56,11 @@ impl ScreenPanel {
             keys,
             toolbar: ToolbarState::default(),
             guest: None,
-            hint: None,
+            full: FullScreen::default(),
+            follow: Follow::default(),
+            pan: Vec2::ZERO,
+            said: None,
+            scaling: None,
         }
     }
 
@@ -63,66 +78,99 @@ impl ScreenPanel {
         self.follow(ui.ctx(), model, screen);
         let whole = ui.max_rect();
         ui.painter().rect_filled(whole, 0.0, palette.sunken);
+        let live = model.guest_runs() && screen.live();
+        let bar = Bar {
+            runs: model.guest_runs(),
+            live,
+            captured: self.keys.captured(),
+            full_screen: window.full_screen,
+            scaling: window.scaling,
+        };
         let mut area = whole;
         if !window.full_screen {
-            let bar = Rect::from_min_max(whole.min, pos2(whole.max.x, whole.min.y + TOOLBAR));
-            area.min.y = bar.max.y;
-            ui.painter().rect_filled(bar, 0.0, palette.window);
-            ui.painter().hline(bar.x_range(), bar.max.y - 0.5, egui::Stroke::new(1.0, palette.line));
-            let mut bar =
-                ui.new_child(egui::UiBuilder::new().id_salt("toolbar").max_rect(bar.shrink2(egui::vec2(8.0, 5.0))));
-            let live = model.guest_runs() && screen.live();
-            screen_toolbar::show(&mut bar, &mut self.toolbar, model.guest_runs(), live, self.keys.captured(), wishes);
+            let strip = Rect::from_min_max(whole.min, pos2(whole.max.x, whole.min.y + TOOLBAR));
+            area.min.y = strip.max.y;
+            ui.painter().rect_filled(strip, 0.0, palette.window);
+            ui.painter().hline(strip.x_range(), strip.max.y - 0.5, egui::Stroke::new(1.0, palette.line));
+            let room = egui::UiBuilder::new().id_salt("toolbar").max_rect(strip.shrink2(egui::vec2(8.0, 5.0)));
+            screen_toolbar::show(&mut ui.new_child(room), &mut self.toolbar, bar, wishes);
         }
-        let live = model.guest_runs() && screen.live();
-        let picture = if self.shows_picture(model) {
+        let room = area.shrink(if window.full_screen { 0.0 } else { 8.0 });
+        let placed = self.placed(ui, model, room, window.scaling);
+        if let Some(placed) = &placed {
             // Only what is not live is dimmed, and then a label says what it is.
-            self.picture.paint(ui, area.shrink(if window.full_screen { 0.0 } else { 8.0 }), !live)
-        } else {
-            None
-        };
+            self.picture.paint(ui, room, placed, !live);
+        }
         let response = ui.interact(area, ui.scope_id().with("guest"), Sense::click_and_drag());
         response.widget_info(|| {
             let what = if live { "Guest screen" } else { "Guest screen, not live" };
             egui::WidgetInfo::labeled(egui::Role::Canvas, true, what)
         });
-        match (live, picture, self.picture.size()) {
-            (true, Some(rect), Some(size)) => self.touch(ui, &response, rect, size, screen, window, wishes),
+        match (live, &placed) {
+            (true, Some(placed)) => self.touch(ui, &response, room, placed, screen, window, wishes),
             _ => self.give_back(ui.ctx(), wishes),
+        }
+        if let Some(placed) = &placed {
+            self.pan = screen_pan::show(ui, room, placed.over, self.pan);
         }
         let mut over = ui.new_child(egui::UiBuilder::new().id_salt("over").max_rect(area));
         over.set_clip_rect(area);
-        let over_what = overlays::Over { now_ms, live, picture: picture.is_some(), goal: window.goal };
+        let over_what = overlays::Over { now_ms, live, picture: placed.is_some(), goal: window.goal };
         overlays::show(&mut over, model, over_what, wishes);
+        if live {
+            self.size(ui, room, screen, window.scaling);
+        }
+        if !window.full_screen {
+            self.full.leave();
+        }
+        if !self.say_size(ui, area) && window.full_screen {
+            self.full.hint(ui, area, self.keys.captured(), live);
+        }
         if window.full_screen {
-            self.full_screen_hint(ui, area, live);
-        } else {
-            self.hint = None;
+            let toolbar = &mut self.toolbar;
+            self.full.bar(ui, area, |ui| screen_toolbar::show(ui, toolbar, bar, wishes));
         }
     }
 
-    /// Says how to leave full screen, for a while after who has the keyboard has changed: it covers the guest.
-    fn full_screen_hint(&mut self, ui: &Ui, area: Rect, live: bool) {
+    /// Where the picture is, if one is to be seen.
+    fn placed(&self, ui: &Ui, model: &Model, room: Rect, scaling: Scaling) -> Option<Placement> {
+        let size = self.picture.size().filter(|_| self.shows_picture(model))?;
+        Some(scaling::place(room, size, ui.ctx().pixels_per_point(), scaling, self.pan))
+    }
+
+    /// Asks the guest for a screen of the panel's size, if it is to follow, and says what the picture's size is.
+    fn size(&mut self, ui: &Ui, room: Rect, screen: &Screen, scaling: Scaling) {
         let now = ui.input(|input| input.time);
-        let captured = self.keys.captured();
-        let until = match self.hint {
-            Some((of, until)) if of == captured => until,
-            _ => now + HINT,
-        };
-        self.hint = Some((captured, until));
-        if now >= until {
-            return;
+        if self.scaling.replace(scaling).is_some_and(|before| before != scaling) {
+            self.said = Some((format!("Screen: {}", scaling.label()), now + SAID / 3.0));
+            self.follow = Follow::default();
+            self.toolbar.why = None;
         }
-        ui.ctx().request_repaint_after(std::time::Duration::from_secs_f64(until - now));
-        overlays::chip(
-            ui,
-            area,
-            match (captured, live) {
-                (true, _) => "The guest has the keyboard. Ctrl+Alt gives it back; then F11 leaves full screen.",
-                (false, true) => "F11 leaves full screen. A click gives the guest the keyboard.",
-                (false, false) => "F11 leaves full screen.",
-            },
-        );
+        let (Scaling::Follow, Some(guest)) = (scaling, self.picture.size()) else { return };
+        let pixels = room.size() * ui.ctx().pixels_per_point();
+        let step = self.follow.step([pixels.x, pixels.y], now, guest, screen.size_answer());
+        if let Some((width, height)) = step.wish {
+            screen.wish_size(width, height);
+        }
+        if let Some(after) = step.again {
+            ui.ctx().request_repaint_after(Duration::from_secs_f64(after));
+        }
+        if step.why != self.toolbar.why {
+            self.said = step.why.clone().map(|why| (why, now + SAID));
+            self.toolbar.why = step.why;
+        }
+    }
+
+    /// Says what there is to say of the picture's size; false when that is nothing.
+    fn say_size(&mut self, ui: &Ui, area: Rect) -> bool {
+        let now = ui.input(|input| input.time);
+        let Some((words, until)) = self.said.as_ref().filter(|(_, until)| now < *until) else {
+            self.said = None;
+            return false;
+        };
+        ui.ctx().request_repaint_after(Duration::from_secs_f64(until - now));
+        overlays::chip(ui, area, words);
+        true
     }
 
     /// Takes what is new of the picture; forgets the picture of an earlier guest.
@@ -131,6 +179,9 @@ impl ScreenPanel {
         if guest != self.guest {
             self.guest = guest;
             self.picture.clear();
+            self.follow = Follow::default();
+            self.toolbar.why = None;
+            self.pan = Vec2::ZERO;
         }
         self.picture.refresh(ctx, screen);
     }
@@ -151,20 +202,22 @@ impl ScreenPanel {
         &mut self,
         ui: &Ui,
         response: &egui::Response,
-        rect: Rect,
-        size: [usize; 2],
+        room: Rect,
+        placed: &Placement,
         screen: &Screen,
         window: Around,
         wishes: &mut Wishes,
     ) {
-        let inside = response.contains_pointer() && !window.covered;
+        let on_bar = |pos: egui::Pos2| screen_pan::covers(room, placed.over, pos);
+        let pos = ui.input(|input| input.pointer.latest_pos());
+        let inside = response.contains_pointer() && !window.covered && !pos.is_some_and(on_bar);
         let events = ui.input(|input| input.events.clone());
-        for event in self.pointer.events(&events, inside, rect, size) {
+        for event in self.pointer.events(&events, inside, placed) {
             wishes.send(Command::Input(event));
         }
-        let over = ui.input(|input| input.pointer.latest_pos()).filter(|pos| inside && rect.contains(*pos));
+        let over = pos.filter(|pos| inside && placed.rect.contains(*pos));
         if let Some(pos) = over
-            && self.picture.paint_cursor(ui, screen, rect, pos)
+            && self.picture.paint_cursor(ui, screen, room, placed, pos)
         {
             ui.ctx().set_cursor_icon(CursorIcon::None);
         }
@@ -230,4 +283,6 @@ pub struct Around {
     pub full_screen: bool,
     /// What was asked for last.
     pub goal: Option<Goal>,
+    /// How large the guest's screen is shown.
+    pub scaling: Scaling,
 }

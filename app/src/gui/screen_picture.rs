@@ -1,12 +1,12 @@
-//! The guest's picture as a texture: only what changed is uploaded, and where it is drawn is decided in device pixels.
+//! The guest's picture as a texture: only what changed is uploaded, with the filter that its size wants.
 
-use egui::{Color32, ColorImage, Context, Pos2, Rect, TextureFilter, TextureHandle, TextureOptions, Vec2, pos2, vec2};
+use egui::{Color32, ColorImage, Context, Pos2, Rect, TextureFilter, TextureHandle, TextureOptions, vec2};
 use vmtools::display::{Cursor, FrameView, Screen};
+
+use super::scaling::{Filter, Placement};
 
 /// Above this share of changed pixels one upload of everything is cheaper than many of parts.
 const WHOLE_ABOVE: f32 = 0.6;
-/// Below this zoom smaller copies of the picture are kept on the graphics card.
-const SMALL: f32 = 0.75;
 
 /// The texture of the guest's screen and of its cursor.
 #[derive(Default)]
@@ -95,31 +95,23 @@ impl Picture {
         self.size = [width, height];
     }
 
-    /// Draws the picture into `area`, `dimmed` if it is not live. Returns where it is.
-    pub fn paint(&mut self, ui: &egui::Ui, area: Rect, dimmed: bool) -> Option<Rect> {
-        let texture = self.texture.as_ref()?;
-        let scale = ui.ctx().pixels_per_point();
-        let (rect, sharp) = fit(area, self.size, scale);
-        #[allow(clippy::cast_precision_loss, reason = "screens have less than 2^24 pixels a side")]
-        let zoom = rect.width() * scale / self.size[0].max(1) as f32;
-        self.wanted = if sharp {
-            TextureOptions::NEAREST
-        } else if zoom < SMALL {
-            // Bilinear looks at four pixels only: of a text that is shown at less than that, whole strokes vanish.
-            TextureOptions { mipmap_mode: Some(TextureFilter::Linear), ..TextureOptions::LINEAR }
-        } else {
-            TextureOptions::LINEAR
+    /// Draws the picture where it is placed, as much of it as is in `area`, `dimmed` if it is not live.
+    pub fn paint(&mut self, ui: &egui::Ui, area: Rect, placed: &Placement, dimmed: bool) {
+        let Some(texture) = &self.texture else { return };
+        self.wanted = match placed.filter {
+            Filter::Nearest => TextureOptions::NEAREST,
+            Filter::Linear => TextureOptions::LINEAR,
+            Filter::Smaller => TextureOptions { mipmap_mode: Some(TextureFilter::Linear), ..TextureOptions::LINEAR },
         };
         if self.wanted != self.uploaded {
             ui.ctx().request_repaint_after(std::time::Duration::from_millis(1));
         }
         let tint = if dimmed { Color32::from_gray(70) } else { Color32::WHITE };
-        ui.painter().image(texture.id(), rect, Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0)), tint);
-        Some(rect)
+        ui.painter().with_clip_rect(area).image(texture.id(), placed.rect, Placement::UV, tint);
     }
 
     /// Draws the guest's own cursor with its hot spot at `at`, if the guest gives one.
-    pub fn paint_cursor(&mut self, ui: &egui::Ui, screen: &Screen, picture: Rect, at: Pos2) -> bool {
+    pub fn paint_cursor(&mut self, ui: &egui::Ui, screen: &Screen, area: Rect, placed: &Placement, at: Pos2) -> bool {
         let Some(cursor) = screen.cursor() else {
             self.cursor = None;
             return false;
@@ -139,44 +131,19 @@ impl Picture {
         }
         let Some((_, texture)) = &self.cursor else { return false };
         #[allow(clippy::cast_precision_loss, reason = "cursors are small")]
-        let (size, hot, wide) = (
-            vec2(cursor.width as f32, cursor.height as f32),
-            vec2(cursor.hot_x as f32, cursor.hot_y as f32),
-            self.size[0].max(1) as f32,
-        );
-        let zoom = picture.width() / wide;
+        let (size, hot) =
+            (vec2(cursor.width as f32, cursor.height as f32), vec2(cursor.hot_x as f32, cursor.hot_y as f32));
+        let zoom = placed.zoom();
         let rect = Rect::from_min_size(at - hot * zoom, size * zoom);
-        let uv = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
-        ui.painter().with_clip_rect(picture).image(texture.id(), rect, uv, Color32::WHITE);
+        let clip = area.intersect(placed.rect);
+        ui.painter().with_clip_rect(clip).image(texture.id(), rect, Placement::UV, Color32::WHITE);
         true
     }
-}
-
-/// Where a picture of `size` pixels goes in `area` (points) so that it is as large as possible, keeps its shape and
-/// lies on device pixels; and whether one guest pixel is a whole number of device pixels.
-#[must_use]
-#[allow(clippy::cast_precision_loss, reason = "screens have less than 2^24 pixels a side")]
-pub fn fit(area: Rect, size: [usize; 2], pixels_per_point: f32) -> (Rect, bool) {
-    let guest = vec2(size[0].max(1) as f32, size[1].max(1) as f32);
-    let room = (area.size() * pixels_per_point).floor().max(Vec2::splat(1.0));
-    let mut zoom = (room.x / guest.x).min(room.y / guest.y);
-    // A whole factor is sharp: take it when it costs little of the size.
-    let sharp = zoom >= 1.0 && zoom / zoom.floor() <= 1.06;
-    if sharp {
-        zoom = zoom.floor();
-    }
-    let wanted = (guest * zoom).round().max(Vec2::splat(1.0)).min(room);
-    let corner = (area.min.to_vec2() * pixels_per_point).ceil() + ((room - wanted) / 2.0).floor();
-    (Rect::from_min_size((corner / pixels_per_point).to_pos2(), wanted / pixels_per_point), sharp)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn area(width: f32, height: f32) -> Rect {
-        Rect::from_min_size(pos2(10.0, 20.0), vec2(width, height))
-    }
 
     #[test]
     fn only_what_changed_is_uploaded_and_everything_once_when_most_has() {
@@ -197,40 +164,5 @@ mod tests {
         assert_eq!(parts, [(Some([3, 4]), [10, 5]), (Some([90, 45]), [10, 5])], "and never outside");
         assert_eq!(upload(&[rect(0, 0, 100, 40)], false), [(Some([0, 0]), [100, 50])]);
         assert_eq!(upload(&[], false), []);
-    }
-
-    #[test]
-    fn the_shape_is_kept_and_the_picture_is_centred() {
-        let (rect, sharp) = fit(area(800.0, 370.0), [1280, 800], 1.0);
-        assert!(!sharp);
-        assert_eq!(rect.size(), vec2(592.0, 370.0));
-        assert_eq!(rect.min, pos2(10.0 + 104.0, 20.0));
-    }
-
-    #[test]
-    fn a_whole_factor_is_taken_when_it_is_near() {
-        let (rect, sharp) = fit(area(660.0, 500.0), [640, 480], 1.0);
-        assert!(sharp);
-        assert_eq!(rect.size(), vec2(640.0, 480.0));
-        let (rect, sharp) = fit(area(650.0, 490.0), [640, 480], 2.0);
-        assert!(sharp);
-        assert_eq!(rect.size(), vec2(640.0, 480.0));
-    }
-
-    #[test]
-    fn it_lies_on_device_pixels_at_any_scale() {
-        for scale in [1.0, 1.25, 1.5, 2.0, 3.0] {
-            let (rect, _) = fit(area(811.3, 377.7), [1024, 768], scale);
-            for edge in [rect.min.x, rect.min.y, rect.max.x, rect.max.y] {
-                let pixels = edge * scale;
-                assert!((pixels - pixels.round()).abs() < 0.01, "{edge} at {scale}");
-            }
-        }
-    }
-
-    #[test]
-    fn nothing_is_divided_by_nothing() {
-        let (rect, _) = fit(Rect::from_min_size(pos2(0.0, 0.0), Vec2::ZERO), [0, 0], 1.0);
-        assert!(rect.is_finite());
     }
 }

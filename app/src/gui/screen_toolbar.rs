@@ -1,10 +1,11 @@
-//! The slim bar above the guest's screen: keys, text, screenshot, reset, power, full screen.
+//! The slim bar above the guest's screen: keys, text, screenshot, reset, power, size, full screen.
 
 use egui::{Align, Layout, Popup, PopupCloseBehavior, RichText, TextEdit, Ui, vec2};
 use lucide_icons::Icon;
 use vmtools::display::CTRL_ALT_DEL;
 
 use super::controls;
+use super::scaling::Scaling;
 use super::theme::Palette;
 use super::wish::{Wish, Wishes};
 use crate::session::Command;
@@ -13,6 +14,23 @@ use crate::session::Command;
 #[derive(Debug, Default)]
 pub struct ToolbarState {
     text: String,
+    /// Why the guest's screen has not the panel's size, where it is to follow.
+    pub why: Option<String>,
+}
+
+/// What the bar shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Bar {
+    /// A guest runs.
+    pub runs: bool,
+    /// Its picture is of this moment.
+    pub live: bool,
+    /// It has the keyboard.
+    pub captured: bool,
+    /// The window is full screen.
+    pub full_screen: bool,
+    /// How large its screen is shown.
+    pub scaling: Scaling,
 }
 
 /// Key combinations that a desktop or a window manager would keep for itself: name and XT set-1 scancodes.
@@ -32,8 +50,9 @@ pub const COMBOS: [(&str, &[u16]); 12] = [
 ];
 
 /// Draws the bar's contents.
-pub fn show(ui: &mut Ui, state: &mut ToolbarState, runs: bool, live: bool, captured: bool, wishes: &mut Wishes) {
+pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes) {
     let palette = Palette::of(ui);
+    let Bar { runs, live, captured, .. } = bar;
     ui.horizontal_centered(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
         keys(ui, runs, wishes);
@@ -51,9 +70,14 @@ pub fn show(ui: &mut Ui, state: &mut ToolbarState, runs: bool, live: bool, captu
             wishes.send(Command::PressPower);
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            if controls::icon_button(ui, true, Icon::Maximize, "Full screen", "F11").clicked() {
-                wishes.add(Wish::FullScreen(true));
+            let (glyph, name) = match bar.full_screen {
+                true => (Icon::Minimize, "Leave full screen"),
+                false => (Icon::Maximize, "Full screen"),
+            };
+            if controls::icon_button(ui, true, glyph, name, "F11").clicked() {
+                wishes.add(Wish::FullScreen(!bar.full_screen));
             }
+            scalings(ui, state, bar.scaling, wishes);
             ui.add_space(4.0);
             let (words, colour) = match (live, captured) {
                 (true, true) => ("Keyboard captured — Ctrl+Alt releases", palette.accent),
@@ -100,6 +124,33 @@ fn keys(ui: &mut Ui, runs: bool, wishes: &mut Wishes) {
             });
             response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, runs, "Send other keys"));
         });
+    });
+}
+
+/// The menu of the ways of scaling.
+fn scalings(ui: &mut Ui, state: &ToolbarState, scaling: Scaling, wishes: &mut Wishes) {
+    let response =
+        controls::icon_button(ui, true, Icon::Monitor, "How the screen is shown", "Ctrl+Shift+D: the next size");
+    Popup::menu(&response).gap(6.0).show(|ui| {
+        ui.set_min_width(220.0);
+        for way in Scaling::ALL {
+            let on = way == scaling;
+            let glyph = Some(if on { Icon::CircleDot } else { Icon::Circle });
+            let item = controls::menu_item(ui, true, glyph, way.label(), "").on_hover_text(way.hint());
+            item.widget_info(|| {
+                egui::WidgetInfo::selected(egui::Role::RadioButton, true, on, format!("Screen: {}", way.label()))
+            });
+            if item.clicked() {
+                wishes.add(Wish::Scale(way));
+            }
+        }
+        if let Some(why) = &state.why {
+            ui.separator();
+            ui.scope(|ui| {
+                ui.set_max_width(240.0);
+                ui.add(egui::Label::new(RichText::new(why).small().color(Palette::of(ui).dim)).wrap());
+            });
+        }
     });
 }
 

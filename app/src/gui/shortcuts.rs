@@ -25,6 +25,8 @@ pub enum Shortcut {
     Save,
     /// Enter or leave full screen.
     FullScreen,
+    /// Show the guest's screen in the next way of scaling.
+    Scaling,
     /// Bring a log to the front.
     Log(Pane),
     /// Bring a panel to the front.
@@ -53,6 +55,7 @@ pub const LIST: &[(&str, &str)] = &[
     ("Ctrl+O", "Open a repository"),
     ("Ctrl+S", "Save the cartridge"),
     ("F11", "Full screen"),
+    ("Ctrl+Shift+D", "The guest's screen in the next size"),
     ("Ctrl+1…4", "Build, Serial, QEMU, Session log"),
     ("Ctrl+5…8", "Lint, Files, Changes, Slots"),
     ("Ctrl+F", "Search the log, filter the files or changes"),
@@ -66,11 +69,12 @@ const CTRL: Modifiers = Modifiers::COMMAND;
 const CTRL_SHIFT: Modifiers = Modifiers { shift: true, ..Modifiers::COMMAND };
 
 /// More specific ones come first: egui lets Ctrl+B match Ctrl+Shift+B too.
-const KEYS: [(Modifiers, Key, Shortcut); 23] = [
+const KEYS: [(Modifiers, Key, Shortcut); 24] = [
     (CTRL_SHIFT, Key::B, Shortcut::Goal(Goal::Boot)),
     (CTRL_SHIFT, Key::S, Shortcut::Settings),
     (CTRL_SHIFT, Key::L, Shortcut::Logs),
     (CTRL_SHIFT, Key::M, Shortcut::Tall),
+    (CTRL_SHIFT, Key::D, Shortcut::Scaling),
     (CTRL_SHIFT, Key::Enter, Shortcut::BringIn),
     (CTRL, Key::Enter, Shortcut::Goal(Goal::Up)),
     (CTRL, Key::B, Shortcut::Goal(Goal::Build)),

@@ -7,6 +7,7 @@ use crate::session::logs::Pane;
 
 use super::panels::Panel;
 use super::preferences::ThemeChoice;
+use super::scaling::Scaling;
 
 /// One wish of a panel.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub enum Wish {
     CopyChanges,
     /// Enter or leave full screen.
     FullScreen(bool),
+    /// Show the guest's screen this large.
+    Scale(Scaling),
     /// Dark, light, or as the desktop does.
     Theme(ThemeChoice),
     /// Show or hide the settings.
