@@ -130,15 +130,14 @@ pub(crate) fn show(report: &Report, notes: &[String]) {
 }
 
 /// Greets on both consoles where there is nothing to report but that somebody can type.
-pub(crate) fn greet(notes: &[String]) {
+pub(crate) fn greet(console: &Console, notes: &[String]) {
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
     let mut text = format!("\r\n  \x1b[1;34mCARTRIDGE\x1b[0m   Linux {}, booted directly\r\n", clean(&kernel));
     for note in notes {
         text.push_str(&format!("  \x1b[33mnote\x1b[0m        {}\r\n", clean(note)));
     }
     text.push_str("  You are root. \x1b[1mpoweroff\x1b[0m ends the guest.\r\n\r\n");
-    Console::screen().write(&format!("\x1b[H\x1b[2J{text}"));
-    Console::serial().write(&text);
+    console.write(&text);
 }
 
 /// Reports on the serial line alone: the screen belongs to somebody else.

@@ -196,15 +196,22 @@ fn direct(order: &Order, sender: &SyncSender<Event>, mut notes: Vec<String>) -> 
     }
     // A root of its own may have a name already; nothing depends on it.
     let _ = rustix::system::sethostname(guest.name.as_bytes());
-    power_button::watch(sender, &mut notes);
-    if booted.rooted {
-        banner::greet(&notes);
-    }
     let there = booted.shell.is_some();
     let mut shells = Shells::new(&guest, booted.shell);
-    shells.start_due(Instant::now());
+    if booted.rooted {
+        banner::greet(&Console::serial(), &notes);
+    }
+    shells.start_on_the_serial_line(Instant::now());
     if booted.rooted && there {
         boot::at_the_shell();
     }
+    if booted.rooted {
+        Console::screen().write("\x1b[H\x1b[2J");
+        banner::greet(&Console::screen(), &notes);
+    }
+    shells.start_due(Instant::now());
+    let known = notes.len();
+    power_button::watch(sender, &mut notes);
+    notes.iter().skip(known).for_each(|note| Console::screen().write_at_once(&format!("\r\n{note}\r\n")));
     shells
 }

@@ -79,7 +79,7 @@ impl Shells {
             complained: false,
         };
         let home = if guest.into.is_dir() { guest.into.clone() } else { PathBuf::from("/root") };
-        let shells = if program.is_some() { vec![shell(SCREEN, "linux"), shell(SERIAL, "vt100")] } else { Vec::new() };
+        let shells = if program.is_some() { vec![shell(SERIAL, "vt100"), shell(SCREEN, "linux")] } else { Vec::new() };
         Self { program, shells, home, env: guest.env.clone() }
     }
 
@@ -105,6 +105,13 @@ impl Shells {
                 Err(e) => shell.failed(&e),
             }
         }
+    }
+
+    /// Starts the one on the serial line alone: a screen takes its time.
+    pub(crate) fn start_on_the_serial_line(&mut self, now: Instant) {
+        let screen = self.shells.split_off(self.shells.len().min(1));
+        self.start_due(now);
+        self.shells.extend(screen);
     }
 
     /// How long until a shell is due.

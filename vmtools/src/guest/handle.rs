@@ -22,6 +22,8 @@ use crate::share::ShareHandle;
 const QUIT: Duration = Duration::from_secs(3);
 /// How long it may take to end on SIGTERM.
 const TERM: Duration = Duration::from_secs(2);
+/// How long a process may take to be gone when it was killed: one that waits for a disk takes its time.
+const DEAD: Duration = Duration::from_secs(2);
 /// How long the TPM may take to end after QEMU, and then on SIGTERM.
 const TPM: Duration = Duration::from_secs(2);
 /// When the control line is closed QEMU is about to end by itself, or is stuck.
@@ -188,14 +190,14 @@ impl GuestHandle {
     async fn kill(&self, report: &mut impl FnMut(EndStep, Duration)) {
         let started = Instant::now();
         self.shared.ending(EndStep::Term.words());
-        let process = Arc::clone(&self.process);
-        let ending = tokio::task::spawn_blocking(move || process.end(TERM));
+        self.process.terminate();
         let obeyed = self.ended(TERM).await;
         report(EndStep::Term, started.elapsed());
         if !obeyed {
             let killing = Instant::now();
             self.shared.ending(EndStep::Kill.words());
-            let _ = ending.await;
+            self.process.kill();
+            self.ended(DEAD).await;
             report(EndStep::Kill, killing.elapsed());
         }
     }

@@ -287,6 +287,11 @@ impl ProcessHandle {
         ended(EndStep::Kill, self.wait(Duration::from_secs(2)))
     }
 
+    /// Asks the child to end with SIGTERM, without waiting.
+    pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
     /// Kills the whole group at once, without waiting.
     pub fn kill(&self) {
         self.signal(Signal::KILL);

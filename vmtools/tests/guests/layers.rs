@@ -81,7 +81,7 @@ async fn a_slot_and_a_new_layer_make_a_warm_start() {
         let text = format!("changed {round}");
         let file = layer(dir.path(), &text);
         let began = std::time::Instant::now();
-        let mut again = restored(&saved, &guest_plan, |_| ()).await.unwrap();
+        let mut again = restored(&saved, &guest_plan, |how| how.tree = Some(in_slot.tree.clone())).await.unwrap();
         plug_layer(&again.handle.monitor(), &file).await.unwrap();
         let report = again.until_report().await;
         println!("round {round}: the guest has the new tree after {:?}", began.elapsed());

@@ -48,7 +48,9 @@ fn colours(rgba: &[u8]) -> usize {
 fn record_switch(socket: &Path, encoding: i32, text: &AtomicBool) -> Recorded {
     record(socket, encoding, |decoder: &Decoder<_>| {
         text.store(true, Ordering::SeqCst);
-        colours(&decoder.rgba()) > 100
+        let rgba = decoder.rgba();
+        // Drawn to its end: the last pixel has colour 1, dark blue.
+        colours(&rgba) > 100 && rgba.ends_with(&[0, 0, 168, 255])
     })
 }
 

@@ -1,11 +1,13 @@
 //! From the initramfs into the root: mounts move along, the initramfs is emptied, the root's init takes over (what
 //! switch_root(8) does). Where the root has no init, we stay process 1 in it.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::JoinHandle;
 
 use rustix::mount::{MountFlags, mount, mount_move};
 
@@ -43,19 +45,24 @@ pub(super) fn over(lends_more: bool, notes: &mut Vec<String>) -> Result<Option<P
     if rustix::fs::access(&tmp, rustix::fs::Access::WRITE_OK).is_err() && tmp.is_dir() {
         let _ = mount("tmpfs", &tmp, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, Some(c"mode=1777"));
     }
-    empty_initramfs();
+    let before = File::open("/");
     let entered = std::env::set_current_dir(root).map_err(|e| e.to_string()).and_then(|()| {
         mount_move(".", "/").map_err(|e| e.to_string())?;
         rustix::process::chroot(".").map_err(|e| e.to_string())?;
         std::env::set_current_dir("/").map_err(|e| e.to_string())
     });
     entered.map_err(|e| Failure::new(format!("the root cannot be entered: {e}")))?;
+    let emptying = before.map(empty_initramfs);
     if lends_more {
         lend(notes);
     }
     let cmdline = fs::read_to_string("/proc/cmdline").unwrap_or_default();
     let found = || INITS.iter().find(|it| Path::new(it).exists()).map(|it| (*it).to_owned());
     if let Some(init) = asked(&cmdline).or_else(found) {
+        // Threads end where another program takes over.
+        if let Ok(Some(emptying)) = emptying {
+            let _ = emptying.join();
+        }
         // It comes back only with a failure.
         let e = exec(&init);
         notes.push(format!("{init} was not started: {e}"));
@@ -93,10 +100,15 @@ fn exec(init: &str) -> std::io::Error {
     Command::new(init).args(std::env::args_os().skip(1)).exec()
 }
 
-/// Frees the memory that the initramfs takes. What is mounted in it is left alone.
-fn empty_initramfs() {
-    let Ok(own) = fs::symlink_metadata("/") else { return };
-    remove_below(Path::new("/"), own.dev());
+/// Frees the memory that the initramfs takes, beside everything else. What is mounted in it is left alone. It is reached
+/// by `before`, its folder that was opened before the root lay over it (proc(5), /proc/pid/fd).
+fn empty_initramfs(before: File) -> Option<JoinHandle<()>> {
+    let empty = move || {
+        let folder = PathBuf::from(format!("/proc/self/fd/{}", before.as_raw_fd()));
+        let Ok(own) = before.metadata() else { return };
+        remove_below(&folder, own.dev());
+    };
+    std::thread::Builder::new().name("initramfs".into()).spawn(empty).ok()
 }
 
 fn remove_below(dir: &Path, device: u64) {

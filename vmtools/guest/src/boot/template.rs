@@ -19,6 +19,7 @@ use rustix::time::{ClockId, Timespec, clock_settime};
 use serde_json::Value;
 
 use super::Order;
+use super::disks::children;
 use super::steps::{self, Step};
 use crate::console::SERIAL;
 use crate::{modules, shares};
@@ -34,7 +35,14 @@ const VERSION: u64 = 1;
 /// The longest line, bytes: what a terminal takes (termios(3), "canonical mode").
 const LONGEST: usize = 4095;
 /// Drivers that look at once at what another guest has another of: the size of a disk, the words of the host.
-const LATE: [&str; 2] = ["virtio_blk", "qemu_fw_cfg"];
+const LATE: [&str; 2] = [DISKS, "qemu_fw_cfg"];
+/// The one of them that is loaded all the same: its devices wait until they are offered to it.
+const DISKS: &str = "virtio_blk";
+/// Whether a driver is offered devices as it is loaded, how one is offered later, and which there are (Linux,
+/// drivers/base/bus.c).
+const AUTOPROBE: &str = "/sys/bus/virtio/drivers_autoprobe";
+const PROBE: &str = "/sys/bus/virtio/drivers_probe";
+const DEVICES: &str = "/sys/bus/virtio/devices";
 /// What is loaded, by name, for it is not on the list, before a root or a folder of the host is mounted.
 const LENDING: [&str; 4] = ["9pnet_virtio", "9p", "virtiofs", "overlay"];
 /// How many random bytes are taken.
@@ -64,12 +72,24 @@ pub(super) fn wait(order: &Order, notes: &mut Vec<String>) {
     if matches!(order, Order::Folder { .. }) || shares::expected() || to_come {
         LENDING.iter().for_each(|module| modules::load_named(module));
     }
+    // Where it cannot be held back it is loaded later.
+    if std::fs::write(AUTOPROBE, "0").is_ok() {
+        notes.extend(modules::load_listed_if(|name| name == DISKS));
+        if let Err(e) = std::fs::write(AUTOPROBE, "1") {
+            notes.push(format!("devices that come later get no driver: {AUTOPROBE}: {e}"));
+        }
+    }
     match told() {
         Ok(told) => notes.extend(take(&told)),
         // The host does not hear that this is ready, and makes no template of it.
         Err(e) => notes.push(format!("{SERIAL} cannot be read ({e}): this guest cannot be a template")),
     }
     notes.extend(modules::load_listed_if(|name| LATE.contains(&name)));
+    let idle = children(Path::new(DEVICES)).into_iter().filter(|device| !device.join("driver").exists());
+    for name in idle.filter_map(|device| Some(device.file_name()?.to_owned())) {
+        // One that nobody wants stays as it is; a disk that is missed is told of.
+        let _ = std::fs::write(PROBE, name.as_encoded_bytes());
+    }
 }
 
 /// Says that all is loaded, and reads until the host lets us go on.
