@@ -42,7 +42,12 @@ async fn build_and_boot_again_while_the_guest_runs() {
 
     // Typing goes on while the guest is busy on its serial line.
     session.send(Command::SendSerial(b"while :; do echo busy; done &\n".to_vec())).await;
-    session.send(Command::TypeText("echo typed $((40 + 2)) > /dev/ttyS0\n".into())).await;
+    session
+        .send(Command::TypeText {
+            text: "echo typed $((40 + 2)) > /dev/ttyS0\n".into(),
+            layout: vmtools::display::Layout::Us,
+        })
+        .await;
     let end = std::time::Instant::now() + Duration::from_secs(60);
     let logs = session.handle.logs.clone();
     let typed = move || {

@@ -64,6 +64,8 @@ pub struct App {
     pub(super) boot_forms: BootForms,
     pub(super) copies: (mpsc::Sender<String>, mpsc::Receiver<String>),
     pub(super) full_screen: bool,
+    /// Nothing of keys and pointer goes to the guest.
+    pub(super) view_only: bool,
     pub(super) closing: Option<Instant>,
     warned_of_unsaved: bool,
     /// The cartridge whose slots were asked for.
@@ -104,6 +106,7 @@ impl App {
             boot_forms: BootForms::default(),
             copies: mpsc::channel(),
             full_screen: false,
+            view_only: false,
             closing: None,
             warned_of_unsaved: false,
             slots_of: None,
@@ -411,6 +414,9 @@ impl App {
             full_screen: self.full_screen,
             goal: self.panels.lint.asked,
             scaling: self.preferences.scaling,
+            release: self.preferences.release,
+            layout: self.preferences.layout,
+            view_only: self.view_only,
         };
         egui::CentralPanel::no_frame().show(ui, |ui| {
             self.screen.show(ui, &self.model, &self.session.screen, now_ms, around, wishes);

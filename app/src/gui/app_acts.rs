@@ -33,6 +33,7 @@ impl App {
                 Shortcut::Escape => self.escape(ctx, wishes),
                 Shortcut::FullScreen => wishes.add(Wish::FullScreen(!self.full_screen)),
                 Shortcut::Scaling => wishes.add(Wish::Scale(self.preferences.scaling.next())),
+                Shortcut::ViewOnly => wishes.add(Wish::ViewOnly(!self.view_only)),
                 Shortcut::Help => wishes.add(Wish::Open(Dialog::Shortcuts)),
                 // With a dialog open the rest would act on what cannot be seen.
                 _ if self.dialog.is_some() => {}
@@ -153,6 +154,15 @@ impl App {
                 self.preferences.scaling = scaling;
                 self.save_preferences();
             }
+            Wish::Release(keys) => {
+                self.preferences.release = keys;
+                self.save_preferences();
+            }
+            Wish::Layout(layout) => {
+                self.preferences.layout = layout;
+                self.save_preferences();
+            }
+            Wish::ViewOnly(on) => self.view_only = on,
             Wish::Theme(choice) => {
                 self.preferences.theme = choice;
                 self.save_preferences();

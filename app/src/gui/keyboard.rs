@@ -3,40 +3,121 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use winit::keyboard::KeyCode;
+
+use super::release_key::ReleaseKey;
 
 /// How many keys wait at most: a frame drains them, and nobody types faster.
 const WAITING: usize = 256;
 
+/// Something that keeps the host from acting on keys itself.
+pub trait Grip: Send + Sync {
+    /// Takes all keys; false when another program has them.
+    fn take(&self) -> bool;
+    /// Gives them back.
+    fn give(&self);
+}
+
 /// Where the event handler puts keys and the screen panel takes them.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct KeyTap {
     captured: AtomicBool,
+    /// The host acts on no key itself.
+    grabbed: AtomicBool,
+    /// The focus went to another window while keys were grabbed.
+    lost: AtomicBool,
+    grip: OnceLock<Box<dyn Grip>>,
     waiting: Mutex<VecDeque<(KeyCode, bool)>>,
 }
 
+impl std::fmt::Debug for KeyTap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeyTap")
+            .field("captured", &self.captured())
+            .field("grabbed", &self.grabbed())
+            .finish_non_exhaustive()
+    }
+}
+
 impl KeyTap {
+    /// Sets what keeps the host from acting on keys; the first one counts.
+    pub fn set_grip(&self, grip: Box<dyn Grip>) {
+        // There is one window, which is made once.
+        let _ = self.grip.set(grip);
+    }
+
     /// Whether the guest has the keyboard.
     #[must_use]
     pub fn captured(&self) -> bool {
         self.captured.load(Ordering::Acquire)
     }
 
+    /// Whether there is a way to keep the host from acting on keys.
+    #[must_use]
+    pub fn can_grab(&self) -> bool {
+        self.grip.get().is_some()
+    }
+
+    /// Whether the guest gets those keys too that the host would keep.
+    #[must_use]
+    pub fn grabbed(&self) -> bool {
+        self.grabbed.load(Ordering::Acquire)
+    }
+
     /// Gives the keyboard to the guest, or takes it back.
     pub fn capture(&self, captured: bool) {
+        if captured {
+            self.lost.store(false, Ordering::Release);
+            // Known before the window is told that the keys have gone.
+            self.grabbed.store(self.grip.get().is_some(), Ordering::Release);
+            if !self.grip.get().is_some_and(|grip| grip.take()) {
+                self.grabbed.store(false, Ordering::Release);
+            }
+        } else {
+            self.let_go();
+        }
         self.captured.store(captured, Ordering::Release);
         if !captured {
             self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
     }
 
-    /// A key went down or up. Ignored while the guest does not have the keyboard.
+    /// The focus is another window's now: the host has its keys again.
+    pub fn lose_focus(&self) {
+        if self.grabbed() {
+            self.lost.store(true, Ordering::Release);
+            self.let_go();
+        }
+    }
+
+    /// Whether the focus was lost while keys were grabbed, once.
+    #[must_use]
+    pub fn take_lost(&self) -> bool {
+        self.lost.swap(false, Ordering::AcqRel)
+    }
+
+    fn let_go(&self) {
+        if self.grabbed.swap(false, Ordering::AcqRel)
+            && let Some(grip) = self.grip.get()
+        {
+            grip.give();
+        }
+    }
+
+    /// A key went down or up. Ignored while the guest does not have the keyboard. Where so many wait that nobody seems to
+    /// take them, the host gets its keys back: a window that hangs must not keep them.
     pub fn push(&self, key: KeyCode, down: bool) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.captured() && waiting.len() < WAITING {
+        if !self.captured() {
+            return;
+        }
+        if waiting.len() < WAITING {
             waiting.push_back((key, down));
+        } else {
+            drop(waiting);
+            self.lose_focus();
         }
     }
 
@@ -52,7 +133,7 @@ impl KeyTap {
 pub enum Stroke {
     /// For the guest: XT set-1 scancode, and whether the key went down.
     Guest(u16, bool),
-    /// Ctrl and Alt were pressed and released alone: the user wants the keyboard back.
+    /// The keys for it were pressed and released alone: the user wants the keyboard back.
     GiveBack,
 }
 
@@ -60,28 +141,27 @@ pub enum Stroke {
 #[derive(Debug, Default)]
 pub struct Chord {
     down: BTreeSet<u16>,
-    /// Another key came while Ctrl and Alt were down: then they are meant for the guest.
+    /// Another key came while those of the chord were down: then they are meant for the guest.
     spoiled: bool,
+    /// The keys of the chord.
+    pub release: ReleaseKey,
 }
-
-const CTRL: [u16; 2] = [0x1d, 0xe01d];
-const ALT: [u16; 2] = [0x38, 0xe038];
 
 impl Chord {
     /// One key. `None` when the guest's keyboard has no such key.
     pub fn key(&mut self, key: KeyCode, down: bool) -> Option<Stroke> {
         let code = scancode(key)?;
-        let held = |keys: &[u16]| keys.iter().any(|key| self.down.contains(key));
-        let both = held(&CTRL) && held(&ALT);
-        let modifier = CTRL.contains(&code) || ALT.contains(&code);
+        let groups = self.release.groups();
+        let all = groups.iter().all(|keys| keys.iter().any(|key| self.down.contains(key)));
+        let own = groups.iter().any(|keys| keys.contains(&code));
         if down {
             self.down.insert(code);
-            if !modifier {
+            if !own {
                 self.spoiled = true;
             }
         } else {
             self.down.remove(&code);
-            if both && modifier && !self.spoiled {
+            if all && own && !self.spoiled {
                 self.forget();
                 return Some(Stroke::GiveBack);
             }
@@ -264,6 +344,61 @@ mod tests {
         chord.key(KeyCode::ControlRight, true);
         chord.key(KeyCode::AltLeft, true);
         assert_eq!(chord.key(KeyCode::ControlRight, false), Some(Stroke::GiveBack));
+    }
+
+    #[test]
+    fn the_host_gets_its_keys_back_in_every_case() {
+        #[derive(Default)]
+        struct Counted(std::sync::Arc<std::sync::atomic::AtomicI32>);
+        impl Grip for Counted {
+            fn take(&self) -> bool {
+                self.0.fetch_add(1, Ordering::SeqCst) == 0
+            }
+            fn give(&self) {
+                self.0.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+        let (tap, held) = (KeyTap::default(), std::sync::Arc::<std::sync::atomic::AtomicI32>::default());
+        tap.set_grip(Box::new(Counted(held.clone())));
+        let held = || held.load(Ordering::SeqCst);
+        tap.capture(true);
+        assert!(tap.grabbed() && held() == 1 && !tap.take_lost());
+        tap.capture(false);
+        tap.capture(false);
+        assert!(!tap.grabbed() && held() == 0);
+        // Another window has the focus.
+        tap.capture(true);
+        tap.lose_focus();
+        tap.lose_focus();
+        assert!(tap.take_lost() && !tap.take_lost() && !tap.grabbed() && held() == 0);
+        tap.capture(false);
+        // Nobody takes the keys.
+        tap.capture(true);
+        for _ in 0..=WAITING {
+            tap.push(KeyCode::KeyA, true);
+        }
+        assert!(tap.take_lost() && !tap.grabbed() && held() == 0);
+        tap.capture(false);
+        assert_eq!(held(), 0);
+    }
+
+    #[test]
+    fn other_keys_can_give_the_keyboard_back() {
+        let ends = |release, keys: &[(KeyCode, bool)]| {
+            let mut chord = Chord { release, ..Chord::default() };
+            keys.iter().filter(|(key, down)| chord.key(*key, *down) == Some(Stroke::GiveBack)).count()
+        };
+        use KeyCode::{AltLeft, ControlLeft, ControlRight, KeyC, ShiftRight};
+        let down_up = |keys: &[KeyCode]| {
+            keys.iter().map(|key| (*key, true)).chain(keys.iter().rev().map(|key| (*key, false))).collect::<Vec<_>>()
+        };
+        assert_eq!(ends(ReleaseKey::RightCtrl, &down_up(&[ControlRight])), 1);
+        assert_eq!(ends(ReleaseKey::RightCtrl, &down_up(&[ControlRight, KeyC])), 0);
+        assert_eq!(ends(ReleaseKey::RightCtrl, &down_up(&[ControlLeft, AltLeft])), 0);
+        assert_eq!(ends(ReleaseKey::BothCtrl, &down_up(&[ControlLeft, ControlRight])), 1);
+        assert_eq!(ends(ReleaseKey::BothCtrl, &down_up(&[ControlLeft])), 0);
+        assert_eq!(ends(ReleaseKey::CtrlAltShift, &down_up(&[ControlLeft, AltLeft])), 0);
+        assert_eq!(ends(ReleaseKey::CtrlAltShift, &down_up(&[ControlLeft, AltLeft, ShiftRight])), 1);
     }
 
     #[test]

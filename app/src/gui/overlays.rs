@@ -222,3 +222,15 @@ pub fn chip(ui: &Ui, area: Rect, words: &str) {
     let response = ui.interact(rect, ui.scope_id().with(("chip", words)), egui::Sense::hover());
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, words));
 }
+
+/// A word that stays, in the upper right corner of `area`.
+pub fn corner(ui: &Ui, area: Rect, words: &str) {
+    let palette = Palette::of(ui);
+    let painter = ui.painter();
+    let galley = painter.layout_no_wrap(words.to_owned(), egui::FontId::proportional(12.0), palette.warning);
+    let rect = Align2::RIGHT_TOP.align_size_within_rect(galley.size() + vec2(20.0, 8.0), area.shrink(10.0));
+    painter.rect(rect, 12.0, palette.panel, egui::Stroke::new(1.0, palette.warning), egui::StrokeKind::Inside);
+    painter.galley(rect.center() - galley.size() / 2.0, galley, palette.warning);
+    let response = ui.interact(rect, ui.scope_id().with(("corner", words)), egui::Sense::hover());
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, words));
+}

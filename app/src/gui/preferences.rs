@@ -1,9 +1,11 @@
-//! What the window remembers between runs: its size, its theme, its panes, how the guest is shown. A small TOML file; a broken one is ignored.
+//! What the window remembers between runs: its size, its theme, its panes, how the guest is shown and typed into. A small TOML file; a broken one is ignored.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use vmtools::display::Layout;
 
+use super::release_key::ReleaseKey;
 use super::scaling::Scaling;
 
 /// Which theme the user wants.
@@ -54,6 +56,10 @@ pub struct Preferences {
     pub tall: bool,
     /// How large the guest's screen is shown.
     pub scaling: Scaling,
+    /// Which keys give the keyboard back.
+    pub release: ReleaseKey,
+    /// The keyboard layout that text is typed on into guests.
+    pub layout: Layout,
 }
 
 /// The smallest window, points.
@@ -70,6 +76,8 @@ impl Default for Preferences {
             logs_open: true,
             tall: false,
             scaling: Scaling::default(),
+            release: ReleaseKey::default(),
+            layout: Layout::default(),
         }
     }
 }

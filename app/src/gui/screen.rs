@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use egui::{CursorIcon, EventFilter, Rect, Sense, Ui, Vec2, pos2};
-use vmtools::display::{InputEvent, Screen};
+use vmtools::display::{InputEvent, Layout, Screen};
 
 use super::keyboard::{Chord, KeyTap, Stroke};
 use super::overlays;
 use super::pointer::Pointer;
+use super::release_key::ReleaseKey;
 use super::scaling::{self, Placement, Scaling};
 use super::screen_follow::Follow;
 use super::screen_full::FullScreen;
@@ -79,13 +80,8 @@ impl ScreenPanel {
         let whole = ui.max_rect();
         ui.painter().rect_filled(whole, 0.0, palette.sunken);
         let live = model.guest_runs() && screen.live();
-        let bar = Bar {
-            runs: model.guest_runs(),
-            live,
-            captured: self.keys.captured(),
-            full_screen: window.full_screen,
-            scaling: window.scaling,
-        };
+        let bar =
+            Bar { runs: model.guest_runs(), live, captured: self.keys.captured(), grabs: self.keys.can_grab(), window };
         let mut area = whole;
         if !window.full_screen {
             let strip = Rect::from_min_max(whole.min, pos2(whole.max.x, whole.min.y + TOOLBAR));
@@ -106,7 +102,8 @@ impl ScreenPanel {
             let what = if live { "Guest screen" } else { "Guest screen, not live" };
             egui::WidgetInfo::labeled(egui::Role::Canvas, true, what)
         });
-        match (live, &placed) {
+        self.chord.release = window.release;
+        match (live && !window.view_only, &placed) {
             (true, Some(placed)) => self.touch(ui, &response, room, placed, screen, window, wishes),
             _ => self.give_back(ui.ctx(), wishes),
         }
@@ -117,6 +114,9 @@ impl ScreenPanel {
         over.set_clip_rect(area);
         let over_what = overlays::Over { now_ms, live, picture: placed.is_some(), goal: window.goal };
         overlays::show(&mut over, model, over_what, wishes);
+        if live && window.view_only && window.full_screen {
+            overlays::corner(ui, area, "View only");
+        }
         if live {
             self.size(ui, room, screen, window.scaling);
         }
@@ -124,7 +124,8 @@ impl ScreenPanel {
             self.full.leave();
         }
         if !self.say_size(ui, area) && window.full_screen {
-            self.full.hint(ui, area, self.keys.captured(), live);
+            let captured = self.keys.captured().then_some(window.release);
+            self.full.hint(ui, area, captured, live && !window.view_only);
         }
         if window.full_screen {
             let toolbar = &mut self.toolbar;
@@ -227,7 +228,8 @@ impl ScreenPanel {
         }
         let focused = ui.input(|input| input.focused);
         let elsewhere = ui.input(|input| input.pointer.any_pressed()) && over.is_none();
-        if self.keys.captured() && (!focused || elsewhere || window.covered) {
+        let away = !focused || elsewhere || window.covered;
+        if self.keys.captured() && away || !focused && !self.toolbar.held.is_empty() {
             self.give_back(ui.ctx(), wishes);
             return;
         }
@@ -266,7 +268,8 @@ impl ScreenPanel {
                 }
             });
         }
-        if had || self.pointer.pressed() {
+        if had || self.pointer.pressed() || !self.toolbar.held.is_empty() {
+            self.toolbar.held.forget();
             wishes.send(Command::Input(InputEvent::ReleaseAll));
         }
         self.chord.forget();
@@ -285,4 +288,10 @@ pub struct Around {
     pub goal: Option<Goal>,
     /// How large the guest's screen is shown.
     pub scaling: Scaling,
+    /// Which keys give the keyboard back.
+    pub release: ReleaseKey,
+    /// The layout that text is typed on.
+    pub layout: Layout,
+    /// Nothing of keys and pointer goes to the guest.
+    pub view_only: bool,
 }

@@ -4,6 +4,7 @@
 use egui::{Frame, Id, Order, Pos2, Rect, Stroke, Ui, vec2};
 
 use super::overlays;
+use super::release_key::ReleaseKey;
 use super::screen::TOOLBAR;
 use super::theme::Palette;
 
@@ -22,7 +23,7 @@ const WIDEST: f32 = 860.0;
 #[derive(Debug, Default)]
 pub struct FullScreen {
     /// Who had the keyboard, and until when the hint is shown, in egui's seconds.
-    hint: Option<(bool, f64)>,
+    hint: Option<(Option<ReleaseKey>, f64)>,
     /// Until when the bar is shown.
     bar: Option<f64>,
 }
@@ -62,7 +63,7 @@ impl FullScreen {
     }
 
     /// Says how to leave, for a while after who has the keyboard has changed: it covers the guest.
-    pub fn hint(&mut self, ui: &Ui, area: Rect, captured: bool, live: bool) {
+    pub fn hint(&mut self, ui: &Ui, area: Rect, captured: Option<ReleaseKey>, live: bool) {
         let now = ui.input(|input| input.time);
         let until = match self.hint {
             Some((of, until)) if of == captured => until,
@@ -74,11 +75,11 @@ impl FullScreen {
         }
         ui.ctx().request_repaint_after(std::time::Duration::from_secs_f64(until - now));
         let words = match (captured, live) {
-            (true, _) => "The guest has the keyboard. Ctrl+Alt gives it back; then F11 leaves full screen.",
-            (false, true) => {
-                "F11 leaves full screen. A click gives the guest the keyboard. A bar is at the upper edge."
+            (Some(keys), _) => {
+                &*format!("The guest has the keyboard. {} gives it back; then F11 leaves full screen.", keys.label())
             }
-            (false, false) => "F11 leaves full screen.",
+            (None, true) => "F11 leaves full screen. A click gives the guest the keyboard. A bar is at the upper edge.",
+            (None, false) => "F11 leaves full screen.",
         };
         overlays::chip(ui, area, words);
     }

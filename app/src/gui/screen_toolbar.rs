@@ -1,11 +1,13 @@
 //! The slim bar above the guest's screen: keys, text, screenshot, reset, power, size, full screen.
 
-use egui::{Align, Layout, Popup, PopupCloseBehavior, RichText, TextEdit, Ui, vec2};
+use egui::{Align, Popup, PopupCloseBehavior, RichText, TextEdit, Ui, vec2};
 use lucide_icons::Icon;
-use vmtools::display::CTRL_ALT_DEL;
+use vmtools::display::{CTRL_ALT_DEL, Layout};
 
 use super::controls;
 use super::scaling::Scaling;
+use super::screen::Around;
+use super::screen_keys::{self, Held, KeysMenu};
 use super::theme::Palette;
 use super::wish::{Wish, Wishes};
 use crate::session::Command;
@@ -16,6 +18,8 @@ pub struct ToolbarState {
     text: String,
     /// Why the guest's screen has not the panel's size, where it is to follow.
     pub why: Option<String>,
+    /// Modifiers that are kept down in the guest.
+    pub held: Held,
 }
 
 /// What the bar shows.
@@ -27,36 +31,21 @@ pub struct Bar {
     pub live: bool,
     /// It has the keyboard.
     pub captured: bool,
-    /// The window is full screen.
-    pub full_screen: bool,
-    /// How large its screen is shown.
-    pub scaling: Scaling,
+    /// While it has, the host's own keys are its too.
+    pub grabs: bool,
+    /// How it is shown and typed into.
+    pub window: Around,
 }
-
-/// Key combinations that a desktop or a window manager would keep for itself: name and XT set-1 scancodes.
-pub const COMBOS: [(&str, &[u16]); 12] = [
-    ("Ctrl-Alt-F1", &[0x1d, 0x38, 0x3b]),
-    ("Ctrl-Alt-F2", &[0x1d, 0x38, 0x3c]),
-    ("Ctrl-Alt-F3", &[0x1d, 0x38, 0x3d]),
-    ("Ctrl-Alt-F7", &[0x1d, 0x38, 0x41]),
-    ("Ctrl-Alt-Backspace", &[0x1d, 0x38, 0x0e]),
-    ("Ctrl-Alt-T", &[0x1d, 0x38, 0x14]),
-    ("Alt-Tab", &[0x38, 0x0f]),
-    ("Alt-F4", &[0x38, 0x3e]),
-    ("Super", &[0xe05b]),
-    ("Super-Enter", &[0xe05b, 0x1c]),
-    ("Print", &[0xe037]),
-    ("Magic SysRq: sync", &[0x38, 0xe037, 0x1f]),
-];
 
 /// Draws the bar's contents.
 pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes) {
     let palette = Palette::of(ui);
-    let Bar { runs, live, captured, .. } = bar;
+    let Bar { runs, live, captured, grabs, window } = bar;
+    let takes = runs && !window.view_only;
     ui.horizontal_centered(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
-        keys(ui, runs, wishes);
-        type_text(ui, state, runs, wishes);
+        keys(ui, state, takes, KeysMenu { release: window.release, grabs }, wishes);
+        type_text(ui, state, takes, window.layout, wishes);
         let hint = "Saves the guest's screen as PNG in your pictures folder.";
         if controls::icon_button(ui, live, Icon::Camera, "Screenshot", hint).clicked() {
             wishes.send(Command::Screenshot(None));
@@ -69,19 +58,31 @@ pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes
         if controls::icon_button(ui, runs, Icon::Power, "Power", hint).clicked() {
             wishes.send(Command::PressPower);
         }
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            let (glyph, name) = match bar.full_screen {
+        ui.with_layout(egui::Layout::right_to_left(Align::Center), |ui| {
+            let (glyph, name) = match window.full_screen {
                 true => (Icon::Minimize, "Leave full screen"),
                 false => (Icon::Maximize, "Full screen"),
             };
             if controls::icon_button(ui, true, glyph, name, "F11").clicked() {
-                wishes.add(Wish::FullScreen(!bar.full_screen));
+                wishes.add(Wish::FullScreen(!window.full_screen));
             }
-            scalings(ui, state, bar.scaling, wishes);
+            shown(ui, state, window, wishes);
             ui.add_space(4.0);
+            let release = window.release.label();
             let (words, colour) = match (live, captured) {
-                (true, true) => ("Keyboard captured — Ctrl+Alt releases", palette.accent),
-                (true, false) => ("Click the screen to type into the guest", palette.dim),
+                (true, _) if window.view_only => {
+                    ("View only: keys and pointer are not sent".to_owned(), palette.warning)
+                }
+                (true, true) if state.held.is_empty() => {
+                    (format!("Keyboard captured — {release} releases"), palette.accent)
+                }
+                (true, true) => {
+                    (format!("Keyboard captured, {} held — {release} releases", state.held.names()), palette.accent)
+                }
+                (true, false) if state.held.is_empty() => {
+                    ("Click the screen to type into the guest".to_owned(), palette.dim)
+                }
+                (true, false) => (format!("{} held down in the guest", state.held.names()), palette.accent),
                 (false, _) => return,
             };
             ui.add(egui::Label::new(RichText::new(words).small().color(colour)).truncate());
@@ -98,7 +99,7 @@ fn divider(ui: &mut Ui) {
     ui.painter().vline(rect.center().x, rect.y_range(), stroke);
 }
 
-fn keys(ui: &mut Ui, runs: bool, wishes: &mut Wishes) {
+fn keys(ui: &mut Ui, state: &mut ToolbarState, runs: bool, menu: KeysMenu, wishes: &mut Wishes) {
     ui.scope(|ui| {
         ui.spacing_mut().button_padding = vec2(9.0, 4.0);
         ui.spacing_mut().interact_size.y = 28.0;
@@ -108,33 +109,30 @@ fn keys(ui: &mut Ui, runs: bool, wishes: &mut Wishes) {
         let response = ui.add_enabled(runs, button);
         response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, runs, "Send Ctrl-Alt-Del"));
         if response.on_hover_text("Sends Ctrl-Alt-Del to the guest.").clicked() {
-            wishes.send(Command::SendCombo(CTRL_ALT_DEL.to_vec()));
+            state.held.combo(CTRL_ALT_DEL, wishes);
         }
         ui.spacing_mut().button_padding.x = 4.0;
         ui.add_enabled_ui(runs, |ui| {
             let chevron =
                 egui::Button::new(controls::icon(Icon::ChevronDown, 13.0)).frame(true).frame_when_inactive(false);
-            let (response, _) = egui::containers::menu::MenuButton::from_button(chevron).ui(ui, |ui| {
-                ui.set_min_width(190.0);
-                for (name, scancodes) in COMBOS {
-                    if controls::menu_item(ui, true, None, name, "").clicked() {
-                        wishes.send(Command::SendCombo(scancodes.to_vec()));
-                    }
-                }
-            });
+            let (response, _) = egui::containers::menu::MenuButton::from_button(chevron)
+                .config(
+                    egui::containers::menu::MenuConfig::new().close_behavior(PopupCloseBehavior::CloseOnClickOutside),
+                )
+                .ui(ui, |ui| screen_keys::show(ui, &mut state.held, menu, wishes));
             response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, runs, "Send other keys"));
         });
     });
 }
 
-/// The menu of the ways of scaling.
-fn scalings(ui: &mut Ui, state: &ToolbarState, scaling: Scaling, wishes: &mut Wishes) {
+/// The menu of how the screen is shown.
+fn shown(ui: &mut Ui, state: &ToolbarState, window: Around, wishes: &mut Wishes) {
     let response =
         controls::icon_button(ui, true, Icon::Monitor, "How the screen is shown", "Ctrl+Shift+D: the next size");
     Popup::menu(&response).gap(6.0).show(|ui| {
         ui.set_min_width(220.0);
         for way in Scaling::ALL {
-            let on = way == scaling;
+            let on = way == window.scaling;
             let glyph = Some(if on { Icon::CircleDot } else { Icon::Circle });
             let item = controls::menu_item(ui, true, glyph, way.label(), "").on_hover_text(way.hint());
             item.widget_info(|| {
@@ -142,7 +140,18 @@ fn scalings(ui: &mut Ui, state: &ToolbarState, scaling: Scaling, wishes: &mut Wi
             });
             if item.clicked() {
                 wishes.add(Wish::Scale(way));
+                // A click by keys or by a screen reader is none of the pointer's, which closes menus.
+                ui.close();
             }
+        }
+        ui.separator();
+        let on = window.view_only;
+        let item = controls::menu_item(ui, true, on.then_some(Icon::Check), "View only", "Ctrl+Shift+O")
+            .on_hover_text("No keys and no pointer go to the guest.");
+        item.widget_info(|| egui::WidgetInfo::selected(egui::Role::CheckBox, true, on, "View only"));
+        if item.clicked() {
+            wishes.add(Wish::ViewOnly(!on));
+            ui.close();
         }
         if let Some(why) = &state.why {
             ui.separator();
@@ -154,13 +163,14 @@ fn scalings(ui: &mut Ui, state: &ToolbarState, scaling: Scaling, wishes: &mut Wi
     });
 }
 
-fn type_text(ui: &mut Ui, state: &mut ToolbarState, runs: bool, wishes: &mut Wishes) {
+fn type_text(ui: &mut Ui, state: &mut ToolbarState, runs: bool, layout: Layout, wishes: &mut Wishes) {
     let hint = "Types text into the guest, key by key.";
     let response = controls::icon_button(ui, runs, Icon::TextCursorInput, "Type text", hint);
     let popup = Popup::from_toggle_button_response(&response).close_behavior(PopupCloseBehavior::CloseOnClickOutside);
     popup.gap(6.0).show(|ui| {
-        ui.set_width(320.0);
+        ui.set_width(340.0);
         ui.add_space(2.0);
+        let palette = Palette::of(ui);
         let edit = TextEdit::multiline(&mut state.text)
             .desired_rows(4)
             .desired_width(f32::INFINITY)
@@ -170,13 +180,38 @@ fn type_text(ui: &mut Ui, state: &mut ToolbarState, runs: bool, wishes: &mut Wis
         if response.clicked() {
             edit.request_focus();
         }
+        ui.label(RichText::new("The guest's keyboard layout").small().color(palette.dim));
+        for pair in Layout::ALL.chunks(3) {
+            ui.columns(pair.len(), |columns| {
+                for (ui, way) in columns.iter_mut().zip(pair) {
+                    let on = *way == layout;
+                    let item = ui.radio(on, RichText::new(way.label()).size(12.5));
+                    let name = format!("Layout: {}", way.label());
+                    item.widget_info(|| egui::WidgetInfo::selected(egui::Role::RadioButton, true, on, &name));
+                    if item.clicked() {
+                        wishes.add(Wish::Layout(*way));
+                    }
+                }
+            });
+        }
+        let missing = layout.strokes(&state.text).1;
         ui.horizontal(|ui| {
-            let dim = Palette::of(ui).dim;
-            ui.label(RichText::new("Characters of a US keyboard").small().color(dim));
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            if !missing.is_empty() {
+                let words = format!("This layout cannot type: {}", missing.iter().collect::<String>());
+                ui.set_max_width(340.0);
+                ui.add(egui::Label::new(RichText::new(words).small().color(palette.warning)).wrap());
+            }
+        });
+        ui.horizontal(|ui| {
+            if controls::button(ui, true, Icon::ClipboardPaste, "Paste", "Puts the clipboard's text here.").clicked() {
+                edit.request_focus();
+                ui.ctx().send_viewport_cmd(egui::ViewportCommand::RequestPaste);
+            }
+            ui.with_layout(egui::Layout::right_to_left(Align::Center), |ui| {
                 let ready = !state.text.is_empty();
-                if controls::button(ui, ready, Icon::CornerDownLeft, "Type", "").clicked() {
-                    wishes.send(Command::TypeText(std::mem::take(&mut state.text)));
+                let name = if missing.is_empty() { "Type" } else { "Type the rest" };
+                if controls::button(ui, ready, Icon::CornerDownLeft, name, "").clicked() {
+                    wishes.send(Command::TypeText { text: std::mem::take(&mut state.text), layout });
                     ui.close();
                 }
             });

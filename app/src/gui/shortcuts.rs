@@ -27,6 +27,8 @@ pub enum Shortcut {
     FullScreen,
     /// Show the guest's screen in the next way of scaling.
     Scaling,
+    /// Send keys and pointer to the guest, or only look.
+    ViewOnly,
     /// Bring a log to the front.
     Log(Pane),
     /// Bring a panel to the front.
@@ -56,6 +58,7 @@ pub const LIST: &[(&str, &str)] = &[
     ("Ctrl+S", "Save the cartridge"),
     ("F11", "Full screen"),
     ("Ctrl+Shift+D", "The guest's screen in the next size"),
+    ("Ctrl+Shift+O", "View only: no keys and no pointer for the guest"),
     ("Ctrl+1…4", "Build, Serial, QEMU, Session log"),
     ("Ctrl+5…8", "Lint, Files, Changes, Slots"),
     ("Ctrl+F", "Search the log, filter the files or changes"),
@@ -69,12 +72,13 @@ const CTRL: Modifiers = Modifiers::COMMAND;
 const CTRL_SHIFT: Modifiers = Modifiers { shift: true, ..Modifiers::COMMAND };
 
 /// More specific ones come first: egui lets Ctrl+B match Ctrl+Shift+B too.
-const KEYS: [(Modifiers, Key, Shortcut); 24] = [
+const KEYS: [(Modifiers, Key, Shortcut); 25] = [
     (CTRL_SHIFT, Key::B, Shortcut::Goal(Goal::Boot)),
     (CTRL_SHIFT, Key::S, Shortcut::Settings),
     (CTRL_SHIFT, Key::L, Shortcut::Logs),
     (CTRL_SHIFT, Key::M, Shortcut::Tall),
     (CTRL_SHIFT, Key::D, Shortcut::Scaling),
+    (CTRL_SHIFT, Key::O, Shortcut::ViewOnly),
     (CTRL_SHIFT, Key::Enter, Shortcut::BringIn),
     (CTRL, Key::Enter, Shortcut::Goal(Goal::Up)),
     (CTRL, Key::B, Shortcut::Goal(Goal::Build)),

@@ -13,6 +13,7 @@ use winit::window::WindowId;
 
 use super::app::App;
 use super::keyboard::KeyTap;
+use super::keyboard_grab;
 use super::preferences::{MIN_SIZE, Preferences};
 use super::theme_portal::Desktop;
 use super::{APP_ID, GuiError, Options};
@@ -30,10 +31,14 @@ pub(super) fn open(session: SessionHandle, options: Options) -> Result<(), GuiEr
     let created = Arc::new(AtomicBool::new(false));
     let creator = {
         let (keys, context, created) = (keys.clone(), context.clone(), created.clone());
+        let tap = keys.clone();
         let creator: eframe::AppCreator<'static> = Box::new(move |creation| {
             let ctx = &creation.egui_ctx;
             let app = App::new(session, keys, Desktop::default(), options);
             app.attach(ctx);
+            let waker = ctx.clone();
+            // Where the keyboard cannot be grabbed the screen's bar says so once the guest has it.
+            let _ = keyboard_grab::attach(creation, &tap, move || waker.request_repaint());
             // Set once: this closure runs once.
             let _ = context.set(ctx.clone());
             created.store(true, Ordering::Release);
@@ -42,7 +47,7 @@ pub(super) fn open(session: SessionHandle, options: Options) -> Result<(), GuiEr
         creator
     };
     let inner = eframe::create_native(APP_ID, native_options(&preferences), creator, &event_loop);
-    let mut tapped = Tapped { inner, keys, context };
+    let mut tapped = Tapped { inner, keys, context, unfocused: None };
     event_loop.run_app(&mut tapped).map_err(GuiError::event_loop)?;
     // eframe logs why a window could not be made and ends its loop; all that is left to see is that there was none.
     if created.load(Ordering::Acquire) { Ok(()) } else { Err(GuiError::NoWindow) }
@@ -66,9 +71,26 @@ struct Tapped {
     inner: EframeWinitApplication<'static>,
     keys: Arc<KeyTap>,
     context: Arc<OnceLock<Context>>,
+    /// The window that was told to have lost the focus when only its keys were grabbed.
+    unfocused: Option<WindowId>,
 }
 
 impl Tapped {
+    /// A grab looks to winit as if the focus were lost: that is kept from egui, until it is so.
+    fn grabbed(&mut self, window: WindowId, event: &WindowEvent) -> bool {
+        match event {
+            WindowEvent::Focused(false) if self.keys.grabbed() => {
+                self.unfocused = Some(window);
+                true
+            }
+            WindowEvent::Focused(true) => {
+                self.unfocused = None;
+                false
+            }
+            _ => false,
+        }
+    }
+
     /// While the guest has the keyboard its keys are not for egui. Releases are for both, so that no key stays down.
     fn tap(&self, event: &WindowEvent) -> bool {
         let WindowEvent::KeyboardInput { event: key, is_synthetic, .. } = event else { return false };
@@ -91,7 +113,7 @@ impl Tapped {
 
 impl ApplicationHandler<UserEvent> for Tapped {
     fn window_event(&mut self, event_loop: &ActiveEventLoop, window_id: WindowId, event: WindowEvent) {
-        if !self.tap(&event) {
+        if !self.grabbed(window_id, &event) && !self.tap(&event) {
             self.inner.window_event(event_loop, window_id, event);
         }
     }
@@ -118,6 +140,11 @@ impl ApplicationHandler<UserEvent> for Tapped {
     }
 
     fn about_to_wait(&mut self, event_loop: &ActiveEventLoop) {
+        if self.keys.take_lost()
+            && let Some(window) = self.unfocused.take()
+        {
+            self.inner.window_event(event_loop, window, WindowEvent::Focused(false));
+        }
         self.inner.about_to_wait(event_loop);
     }
 

@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
+use vmtools::display::Layout;
+
 use crate::session::Command;
 use crate::session::logs::Pane;
 
 use super::panels::Panel;
 use super::preferences::ThemeChoice;
+use super::release_key::ReleaseKey;
 use super::scaling::Scaling;
 
 /// One wish of a panel.
@@ -34,6 +37,12 @@ pub enum Wish {
     FullScreen(bool),
     /// Show the guest's screen this large.
     Scale(Scaling),
+    /// Let these keys give the keyboard back.
+    Release(ReleaseKey),
+    /// Type text on this layout from now on.
+    Layout(Layout),
+    /// Send keys and pointer to the guest, or only look.
+    ViewOnly(bool),
     /// Dark, light, or as the desktop does.
     Theme(ThemeChoice),
     /// Show or hide the settings.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use vmtools::display::InputEvent;
+use vmtools::display::{InputEvent, Layout};
 
 use super::direct::DirectWish;
 use super::state::{EjectScope, Goal};
@@ -66,7 +66,12 @@ pub enum Command {
     /// Press keys together, then release them in reverse: XT set-1 scancodes.
     SendCombo(Vec<u16>),
     /// Type text into the guest's display at a human rate.
-    TypeText(String),
+    TypeText {
+        /// What to type; characters that the layout does not have are left out, and told.
+        text: String,
+        /// The keyboard layout that the guest has.
+        layout: Layout,
+    },
     /// Save the guest's screen as PNG: at the path, or in the user's pictures folder.
     Screenshot(Option<PathBuf>),
     /// Find out which slots the inserted cartridge has: [`Event::SlotsChanged`](super::event::Event::SlotsChanged) follows.

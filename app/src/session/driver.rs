@@ -237,7 +237,7 @@ impl Driver {
             Command::SendCombo(keys) => {
                 self.with_guest(|guest| together(&keys).for_each(|event| guest.input(event))).await
             }
-            Command::TypeText(text) => self.type_text(&text).await,
+            Command::TypeText { text, layout } => self.type_text(&text, layout).await,
             Command::Screenshot(path) => self.screenshot(path).await,
             Command::ListSlots => self.list_slots(),
             Command::SaveSlot { name } => self.save_slot(&name).await,

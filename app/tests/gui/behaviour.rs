@@ -247,7 +247,7 @@ fn the_guests_toolbar_sends_its_commands() {
     stage.settle();
     click(&mut stage, "Type");
     let asked = stage.asked();
-    assert!(matches!(&asked[..], [Command::TypeText(text)] if text == "uname -a"), "{asked:?}");
+    assert!(matches!(&asked[..], [Command::TypeText { text, .. }] if text == "uname -a"), "{asked:?}");
 }
 
 #[test]

@@ -8,10 +8,13 @@
 /// The scan code of the left Shift key.
 pub const SHIFT: u16 = 0x2a;
 
+/// The scan code of the right Alt key, which is AltGr on most layouts.
+pub const ALT_GR: u16 = 0xe038;
+
 /// The keys of Ctrl-Alt-Del, in the order in which they are pressed.
 pub const CTRL_ALT_DEL: &[u16] = &[0x1d, 0x38, 0xe053];
 
-use super::InputEvent;
+use super::{InputEvent, Layout};
 
 /// One key stroke: a key, and whether Shift is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,29 +23,29 @@ pub struct Stroke {
     pub scancode: u16,
     /// Whether Shift is held meanwhile.
     pub shift: bool,
+    /// Whether AltGr, the right Alt key, is held meanwhile.
+    pub alt_gr: bool,
 }
 
 impl Stroke {
-    /// The stroke as input: Shift down if needed, the key down and up, Shift up.
+    /// The stroke as input: Shift and AltGr down if needed, the key down and up, and those up again.
     #[must_use]
     pub fn events(self) -> Vec<InputEvent> {
         let key = |scancode, down| InputEvent::Key { scancode, down };
         let mut events = vec![key(self.scancode, true), key(self.scancode, false)];
-        if self.shift {
-            events.insert(0, key(SHIFT, true));
-            events.push(key(SHIFT, false));
+        for (held, scancode) in [(self.alt_gr, ALT_GR), (self.shift, SHIFT)] {
+            if held {
+                events.insert(0, key(scancode, true));
+                events.push(key(scancode, false));
+            }
         }
         events
     }
 }
 
-/// The legends of the keys from 0x02 to 0x35 on a US keyboard that print something: without Shift, with Shift, code.
-const PRINTING: &[(&str, &str, u16)] = &[
-    ("1234567890-=", "!@#$%^&*()_+", 0x02),
-    ("qwertyuiop[]", "QWERTYUIOP{}", 0x10),
-    ("asdfghjkl;'`", "ASDFGHJKL:\"~", 0x1e),
-    ("\\zxcvbnm,./", "|ZXCVBNM<>?", 0x2b),
-];
+/// The legends of the keys from 0x02 to 0x35 on a US keyboard that print something, without Shift, and the first's code.
+const PRINTING: &[(&str, u16)] =
+    &[("1234567890-=", 0x02), ("qwertyuiop[]", 0x10), ("asdfghjkl;'`", 0x1e), ("\\zxcvbnm,./", 0x2b)];
 
 /// Keys that print nothing or whose legend is not ASCII: scan code, keysym (X11's keysymdef.h).
 const NAMED: &[(u16, u32)] = &[
@@ -108,7 +111,7 @@ pub fn keysym(scancode: u16) -> Option<u32> {
     if (0x3b..=0x44).contains(&scancode) {
         return Some(0xffbe + u32::from(scancode - 0x3b));
     }
-    PRINTING.iter().find_map(|(plain, _, first)| {
+    PRINTING.iter().find_map(|(plain, first)| {
         let legend = plain.as_bytes().get(usize::from(scancode.checked_sub(*first)?))?;
         // ASCII is its own keysym.
         Some(u32::from(*legend))
@@ -118,41 +121,7 @@ pub fn keysym(scancode: u16) -> Option<u32> {
 /// The strokes that type `text` on a US keyboard, and the characters that it cannot type, each once.
 #[must_use]
 pub fn keys_for_text(text: &str) -> (Vec<Stroke>, Vec<char>) {
-    let mut strokes = Vec::new();
-    let mut missing = Vec::new();
-    let mut last = None;
-    for c in text.chars() {
-        // A line that ends like on Windows still ends once.
-        let doubled = c == '\n' && last == Some('\r');
-        last = Some(c);
-        match stroke(c) {
-            _ if doubled => {}
-            Some(stroke) => strokes.push(stroke),
-            None if missing.contains(&c) => {}
-            None => missing.push(c),
-        }
-    }
-    (strokes, missing)
-}
-
-fn stroke(c: char) -> Option<Stroke> {
-    let scancode = match c {
-        '\n' | '\r' => Some(0x1c),
-        '\t' => Some(0x0f),
-        '\x08' => Some(0x0e),
-        '\x1b' => Some(0x01),
-        ' ' => Some(0x39),
-        _ => None,
-    };
-    if let Some(scancode) = scancode {
-        return Some(Stroke { scancode, shift: false });
-    }
-    PRINTING.iter().find_map(|(plain, shifted, first)| {
-        let at = |legends: &str| legends.find(c).and_then(|at| u16::try_from(at).ok()).map(|at| first + at);
-        at(plain)
-            .map(|scancode| Stroke { scancode, shift: false })
-            .or_else(|| at(shifted).map(|scancode| Stroke { scancode, shift: true }))
-    })
+    Layout::Us.strokes(text)
 }
 
 #[cfg(test)]
@@ -171,7 +140,7 @@ mod tests {
             let legend = keysym(stroke.scancode).unwrap();
             assert_eq!(legend == u32::from(c), !stroke.shift, "{c}");
         }
-        assert_eq!(keys_for_text("A~").0[1], Stroke { scancode: 0x29, shift: true });
+        assert_eq!(keys_for_text("A~").0[1], Stroke { scancode: 0x29, shift: true, alt_gr: false });
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::mpsc::channel;
-use vmtools::display::InputEvent;
+use vmtools::display::{InputEvent, Layout};
 use vmtools::share::mount_command;
 use vmtools::{Boot, BootStep, Chosen, GuestEvent, GuestHandle, GuestPlan, GuestStatus};
 
@@ -221,17 +221,18 @@ impl Driver {
         }
     }
 
-    pub(super) async fn type_text(&mut self, text: &str) {
+    pub(super) async fn type_text(&mut self, text: &str, layout: Layout) {
         if self.guest.is_none() {
             return self.notice(Level::Warning, "No guest is running".into()).await;
         }
-        let (strokes, lost) = vmtools::display::keys_for_text(text);
+        let (strokes, lost) = layout.strokes(text);
         for stroke in strokes {
             self.typing.extend(stroke.events());
         }
         if !lost.is_empty() {
             let lost: String = lost.into_iter().collect();
-            self.notice(Level::Warning, format!("A US keyboard cannot type: {lost}")).await;
+            self.notice(Level::Warning, format!("Not typed, the layout {} has no keys for it: {lost}", layout.label()))
+                .await;
         }
     }
 

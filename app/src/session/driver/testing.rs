@@ -293,7 +293,7 @@ impl Driver {
     }
 
     async fn test_types(&mut self, text: &str) {
-        self.type_text(text).await;
+        self.type_text(text, vmtools::display::Layout::Us).await;
         if self.typing.is_empty() {
             Box::pin(self.next_step()).await;
         }

@@ -1,0 +1,206 @@
+//! Keys for the guest that no physical key gives it: held modifiers, combinations, typed text; and a guest that is only
+//! looked at.
+
+use cartridge::gui::release_key::ReleaseKey;
+use cartridge::session::Command;
+use egui::{Key, Modifiers};
+use egui_kittest::SnapshotResults;
+use egui_kittest::kittest::Queryable as _;
+use vmtools::display::{InputEvent, Layout};
+use winit::keyboard::KeyCode;
+
+use crate::display::Display;
+use crate::stage::Stage;
+use crate::story;
+
+fn running() -> (Stage, Display) {
+    let mut stage = Stage::new();
+    let display = story::running(&mut stage);
+    stage.settle();
+    stage.asked();
+    (stage, display)
+}
+
+fn click(stage: &mut Stage, name: &str) {
+    stage.window.get_by_label(name).click();
+    stage.settle();
+}
+
+fn has(stage: &Stage, name: &str) -> bool {
+    stage.window.query_by_label(name).is_some()
+}
+
+fn menu(stage: &mut Stage) {
+    if !has(stage, "Hold Ctrl") {
+        click(stage, "Send other keys");
+    }
+}
+
+fn key(scancode: u16, down: bool) -> InputEvent {
+    InputEvent::Key { scancode, down }
+}
+
+/// The inputs among what was asked; nothing else may be among it.
+fn inputs(stage: &mut Stage) -> Vec<InputEvent> {
+    let only = |command| match command {
+        Command::Input(event) => event,
+        other => panic!("{other:?}"),
+    };
+    stage.asked().into_iter().map(only).collect()
+}
+
+#[test]
+fn a_held_modifier_stays_down_until_it_is_let_go_or_the_focus_is_lost() {
+    let (mut stage, _display) = running();
+    menu(&mut stage);
+    click(&mut stage, "Hold Ctrl");
+    click(&mut stage, "Hold Super");
+    assert_eq!(inputs(&mut stage), [key(0x1d, true), key(0xe05b, true)]);
+    click(&mut stage, "Hold Super");
+    assert_eq!(inputs(&mut stage), [key(0xe05b, false)]);
+    assert!(has(&stage, "Ctrl held down in the guest"));
+    stage.window.key_press(Key::Escape);
+    stage.settle();
+    // The mouse and the keyboard go to the guest, Ctrl stays down.
+    click(&mut stage, "Guest screen");
+    assert!(has(&stage, "Keyboard captured, Ctrl held — Ctrl+Alt releases"));
+    assert!(inputs(&mut stage).iter().all(|event| matches!(event, InputEvent::Pointer { .. })));
+    stage.window.input_mut().focused = false;
+    stage.settle();
+    assert_eq!(inputs(&mut stage), [InputEvent::ReleaseAll]);
+    stage.window.input_mut().focused = true;
+    stage.settle();
+    assert!(has(&stage, "Click the screen to type into the guest"));
+
+    // Also without the keyboard captured.
+    menu(&mut stage);
+    click(&mut stage, "Hold Alt");
+    stage.asked();
+    stage.window.input_mut().focused = false;
+    stage.settle();
+    assert!(inputs(&mut stage).contains(&InputEvent::ReleaseAll));
+}
+
+#[test]
+fn combinations_of_every_kind_are_sent() {
+    let (mut stage, _display) = running();
+    for (submenu, name, keys) in [
+        (None, "Ctrl-Alt-F2", vec![0x1d, 0x38, 0x3c]),
+        (None, "Ctrl-Alt-F12", vec![0x1d, 0x38, 0x58]),
+        (None, "Alt-Tab", vec![0x38, 0x0f]),
+        (None, "Super", vec![0xe05b]),
+        (None, "Print", vec![0xe037]),
+        (Some("Magic SysRq"), "s: sync all file systems", vec![0x38, 0xe037, 0x1f]),
+    ] {
+        menu(&mut stage);
+        if let Some(submenu) = submenu {
+            click(&mut stage, submenu);
+        }
+        click(&mut stage, name);
+        let asked = stage.asked();
+        assert!(matches!(&asked[..], [Command::SendCombo(sent)] if *sent == keys), "{name}: {asked:?}");
+        stage.window.key_press(Key::Escape);
+        stage.settle();
+        stage.asked();
+    }
+}
+
+#[test]
+fn other_keys_give_the_keyboard_back_when_they_are_chosen() {
+    let (mut stage, _display) = running();
+    menu(&mut stage);
+    click(&mut stage, "Give the keyboard back by");
+    click(&mut stage, "Release: Right Ctrl");
+    assert_eq!(stage.window.state().preferences.release, ReleaseKey::RightCtrl);
+    stage.window.key_press(Key::Escape);
+    stage.settle();
+    click(&mut stage, "Guest screen");
+    assert!(has(&stage, "Keyboard captured — Right Ctrl releases"));
+    let press = |stage: &mut Stage, keys: &[(KeyCode, bool)]| {
+        for (key, down) in keys {
+            stage.keys.push(*key, *down);
+        }
+        stage.settle();
+        stage.keys.captured()
+    };
+    use KeyCode::{AltLeft, ControlLeft, ControlRight};
+    assert!(press(&mut stage, &[(ControlLeft, true), (AltLeft, true), (AltLeft, false), (ControlLeft, false)]));
+    assert!(!press(&mut stage, &[(ControlRight, true), (ControlRight, false)]));
+    assert_eq!(inputs(&mut stage).last(), Some(&InputEvent::ReleaseAll));
+}
+
+#[test]
+fn what_a_layout_cannot_type_is_named_before_anything_is_typed() {
+    let (mut stage, _display) = running();
+    click(&mut stage, "Type text");
+    stage.window.get_by_label("Text to type").type_text("größe 5€ ł→");
+    stage.settle();
+    assert!(has(&stage, "This layout cannot type: öß€ł→"));
+    click(&mut stage, "Layout: German");
+    assert_eq!(stage.window.state().preferences.layout, Layout::De);
+    assert!(has(&stage, "This layout cannot type: ł→") && has(&stage, "Type the rest"));
+    assert!(stage.asked().is_empty());
+    click(&mut stage, "Type the rest");
+    let asked = stage.asked();
+    let typed = |text: &str| text == "größe 5€ ł→";
+    assert!(
+        matches!(&asked[..], [Command::TypeText { text, layout: Layout::De }] if typed(text)),
+        "the session leaves out what has no key, and says so: {asked:?}"
+    );
+}
+
+#[test]
+fn who_only_looks_sends_nothing() {
+    let (mut stage, display) = running();
+    click(&mut stage, "Guest screen");
+    assert!(stage.keys.captured());
+    stage.asked();
+    stage.keys.capture(false);
+    stage.settle();
+    let keys = Modifiers { shift: true, ..Modifiers::COMMAND };
+    stage.window.key_press_modifiers(keys, Key::O);
+    stage.settle();
+    stage.asked();
+    assert!(has(&stage, "View only: keys and pointer are not sent"));
+    click(&mut stage, "Guest screen");
+    stage.keys.push(KeyCode::KeyA, true);
+    stage.settle();
+    assert!(!stage.keys.captured() && inputs(&mut stage).is_empty());
+    click(&mut stage, "Send Ctrl-Alt-Del");
+    assert!(stage.asked().is_empty());
+    // What the guest paints is seen all the same.
+    let before = stage.window.render().unwrap();
+    display.paint(100, 100, 400, 300, [200, 30, 30]);
+    stage.settle();
+    assert_ne!(stage.window.render().unwrap(), before);
+    stage.window.key_press(Key::F11);
+    stage.settle();
+    assert!(has(&stage, "View only"), "a badge where there is no bar");
+    stage.window.key_press(Key::F11);
+    stage.settle();
+    click(&mut stage, "How the screen is shown");
+    click(&mut stage, "View only");
+    click(&mut stage, "Guest screen");
+    assert!(stage.keys.captured());
+}
+
+#[test]
+fn keys_as_pictures() {
+    let mut results = SnapshotResults::new();
+    let (mut stage, _display) = running();
+    menu(&mut stage);
+    click(&mut stage, "Hold Ctrl");
+    results.add(stage.window.try_snapshot("screen_keys"));
+    let (mut stage, _display) = running();
+    click(&mut stage, "Type text");
+    stage.window.get_by_label("Text to type").type_text("größe 5€");
+    stage.settle();
+    results.add(stage.window.try_snapshot("screen_type_text"));
+    let (mut stage, _display) = running();
+    stage.window.key_press_modifiers(Modifiers { shift: true, ..Modifiers::COMMAND }, Key::O);
+    stage.settle();
+    results.add(stage.window.try_snapshot("screen_view_only"));
+    stage.window.key_press(Key::F11);
+    stage.settle();
+    results.add(stage.window.try_snapshot("screen_view_only_full"));
+}
