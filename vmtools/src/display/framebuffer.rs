@@ -14,8 +14,35 @@ pub(crate) struct Framebuffer {
     height: usize,
     pixels: Vec<[u8; 4]>,
     damage: Damage,
-    /// Pixels painted since the size was set; counted twice when painted twice.
-    painted: usize,
+    /// Which pixels were never painted, until all are.
+    missing: Option<Missing>,
+}
+
+/// The pixels of a picture that were never painted: a bit each, every row beginning with a word.
+#[derive(Debug)]
+struct Missing {
+    words: Vec<u64>,
+    count: usize,
+}
+
+impl Missing {
+    fn all(width: usize, height: usize) -> Self {
+        Self { words: vec![u64::MAX; width.div_ceil(64) * height], count: width * height }
+    }
+
+    /// The pixels from `start` to before `end` of a row of `width` are painted.
+    fn paint(&mut self, width: usize, row: usize, start: usize, end: usize) {
+        let line = row * width.div_ceil(64);
+        let mut at = start;
+        while at < end {
+            let (bit, stop) = (at % 64, end.min((at / 64 + 1) * 64));
+            let mask = u64::MAX >> (64 - (stop - at)) << bit;
+            let word = &mut self.words[line + at / 64];
+            self.count -= (*word & mask).count_ones() as usize;
+            *word &= !mask;
+            at = stop;
+        }
+    }
 }
 
 impl Framebuffer {
@@ -23,16 +50,17 @@ impl Framebuffer {
     pub(crate) fn new(width: usize, height: usize) -> Option<Self> {
         let sane = (1..=MAX_SIDE).contains(&width) && (1..=MAX_SIDE).contains(&height);
         let count = width.checked_mul(height).filter(|&count| sane && count <= MAX_PIXELS)?;
-        Some(Self { width, height, pixels: vec![[0; 4]; count], ..Self::default() })
+        let missing = Some(Missing::all(width, height));
+        Some(Self { width, height, pixels: vec![[0; 4]; count], missing, ..Self::default() })
     }
 
     pub(crate) fn size(&self) -> (usize, usize) {
         (self.width, self.height)
     }
 
-    /// Whether every pixel can have been painted since the size was set.
+    /// Whether every pixel was painted since the size was set.
     pub(crate) fn is_whole(&self) -> bool {
-        self.painted >= self.width * self.height
+        self.missing.is_none()
     }
 
     /// What has changed since the last call.
@@ -63,7 +91,14 @@ impl Framebuffer {
 
     /// `rect`, which fits, was painted.
     pub(crate) fn touch(&mut self, rect: Rect) {
-        self.painted = self.painted.saturating_add(rect.area());
+        if let Some(missing) = &mut self.missing {
+            for row in rect.y..rect.y + rect.height {
+                missing.paint(self.width, row, rect.x, rect.x + rect.width);
+            }
+            if missing.count == 0 {
+                self.missing = None;
+            }
+        }
         self.damage.add(rect);
     }
 
@@ -137,7 +172,8 @@ mod tests {
         assert_eq!(rgba(&buffer), [0, 0, 0, 255].repeat(4));
         assert!(buffer.paint(rect(1, 0, 1, 2), &[1, 2, 3, 0, 4, 5, 6, 0]));
         assert_eq!(rgba(&buffer), [0, 0, 0, 255, 3, 2, 1, 255, 0, 0, 0, 255, 6, 5, 4, 255]);
-        assert!(!buffer.is_whole());
+        assert!(buffer.paint(rect(1, 0, 1, 2), &[1, 2, 3, 0, 4, 5, 6, 0]));
+        assert!(!buffer.is_whole(), "painted twice is not painted all over");
         assert_eq!(buffer.take_damage().rects(), [rect(1, 0, 1, 2)]);
         assert!(!buffer.is_damaged());
         assert!(buffer.copy(rect(0, 0, 1, 2), rect(1, 0, 1, 2)));
@@ -173,6 +209,22 @@ mod tests {
             let fits = x + w <= 10 && y + h <= 10 && w * h > 0;
             prop_assert_eq!(buffer.paint(rect(x, y, w, h), &vec![9; bytes]), fits && bytes == w * h * 4);
             prop_assert_eq!(buffer.copy(rect(x, y, w, h), rect(0, 0, w, h)), fits);
+        }
+
+        #[test]
+        fn whole_is_when_every_pixel_was_painted(
+            rects in proptest::collection::vec((0_usize..150, 0_usize..3, 1_usize..150, 1_usize..3), 0..40),
+        ) {
+            let mut buffer = Framebuffer::new(150, 3).unwrap();
+            let mut seen = [[false; 150]; 3];
+            for (x, y, w, h) in rects {
+                let Some(at) = rect(x, y, w, h).clipped(150, 3) else { continue };
+                buffer.touch(at);
+                for row in &mut seen[at.y..at.y + at.height] {
+                    row[at.x..at.x + at.width].fill(true);
+                }
+                prop_assert_eq!(buffer.is_whole(), seen.as_flattened().iter().all(|&seen| seen));
+            }
         }
     }
 }

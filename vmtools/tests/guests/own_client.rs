@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, watch};
-use vmtools::display::DisplayLink;
+use tokio::sync::watch;
 use vmtools::display::rfb::{Decoder, Encoding, RfbSource};
-use vmtools::{Boot, DisplaySource, GuestEvent, InputEvent, Machine, Medium, RuntimeDir, Screen};
+use vmtools::{Boot, GuestEvent, InputEvent, Machine, Medium, RuntimeDir, Screen};
 
 use crate::boot_sector;
 use crate::harness::{Guest, SOON, machine, plan};
+use crate::libvnc::LibVnc;
 use crate::recorded::{Recorded, record};
+use crate::viewer::view;
 
 async fn sector(code: &[u8]) -> Guest {
     let mut plan = plan(Machine { medium: Medium::Usb, ..machine() }, Boot::Nothing);
@@ -65,15 +66,16 @@ async fn go_on(guest: &Guest, mut done: impl FnMut() -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_encodings_and_vnc_rs_see_the_same_picture() {
+async fn all_encodings_vnc_rs_and_libvncclient_see_the_same_picture() {
     let guest = sector(boot_sector::COLOURS).await;
     text(&guest).await;
+    let libvnc = LibVnc::compile().unwrap();
     let mut last: Option<((usize, usize), Vec<u8>)> = None;
-    for (encoding, by_vnc_rs) in [
-        (0, Some(vnc::VncEncoding::Raw)),
-        (16, Some(vnc::VncEncoding::Zrle)),
-        (7, Some(vnc::VncEncoding::Tight)),
-        (5, None),
+    for (encoding, words, by_vnc_rs) in [
+        (0, "raw", Some(vnc::VncEncoding::Raw)),
+        (16, "zrle", Some(vnc::VncEncoding::Zrle)),
+        (7, "tight", Some(vnc::VncEncoding::Tight)),
+        (5, "hextile", None),
     ] {
         guest.handle.reset();
         // The firmware's text first, so that the size changes in the recording.
@@ -92,6 +94,8 @@ async fn all_encodings_and_vnc_rs_see_the_same_picture() {
         let text_end = recorded.ends.iter().rev().find(|(_, size)| *size == first_size).unwrap().0;
         for end in [text_end, recorded.bytes.len()] {
             let ours = recorded.ours(end);
+            let theirs = libvnc.picture(&recorded, end, words);
+            assert!(ours == (theirs.size, theirs.rgba), "{words}: libvncclient sees another picture after {end} bytes");
             if let Some(kind) = by_vnc_rs {
                 let theirs = recorded.by_vnc_rs(end, kind).await;
                 assert!(ours == theirs, "encoding {encoding}: different pictures of {:?} after {end} bytes", ours.0);
@@ -133,22 +137,6 @@ fn proxy(to: PathBuf) -> Proxy {
         }
     });
     Proxy { path, cut, _dir: dir }
-}
-
-struct Viewer {
-    screen: Arc<Screen>,
-    inputs: mpsc::Sender<InputEvent>,
-    gone: watch::Sender<bool>,
-    running: tokio::task::JoinHandle<()>,
-}
-
-fn view(source: RfbSource) -> Viewer {
-    let screen = Arc::new(Screen::new());
-    let (inputs, receiver) = mpsc::channel(16);
-    let (gone, is_gone) = watch::channel(false);
-    let link = DisplayLink { screen: Arc::clone(&screen), inputs: receiver, gone: is_gone };
-    let running = tokio::spawn(Box::new(source).run(link));
-    Viewer { screen, inputs, gone, running }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use vmtools::display::rfb::{Decoder, Told};
 
 /// Bytes of a server after its handshake, whole messages.
+#[derive(Clone)]
 pub struct Recorded {
     pub width: u16,
     pub height: u16,
-    pub bytes: Vec<u8>,
+    pub bytes: std::sync::Arc<Vec<u8>>,
     /// Where updates end in `bytes`, and the size of the picture there.
     pub ends: Vec<(usize, (usize, usize))>,
 }
@@ -62,11 +63,16 @@ fn shake(line: &mut UnixStream, encodings: &[i32]) -> (u16, u16) {
 }
 
 /// Records the display at `socket` in `encoding` until `done` says so of a whole picture.
-pub fn record(socket: &Path, encoding: i32, mut done: impl FnMut(&Decoder<Tee>) -> bool) -> Recorded {
+pub fn record(socket: &Path, encoding: i32, done: impl FnMut(&Decoder<Tee>) -> bool) -> Recorded {
+    // Sizes too, or QEMU would cut the picture to the first one.
+    record_with(socket, &[encoding, -223], done)
+}
+
+/// The same with all of these encodings told to the server.
+pub fn record_with(socket: &Path, encodings: &[i32], mut done: impl FnMut(&Decoder<Tee>) -> bool) -> Recorded {
     let mut line = UnixStream::connect(socket).unwrap();
     line.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    // Sizes too, or QEMU would cut the picture to the first one.
-    let (width, height) = shake(&mut line, &[encoding, -223]);
+    let (width, height) = shake(&mut line, encodings);
     let copy = std::sync::Arc::default();
     let tee = Tee { line: line.try_clone().unwrap(), copy: std::sync::Arc::clone(&copy) };
     let mut decoder = Decoder::new(tee, width.into(), height.into(), "").unwrap();
@@ -88,7 +94,7 @@ pub fn record(socket: &Path, encoding: i32, mut done: impl FnMut(&Decoder<Tee>) 
     drop(line);
     let mut bytes = std::mem::take(&mut *copy.lock().unwrap());
     bytes.truncate(decoder.consumed() as usize);
-    Recorded { width, height, bytes, ends }
+    Recorded { width, height, bytes: std::sync::Arc::new(bytes), ends }
 }
 
 impl Recorded {
@@ -101,29 +107,30 @@ impl Recorded {
         (decoder.size(), decoder.rgba())
     }
 
+    /// Is a server that says the first `length` bytes after its handshake, and then a bell: all has come.
+    pub fn serve(&self, mut far: UnixStream, length: usize) {
+        far.write_all(b"RFB 003.008\n").unwrap();
+        far.read_exact(&mut [0; 12]).unwrap();
+        far.write_all(&[1, 1]).unwrap();
+        far.read_exact(&mut [0]).unwrap();
+        far.write_all(&[0; 4]).unwrap();
+        far.read_exact(&mut [0]).unwrap();
+        let mut init = [self.width.to_be_bytes(), self.height.to_be_bytes()].concat();
+        init.extend([32, 24, 0, 1, 0, 255, 0, 255, 0, 255, 16, 8, 0, 0, 0, 0, 0, 0, 0, 0]);
+        far.write_all(&init).unwrap();
+        far.write_all(&self.bytes[..length]).unwrap();
+        far.write_all(&[2]).unwrap();
+        let _ = far.read_to_end(&mut Vec::new());
+    }
+
     /// The picture after the first `length` bytes, by vnc-rs.
     pub async fn by_vnc_rs(&self, length: usize, encoding: vnc::VncEncoding) -> ((usize, usize), Vec<u8>) {
         use vnc::{PixelFormat, VncConnector, VncError, VncEvent};
-        let (near, mut far) = UnixStream::pair().unwrap();
+        let (near, far) = UnixStream::pair().unwrap();
         near.set_nonblocking(true).unwrap();
         let near = tokio::net::UnixStream::from_std(near).unwrap();
-        let (width, height) = (self.width, self.height);
-        let bytes = self.bytes[..length].to_vec();
-        std::thread::spawn(move || {
-            far.write_all(b"RFB 003.008\n").unwrap();
-            far.read_exact(&mut [0; 12]).unwrap();
-            far.write_all(&[1, 1]).unwrap();
-            far.read_exact(&mut [0]).unwrap();
-            far.write_all(&[0; 4]).unwrap();
-            far.read_exact(&mut [0]).unwrap();
-            let mut init = [width.to_be_bytes(), height.to_be_bytes()].concat();
-            init.extend([32, 24, 0, 1, 0, 255, 0, 255, 0, 255, 16, 8, 0, 0, 0, 0, 0, 0, 0, 0]);
-            far.write_all(&init).unwrap();
-            far.write_all(&bytes).unwrap();
-            // A bell says that all has come.
-            far.write_all(&[2]).unwrap();
-            let _ = far.read_to_end(&mut Vec::new());
-        });
+        let serving = self.clone();
+        std::thread::spawn(move || serving.serve(far, length));
         let client = VncConnector::<_, std::future::Pending<Result<String, VncError>>>::new(near)
             .add_encoding(encoding)
             .add_encoding(vnc::VncEncoding::DesktopSizePseudo)
@@ -135,7 +142,7 @@ impl Recorded {
             .unwrap()
             .finish()
             .unwrap();
-        let mut size = (usize::from(width), usize::from(height));
+        let mut size = (usize::from(self.width), usize::from(self.height));
         let mut rgba = [0, 0, 0, 255].repeat(size.0 * size.1);
         loop {
             match client.recv_event().await.unwrap() {

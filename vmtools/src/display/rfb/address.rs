@@ -43,11 +43,15 @@ impl Line {
         line.and_then(|line| line.with_limits()).map_err(|source| RfbError::Connect { to: to.to_string(), source })
     }
 
-    /// No write waits for ever: what does not get rid of a few bytes hangs.
+    /// Nothing waits for ever: what does not get rid of a few bytes hangs, and so does who says nothing in the middle of something.
     fn with_limits(self) -> io::Result<Self> {
         match &self {
-            Self::Unix(stream) => stream.set_write_timeout(Some(PATIENCE))?,
+            Self::Unix(stream) => {
+                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_write_timeout(Some(PATIENCE))?;
+            }
             Self::Tcp(stream) => {
+                stream.set_read_timeout(Some(PATIENCE))?;
                 stream.set_write_timeout(Some(PATIENCE))?;
                 stream.set_nodelay(true)?;
             }

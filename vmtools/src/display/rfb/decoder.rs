@@ -1,8 +1,8 @@
 //! What a server sends after the handshake, decoded into one picture (RFC 6143, 7.6 to 7.8, and rfbproto).
 
-use std::io::Read;
+use std::io::{Read, Write};
 
-use super::handshake::latin;
+use super::handshake::{latin, shake};
 use super::outgoing::{
     COPY_RECT, CURSOR, CURSOR_WITH_ALPHA, DESKTOP_SIZE, EXTENDED_DESKTOP_SIZE, EXTENDED_KEY, HEXTILE, LAST_RECT,
     POINTER_MOTION, RAW, TIGHT, ZRLE,
@@ -16,6 +16,9 @@ use crate::display::{Cursor, Rect};
 
 /// What is kept of a text that the guest puts into the clipboard, bytes.
 const CUT_TEXT: usize = 1 << 20;
+/// An update may paint its screen so often over, or a screen of a megapixel: honest servers do it once or twice, and what a
+/// hostile one can keep us busy with has an end.
+const OVER_AND_OVER: usize = 16;
 
 /// One message of the server, done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +71,16 @@ impl<R: Read> Decoder<R> {
         Self::with_wire(Wire::new(reader), width, height, name)
     }
 
+    /// Shakes hands with a server, answering to `out`, to decode what follows.
+    ///
+    /// # Errors
+    /// [`RfbError`] where the server cannot be understood or does not want us.
+    pub fn meet<W: Write>(reader: R, out: &mut W, password: Option<&str>) -> Result<Self, RfbError> {
+        let mut wire = Wire::new(reader);
+        let server = shake(&mut wire, out, password)?;
+        Self::with_wire(wire, server.width, server.height, &server.name)
+    }
+
     pub(super) fn with_wire(wire: Wire<R>, width: usize, height: usize, name: &str) -> Result<Self, RfbError> {
         let buffer = sized(width, height)?;
         let is_qemu = name.starts_with("QEMU");
@@ -101,7 +114,7 @@ impl<R: Read> Decoder<R> {
         self.painted
     }
 
-    /// Whether every pixel can have been painted since the size was set.
+    /// Whether every pixel was painted since the size was set.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.buffer.is_whole()
@@ -124,6 +137,7 @@ impl<R: Read> Decoder<R> {
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Told, RfbError> {
         self.wire.doing = "waiting for a picture";
+        self.wire.wait()?;
         match self.wire.u8()? {
             0 => self.update().map(Told::Updated),
             1 => {
@@ -147,6 +161,7 @@ impl<R: Read> Decoder<R> {
         self.wire.doing = "sending a picture";
         self.wire.skip(1)?;
         let mut update = Update::default();
+        let painted = self.painted;
         for _ in 0..self.wire.u16()? {
             let mut side = || self.wire.u16().map(usize::from);
             let rect = Rect { x: side()?, y: side()?, width: side()?, height: side()? };
@@ -155,6 +170,10 @@ impl<R: Read> Decoder<R> {
                 break;
             }
             self.rectangle(rect, encoding, &mut update)?;
+            let (width, height) = self.buffer.size();
+            if self.painted - painted > (OVER_AND_OVER * (width * height).max(1 << 20)) as u64 {
+                return Err(RfbError::garbage("an update that paints the screen over and over"));
+            }
         }
         Ok(update)
     }

@@ -15,6 +15,7 @@ mod inflate;
 mod outgoing;
 mod source;
 mod tight;
+mod typed;
 mod wire;
 mod zrle;
 

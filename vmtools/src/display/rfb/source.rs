@@ -17,8 +17,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::address::Address;
 use super::connection::{self, Facts, Outbox, Said, lock};
 use super::{Encoding, RfbError, outgoing};
-use crate::display::pace::{ASK_AGAIN, BEAT, BURST, KEY_PACE, PATIENCE, is_gone, next_input, next_wait};
-use crate::display::{DisplayLink, DisplaySource, InputEvent, Keyboard, Screen, keysym};
+use crate::display::pace::{ASK_AGAIN, BEAT, BURST, PATIENCE, is_gone, next_input, next_wait};
+use crate::display::{DisplayLink, DisplaySource, InputEvent, Keyboard, Screen};
 
 /// F24, which no keyboard has: released by its scan code to say that somebody looks.
 const F24: u16 = 0x76;
@@ -98,17 +98,17 @@ enum Due {
     Ask,
 }
 
-struct Session<'a> {
-    facts: Arc<Facts>,
+pub(super) struct Session<'a> {
+    pub(super) facts: Arc<Facts>,
     said: mpsc::Receiver<Said>,
     screen: Arc<Screen>,
-    keyboard: &'a mut Keyboard,
+    pub(super) keyboard: &'a mut Keyboard,
     asked: Instant,
     beat: Instant,
     /// Until when the keyboard has used up its pace.
-    keys_until: Instant,
+    pub(super) keys_until: Instant,
     /// Where the pointer was, for movements.
-    pointer: Option<(u16, u16)>,
+    pub(super) pointer: Option<(u16, u16)>,
 }
 
 impl Drop for Session<'_> {
@@ -216,95 +216,12 @@ impl<'a> Session<'a> {
         }
         Ok(())
     }
-
-    /// Sends `first` and what else waits, leaving out pointer positions that newer ones have overtaken.
-    async fn take_inputs(
-        &mut self,
-        outbox: &Outbox,
-        first: InputEvent,
-        inputs: &mut mpsc::Receiver<InputEvent>,
-    ) -> Result<(), RfbError> {
-        let mut event = first;
-        while let InputEvent::Pointer { buttons, .. } = event {
-            let Ok(next) = inputs.try_recv() else { break };
-            if !matches!(next, InputEvent::Pointer { buttons: same, .. } if same == buttons) {
-                self.follow(outbox, event).await?;
-            }
-            event = next;
-        }
-        self.follow(outbox, event).await
-    }
-
-    async fn follow(&mut self, outbox: &Outbox, event: InputEvent) -> Result<(), RfbError> {
-        let buttons = self.keyboard.buttons();
-        let mut out = Vec::new();
-        self.keyboard.follow(event, |event| out.push(event));
-        let sent = self.pass_on(outbox, out).await;
-        if sent.is_err() {
-            self.keyboard.doubt(buttons);
-        }
-        sent
-    }
-
-    async fn pass_on(&mut self, outbox: &Outbox, events: Vec<InputEvent>) -> Result<(), RfbError> {
-        for event in events {
-            match event {
-                InputEvent::Key { scancode, down } => {
-                    if keysym(scancode).is_none() {
-                        continue;
-                    }
-                    self.keys_until = self.keys_until.max(Instant::now()) + KEY_PACE;
-                    send(outbox, self.key(scancode, down)).await?;
-                }
-                InputEvent::Pointer { x, y, buttons } => {
-                    let (x, y) = self.place(x, y);
-                    send(outbox, outgoing::pointer(x, y, buttons)).await?;
-                }
-                InputEvent::ReleaseAll => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn key(&self, scancode: u16, down: bool) -> Vec<u8> {
-        let keysym = keysym(scancode).unwrap_or(0);
-        if self.facts.extended_keys.load(Ordering::SeqCst) {
-            outgoing::extended_key(scancode, keysym, down)
-        } else {
-            outgoing::key(keysym, down)
-        }
-    }
-
-    /// Where the pointer is; or how far it moved, from the middle of all places, where the server wants that.
-    fn place(&mut self, x: u16, y: u16) -> (u16, u16) {
-        let (last_x, last_y) = self.pointer.replace((x, y)).unwrap_or((x, y));
-        if !self.facts.relative.load(Ordering::SeqCst) {
-            return (x, y);
-        }
-        (moved(last_x, x), moved(last_y, y))
-    }
 }
 
-fn moved(from: u16, to: u16) -> u16 {
-    let by = i32::from(to) - i32::from(from);
-    u16::try_from(0x7fff + by).unwrap_or(0x7fff)
-}
-
-async fn send(outbox: &Outbox, message: Vec<u8>) -> Result<(), RfbError> {
+pub(super) async fn send(outbox: &Outbox, message: Vec<u8>) -> Result<(), RfbError> {
     match timeout(PATIENCE, outbox.send(message)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(RfbError::Closed { doing: "taking what we say" }),
         Err(_) => Err(RfbError::Stalled { doing: "taking what we say", limit: PATIENCE }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn movements_are_told_from_the_middle() {
-        assert_eq!((moved(5, 5), moved(5, 8), moved(8, 5)), (0x7fff, 0x8002, 0x7ffc));
-        assert_eq!((moved(0, u16::MAX), moved(u16::MAX, 0)), (0x7fff, 0x7fff));
     }
 }

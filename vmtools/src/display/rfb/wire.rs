@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read};
 
 use super::RfbError;
+use crate::display::pace::PATIENCE;
 
 /// Bytes that are read ahead at most.
 const BUFFER: usize = 256 * 1024;
@@ -35,6 +36,8 @@ impl<R: Read> Wire<R> {
         let doing = self.doing;
         match error.kind() {
             ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => RfbError::Closed { doing },
+            // The line gives up a read after that time.
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => RfbError::Stalled { doing, limit: PATIENCE },
             _ => RfbError::Io { doing, source: error },
         }
     }
@@ -65,6 +68,17 @@ impl<R: Read> Wire<R> {
             }
             Err(error) => Err(self.failed(error)),
         }
+    }
+
+    /// Waits for a first byte for as long as it takes: between messages a server may be still.
+    pub(super) fn wait(&mut self) -> Result<(), RfbError> {
+        while self.start == self.end {
+            match self.more() {
+                Err(RfbError::Stalled { .. }) => {}
+                other => other?,
+            }
+        }
+        Ok(())
     }
 
     /// Between 1 and `limit` bytes that wait; [`Wire::consume`] takes them. `limit` is not 0.
@@ -198,6 +212,37 @@ mod tests {
             assert_eq!(wire.u32().unwrap(), 899_999);
             assert!(matches!(wire.u8(), Err(RfbError::Closed { .. })));
         }
+    }
+
+    /// Says bytes, each after some time in which nothing comes.
+    struct Slow<'a>(&'a [u8], usize);
+
+    impl Read for Slow<'_> {
+        fn read(&mut self, target: &mut [u8]) -> std::io::Result<usize> {
+            if self.1 > 0 {
+                self.1 -= 1;
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            self.1 = 3;
+            let count = self.0.len().min(1);
+            target[..count].copy_from_slice(&self.0[..count]);
+            self.0 = &self.0[count..];
+            Ok(count)
+        }
+    }
+
+    #[test]
+    fn stillness_is_waited_for_between_messages_and_an_error_inside_of_one() {
+        let mut wire = Wire::new(Slow(&[1, 2], 3));
+        wire.wait().unwrap();
+        assert_eq!(wire.u8().unwrap(), 1);
+        wire.doing = "sending a picture";
+        let stalled = wire.u8().unwrap_err();
+        assert!(matches!(stalled, RfbError::Stalled { doing: "sending a picture", limit: PATIENCE }));
+        assert!(stalled.to_string().contains("nothing more for 5 s while sending a picture"), "{stalled}");
+        wire.wait().unwrap();
+        assert!(matches!(wire.fill(&mut [0; 200_000]), Err(RfbError::Stalled { .. })));
+        assert!(matches!(wire.wait(), Err(RfbError::Closed { .. })));
     }
 
     #[test]
