@@ -1,19 +1,20 @@
 //! The picture that a source is painting, before it is published: BGRX, as QEMU has it and sends it cheapest.
 
-use crate::display::{Damage, Rect};
+use crate::display::Rect;
+use crate::display::tiles::{Tiles, bits};
 
 /// The longest side that is accepted, pixels. The guest chooses the size, so there must be an end.
 pub(crate) const MAX_SIDE: usize = 8192;
 /// The largest picture that is accepted, pixels.
 pub(crate) const MAX_PIXELS: usize = MAX_SIDE * MAX_SIDE;
 
-/// Pixels, blue first, whose fourth byte means nothing, with what has changed since the last [`Framebuffer::take_damage`].
-#[derive(Debug, Default)]
+/// Pixels, blue first, whose fourth byte means nothing, with what has changed since the last [`Framebuffer::clear_damage`].
+#[derive(Debug)]
 pub(crate) struct Framebuffer {
     width: usize,
     height: usize,
     pixels: Vec<[u8; 4]>,
-    damage: Damage,
+    damage: Tiles,
     /// Which pixels were never painted, until all are.
     missing: Option<Missing>,
 }
@@ -36,7 +37,7 @@ impl Missing {
         let mut at = start;
         while at < end {
             let (bit, stop) = (at % 64, end.min((at / 64 + 1) * 64));
-            let mask = u64::MAX >> (64 - (stop - at)) << bit;
+            let mask = bits(bit, bit + stop - at);
             let word = &mut self.words[line + at / 64];
             self.count -= (*word & mask).count_ones() as usize;
             *word &= !mask;
@@ -50,8 +51,8 @@ impl Framebuffer {
     pub(crate) fn new(width: usize, height: usize) -> Option<Self> {
         let sane = (1..=MAX_SIDE).contains(&width) && (1..=MAX_SIDE).contains(&height);
         let count = width.checked_mul(height).filter(|&count| sane && count <= MAX_PIXELS)?;
-        let missing = Some(Missing::all(width, height));
-        Some(Self { width, height, pixels: vec![[0; 4]; count], missing, ..Self::default() })
+        let (damage, missing) = (Tiles::new(width, height), Some(Missing::all(width, height)));
+        Some(Self { width, height, pixels: vec![[0; 4]; count], damage, missing })
     }
 
     pub(crate) fn size(&self) -> (usize, usize) {
@@ -63,13 +64,17 @@ impl Framebuffer {
         self.missing.is_none()
     }
 
-    /// What has changed since the last call.
-    pub(crate) fn take_damage(&mut self) -> Damage {
-        std::mem::take(&mut self.damage)
+    /// What has changed since [`Framebuffer::clear_damage`].
+    pub(crate) fn damage(&self) -> &Tiles {
+        &self.damage
+    }
+
+    pub(crate) fn clear_damage(&mut self) {
+        self.damage.clear();
     }
 
     pub(crate) fn is_damaged(&self) -> bool {
-        !self.damage.rects().is_empty()
+        !self.damage.is_empty()
     }
 
     /// Whether `rect` lies inside.
@@ -99,7 +104,7 @@ impl Framebuffer {
                 self.missing = None;
             }
         }
-        self.damage.add(rect);
+        self.damage.mark(rect);
     }
 
     /// Paints `rect` with `bgrx`, four bytes a pixel, blue first. What does not fit is left out; says whether it fitted.
@@ -174,7 +179,8 @@ mod tests {
         assert_eq!(rgba(&buffer), [0, 0, 0, 255, 3, 2, 1, 255, 0, 0, 0, 255, 6, 5, 4, 255]);
         assert!(buffer.paint(rect(1, 0, 1, 2), &[1, 2, 3, 0, 4, 5, 6, 0]));
         assert!(!buffer.is_whole(), "painted twice is not painted all over");
-        assert_eq!(buffer.take_damage().rects(), [rect(1, 0, 1, 2)]);
+        assert_eq!(buffer.damage().rects(), [rect(0, 0, 2, 2)]);
+        buffer.clear_damage();
         assert!(!buffer.is_damaged());
         assert!(buffer.copy(rect(0, 0, 1, 2), rect(1, 0, 1, 2)));
         assert_eq!(red(&buffer), [3, 3, 6, 6]);

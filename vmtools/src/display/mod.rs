@@ -15,6 +15,7 @@ mod layout;
 mod pace;
 pub mod rfb;
 mod screen;
+mod tiles;
 mod vnc_rs;
 
 use std::future::Future;

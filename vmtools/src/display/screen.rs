@@ -7,7 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use tokio::sync::Notify;
 
 use crate::display::framebuffer::Framebuffer;
-use crate::display::{Damage, Frame, Rect};
+use crate::display::tiles::Tiles;
+use crate::display::{Frame, Rect};
 
 /// The pointer's picture as the guest set it. Where it points is where the user's pointer is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +45,7 @@ struct Picture {
     width: usize,
     height: usize,
     pixels: Vec<u8>,
-    damage: Damage,
+    damage: Tiles,
     resized: bool,
     cursor: Option<Cursor>,
 }
@@ -116,10 +117,11 @@ impl Screen {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return false,
         };
-        if picture.damage.rects().is_empty() {
+        if picture.damage.is_empty() {
             return false;
         }
         let Picture { width, height, ref pixels, ref damage, resized, .. } = *picture;
+        let damage = damage.damage();
         f(FrameView { width, height, pixels, damage: damage.rects(), resized });
         picture.damage.clear();
         picture.resized = false;
@@ -193,22 +195,22 @@ impl Screen {
     /// Takes over what `buffer` has changed; the screen is live from now on.
     pub(crate) fn publish(&self, buffer: &mut Framebuffer) {
         let (width, height) = buffer.size();
-        let damage = buffer.take_damage();
         let mut picture = lock(&self.picture);
         if (picture.width, picture.height) == (width, height) {
-            for rect in damage.rects() {
-                buffer.copy_as_rgba(&mut picture.pixels, *rect);
-                picture.damage.add(*rect);
+            for rect in buffer.damage().rects() {
+                buffer.copy_as_rgba(&mut picture.pixels, rect);
             }
+            picture.damage.add(buffer.damage());
         } else {
             (picture.width, picture.height, picture.resized) = (width, height, true);
             picture.pixels.clear();
             picture.pixels.resize(width * height * 4, 0);
             buffer.copy_as_rgba(&mut picture.pixels, Rect { x: 0, y: 0, width, height });
-            picture.damage.clear();
-            picture.damage.add(Rect { x: 0, y: 0, width, height });
+            picture.damage = Tiles::new(width, height);
+            picture.damage.mark_all();
         }
         drop(picture);
+        buffer.clear_damage();
         self.forget_trouble();
         self.live.store(true, Ordering::Release);
         self.changed();
@@ -287,20 +289,22 @@ mod tests {
             count.fetch_add(1, Ordering::Relaxed);
         }));
         assert!(!screen.live() && screen.snapshot().is_none() && take(&screen).is_none());
-        let mut buffer = Framebuffer::new(4, 4).unwrap();
+        let mut buffer = Framebuffer::new(130, 4).unwrap();
         let dot = |x, y| Rect { x, y, width: 1, height: 1 };
         assert!(buffer.paint(dot(0, 0), &[1, 2, 3, 4]));
         screen.publish(&mut buffer);
         assert!(screen.live());
-        assert_eq!(take(&screen), Some((4, vec![Rect { x: 0, y: 0, width: 4, height: 4 }], true)));
+        assert_eq!(take(&screen), Some((130, vec![Rect { x: 0, y: 0, width: 130, height: 4 }], true)));
         assert_eq!(take(&screen), None);
-        for at in [dot(3, 3), dot(0, 3)] {
+        for at in [dot(3, 3), dot(129, 0)] {
             assert!(buffer.paint(at, &[9, 9, 9, 9]));
             screen.publish(&mut buffer);
         }
-        assert_eq!(take(&screen), Some((4, vec![dot(3, 3), dot(0, 3)], false)));
-        let mut rgba = [0; 64];
-        buffer.copy_as_rgba(&mut rgba, Rect { x: 0, y: 0, width: 4, height: 4 });
+        // Whole tiles, cut to the picture.
+        let tile = |x, width| Rect { x, y: 0, width, height: 4 };
+        assert_eq!(take(&screen), Some((130, vec![tile(0, 64), tile(128, 2)], false)));
+        let mut rgba = vec![0; 130 * 4 * 4];
+        buffer.copy_as_rgba(&mut rgba, tile(0, 130));
         assert_eq!(screen.snapshot().unwrap().rgba, rgba);
         assert_eq!((screen.generation(), woken.load(Ordering::Relaxed)), (3, 3));
     }

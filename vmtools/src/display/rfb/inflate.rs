@@ -19,11 +19,13 @@ pub(super) struct Zlib {
     end: usize,
     /// Packed bytes of this rectangle that have not come yet.
     input: usize,
+    /// All of this rectangle's bytes were taken, and no more comes of them.
+    dry: bool,
 }
 
 impl Default for Zlib {
     fn default() -> Self {
-        Self { stream: Decompress::new(true), output: Vec::new(), start: 0, end: 0, input: 0 }
+        Self { stream: Decompress::new(true), output: Vec::new(), start: 0, end: 0, input: 0, dry: false }
     }
 }
 
@@ -38,11 +40,14 @@ impl Zlib {
         if self.output.is_empty() {
             self.output = vec![0; OUTPUT];
         }
-        (self.start, self.end, self.input) = (0, 0, length);
+        (self.start, self.end, self.input, self.dry) = (0, 0, length, false);
     }
 
     /// Unpacks some bytes more; false when no more will come.
     fn more<R: Read>(&mut self, wire: &mut Wire<R>) -> Result<bool, RfbError> {
+        if self.dry {
+            return Ok(false);
+        }
         if self.start > 0 {
             self.output.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
@@ -61,6 +66,8 @@ impl Zlib {
             }
             self.input = self.input.saturating_sub(taken);
             self.end = (self.end + given).min(self.output.len());
+            // Nothing is held back for want of room: asking again would only cost time.
+            self.dry = self.input == 0 && self.end < self.output.len();
             if given > 0 {
                 return Ok(true);
             }

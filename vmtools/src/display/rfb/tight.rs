@@ -32,8 +32,14 @@ pub(super) struct Tight {
 
 enum Filter {
     Copy,
-    Palette(Vec<Pixel>),
+    Palette(Box<Palette>),
     Gradient,
+}
+
+/// Up to 256 colours; as many as an index can say, so that none needs a look at the length.
+struct Palette {
+    colours: [Pixel; 256],
+    size: usize,
 }
 
 impl Tight {
@@ -76,7 +82,7 @@ impl Tight {
         filter: &Filter,
     ) -> Result<(), RfbError> {
         let row_bytes = match filter {
-            Filter::Palette(colours) if colours.len() <= 2 => rect.width.div_ceil(8),
+            Filter::Palette(palette) if palette.size <= 2 => rect.width.div_ceil(8),
             Filter::Palette(_) => rect.width,
             Filter::Copy | Filter::Gradient => rect.width * 3,
         };
@@ -142,18 +148,26 @@ fn paint_row(line: &[u8], to: &mut [Pixel], filter: &Filter, above: &mut [u8]) -
                 *to = [b, g, r, 0];
             }
         }
-        Filter::Palette(colours) if colours.len() <= 2 => {
-            let colours = [colours[0], *colours.last().unwrap_or(&colours[0])];
-            for (to, &byte) in to.chunks_mut(8).zip(line) {
+        Filter::Palette(palette) if palette.size <= 2 => {
+            let colours = [palette.colours[0], palette.colours[palette.size - 1]];
+            let (whole, rest) = to.as_chunks_mut::<8>();
+            for (to, &byte) in whole.iter_mut().zip(line) {
                 for (bit, pixel) in to.iter_mut().enumerate() {
                     *pixel = colours[usize::from(byte >> (7 - bit) & 1)];
                 }
             }
+            for (bit, pixel) in rest.iter_mut().enumerate() {
+                *pixel = colours[usize::from(line[line.len() - 1] >> (7 - bit) & 1)];
+            }
         }
-        Filter::Palette(colours) => {
+        Filter::Palette(palette) => {
+            let mut highest = 0;
             for (to, &index) in to.iter_mut().zip(line) {
-                let colour = colours.get(usize::from(index));
-                *to = *colour.ok_or_else(|| RfbError::garbage("a colour that is not in the palette"))?;
+                highest = highest.max(index);
+                *to = palette.colours[usize::from(index)];
+            }
+            if usize::from(highest) >= palette.size {
+                return Err(RfbError::garbage("a colour that is not in the palette"));
             }
         }
         Filter::Gradient => {
@@ -179,8 +193,12 @@ fn filter<R: Read>(wire: &mut Wire<R>) -> Result<Filter, RfbError> {
     match wire.u8()? {
         0 => Ok(Filter::Copy),
         1 => {
-            let count = usize::from(wire.u8()?) + 1;
-            (0..count).map(|_| pixel(wire)).collect::<Result<_, _>>().map(Filter::Palette)
+            let size = usize::from(wire.u8()?) + 1;
+            let mut colours = [[0; 4]; 256];
+            for (to, &[r, g, b]) in colours.iter_mut().zip(wire.take(size * 3)?.as_chunks::<3>().0) {
+                *to = [b, g, r, 0];
+            }
+            Ok(Filter::Palette(Box::new(Palette { colours, size })))
         }
         2 => Ok(Filter::Gradient),
         kind => Err(RfbError::garbage(format!("a Tight filter {kind}"))),

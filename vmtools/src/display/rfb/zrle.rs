@@ -158,24 +158,42 @@ fn paint_tile(
 
 /// A palette of up to 16 colours, its indices packed to 1, 2 or 4 bits; each row begins with a byte.
 fn packed(input: &mut Input<'_>, buffer: &mut Framebuffer, tile: Rect, size: usize) -> Result<(), RfbError> {
+    match size {
+        2 => indices::<1, 8>(input, buffer, tile, size),
+        3 | 4 => indices::<2, 4>(input, buffer, tile, size),
+        _ => indices::<4, 2>(input, buffer, tile, size),
+    }
+}
+
+/// The palette and its indices of `BITS` bits, `PER_BYTE` in a byte.
+fn indices<const BITS: u32, const PER_BYTE: usize>(
+    input: &mut Input<'_>,
+    buffer: &mut Framebuffer,
+    tile: Rect,
+    size: usize,
+) -> Result<(), RfbError> {
     let palette = palette(input, size)?;
-    let bits = match size {
-        2 => 1,
-        3 | 4 => 2,
-        _ => 4,
-    };
-    let (per_byte, mask) = (8 / bits, (1_u8 << bits) - 1);
+    // As many colours as there are indices, so that none needs a look at the length.
+    let colours: [Pixel; 16] = std::array::from_fn(|index| palette[index]);
+    let mask = (1_u8 << BITS) - 1;
     let mut highest = 0;
     for y in 0..tile.height {
-        let line = input.take(tile.width.div_ceil(per_byte))?;
-        for (to, &byte) in buffer.row(tile, y).chunks_mut(per_byte).zip(line) {
-            let mut rest = byte;
+        let line = input.take(tile.width.div_ceil(PER_BYTE))?;
+        let (whole, rest) = buffer.row(tile, y).as_chunks_mut::<PER_BYTE>();
+        let mut paint = |to: &mut [Pixel], byte: u8| {
+            let mut turned = byte;
             for pixel in to {
-                rest = rest.rotate_left(bits as u32);
-                let index = rest & mask;
+                turned = turned.rotate_left(BITS);
+                let index = turned & mask;
                 highest = highest.max(index);
-                *pixel = palette[usize::from(index & 15)];
+                *pixel = colours[usize::from(index & 15)];
             }
+        };
+        for (to, &byte) in whole.iter_mut().zip(line) {
+            paint(to, byte);
+        }
+        if let (false, Some(&byte)) = (rest.is_empty(), line.last()) {
+            paint(rest, byte);
         }
     }
     if usize::from(highest) < size { Ok(()) } else { Err(unknown_colour()) }
