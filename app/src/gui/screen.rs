@@ -228,7 +228,7 @@ impl ScreenPanel {
         }
         let focused = ui.input(|input| input.focused);
         let elsewhere = ui.input(|input| input.pointer.any_pressed()) && over.is_none();
-        let away = !focused || elsewhere || window.covered;
+        let away = !focused || elsewhere || window.covered || self.keys.take_lost();
         if self.keys.captured() && away || !focused && !self.toolbar.held.is_empty() {
             self.give_back(ui.ctx(), wishes);
             return;

@@ -140,7 +140,7 @@ impl ApplicationHandler<UserEvent> for Tapped {
     }
 
     fn about_to_wait(&mut self, event_loop: &ActiveEventLoop) {
-        if self.keys.take_lost()
+        if !self.keys.grabbed()
             && let Some(window) = self.unfocused.take()
         {
             self.inner.window_event(event_loop, window, WindowEvent::Focused(false));

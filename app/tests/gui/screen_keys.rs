@@ -82,6 +82,29 @@ fn a_held_modifier_stays_down_until_it_is_let_go_or_the_focus_is_lost() {
 }
 
 #[test]
+fn a_focus_that_is_lost_while_keys_are_grabbed_releases_all_keys() {
+    struct Grab;
+    impl cartridge::gui::keyboard::Grip for Grab {
+        fn take(&self) -> bool {
+            true
+        }
+        fn give(&self) {}
+    }
+    let (mut stage, _display) = running();
+    stage.keys.set_grip(Box::new(Grab));
+    click(&mut stage, "Guest screen");
+    assert!(stage.keys.captured() && stage.keys.grabbed());
+    stage.keys.push(KeyCode::ControlLeft, true);
+    stage.settle();
+    stage.asked();
+    // egui is not told: the grab is what says it.
+    stage.keys.lose_focus();
+    stage.settle();
+    assert!(!stage.keys.captured() && !stage.keys.grabbed());
+    assert_eq!(inputs(&mut stage), [InputEvent::ReleaseAll]);
+}
+
+#[test]
 fn combinations_of_every_kind_are_sent() {
     let (mut stage, _display) = running();
     for (submenu, name, keys) in [
