@@ -173,7 +173,7 @@ impl Drive {
             }
             Event::GuestStarted { .. } => self.printer.wait("waiting for the guest"),
             Event::GuestChanged { status: GuestStatus::Panicked } if !self.stay => {
-                eprintln!("The guest's kernel panicked; its last words are in the serial log");
+                self.printer.say("The guest's kernel panicked; its last words are in the serial log");
                 self.end(exit_code::GUEST).await;
             }
             Event::TestEnded { passed, .. } => self.tested(*passed).await,
@@ -194,7 +194,7 @@ impl Drive {
                 self.shot = Shot::Done;
                 self.printer.result("screenshot", &path.display().to_string());
                 if *uniform {
-                    eprintln!("Warning: every pixel of the screenshot has the same colour");
+                    self.printer.say("Warning: every pixel of the screenshot has the same colour");
                 }
                 if !self.stay {
                     self.end(self.code).await;
@@ -223,11 +223,11 @@ impl Drive {
                     return;
                 }
                 if state.outcome == Some(Outcome::GuestEnded) && !self.came_up() && !self.ended_well() {
-                    eprintln!("The guest ended before it had reported");
+                    self.printer.say("The guest ended before it had reported");
                     self.code = self.code.max(exit_code::REPORT);
                 }
                 if matches!(self.shot, Shot::Wanted(_) | Shot::Settling(..)) && self.code == exit_code::GOOD {
-                    eprintln!("The guest ended before its screen could be photographed");
+                    self.printer.say("The guest ended before its screen could be photographed");
                     self.code = exit_code::REPORT;
                 }
                 if state.outcome == Some(Outcome::Cancelled) && self.code == exit_code::GOOD {
@@ -350,7 +350,7 @@ impl Drive {
 
     async fn reported(&mut self, matches: Option<bool>) {
         if matches == Some(false) {
-            eprintln!("The guest found another tree than the one that was injected");
+            self.printer.say("The guest found another tree than the one that was injected");
         }
         self.photograph();
         if matches!(self.shot, Shot::None) && !self.stay {
@@ -392,7 +392,7 @@ impl Drive {
                 let path = path.clone();
                 self.shot = Shot::Asked;
                 if self.session.screen.snapshot().is_none() {
-                    eprintln!("The guest has shown nothing on its screen");
+                    self.printer.say("The guest has shown nothing on its screen");
                     return self.end(exit_code::GUEST).await;
                 }
                 self.send(Command::Screenshot(Some(path))).await;
@@ -406,7 +406,7 @@ impl Drive {
             drop(self.attached.take());
             std::process::exit(i32::from(exit_code::CANCELLED));
         }
-        eprintln!("Cancelling; once more ends at once");
+        self.printer.say("Cancelling; once more ends at once");
         self.code = exit_code::CANCELLED;
         self.end(exit_code::CANCELLED).await;
     }

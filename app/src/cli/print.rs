@@ -79,6 +79,11 @@ impl Printer {
         self.bar.finish_and_clear();
     }
 
+    /// Says something that is no event, beside whatever runs on the line.
+    pub(super) fn say(&self, text: &str) {
+        self.bar.suspend(|| eprintln!("{text}"));
+    }
+
     /// A result that a script may want: `image: /path`.
     pub(super) fn result(&self, key: &str, value: &str) {
         if !self.json {

@@ -32,11 +32,11 @@ impl App {
             match shortcut {
                 Shortcut::Escape => self.escape(ctx, wishes),
                 Shortcut::FullScreen => wishes.add(Wish::FullScreen(!self.full_screen)),
-                Shortcut::Scaling => wishes.add(Wish::Scale(self.preferences.scaling.next())),
-                Shortcut::ViewOnly => wishes.add(Wish::ViewOnly(!self.view_only)),
                 Shortcut::Help => wishes.add(Wish::Open(Dialog::Shortcuts)),
                 // With a dialog open the rest would act on what cannot be seen.
                 _ if self.dialog.is_some() => {}
+                Shortcut::Scaling => wishes.add(Wish::Scale(self.preferences.scaling.next())),
+                Shortcut::ViewOnly => wishes.add(Wish::ViewOnly(!self.view_only)),
                 Shortcut::Goal(goal) => wishes.send(Command::Ask(goal)),
                 Shortcut::BringIn if source::waiting(&self.model) => wishes.send(Command::BringIn),
                 Shortcut::BringIn => {}

@@ -1,4 +1,5 @@
-//! What the window remembers between runs: its size, its theme, its panes, how the guest is shown and typed into. A small TOML file; a broken one is ignored.
+//! What the window remembers between runs: its size, its theme, its panes, how the guest is shown and typed into.
+//! A small TOML file; a broken one is ignored.
 
 use std::path::Path;
 

@@ -43,7 +43,7 @@ impl Scaling {
         match self {
             Self::Fit => "As large as there is room for.",
             Self::Natural => "One pixel of the guest is one of this display; scroll to the rest.",
-            Self::Whole => "The largest size at which no pixel is blurred.",
+            Self::Whole => "The largest whole multiple that there is room for: sharp.",
             Self::Stretch => "All of the room, whatever the shape.",
             Self::Follow => "The guest is asked for a screen of this size.",
         }

@@ -211,7 +211,9 @@ impl ScreenPanel {
     ) {
         let on_bar = |pos: egui::Pos2| screen_pan::covers(room, placed.over, pos);
         let pos = ui.input(|input| input.pointer.latest_pos());
-        let inside = response.contains_pointer() && !window.covered && !pos.is_some_and(on_bar);
+        // A picture that is larger than its room reaches, unseen, into the frame around that.
+        let shown = pos.is_some_and(|pos| room.contains(pos) && !on_bar(pos));
+        let inside = response.contains_pointer() && !window.covered && shown;
         let events = ui.input(|input| input.events.clone());
         for event in self.pointer.events(&events, inside, placed) {
             wishes.send(Command::Input(event));
@@ -227,7 +229,8 @@ impl ScreenPanel {
             response.request_focus();
         }
         let focused = ui.input(|input| input.focused);
-        let elsewhere = ui.input(|input| input.pointer.any_pressed()) && over.is_none();
+        // Who scrolls goes on typing.
+        let elsewhere = ui.input(|input| input.pointer.any_pressed()) && over.is_none() && !pos.is_some_and(on_bar);
         let away = !focused || elsewhere || window.covered || self.keys.take_lost();
         if self.keys.captured() && away || !focused && !self.toolbar.held.is_empty() {
             self.give_back(ui.ctx(), wishes);

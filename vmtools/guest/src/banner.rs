@@ -129,7 +129,7 @@ pub(crate) fn show(report: &Report, notes: &[String]) {
     Console::serial().write(&format!("\r\n{human}{}", report.line()));
 }
 
-/// Greets on both consoles where there is nothing to report but that somebody can type.
+/// Greets on `console` where there is nothing to report but that somebody can type.
 pub(crate) fn greet(console: &Console, notes: &[String]) {
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
     let mut text = format!("\r\n  \x1b[1;34mCARTRIDGE\x1b[0m   Linux {}, booted directly\r\n", clean(&kernel));

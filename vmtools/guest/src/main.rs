@@ -196,6 +196,7 @@ fn direct(order: &Order, sender: &SyncSender<Event>, mut notes: Vec<String>) -> 
     }
     // A root of its own may have a name already; nothing depends on it.
     let _ = rustix::system::sethostname(guest.name.as_bytes());
+    power_button::watch(sender, &mut notes);
     let there = booted.shell.is_some();
     let mut shells = Shells::new(&guest, booted.shell);
     if booted.rooted {
@@ -210,8 +211,5 @@ fn direct(order: &Order, sender: &SyncSender<Event>, mut notes: Vec<String>) -> 
         banner::greet(&Console::screen(), &notes);
     }
     shells.start_due(Instant::now());
-    let known = notes.len();
-    power_button::watch(sender, &mut notes);
-    notes.iter().skip(known).for_each(|note| Console::screen().write_at_once(&format!("\r\n{note}\r\n")));
     shells
 }

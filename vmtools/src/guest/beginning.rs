@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use cartridge_supervise::Cancel;
-use rustix::fs::MemfdFlags;
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals};
 use serde_json::Value;
 
 use crate::guest::{GuestError, GuestPlan};
@@ -88,6 +88,9 @@ impl Beginning {
                 in_file(shown.clone(), machine, path.clone(), MemoryUse::Private)
             }
             Some(KeptMemory::Kept { path, late }) => {
+                if let Some(share) = machine.shares.iter().find(|share| !share.is_virtiofs()) {
+                    return Err(GuestError::NotLent { problem: format!("9p serves the folder {:?}", share.tag) });
+                }
                 let copy = copied(path.clone()).await?;
                 // This process's name of it, because QEMU inherits nothing (proc(5), /proc/pid/fd).
                 let name = format!("/proc/{}/fd/{}", std::process::id(), copy.as_raw_fd());
@@ -118,8 +121,11 @@ async fn copied(path: PathBuf) -> Result<OwnedFd, GuestError> {
 }
 
 fn copy(path: &Path) -> io::Result<OwnedFd> {
-    let mut copy = File::from(rustix::fs::memfd_create("guest memory", MemfdFlags::CLOEXEC)?);
+    let mut copy =
+        File::from(rustix::fs::memfd_create("guest memory", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
     copy_content(File::open(path)?, &mut copy, &Cancel::new())?;
+    // Who is lent it cannot make it shorter, of which QEMU would die.
+    fcntl_add_seals(&copy, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
     Ok(copy.into())
 }
 
@@ -161,9 +167,16 @@ mod tests {
         );
         assert!(plugging[1].starts_with("device_add") && plugging[1].contains(r#""bus":"port4""#), "{plugging:?}");
         assert!(shown.contains("memory-backend-memfd") && !shown.contains("incoming") && !shown.contains("/proc/"));
+        let transport = Transport::Plan9 { dir: "/a".into(), read_only: true };
+        let mut mixed = plan(dir.path());
+        mixed.machine.shares.push(Share { tag: "other".into(), transport });
+        let refused = beginning.words(&mixed, &RuntimePaths::new(dir.path()), None).await.err().unwrap();
+        assert!(refused.to_string().contains("9p serves the folder \"other\""), "{refused}");
         let object = words.arguments.iter().find_map(|it| it.to_str()?.split_once("share=on,")).unwrap().1;
         let name = object.split_once("mem-path=").unwrap().1;
-        std::fs::write(name, b"mine").unwrap();
+        let lent = std::fs::File::options().write(true).open(name).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&lent, b"mine", 0).unwrap();
+        assert!(lent.set_len(1).is_err() && lent.set_len(9).is_err(), "others could make it shorter");
         assert_eq!(std::fs::read(&path).unwrap(), b"kept");
     }
 }

@@ -257,12 +257,15 @@ impl Launched {
                 // From now on its memory is its own, and a slot of it has it all.
                 slot::leave_out_shared(&self.qmp, false).await?;
             }
-            for (command, with) in plugging {
-                self.qmp.execute(command, Some(with)).await.map_err(slot::LoadError::from)?;
-            }
             Ok::<(), slot::LoadError>(())
         };
-        let Err(error) = loading.await else { return Ok(()) };
+        let Err(error) = loading.await else {
+            for (command, with) in plugging {
+                let plugged = self.qmp.execute_within(OPENING, command, Some(with)).await;
+                plugged.map_err(|e| GuestError::NotLent { problem: format!("{command}: {e}") })?;
+            }
+            return Ok(());
+        };
         // A QEMU that cannot take the memory says why, and ends.
         let mut exit = self.exit.clone();
         let _ = timeout(DYING, exit.wait_for(Option::is_some)).await;

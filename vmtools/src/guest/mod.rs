@@ -169,6 +169,12 @@ pub enum GuestError {
         /// The whole command, to be copied.
         command: String,
     },
+    /// A guest that was kept without its folders did not get them. What was kept is as good as before.
+    #[error("the guest that was kept did not get its folders: {problem}")]
+    NotLent {
+        /// What was tried, and how it failed.
+        problem: String,
+    },
     /// A port was not forwarded.
     #[error("QEMU did not forward port {guest_port} of the guest ({name}); it says:\n{words}\n  command: {command}")]
     NotForwarded {

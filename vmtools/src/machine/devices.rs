@@ -1,4 +1,5 @@
-//! The guest's disks, and what this host lends it beside its hardware: USB devices, folders, read-only layers and words. Pure: QEMU options alone.
+//! The guest's disks, and what this host lends it beside its hardware: USB devices, folders, read-only layers
+//! and words. Pure: QEMU options alone.
 //!
 //! A folder is found in the guest by its mount tag, a layer by its serial number (`/dev/disk/by-id/virtio-layer0`,
 //! `/sys/block/vda/serial`), a word at `/sys/firmware/qemu_fw_cfg/by_name/opt/cartridge/<name>/raw`.
@@ -53,7 +54,7 @@ impl Machine {
 }
 
 impl Share {
-    const fn is_virtiofs(&self) -> bool {
+    pub(crate) const fn is_virtiofs(&self) -> bool {
         matches!(self.transport, Transport::Virtiofs { .. })
     }
 }

@@ -1,4 +1,5 @@
-//! A guest's memory as a file of this host: one that the guest fills, or one that it begins with and never changes. Pure.
+//! A guest's memory as a file of this host: one that the guest fills, one that it begins with and never
+//! changes, or one of its own that others see too. Pure.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

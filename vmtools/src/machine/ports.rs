@@ -1,5 +1,5 @@
-//! Ports for what comes while the guest runs: disks, and the folders of a guest that is resumed. Nothing can be plugged into the root bus of a q35 (`docs/pcie.txt`),
-//! so every machine has some PCI Express root ports, empty at the start.
+//! Ports for what comes while the guest runs: disks, and the folders of a guest that is resumed. Nothing can be
+//! plugged into the root bus of a q35 (`docs/pcie.txt`), so every machine has some PCI Express root ports, empty at the start.
 
 use std::ffi::OsString;
 

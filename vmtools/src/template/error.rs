@@ -63,6 +63,12 @@ pub enum TemplateError {
 }
 
 impl TemplateError {
+    /// Whether the template itself is of no use: what failed would fail again.
+    #[must_use]
+    pub const fn is_the_templates(&self) -> bool {
+        matches!(self, Self::NotAwake { .. } | Self::Guest(GuestError::Died { .. } | GuestError::NotResumed { .. }))
+    }
+
     pub(super) fn io(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Io { action, path: path.clone(), source }

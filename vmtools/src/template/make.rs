@@ -1,5 +1,6 @@
 //! Making a template: a guest is booted with a mark in its initramfs, stands still when everything is loaded, and is kept
-//! with its memory in a file. It sees nothing of the user's: its folders and disks are empty ones of its own.
+//! with its memory in a file. It sees nothing of the user's: its disks are empty ones of its own, and so are its folders, unless they
+//! come when it is resumed.
 
 use std::fs::{self, File};
 use std::io;

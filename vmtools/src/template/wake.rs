@@ -1,4 +1,4 @@
-//! What a guest is told when it was resumed: the time, and random bytes. One line on its serial line, which
+//! What a guest is told when it was resumed: the time, random bytes, and whether it has new devices. One line on its serial line, which
 //! `vmtools/guest/src/boot/template.rs` reads. Pure.
 
 use std::time::Duration;

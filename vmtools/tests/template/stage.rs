@@ -29,7 +29,8 @@ impl Stage {
     /// One whose folders are served by virtiofs, if this machine has it.
     pub fn with_virtiofs() -> Option<Self> {
         let virtiofsd = Serving::default().virtiofsd;
-        virtiofsd.iter().any(|path| path.is_file()).then(|| Self { virtiofsd, ..Self::new() })
+        let can = virtiofsd.iter().any(|path| path.is_file()) && cartridge_supervise::isolation_support().is_ok();
+        can.then(|| Self { virtiofsd, ..Self::new() })
     }
 
     pub fn at(&self, name: &str) -> PathBuf {

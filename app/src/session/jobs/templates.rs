@@ -82,8 +82,12 @@ pub(super) async fn resume(
             Ok(Some(Box::new(guest)))
         }
         Err(error) => {
-            let _ = tokio::task::spawn_blocking(move || template::remove(&template)).await;
-            let text = format!("The guest is booted, because its template is of no use and was removed: {error}");
+            let text = if error.is_the_templates() {
+                let _ = tokio::task::spawn_blocking(move || template::remove(&template)).await;
+                format!("The guest is booted, because its template is of no use and was removed: {error}")
+            } else {
+                format!("The guest is booted, because it could not be resumed from its template: {error}")
+            };
             notice(side, Level::Warning, text).await;
             Ok(None)
         }

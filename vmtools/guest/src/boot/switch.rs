@@ -52,7 +52,10 @@ pub(super) fn over(lends_more: bool, notes: &mut Vec<String>) -> Result<Option<P
         std::env::set_current_dir("/").map_err(|e| e.to_string())
     });
     entered.map_err(|e| Failure::new(format!("the root cannot be entered: {e}")))?;
-    let emptying = before.map(empty_initramfs);
+    let emptying = before.and_then(empty_initramfs);
+    if let Err(e) = &emptying {
+        notes.push(format!("the memory of the initramfs stays in use: {e}"));
+    }
     if lends_more {
         lend(notes);
     }
@@ -60,7 +63,7 @@ pub(super) fn over(lends_more: bool, notes: &mut Vec<String>) -> Result<Option<P
     let found = || INITS.iter().find(|it| Path::new(it).exists()).map(|it| (*it).to_owned());
     if let Some(init) = asked(&cmdline).or_else(found) {
         // Threads end where another program takes over.
-        if let Ok(Some(emptying)) = emptying {
+        if let Ok(emptying) = emptying {
             let _ = emptying.join();
         }
         // It comes back only with a failure.
@@ -102,13 +105,13 @@ fn exec(init: &str) -> std::io::Error {
 
 /// Frees the memory that the initramfs takes, beside everything else. What is mounted in it is left alone. It is reached
 /// by `before`, its folder that was opened before the root lay over it (proc(5), /proc/pid/fd).
-fn empty_initramfs(before: File) -> Option<JoinHandle<()>> {
+fn empty_initramfs(before: File) -> std::io::Result<JoinHandle<()>> {
     let empty = move || {
         let folder = PathBuf::from(format!("/proc/self/fd/{}", before.as_raw_fd()));
         let Ok(own) = before.metadata() else { return };
         remove_below(&folder, own.dev());
     };
-    std::thread::Builder::new().name("initramfs".into()).spawn(empty).ok()
+    std::thread::Builder::new().name("initramfs".into()).spawn(empty)
 }
 
 fn remove_below(dir: &Path, device: u64) {
