@@ -86,7 +86,7 @@ fn the_printed_command_boots_the_guest_with_all_its_devices_and_without_us() {
     fs::write(repo.join("cartridge.toml"), settings).unwrap();
     let path = repo.to_str().unwrap();
     let early = console.run(&["boot", "--print-command", path]);
-    assert!(early.code == 3 && early.stderr.contains("There is no image to boot"), "{}{}", early.code, early.stderr);
+    assert!(early.code == 3 && early.stderr.contains("There is no image yet"), "{}{}", early.code, early.stderr);
     let built = console.run(&["build", "--json", path]);
     assert_eq!(built.code, 0, "{}", built.stderr);
 

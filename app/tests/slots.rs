@@ -76,6 +76,30 @@ async fn a_guest_is_saved_restored_and_given_the_repository_as_it_is_now() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_tells_of_another_tree_than_that_of_its_layer_is_told_of() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let mut session = Session::begin(&console);
+    session.insert(&repo).await;
+    session.send(Command::Ask(Goal::Up)).await;
+    session.until("the report", |event, _| matches!(event, Event::GuestReported { matches: Some(true), .. })).await;
+    // The guest sees no new disk, and says something else; in halves, so that the echo is no report.
+    let blind = "echo 0 >/sys/bus/virtio/drivers_autoprobe; echo bli''nd\n";
+    session.send(Command::SendSerial(blind.into())).await;
+    let logs = session.model.logs.join("serial.log");
+    while !fs::read_to_string(&logs).unwrap_or_default().contains("blind\r") {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    fs::write(repo.join("script"), "echo two\n").unwrap();
+    session.send(Command::PlugLayer).await;
+    let forged = r#"{"v":1,"name":"distro","kernel":"6","firmware":"bios","accelerator":"tcg","files":1,"tree":"ab","path":"/root/distro","generation":1}"#;
+    let forging = format!("while :; do printf '%s%s %s\\n' CARTRIDGE -REPORT '{forged}'; sleep 1; done &\n");
+    session.send(Command::SendSerial(forging.into())).await;
+    session.until("what it tells", |event, _| matches!(event, Event::LayerPlugged { matches: false, .. })).await;
+    session.quit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn other_settings_are_refused_in_words() {
     let console = Console::new();
     let repo = console.repository("distro");

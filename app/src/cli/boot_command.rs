@@ -1,30 +1,34 @@
-//! `cartridge boot --print-command`: the line that boots the last image by itself in a terminal.
+//! `cartridge boot --print-command`: the line that boots the last image, or what is booted directly, by itself in a terminal.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::args::BuildArgs;
-use super::{fields, print};
+use super::args::{BootArgs, BuildArgs};
+use super::{direct, fields, print};
 use crate::paths::Paths;
+use crate::session::direct::DirectWish;
 use crate::session::failure::exit_code;
 use crate::start::current_folder;
 
 /// Prints the line and returns the exit code. What should be known about it goes to standard error.
-pub(super) fn print(args: &BuildArgs, paths: &Paths) -> u8 {
+pub(super) fn print(mut args: BootArgs, paths: &Paths) -> u8 {
+    let json = args.goal.build.json;
     let wrong = |title: &str, why: &str, code: u8| {
-        print::wrong(args.json, title, why, code);
-        if args.json {
+        print::wrong(json, title, why, code);
+        if json {
             print::finished(code);
         }
         code
     };
-    let recipe = match recipe(args, paths) {
-        Ok(recipe) => recipe,
+    let found = direct::wish(&mut args).map_err(|why| usage(&why));
+    let found = found.and_then(|wish| Ok((recipe(&args.goal.build, wish.as_ref(), paths)?, wish)));
+    let (recipe, wish) = match found {
+        Ok(found) => found,
         Err((title, why, code)) => return wrong(title, &why, code),
     };
-    match crate::session::standalone(paths, &recipe) {
+    match crate::session::standalone(paths, &recipe, wish) {
         Ok((command, notices)) => {
             notices.iter().for_each(|(_, text)| eprintln!("{text}"));
-            if args.json {
+            if json {
                 print::object("command", &command);
                 print::finished(exit_code::GOOD);
             } else {
@@ -43,20 +47,38 @@ pub(super) fn print(args: &BuildArgs, paths: &Paths) -> u8 {
     }
 }
 
-/// The recipe with the command line's changes.
-fn recipe(args: &BuildArgs, paths: &Paths) -> Result<isoprep::Recipe, (&'static str, String, u8)> {
-    let unread = |why: String| ("The cartridge could not be read", why, exit_code::CARTRIDGE);
-    let usage = |why: String| ("The command line is wrong", why, exit_code::USAGE);
+/// Why there is no recipe: a title, the reason, the exit code.
+type Wrong = (&'static str, String, u8);
+
+fn usage(why: &dyn std::fmt::Display) -> Wrong {
+    ("The command line is wrong", why.to_string(), exit_code::USAGE)
+}
+
+/// The recipe with the command line's changes; that of no cartridge for what needs none.
+fn recipe(args: &BuildArgs, wish: Option<&DirectWish>, paths: &Paths) -> Result<isoprep::Recipe, Wrong> {
+    let (mut text, root) = match wish {
+        Some(wish) if !wish.needs_image() => (String::new(), PathBuf::from("/")),
+        _ => cartridge(args, paths)?,
+    };
+    let set = fields::parse(&args.set).map_err(|why| usage(&why))?;
+    for (key, value) in set.iter().chain(wish.iter().flat_map(|wish| &wish.fields)) {
+        text = isoprep::set_field(&text, key, value).map_err(|error| usage(&error))?;
+    }
+    isoprep::parse(&text, &root).map_err(|error| unread(&error))
+}
+
+/// The text of the cartridge and its folder.
+fn cartridge(args: &BuildArgs, paths: &Paths) -> Result<(String, PathBuf), Wrong> {
     let path = if args.builtin {
-        crate::builtin::unpack(paths).map_err(|e| unread(e.to_string()))?
+        crate::builtin::unpack(paths).map_err(|error| unread(&error))?
     } else {
         current_folder().join(args.path.as_deref().unwrap_or(Path::new("")))
     };
-    let file = isoprep::open(&path).map_err(|e| unread(e.to_string()))?;
-    let mut text = file.text;
-    for (key, value) in fields::parse(&args.set).map_err(usage)? {
-        text = isoprep::set_field(&text, &key, &value).map_err(|e| usage(e.to_string()))?;
-    }
-    let root = file.file.parent().unwrap_or(Path::new("/"));
-    isoprep::parse(&text, root).map_err(|e| unread(e.to_string()))
+    let file = isoprep::open(&path).map_err(|error| unread(&error))?;
+    let root = file.file.parent().unwrap_or(Path::new("/")).to_owned();
+    Ok((file.text, root))
+}
+
+fn unread(why: &dyn std::fmt::Display) -> Wrong {
+    ("The cartridge could not be read", why.to_string(), exit_code::CARTRIDGE)
 }

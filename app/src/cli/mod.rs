@@ -62,7 +62,7 @@ pub async fn run(verb: Verb, paths: Paths) -> Result<u8, BeginError> {
             let session = crate::session::begin(towards("build", &build, None))?;
             drive::to(Goal::Build, GoalArgs { build, ..GoalArgs::default() }, session).await
         }
-        Verb::Boot(BootArgs { goal, print_command: true, .. }) => boot_command::print(&goal.build, &paths),
+        Verb::Boot(args @ BootArgs { print_command: true, .. }) => boot_command::print(args, &paths),
         Verb::Boot(BootArgs { goal, direct: DirectArgs { iso: Some(iso), list: true, .. }, .. }) => {
             direct::list(&iso, goal.build.json).await
         }

@@ -186,6 +186,12 @@ impl DirectWish {
         Some(Self { append: boot.cmdline.clone(), ..Self::of(source) })
     }
 
+    /// What is booted so: as it was asked for, else as the cartridge asks for it, if it does.
+    #[must_use]
+    pub fn chosen(asked: Option<Self>, boot: &BootSettings) -> Option<Self> {
+        asked.map(|wish| wish.with_words_of(boot)).or_else(|| Self::of_recipe(boot))
+    }
+
     /// With the words that a cartridge adds to the command line of its own image, unless others were given.
     #[must_use]
     pub fn with_words_of(mut self, boot: &BootSettings) -> Self {

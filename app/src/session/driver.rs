@@ -10,10 +10,12 @@ mod direct;
 mod eject;
 mod examine;
 mod guest;
+mod layer;
 mod settings;
 mod slots;
 mod source;
 mod templates;
+mod test_steps;
 mod testing;
 mod watching;
 

@@ -12,7 +12,9 @@ use isoprep::{Finding, MissingParts};
 use vmtools::GuestError;
 
 pub(super) use build::of_build;
-pub(super) use direct::{no_image, no_kernel, of_boot, of_choice, of_cmdline, of_entry, of_gone_part, of_named};
+pub(super) use direct::{
+    no_image, no_kernel, no_line, of_boot, of_choice, of_cmdline, of_entry, of_gone_part, of_named,
+};
 
 use super::cartridge_lock::LockError;
 use super::event::Failure;

@@ -37,7 +37,7 @@ pub(super) use hardware::{Hardware, machine_of, place_disks};
 pub(super) use look::{Look, look};
 pub(super) use slots::{Layered, Present, layer, of_slot, restore, slots};
 pub(super) use source::{Base, SourceLook, look_at_source};
-pub(super) use start::{start, start_direct};
+pub(super) use start::{complete, start, start_direct};
 
 /// How often a build's progress is told at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(50);

@@ -1,30 +1,56 @@
-//! The command that boots a cartridge's last image by itself in a terminal, without a session.
+//! The command that boots a cartridge's last image, or what is booted directly, by itself in a terminal, without a session.
+
+use std::sync::OnceLock;
 
 use isoprep::{Cancel, Recipe};
+use vmtools::{Boot, GuestPlan, Sharing};
 
 use super::built::{Built, IMAGE_RECORD};
+use super::direct::DirectWish;
 use super::event::{Failure, Level};
-use super::failure::exit_code;
-use super::jobs;
+use super::failure;
+use super::jobs::{self, Hardware, direct};
 use crate::paths::Paths;
 
-/// The command, and what should be known about it. Makes kept disks that are not there yet. Blocks for seconds at most.
+/// The command, and what should be known about it. `wish` is a boot without a boot loader that goes before the cartridge's own
+/// `[boot]`. Makes kept disks that are not there yet, and what a direct boot needs. Blocks for seconds.
 ///
 /// # Errors
-/// A failure to be shown: nothing was built, or this host lacks something that the guest needs.
-pub(crate) fn standalone(paths: &Paths, recipe: &Recipe) -> Result<(String, Vec<(Level, String)>), Failure> {
+/// A failure to be shown: nothing was built, this host lacks something that the guest needs, or no line boots it by itself.
+pub(crate) fn standalone(
+    paths: &Paths,
+    recipe: &Recipe,
+    wish: Option<DirectWish>,
+) -> Result<(String, Vec<(Level, String)>), Failure> {
+    let wish = DirectWish::chosen(wish, &recipe.boot);
+    let findings = isoprep::check_boot(recipe);
+    if !findings.is_empty() {
+        return Err(failure::of_findings(&findings));
+    }
     let record = paths.images_of(&recipe.name, &recipe.root).join(IMAGE_RECORD);
-    let Some(built) = Built::load(&record) else {
-        return Err(Failure {
-            title: "There is no image to boot".into(),
-            detail: format!("{} tells of none that is there", record.display()),
-            advice: Some("Build it first".into()),
-            command: Some("cartridge build".into()),
-            pane: None,
-            exit_code: exit_code::CARTRIDGE,
-        });
+    let built = Built::load(&record).filter(|_| wish.as_ref().is_none_or(DirectWish::needs_image));
+    if built.is_none() && wish.as_ref().is_none_or(DirectWish::needs_image) {
+        let tried = format!("{} tells of none that is there", record.display());
+        return Err(Failure { detail: tried, ..failure::no_image() });
+    }
+    let (mut notices, cancel) = (Vec::new(), Cancel::new());
+    let (hardware, _) = jobs::hardware(recipe, paths, &cancel, &mut notices)?;
+    let image = built.map(|it| it.image);
+    let Some(wish) = wish else {
+        let boot = image.map_or(Boot::Nothing, |image| Boot::Iso(image.iso));
+        return Ok((hardware.standalone(&boot), notices));
     };
-    let mut notices = Vec::new();
-    let (hardware, _) = jobs::hardware(recipe, paths, &Cancel::new(), &mut notices)?;
-    Ok((hardware.standalone(&vmtools::Boot::Iso(built.image.iso)), notices))
+    let wanted = direct::Wanted::new(wish, image, recipe, Some(&hardware), paths.clone());
+    let ready = direct::make_ready(&wanted, &cancel)?;
+    notices.extend(ready.notices.iter().map(|text| (Level::Warning, text.clone())));
+    let Hardware { machine, firmware, qemu } = hardware;
+    let runtime = paths.runtime.clone();
+    let mut plan =
+        GuestPlan { machine, boot: ready.boot.clone(), runtime, qemu, firmware, sharing: Sharing::default() };
+    let command = OnceLock::new();
+    jobs::complete(&mut plan, ready, &command);
+    match command.into_inner() {
+        Some(command) => Ok((command, notices)),
+        None => Err(failure::no_line()),
+    }
 }

@@ -33,6 +33,10 @@ fn a_kernel_with_an_initramfs_says_its_words_on_the_serial_line_and_its_end_is_a
         .output();
     let out = out.unwrap();
     assert!(out.status.success() && String::from_utf8_lossy(&out.stdout).contains("hello=world"), "{command}: {out:?}");
+    // The same line is printed without booting.
+    let words = ["boot", "--kernel", kernel, "--initrd", cpio, "--append", "hello=world", "--print-command"];
+    let printed = console.run(&[&words[..], &SMALL].concat());
+    assert_eq!((printed.code, printed.stdout.trim_end()), (0, command.as_str()), "{}", printed.stderr);
     assert!(!run.events.iter().any(|e| e["event"] == "cartridge_changed"), "no cartridge is needed");
     assert_eq!(run.phases(), ["preparing", "booting", "ejecting", "idle"]);
     console.assert_clean();
@@ -115,6 +119,36 @@ fn without_an_initramfs_of_its_own_it_gets_a_small_system_and_a_root_that_is_nam
     // There is no init in it, and that is said on the serial line, with what is there.
     assert_ne!(run.code, 0, "{:#?}", run.events);
     assert!(serial(&run).contains("hello") || serial(&run).contains("init"), "{}", serial(&run));
+    console.assert_clean();
+}
+
+#[test]
+fn the_printed_command_of_a_folder_that_a_cartridge_names_boots_it_without_us() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let root = repo.join("tree");
+    for dir in ["bin", "sbin", "dev", "proc", "sys", "run"] {
+        fs::create_dir_all(root.join(dir)).unwrap();
+    }
+    fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
+    std::os::unix::fs::symlink("busybox", root.join("bin/sh")).unwrap();
+    let init = "#!/bin/sh\necho mine > /written\necho \"it has: $(/bin/busybox cat /written)\" > /dev/ttyS0\n\
+                /bin/busybox poweroff -f\n";
+    fs::write(root.join("sbin/init"), init).unwrap();
+    fs::set_permissions(root.join("sbin/init"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let toml =
+        "[guest]\nmemory = \"512M\"\ncpus = 1\naccelerator = \"tcg\"\n[boot]\nway = \"folder\"\nroot = \"tree\"\n";
+    fs::write(repo.join("cartridge.toml"), format!("{toml}kernel = \"{}\"\n", kernel().display())).unwrap();
+    let printed = console.run(&["boot", "--print-command", repo.to_str().unwrap()]);
+    assert_eq!(printed.code, 0, "{}", printed.stderr);
+    let line = printed.stdout.trim_end();
+    let out = std::process::Command::new("timeout")
+        .args(["120", "sh", "-c", line])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    assert!(out.status.success() && String::from_utf8_lossy(&out.stdout).contains("it has: mine"), "{line}: {out:?}");
+    assert!(!root.join("written").exists(), "the folder was written");
     console.assert_clean();
 }
 

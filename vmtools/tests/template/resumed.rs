@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use vmtools::boot::{DirectBoot, Root};
 use vmtools::share::{Access, SharedFolder};
 use vmtools::slot::{self, Restoring, Saving, SlotName};
-use vmtools::{BootStep, Cancel, Screen};
+use vmtools::{Boot, BootStep, Cancel, Screen};
 
 use crate::bench::{busybox_root, direct, folder, layers, poweroff, shell, squashfs, step};
 use crate::harness::Guest;
@@ -19,6 +19,14 @@ fn tree(stage: &Stage, name: &str) -> PathBuf {
     busybox_root(&root);
     std::fs::write(root.join("etc/marker"), name).unwrap();
     root
+}
+
+/// The initramfs of a guest with this folder as its root.
+fn initramfs(stage: &Stage, root: &Path) -> PathBuf {
+    match stage.plan(&direct(folder(root, Access::Overlaid))).0.plan.boot {
+        Boot::Direct { mut initrds, .. } => initrds.remove(0),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn hash(root: &Path) -> Vec<(PathBuf, u64, Vec<u8>)> {
@@ -44,6 +52,24 @@ async fn clock_off(guest: &mut Guest) -> u64 {
     said.parse::<u64>().unwrap_or_else(|e| panic!("{said}: {e}")).abs_diff(now)
 }
 
+/// Waits until the memory of the initramfs is given back. Its files are pages that are never written out: of its file system,
+/// and of the guest's other ones, which are nearly empty (Linux, Documentation/filesystems/proc.rst, meminfo).
+async fn initramfs_is_gone(guest: &mut Guest, image: &Path) {
+    let packed = std::fs::metadata(image).unwrap().len() / 1024;
+    let mut left = u64::MAX;
+    for _ in 0..100 {
+        let said =
+            shell(guest, "/bin/busybox awk '/^(Shmem|Unevictable):/ {k += $2} END {print k}' /proc/meminfo").await;
+        left = said.parse().unwrap_or_else(|e| panic!("{said}: {e}"));
+        // What runs is ours, and stays.
+        if left < packed / 2 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("of an initramfs of {packed} kB {left} kB are still there");
+}
+
 const RANDOM: &str = "/bin/busybox head -c 32 /dev/urandom | /bin/busybox hexdump -v -e '/1 \"%02x\"'; \
     /bin/busybox cat /proc/sys/kernel/random/boot_id";
 
@@ -63,6 +89,7 @@ async fn each_guest_has_the_folder_that_it_was_given_its_own_time_and_its_own_ra
         step(&mut guest, "user space", |it| *it == BootStep::Init).await;
         step(&mut guest, "the shell", |it| *it == BootStep::Shell).await;
         assert_eq!(shell(&mut guest, "cat /etc/marker").await, name);
+        initramfs_is_gone(&mut guest, &initramfs(&stage, dir)).await;
         let off = clock_off(&mut guest).await;
         assert!(off < 8, "the guest's clock is off by {off} s");
         random.push(shell(&mut guest, RANDOM).await);
@@ -106,6 +133,38 @@ async fn folders_that_a_virtiofsd_serves_come_with_the_guest_that_is_resumed() {
         assert!(content(&template) == kept, "the template has changed");
     }
     assert!(hash(&two) == before, "the folder has changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_folders_that_come_with_it_find_their_places_also_after_a_reset() {
+    let Some(stage) = Stage::with_virtiofs() else {
+        eprintln!("SKIPPED: this machine has no virtiofsd (package virtiofsd, or QEMU's own up to 7.2)");
+        return;
+    };
+    let (root, lent) = (tree(&stage, "root"), stage.at("lent"));
+    std::fs::create_dir(&lent).unwrap();
+    let boot = direct(folder(&root, Access::Overlaid));
+    let lending = || {
+        let (mut plan, early) = stage.plan(&boot);
+        let (dir, at) = (lent.clone(), "/root/lent".into());
+        plan.plan.sharing.folders.push(SharedFolder { tag: "lent".into(), dir, at, access: Access::ReadOnly });
+        (plan, early)
+    };
+    let (plan, early) = lending();
+    let key = stage.key(&plan, early);
+    vmtools::template::make(&plan.plan, &key, &stage.store(), &stage.at("run"), &Cancel::new()).await.unwrap();
+    let (plan, early) = lending();
+    let mut guest = stage.resume_plan(plan, early).await;
+    for word in ["first", "after a reset"] {
+        step(&mut guest, "the shell", |it| *it == BootStep::Shell).await;
+        std::fs::write(lent.join("word"), word).unwrap();
+        assert_eq!(shell(&mut guest, "cat /etc/marker").await, "root");
+        assert_eq!(shell(&mut guest, "cat /root/lent/word").await, word);
+        assert!(shell(&mut guest, "touch /root/lent/mine").await.contains("Read-only"));
+        guest.handle.reset();
+    }
+    step(&mut guest, "the last shell", |it| *it == BootStep::Shell).await;
+    poweroff(guest).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

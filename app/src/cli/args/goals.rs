@@ -122,7 +122,7 @@ pub struct BootArgs {
     #[command(flatten)]
     pub goal: GoalArgs,
     /// Print the command that boots it by itself in a terminal, and boot nothing
-    #[arg(long, conflicts_with_all = ["shot", "stay", "until_report", "wait", "source"])]
+    #[arg(long, conflicts_with_all = ["shot", "stay", "until_report", "wait", "list", "slot"])]
     pub print_command: bool,
     /// What is booted without a boot loader.
     #[command(flatten)]

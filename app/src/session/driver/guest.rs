@@ -28,12 +28,12 @@ impl Driver {
             return self.fail(internal("There is nothing to boot", &"nothing was prepared")).await;
         };
         let own = &prepared.recipe.boot;
-        let wish = self.wish.clone().map(|wish| wish.with_words_of(own)).or_else(|| DirectWish::of_recipe(own));
+        let wish = DirectWish::chosen(self.wish.clone(), own);
         let hardware = prepared.machine.clone();
         let needed = wish.as_ref().is_none_or(DirectWish::needs_image);
         let built = self.image.clone().filter(|_| self.state.goal != Some(Goal::Direct));
         let image = built.as_ref().map(|it| it.image.clone());
-        let wanted = wish.map(|wish| Wanted::new(wish, image, prepared, self.paths.clone()));
+        let wanted = wish.map(|wish| Wanted::new(wish, image, &prepared.recipe, hardware.as_ref(), self.paths.clone()));
         let Some(mut hardware) = hardware else {
             return self.fail(internal("There is nothing to boot", &"no machine")).await;
         };

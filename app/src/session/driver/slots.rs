@@ -1,4 +1,4 @@
-//! Slots and layers: a running guest kept by name and brought back, and the repository plugged into one.
+//! Slots: a running guest kept by name and brought back. `layer` plugs the repository into one.
 //!
 //! Saving and packing are work at the side; restoring is a goal like any other, so that it goes through the same phases.
 
@@ -17,14 +17,10 @@ use crate::session::event::{Event, Failure, Level, Side, SlotView};
 use crate::session::failure::internal;
 use crate::session::jobs::direct::Wanted;
 use crate::session::jobs::{self, Hardware, Outcome};
-use crate::session::logs::Pane;
 use crate::session::state::{Goal, Input, step};
 
 /// How often it is told at most how far saving is.
 const ADVANCES: Duration = Duration::from_millis(100);
-/// How long a guest that tells of another tree than that of the layer on its way may still come to tell of that one: it tells
-/// also of a layer that is pulled out, and of the one before.
-const DOUBT: Duration = Duration::from_secs(15);
 
 /// What the driver knows of slots and layers.
 #[derive(Default)]
@@ -42,11 +38,11 @@ pub(super) struct Slots {
     /// The last report of the guest.
     pub(super) report: Option<GuestReport>,
     /// What was plugged in last, once it is known.
-    layer: Arc<OnceLock<SourceTree>>,
+    pub(super) layer: Arc<OnceLock<SourceTree>>,
     /// Since when a layer is on its way.
-    plugging: Option<Instant>,
+    pub(super) plugging: Option<Instant>,
     /// What the guest told instead of that layer, and until when it may tell better.
-    doubt: Option<(GuestReport, tokio::time::Instant)>,
+    pub(super) doubt: Option<(GuestReport, tokio::time::Instant)>,
 }
 
 impl Slots {
@@ -270,7 +266,7 @@ impl Driver {
         let prepared = self.prepared.as_ref()?;
         let wish = DirectWish::of_recipe(&prepared.recipe.boot).unwrap_or_else(|| DirectWish::of(DirectSource::Image));
         let image = self.image.as_ref().map(|it| it.image.clone());
-        Some(Wanted::new(wish, image, prepared, self.paths.clone()))
+        Some(Wanted::new(wish, image, &prepared.recipe, prepared.machine.as_ref(), self.paths.clone()))
     }
 
     /// A guest has started: one from a slot is up at once.
@@ -285,91 +281,6 @@ impl Driver {
         self.booted().await;
         self.plug_what_is_brought().await;
         self.test_restored().await;
-    }
-
-    /// Begins to plug the repository in; says whether it has begun.
-    pub(super) async fn plug_layer(&mut self) -> bool {
-        let cartridge = self.inserted.as_ref().and_then(|i| Some((i.recipe.clone().ok()?, i.text.clone())));
-        let (Some(guest), Some(cartridge)) = (&self.guest, cartridge) else {
-            self.notice(Level::Warning, "No guest is running, or the cartridge has errors".into()).await;
-            return false;
-        };
-        let monitor = guest.monitor();
-        let (paths, cancel, side) = (self.paths.clone(), self.cancel.clone(), self.guest_side.0.clone());
-        let (logs, tree, guest) = (Arc::clone(&self.logs), Arc::default(), self.boots);
-        self.slots.layer = Arc::clone(&tree);
-        (self.slots.plugging, self.slots.doubt) = (Some(Instant::now()), None);
-        tokio::spawn(async move {
-            let title = "The layer could not be plugged in";
-            let packing = tokio::task::spawn_blocking(move || jobs::layer(cartridge, &paths, &cancel)).await;
-            let failure = match packing {
-                Ok(Ok(jobs::Layered { layer, took })) => {
-                    let (file, took) = (layer.file.display(), took.as_secs_f64());
-                    logs.pane(Pane::Session).line(&format!("The layer {file} was packed in {took:.2} s"));
-                    // Known before the guest can tell what it sees.
-                    let _ = tree.set(layer.source);
-                    match slot::plug_layer(&monitor, &layer.file).await {
-                        Ok(_) => return,
-                        Err(error) => internal(title, &error),
-                    }
-                }
-                Ok(Err(failure)) => failure,
-                Err(error) => internal(title, &error),
-            };
-            let _ = side.send((guest, Event::SideFailed { side: Side::Layer, failure })).await;
-        });
-        true
-    }
-
-    /// The tree that the guest is to see: that of the layer that was plugged in last, or of its image.
-    pub(super) fn expected_tree(&self, report: &GuestReport) -> Option<&str> {
-        if report.generation > 0 {
-            return self.slots.layer.get().map(SourceTree::hash).filter(|_| !self.of_another_layer(report));
-        }
-        self.slots.tree.as_deref().or(self.booted_tree.as_deref())
-    }
-
-    /// Whether a report cannot be that of the layer on its way: where all ports were taken an older one is pulled out first,
-    /// and the guest tells of that as well.
-    fn of_another_layer(&self, report: &GuestReport) -> bool {
-        let coming = self.slots.plugging.and(self.slots.layer.get());
-        report.trouble.is_none() && coming.is_some_and(|layer| layer.hash() != report.tree)
-    }
-
-    /// The guest has told what it sees: after a layer was plugged in, that.
-    pub(super) async fn layer_reported(&mut self, report: &GuestReport) {
-        if report.generation == 0 {
-            return;
-        }
-        if self.of_another_layer(report) {
-            self.slots.doubt.get_or_insert((report.clone(), tokio::time::Instant::now() + DOUBT)).0 = report.clone();
-            return;
-        }
-        self.layer_told(report).await;
-    }
-
-    /// The guest has told of another tree than that of the layer, and of no better one since.
-    pub(super) async fn doubt_is_over(&mut self) {
-        if let Some((report, _)) = self.slots.doubt.take() {
-            self.layer_told(&report).await;
-        }
-    }
-
-    async fn layer_told(&mut self, report: &GuestReport) {
-        self.slots.doubt = None;
-        if let (Some(began), Some(layer)) = (self.slots.plugging, self.slots.layer.get().cloned()) {
-            self.slots.plugging = None;
-            let (tree, trouble) = (report.tree.clone(), report.trouble.clone());
-            let matches = layer.hash() == tree;
-            let told = trouble.clone();
-            self.tell(Event::LayerPlugged { took_ms: millis(began.elapsed()), tree, matches, trouble }).await;
-            if matches {
-                self.guest_has(layer).await;
-            } else {
-                self.not_brought_in();
-            }
-            self.test_layered(matches, told).await;
-        }
     }
 
     fn cartridge_name(&self) -> String {

@@ -1,37 +1,36 @@
-//! Tests: a guest is brought to a moment (warm, from a slot; or cold, by a build and a boot), the repository as it is is brought
-//! into it, and the steps of `[test]` are done.
+//! Tests: a guest is brought to a moment (warm, from a slot; or cold, by a build and a boot), and the repository as it is is
+//! brought into it. `test_steps` does the steps of `[test]` then.
 
 use std::time::Duration;
 
-use isoprep::TestStep;
 use tokio::time::Instant;
 use vmtools::slot::{Slot, SlotName};
 
-use super::{Driver, millis, together};
+use super::{Driver, millis};
 use crate::session::ear::Ear;
 use crate::session::event::{Event, Level, Side, SlotView};
 use crate::session::failure::internal;
 use crate::session::sign::Sign;
 use crate::session::state::{Goal, Input, Outcome, Phase, step};
-use crate::session::test_run::{Next, TestRun, TestStage, scancodes, unknown_key, untypable};
+use crate::session::test_run::{TestRun, TestStage, unknown_key, untypable};
 
 /// How long a guest may take to tell that it has the repository.
-const UNTOLD: Duration = Duration::from_secs(180);
+pub(super) const UNTOLD: Duration = Duration::from_secs(180);
 
 /// What the driver knows of tests.
 #[derive(Default)]
 pub(super) struct Testing {
-    run: Option<TestRun>,
+    pub(super) run: Option<TestRun>,
     /// When something is looked at again.
     pub(super) due: Option<Instant>,
     /// Until when the step may wait.
-    limit: Option<Instant>,
+    pub(super) limit: Option<Instant>,
     /// The picture that `still` has seen.
-    picture: u64,
+    pub(super) picture: u64,
     /// Whether a test runs on every save.
     live: bool,
     /// The hash of the repository that was tested last, where that is known.
-    tried: Option<String>,
+    pub(super) tried: Option<String>,
 }
 
 /// What there is of a slot.
@@ -90,7 +89,10 @@ impl Driver {
                     .await;
             }
             (true, Some((SlotNow::Absent, slot))) => {
-                let text = format!("There is no slot {slot:?} yet: the guest is booted cold, and saved on the way");
+                let known: Vec<_> = self.slots.known.iter().map(|it| format!("{:?}", it.name)).collect();
+                let others = if known.is_empty() { String::new() } else { format!(" (there is {})", known.join(", ")) };
+                let text =
+                    format!("There is no slot {slot:?} yet{others}: the guest is booted cold, and saved on the way");
                 self.notice(Level::Info, text).await;
                 TestRun::cold(&settings, Some(slot), now)
             }
@@ -226,152 +228,6 @@ impl Driver {
         }
     }
 
-    async fn begin_steps(&mut self) {
-        if let Some(run) = &mut self.testing.run {
-            run.stage = TestStage::Stepping;
-            let layer = self.slots.layer_tree().filter(|_| run.warm);
-            let found = layer.or_else(|| self.booted_tree.clone());
-            self.testing.tried = found.or_else(|| self.testing.tried.take());
-        }
-        self.next_step().await;
-    }
-
-    /// Does the next step, and those after it that need no waiting.
-    pub(super) async fn next_step(&mut self) {
-        (self.testing.due, self.testing.limit) = (None, None);
-        loop {
-            let Some(run) = &mut self.testing.run else { return };
-            let next = run.next(std::time::Instant::now());
-            let within = run.within;
-            let todo = match next {
-                Next::Over => return self.end_test(None).await,
-                Next::Save(_) if self.slots.saves() => {
-                    return self.fail_test("the guest is being saved already, as another slot".to_owned()).await;
-                }
-                Next::Save(name) => {
-                    run.saving = true;
-                    return Box::pin(self.save_slot(&name)).await;
-                }
-                Next::Do(todo) => todo,
-            };
-            let (number, total) = run.count();
-            self.tell(Event::TestStepped { number, total, step: todo.to_string() }).await;
-            let now = Instant::now();
-            match todo {
-                TestStep::Type(text) => return self.test_types(&text).await,
-                TestStep::Run(text) => return self.test_types(&format!("{text}\n")).await,
-                TestStep::Key(keys) => {
-                    self.typing.extend(together(&scancodes(&keys).unwrap_or_default()));
-                    return;
-                }
-                TestStep::Serial(line) => {
-                    if let (Some(guest), Some(run)) = (&self.guest, &mut self.testing.run) {
-                        run.ear.sent(&line);
-                        guest.send_serial(format!("{line}\r").into_bytes());
-                    }
-                }
-                TestStep::Expect(_) => {
-                    self.testing.limit = Some(now + within);
-                    self.testing.due = self.testing.limit;
-                    if !self.heard_it() {
-                        return;
-                    }
-                    (self.testing.due, self.testing.limit) = (None, None);
-                }
-                TestStep::Still(time) => {
-                    self.testing.picture = self.screen.generation();
-                    self.testing.limit = Some(now + within.max(time));
-                    self.testing.due = Some(now + time);
-                    return;
-                }
-                TestStep::Wait(time) => {
-                    self.testing.due = Some(now + time);
-                    return;
-                }
-            }
-        }
-    }
-
-    async fn test_types(&mut self, text: &str) {
-        self.type_text(text, vmtools::display::Layout::Us).await;
-        if self.typing.is_empty() {
-            Box::pin(self.next_step()).await;
-        }
-    }
-
-    /// All that was to be typed was typed.
-    pub(super) async fn typed(&mut self) {
-        let typing =
-            |run: &TestRun| matches!(run.step(), Some(TestStep::Type(_) | TestStep::Run(_) | TestStep::Key(_)));
-        if self.testing.run.as_ref().is_some_and(|run| run.stage == TestStage::Stepping && !run.saving && typing(run)) {
-            self.next_step().await;
-        }
-    }
-
-    /// The guest wrote to its serial line.
-    pub(super) async fn test_hears(&mut self, bytes: &[u8]) {
-        // The guest before has its last words.
-        let ending = self.state.phase == Phase::Ejecting;
-        let Some(run) = self.testing.run.as_mut().filter(|_| !ending) else { return };
-        run.ear.push(bytes);
-        if run.stage == TestStage::Stepping && self.testing.limit.is_some() && self.heard_it() {
-            self.next_step().await;
-        }
-    }
-
-    /// Whether the step waits for the serial line, and has heard it.
-    fn heard_it(&mut self) -> bool {
-        let Some(run) = &mut self.testing.run else { return false };
-        let Some(TestStep::Expect(text)) = run.step().cloned() else { return false };
-        run.ear.takes(&text)
-    }
-
-    /// The time of something is over.
-    pub(super) async fn test_due(&mut self) {
-        self.testing.due = None;
-        let Some(run) = &self.testing.run else { return };
-        let within = run.within.as_secs();
-        match run.step() {
-            _ if run.stage == TestStage::Bringing => {
-                let text = format!("the guest has not told for {} s that it has the repository", UNTOLD.as_secs());
-                self.fail_test(text).await;
-            }
-            Some(TestStep::Wait(_)) => self.next_step().await,
-            Some(TestStep::Still(time)) => {
-                let (time, seen, now) = (*time, self.screen.generation(), Instant::now());
-                if seen == self.testing.picture && self.screen.snapshot().is_some() {
-                    return self.next_step().await;
-                }
-                if self.testing.limit.is_some_and(|limit| now >= limit) {
-                    return self.fail_test(format!("the screen was not still for {} s", time.as_secs_f64())).await;
-                }
-                self.testing.picture = seen;
-                self.testing.due = Some(now + time);
-            }
-            Some(TestStep::Expect(text)) => {
-                let last = run.ear.last_line();
-                let text = format!("the serial line has not shown {text:?} for {within} s; its last line is {last:?}");
-                self.fail_test(text).await;
-            }
-            _ => {}
-        }
-    }
-
-    /// The guest was saved, or could not be: on the way of a test, if that waits for it. Else the guest was `paused` for so
-    /// long, which is no time that a step has.
-    pub(super) async fn test_saved(&mut self, trouble: Option<String>, paused: Option<Duration>) {
-        let Some(run) = self.testing.run.as_mut().filter(|run| run.saving) else {
-            let later = |at: Option<Instant>| at.map(|at| at + paused.unwrap_or_default());
-            (self.testing.due, self.testing.limit) = (later(self.testing.due), later(self.testing.limit));
-            return;
-        };
-        run.saving = false;
-        match trouble {
-            None => self.next_step().await,
-            Some(why) => self.fail_test(format!("the guest could not be saved as the slot: {why}")).await,
-        }
-    }
-
     /// The session has moved: a guest that goes takes its test with it, unless the test itself has sent it away.
     pub(super) async fn test_moved(&mut self, before: Phase) {
         if self.testing.live && before != self.state.phase && matches!(self.state.phase, Phase::Idle | Phase::Running) {
@@ -415,7 +271,7 @@ impl Driver {
     }
 
     /// Ends the test that runs; the guest stays.
-    async fn end_test(&mut self, why: Option<String>) {
+    pub(super) async fn end_test(&mut self, why: Option<String>) {
         (self.testing.due, self.testing.limit) = (None, None);
         let Some(run) = self.testing.run.take() else { return };
         let now = std::time::Instant::now();

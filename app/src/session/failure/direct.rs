@@ -83,6 +83,18 @@ pub(in crate::session) fn no_image() -> Failure {
     }
 }
 
+/// What is booted directly, where no line starts it alone.
+pub(in crate::session) fn no_line() -> Failure {
+    Failure {
+        title: "No command boots this by itself".into(),
+        detail: "its kernel has no 9p, and a folder by virtiofs is served by a program beside QEMU".into(),
+        advice: Some("Boot it by Cartridge, or name a kernel with 9p".into()),
+        command: None,
+        pane: None,
+        exit_code: exit_code::GUEST,
+    }
+}
+
 /// No kernel was found on this host.
 pub(in crate::session) fn no_kernel() -> Failure {
     Failure {

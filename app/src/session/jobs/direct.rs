@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use isoprep::contents::{BootChoice, Watch, boot_menu, extract};
-use isoprep::{BootAccess, Cancel, EngineKind, HostSearch, Image};
+use isoprep::{BootAccess, Cancel, EngineKind, HostSearch, Image, Recipe};
 use vmtools::boot::{DirectBoot, Early, Prepared, Root};
 use vmtools::{Access, Boot, GuestKernel, SharedFolder};
 
@@ -29,20 +29,20 @@ pub(in crate::session) struct Wanted {
 }
 
 impl Wanted {
-    /// What is wished, on the machine and for the cartridge that were prepared.
+    /// What is wished, for that cartridge and on that machine.
     pub(in crate::session) fn new(
         wish: DirectWish,
         image: Option<Image>,
-        prepared: &super::Prepared,
+        recipe: &Recipe,
+        hardware: Option<&super::Hardware>,
         paths: Paths,
     ) -> Self {
-        let machine = prepared.machine.as_ref().map(|it| &it.machine);
         Self {
             wish,
             image,
-            tells_words: prepared.recipe.image.engine == EngineKind::Micro,
-            emulated: machine.is_some_and(|it| it.accelerator == vmtools::Accelerator::Tcg),
-            search: super::host_search(&paths, &prepared.recipe),
+            tells_words: recipe.image.engine == EngineKind::Micro,
+            emulated: hardware.is_some_and(|it| it.machine.accelerator == vmtools::Accelerator::Tcg),
+            search: super::host_search(&paths, recipe),
             paths,
         }
     }

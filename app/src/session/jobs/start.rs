@@ -48,7 +48,7 @@ pub(in crate::session) async fn start_direct(
 }
 
 /// Gives the machine what a direct boot needs besides the kernel; `command` gets what starts the guest in a terminal.
-pub(super) fn complete(plan: &mut GuestPlan, ready: direct::Ready, command: &OnceLock<String>) {
+pub(in crate::session) fn complete(plan: &mut GuestPlan, ready: direct::Ready, command: &OnceLock<String>) {
     let roots = ready.folders.len();
     // Those of the root come first: its initramfs finds them by their number.
     plan.machine.layers.splice(0..0, ready.layers);
