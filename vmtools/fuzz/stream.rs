@@ -13,7 +13,7 @@ const HANDSHAKE: &[u8] =
 /// Of more pixels an input only takes time.
 const PIXELS: u64 = 1 << 26;
 /// Encodings, by their first byte of a rectangle in a list.
-const ENCODINGS: [i32; 12] = [0, 1, 5, 7, 16, -223, -224, -239, -257, -258, -308, -314];
+const ENCODINGS: [i32; 14] = [0, 1, 5, 7, 16, -223, -224, -239, -257, -258, -308, -314, -261, 0x574d_5668];
 
 /// A rectangle in a list: its number in [`ENCODINGS`] (128 and more: packed), place and size, how many bytes of a body, and these.
 fn rectangles(mut bytes: &[u8]) -> Vec<u8> {

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use vmtools::display::HostLocks;
 use winit::keyboard::KeyCode;
 
 use super::release_key::ReleaseKey;
@@ -18,6 +19,8 @@ pub trait Grip: Send + Sync {
     fn take(&self) -> bool;
     /// Gives them back.
     fn give(&self);
+    /// Which lock keys are on.
+    fn locks(&self) -> HostLocks;
 }
 
 /// Where the event handler puts keys and the screen panel takes them.
@@ -58,6 +61,12 @@ impl KeyTap {
     #[must_use]
     pub fn can_grab(&self) -> bool {
         self.grip.get().is_some()
+    }
+
+    /// Which lock keys are on at this host, where that is known.
+    #[must_use]
+    pub fn host_locks(&self) -> HostLocks {
+        self.grip.get().map(|grip| grip.locks()).unwrap_or_default()
     }
 
     /// Whether the guest gets those keys too that the host would keep.
@@ -356,6 +365,9 @@ mod tests {
             }
             fn give(&self) {
                 self.0.fetch_sub(1, Ordering::SeqCst);
+            }
+            fn locks(&self) -> HostLocks {
+                HostLocks::default()
             }
         }
         let (tap, held) = (KeyTap::default(), std::sync::Arc::<std::sync::atomic::AtomicI32>::default());

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use raw_window_handle::{HasWindowHandle, RawWindowHandle};
+use vmtools::display::HostLocks;
 use winit::keyboard::PhysicalKey;
 use winit::platform::scancode::PhysicalKeyExtScancode as _;
 use x11rb::connection::Connection as _;
@@ -20,6 +21,8 @@ use super::keyboard::{Grip, KeyTap};
 
 /// X key codes are the kernel's and 8 (the evdev rules of xkeyboard-config).
 const FIRST_KEY: u8 = 8;
+/// XKB's `DfltXIId`: the keyboard's own lights.
+const DEFAULT_LED: u16 = 0x400;
 
 /// Why the keyboard cannot be grabbed.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +51,8 @@ impl From<x11rb::errors::ConnectionError> for NoGrab {
 struct XGrip {
     connection: Arc<RustConnection>,
     window: u32,
+    /// The names of its lights: Num Lock, Caps Lock.
+    lights: [u32; 2],
 }
 
 /// Lets `keys` grab the keyboard while the guest has it; `wake` is called from a thread when there are keys.
@@ -75,9 +80,12 @@ pub fn attach(
     // The grab takes the focus events of the window's own connection apart: only here a real loss is told from the grab.
     let focus = ChangeWindowAttributesAux::new().event_mask(EventMask::FOCUS_CHANGE);
     connection.change_window_attributes(window, &focus)?.check()?;
+    // As xkeyboard-config names them.
+    let named = |name: &[u8]| -> Result<u32, NoGrab> { Ok(connection.intern_atom(false, name)?.reply()?.atom) };
+    let lights = [named(b"Num Lock")?, named(b"Caps Lock")?];
     let (read, tap) = (Arc::clone(&connection), Arc::clone(keys));
     std::thread::Builder::new().name("grabbed keys".to_owned()).spawn(move || follow(&read, &tap, &wake))?;
-    keys.set_grip(Box::new(XGrip { connection, window }));
+    keys.set_grip(Box::new(XGrip { connection, window, lights }));
     Ok(())
 }
 
@@ -93,6 +101,21 @@ impl Grip for XGrip {
         // A server that is gone holds no grab.
         let _ = self.connection.ungrab_keyboard(x11rb::CURRENT_TIME);
         let _ = self.connection.flush();
+    }
+
+    fn locks(&self) -> HostLocks {
+        let [num, caps] = self.lights.map(|name| self.light(name));
+        HostLocks { num, caps }
+    }
+}
+
+impl XGrip {
+    /// Whether the keyboard has that light, and it is on.
+    fn light(&self, name: u32) -> Option<bool> {
+        let keyboard = xkb::ID::USE_CORE_KBD.into();
+        let asked = self.connection.xkb_get_named_indicator(keyboard, xkb::LedClass::DFLT_XI_CLASS, DEFAULT_LED, name);
+        let told = asked.ok()?.reply().ok()?;
+        told.found.then_some(told.on)
     }
 }
 

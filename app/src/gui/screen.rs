@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use egui::{CursorIcon, EventFilter, Rect, Sense, Ui, Vec2, pos2};
-use vmtools::display::{InputEvent, Layout, Screen};
+use vmtools::display::{HostLocks, InputEvent, Layout, Screen};
 
 use super::keyboard::{Chord, KeyTap, Stroke};
 use super::overlays;
@@ -80,8 +80,14 @@ impl ScreenPanel {
         let whole = ui.max_rect();
         ui.painter().rect_filled(whole, 0.0, palette.sunken);
         let live = model.guest_runs() && screen.live();
-        let bar =
-            Bar { runs: model.guest_runs(), live, captured: self.keys.captured(), grabs: self.keys.can_grab(), window };
+        let bar = Bar {
+            runs: model.guest_runs(),
+            live,
+            captured: self.keys.captured(),
+            caps: screen.locks().is_some_and(|locks| locks.caps),
+            grabs: self.keys.can_grab(),
+            window,
+        };
         let mut area = whole;
         if !window.full_screen {
             let strip = Rect::from_min_max(whole.min, pos2(whole.max.x, whole.min.y + TOOLBAR));
@@ -226,6 +232,10 @@ impl ScreenPanel {
         }
         if !self.keys.captured() && over.is_some() && ui.input(|input| input.pointer.any_pressed()) {
             self.keys.capture(true);
+            let locks = self.keys.host_locks();
+            if locks != HostLocks::default() {
+                wishes.send(Command::Input(InputEvent::Locks(locks)));
+            }
             response.request_focus();
         }
         let focused = ui.input(|input| input.focused);

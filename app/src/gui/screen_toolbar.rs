@@ -31,6 +31,8 @@ pub struct Bar {
     pub live: bool,
     /// It has the keyboard.
     pub captured: bool,
+    /// Its Caps Lock is on.
+    pub caps: bool,
     /// While it has, the host's own keys are its too.
     pub grabs: bool,
     /// How it is shown and typed into.
@@ -40,7 +42,7 @@ pub struct Bar {
 /// Draws the bar's contents.
 pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes) {
     let palette = Palette::of(ui);
-    let Bar { runs, live, captured, grabs, window } = bar;
+    let Bar { runs, live, captured, caps, grabs, window } = bar;
     let takes = runs && !window.view_only;
     ui.horizontal_centered(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
@@ -74,7 +76,8 @@ pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes
                     ("View only: keys and pointer are not sent".to_owned(), palette.warning)
                 }
                 (true, true) if state.held.is_empty() => {
-                    (format!("Keyboard captured — {release} releases"), palette.accent)
+                    let caps = if caps { ", Caps Lock is on" } else { "" };
+                    (format!("Keyboard captured{caps} — {release} releases"), palette.accent)
                 }
                 (true, true) => {
                     (format!("Keyboard captured, {} held — {release} releases", state.held.names()), palette.accent)

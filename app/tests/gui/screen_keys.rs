@@ -6,7 +6,7 @@ use cartridge::session::Command;
 use egui::{Key, Modifiers};
 use egui_kittest::SnapshotResults;
 use egui_kittest::kittest::Queryable as _;
-use vmtools::display::{InputEvent, Layout};
+use vmtools::display::{HostLocks, InputEvent, Layout};
 use winit::keyboard::KeyCode;
 
 use crate::display::Display;
@@ -89,11 +89,18 @@ fn a_focus_that_is_lost_while_keys_are_grabbed_releases_all_keys() {
             true
         }
         fn give(&self) {}
+        fn locks(&self) -> HostLocks {
+            HostLocks { num: Some(false), caps: Some(true) }
+        }
     }
     let (mut stage, _display) = running();
     stage.keys.set_grip(Box::new(Grab));
     click(&mut stage, "Guest screen");
     assert!(stage.keys.captured() && stage.keys.grabbed());
+    // The guest learns which lock keys are on as it gets the keyboard, before any key.
+    let host = HostLocks { num: Some(false), caps: Some(true) };
+    let told = inputs(&mut stage).into_iter().filter(|event| !matches!(event, InputEvent::Pointer { .. }));
+    assert_eq!(told.collect::<Vec<_>>(), [InputEvent::Locks(host)]);
     stage.keys.push(KeyCode::ControlLeft, true);
     stage.settle();
     stage.asked();

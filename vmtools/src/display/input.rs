@@ -1,5 +1,7 @@
 //! What the user does, and which keys are down because of it.
 
+use super::HostLocks;
+
 /// Something the user did with keyboard or pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputEvent {
@@ -19,6 +21,8 @@ pub enum InputEvent {
         /// Bit 0 left, 1 middle, 2 right, 3 wheel up, 4 wheel down (RFC 6143, 7.5.5).
         buttons: u8,
     },
+    /// The guest gets the keyboard while the user's own lock keys are like this: the guest's are brought in step, once.
+    Locks(HostLocks),
     /// The window has lost the focus: every key and button that is down goes up.
     ReleaseAll,
 }
@@ -54,6 +58,7 @@ impl Keyboard {
                 self.pointer = (x, y, buttons);
                 send(event);
             }
+            InputEvent::Locks(_) => send(event),
             InputEvent::ReleaseAll => {
                 // The last pressed goes first, so that a modifier outlives the key it modifies.
                 while let Some(scancode) = self.down.pop() {

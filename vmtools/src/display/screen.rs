@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use crate::display::framebuffer::Framebuffer;
 use crate::display::tiles::Tiles;
-use crate::display::{Frame, Rect};
+use crate::display::{Frame, Locks, Rect};
 
 /// The pointer's picture as the guest set it. Where it points is where the user's pointer is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +65,7 @@ pub struct Screen {
     wished_size: Mutex<Option<(u16, u16)>>,
     size_answer: Mutex<Option<SizeAnswer>>,
     wishes: Notify,
+    locks: Mutex<Option<Locks>>,
 }
 
 /// What became of a wish for another size of the guest's screen.
@@ -221,10 +222,24 @@ impl Screen {
         self.changed();
     }
 
-    /// The source or the guest is gone: the picture stays, but it is no longer live, and the pointer is forgotten.
+    /// The source or the guest is gone: the picture stays, but it is no longer live, and pointer and lock keys are forgotten.
     pub(crate) fn lost(&self) {
         let was_live = self.live.swap(false, Ordering::AcqRel);
+        *lock(&self.locks) = None;
         if lock(&self.picture).cursor.take().is_some() || was_live {
+            self.changed();
+        }
+    }
+
+    /// Which lock keys are on in the guest, if its display tells.
+    #[must_use]
+    pub fn locks(&self) -> Option<Locks> {
+        *lock(&self.locks)
+    }
+
+    /// The guest's display tells which lock keys are on.
+    pub(crate) fn set_locks(&self, locks: Locks) {
+        if lock(&self.locks).replace(locks) != Some(locks) {
             self.changed();
         }
     }

@@ -294,7 +294,8 @@ impl<'a> Session<'a> {
                 InputEvent::Pointer { x, y, buttons } => {
                     self.send(X11Event::PointerEvent((x, y, buttons).into())).await?;
                 }
-                InputEvent::ReleaseAll => {}
+                // The crate tells nothing of the guest's lock keys.
+                InputEvent::Locks(_) | InputEvent::ReleaseAll => {}
             }
         }
         Ok(())

@@ -226,6 +226,7 @@ fn is_release(event: InputEvent, before: u8) -> bool {
         // A movement with no button down is none.
         InputEvent::Pointer { buttons, .. } => before & !buttons != 0,
         InputEvent::ReleaseAll => true,
+        InputEvent::Locks(_) => false,
     }
 }
 

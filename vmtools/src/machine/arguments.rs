@@ -134,9 +134,9 @@ fn display(args: &mut Arguments, gpu: Gpu, runtime: &RuntimePaths, reach: Reach)
         _ => drop(args.pair("-display", "none")),
     }
     if reach == Reach::Sockets {
-        // Without `display` Ctrl-Alt-1…9 would switch QEMU's own consoles. We send physical keys, so QEMU must not guess
-        // at lock keys from the case of the letters.
-        args.pair("-vnc", value().text("unix:").escaped(&runtime.vnc).text(",display=video0,lock-key-sync=off"));
+        // Without `display` Ctrl-Alt-1…9 would switch QEMU's own consoles. With `lock-key-sync` off QEMU would tell nothing of
+        // the guest's lock keys; on, which is its default, it leaves them to a client that asks for them.
+        args.pair("-vnc", value().text("unix:").escaped(&runtime.vnc).text(",display=video0"));
     }
 }
 

@@ -12,6 +12,7 @@ mod hostile;
 mod layers;
 mod libvnc;
 mod linux;
+mod lock_keys;
 mod network;
 mod own_client;
 mod probe;

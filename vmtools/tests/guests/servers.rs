@@ -39,7 +39,7 @@ impl Said {
 }
 
 /// An X screen of 320×200 pixels that is a VNC server.
-struct Xvnc {
+pub struct Xvnc {
     display: String,
     dir: tempfile::TempDir,
     said: Said,
@@ -64,21 +64,21 @@ impl Xvnc {
         Self { display, dir, said, _server: server }
     }
 
-    fn socket() -> (tempfile::TempDir, std::path::PathBuf) {
+    pub fn socket() -> (tempfile::TempDir, std::path::PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("vnc");
         (dir, path)
     }
 
-    fn on_socket(path: &Path) -> Self {
+    pub fn on_socket(path: &Path) -> Self {
         Self::start(&["-SecurityTypes", "None", "-rfbport", "-1", "-rfbunixpath", path.to_str().unwrap()])
     }
 
-    fn program(&self, name: &str) -> CommandLine {
+    pub fn program(&self, name: &str) -> CommandLine {
         CommandLine::new(name).env("DISPLAY", &self.display)
     }
 
-    fn run(&self, line: CommandLine) -> Vec<u8> {
+    pub fn run(&self, line: CommandLine) -> Vec<u8> {
         run(&line, &Cancel::new(), |_, _| ()).unwrap().stdout
     }
 
@@ -96,7 +96,7 @@ impl Xvnc {
     }
 }
 
-async fn until(what: &str, xvnc: &Xvnc, mut done: impl FnMut() -> bool) {
+pub async fn until(what: &str, xvnc: &Xvnc, mut done: impl FnMut() -> bool) {
     let end = Instant::now() + SOON;
     while !done() {
         assert!(Instant::now() < end, "waiting for {what}; the server says {}", xvnc.said.text());
@@ -108,7 +108,7 @@ fn size(screen: &Screen) -> Option<(u32, u32)> {
     screen.snapshot().filter(|_| screen.live()).map(|frame| (frame.width, frame.height))
 }
 
-async fn end(viewer: Viewer) {
+pub async fn end(viewer: Viewer) {
     viewer.gone.send_replace(true);
     viewer.running.await.unwrap();
     assert!(!viewer.screen.live());

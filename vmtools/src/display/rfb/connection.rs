@@ -4,13 +4,13 @@ use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::address::{Address, Line};
 use super::decoder::{Decoder, Told, Update};
 use super::wire::Wire;
 use super::{Encoding, RfbError, handshake, outgoing};
-use crate::display::Screen;
+use crate::display::{Locks, Screen};
 
 /// Messages that wait to be written at most.
 const OUTBOX: usize = 256;
@@ -43,6 +43,10 @@ pub(super) struct Facts {
     pub(super) size: Mutex<(usize, usize)>,
     /// Its first monitor, where it can be asked for another size.
     pub(super) monitor: Mutex<Option<(u32, u32)>>,
+    /// The lights of the guest's keyboard, each state once.
+    pub(super) locks: Mutex<Option<Locks>>,
+    /// There is something new in `locks`.
+    pub(super) news: Notify,
     line: Mutex<Option<Line>>,
     over: AtomicBool,
 }
@@ -173,6 +177,11 @@ fn updated(
     }
     if update.extended_keys {
         facts.extended_keys.store(true, Ordering::SeqCst);
+    }
+    if let Some(locks) = update.locks {
+        screen.set_locks(locks);
+        *lock(&facts.locks) = Some(locks);
+        facts.news.notify_one();
     }
     if update.monitor.is_some() {
         *lock(&facts.monitor) = update.monitor;

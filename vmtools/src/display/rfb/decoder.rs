@@ -5,14 +5,14 @@ use std::io::{Read, Write};
 use super::handshake::{latin, shake};
 use super::outgoing::{
     COPY_RECT, CURSOR, CURSOR_WITH_ALPHA, DESKTOP_SIZE, EXTENDED_DESKTOP_SIZE, EXTENDED_KEY, HEXTILE, LAST_RECT,
-    POINTER_MOTION, RAW, TIGHT, ZRLE,
+    LED_STATE, POINTER_MOTION, RAW, TIGHT, VMWARE_LED_STATE, ZRLE,
 };
 use super::tight::Tight;
 use super::wire::Wire;
 use super::zrle::Zrle;
 use super::{RfbError, cursor, hextile};
 use crate::display::framebuffer::Framebuffer;
-use crate::display::{Cursor, Rect};
+use crate::display::{Cursor, Locks, Rect};
 
 /// What is kept of a text that the guest puts into the clipboard, bytes.
 const CUT_TEXT: usize = 1 << 20;
@@ -44,6 +44,8 @@ pub struct Update {
     pub relative: Option<bool>,
     /// The server knows keys by their scan codes.
     pub extended_keys: bool,
+    /// The lights of the guest's keyboard.
+    pub locks: Option<Locks>,
     /// The server can be asked for another size; the id and flags of its first monitor.
     pub monitor: Option<(u32, u32)>,
     /// What became of the last wish for a size: 0 done, 1 prohibited, 2 no resources, 3 not such a size, 4 passed on.
@@ -186,6 +188,8 @@ impl<R: Read> Decoder<R> {
             EXTENDED_DESKTOP_SIZE => self.extended_size(rect, update)?,
             POINTER_MOTION => update.relative = Some(rect.x == 0),
             EXTENDED_KEY => update.extended_keys = true,
+            LED_STATE => update.locks = Some(Locks::from_bits(self.wire.u8()?.into())),
+            VMWARE_LED_STATE => update.locks = Some(Locks::from_bits(self.wire.u32()?)),
             _ => self.pixels(rect, encoding)?,
         }
         Ok(())

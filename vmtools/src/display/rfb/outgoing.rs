@@ -10,8 +10,11 @@ pub(super) const LAST_RECT: i32 = -224;
 pub(super) const CURSOR: i32 = -239;
 pub(super) const POINTER_MOTION: i32 = -257;
 pub(super) const EXTENDED_KEY: i32 = -258;
+pub(super) const LED_STATE: i32 = -261;
 pub(super) const EXTENDED_DESKTOP_SIZE: i32 = -308;
 pub(super) const CURSOR_WITH_ALPHA: i32 = -314;
+/// The same as [`LED_STATE`], of those servers that only know VMware's.
+pub(super) const VMWARE_LED_STATE: i32 = 0x574d_5668;
 /// JPEG quality 8 of 9: next to no loss that is seen.
 const JPEG_QUALITY: i32 = -24;
 
@@ -29,8 +32,8 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// What is told to the server, the preferred first. The LED state is not asked for: QEMU would no longer keep the lock
-    /// keys in step itself.
+    /// What is told to the server, the preferred first. Who asks for the LED state keeps lock keys in step: QEMU no longer
+    /// guesses at them from the case of letters.
     fn list(self) -> Vec<i32> {
         let pixels: &[i32] = match self {
             Self::Raw => &[RAW],
@@ -47,6 +50,8 @@ impl Encoding {
             LAST_RECT,
             POINTER_MOTION,
             EXTENDED_KEY,
+            LED_STATE,
+            VMWARE_LED_STATE,
         ];
         pixels.iter().copied().chain(others).collect()
     }
@@ -132,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_have_their_length_and_no_led_state_is_asked_for() {
+    fn messages_have_their_length() {
         assert_eq!(pixel_format().len(), 20);
         assert_eq!(request(true, (640, 480)), [3, 1, 0, 0, 0, 0, 2, 128, 1, 224]);
         assert_eq!(pointer(1, 2, 3), [5, 3, 0, 1, 0, 2]);
@@ -140,7 +145,7 @@ mod tests {
         for encoding in [Encoding::Raw, Encoding::Hextile, Encoding::Zrle, Encoding::Tight] {
             let list = encoding.list();
             assert_eq!(encodings(encoding).len(), 4 + 4 * list.len());
-            assert!(!list.contains(&-261));
+            assert!(list.contains(&-261));
         }
     }
 }

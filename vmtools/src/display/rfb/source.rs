@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::address::Address;
 use super::connection::{self, Facts, Outbox, Said, lock};
 use super::{Encoding, RfbError, outgoing};
+use crate::display::locks::LockStep;
 use crate::display::pace::{ASK_AGAIN, BEAT, BURST, PATIENCE, is_gone, next_input, next_wait};
 use crate::display::{DisplayLink, DisplaySource, InputEvent, Keyboard, Screen};
 
@@ -68,12 +69,13 @@ impl DisplaySource for RfbSource {
         Box::pin(async move {
             let DisplayLink { screen, mut inputs, mut gone } = link;
             let mut keyboard = Keyboard::default();
+            let mut locks = LockStep::default();
             let mut wait = Duration::ZERO;
             let mut refusals = 0;
             // A link whose other end is dropped has no guest either.
             while !*gone.borrow() && gone.has_changed().is_ok() {
                 let started = Instant::now();
-                let mut session = Session::new(&self, Arc::clone(&screen), &mut keyboard);
+                let mut session = Session::new(&self, Arc::clone(&screen), &mut keyboard, &mut locks);
                 // Why it ends matters little: if QEMU lives we come back, and if not its own end is told.
                 let end = session.serve(&mut inputs, &mut gone).await;
                 let shown = session.facts.shown.load(Ordering::SeqCst);
@@ -103,6 +105,7 @@ pub(super) struct Session<'a> {
     said: mpsc::Receiver<Said>,
     screen: Arc<Screen>,
     pub(super) keyboard: &'a mut Keyboard,
+    pub(super) locks: &'a mut LockStep,
     asked: Instant,
     beat: Instant,
     /// Until when the keyboard has used up its pace.
@@ -118,12 +121,12 @@ impl Drop for Session<'_> {
 }
 
 impl<'a> Session<'a> {
-    fn new(source: &RfbSource, screen: Arc<Screen>, keyboard: &'a mut Keyboard) -> Self {
+    fn new(source: &RfbSource, screen: Arc<Screen>, keyboard: &'a mut Keyboard, locks: &'a mut LockStep) -> Self {
         let facts = Arc::new(Facts::default());
         let RfbSource { address, password, encoding } = source.clone();
         let said = connection::begin(address, password, encoding, Arc::clone(&screen), Arc::clone(&facts));
         let now = Instant::now();
-        Self { facts, said, screen, keyboard, asked: now, beat: now, keys_until: now, pointer: None }
+        Self { facts, said, screen, keyboard, locks, asked: now, beat: now, keys_until: now, pointer: None }
     }
 
     /// Waits until the reading thread has shown its last picture.
@@ -158,6 +161,8 @@ impl<'a> Session<'a> {
         gone: &mut watch::Receiver<bool>,
     ) -> Result<(), RfbError> {
         let screen = Arc::clone(&self.screen);
+        let facts = Arc::clone(&self.facts);
+        self.locks.reconnect();
         let mut listening = true;
         let mut lifting = Vec::new();
         self.keyboard.reconnect(|event| lifting.push(event));
@@ -176,6 +181,7 @@ impl<'a> Session<'a> {
                 },
                 () = sleep_until(at) => self.act(outbox, due).await?,
                 () = screen.wish_changed() => self.act(outbox, Due::Ask).await?,
+                () = facts.news.notified() => self.lights(outbox).await?,
                 () = is_gone(gone) => return Ok(()),
             }
         }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::connection::Outbox;
+use super::connection::{Outbox, lock};
 use super::source::{Session, send};
 use super::{RfbError, outgoing};
 use crate::display::pace::KEY_PACE;
@@ -32,6 +32,9 @@ impl Session<'_> {
 
     async fn follow(&mut self, outbox: &Outbox, event: InputEvent) -> Result<(), RfbError> {
         let buttons = self.keyboard.buttons();
+        if event == InputEvent::ReleaseAll {
+            self.locks.end();
+        }
         let mut out = Vec::new();
         self.keyboard.follow(event, |event| out.push(event));
         let sent = self.pass_on(outbox, out).await;
@@ -55,7 +58,29 @@ impl Session<'_> {
                     let (x, y) = self.place(x, y);
                     send(outbox, outgoing::pointer(x, y, buttons)).await?;
                 }
+                InputEvent::Locks(host) => {
+                    let keys = self.locks.begin(host);
+                    self.press(outbox, keys).await?;
+                }
                 InputEvent::ReleaseAll => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The guest has told of its lock keys.
+    pub(super) async fn lights(&mut self, outbox: &Outbox) -> Result<(), RfbError> {
+        let told = lock(&self.facts.locks).take();
+        let keys = told.map(|locks| self.locks.told(locks)).unwrap_or_default();
+        self.press(outbox, keys).await
+    }
+
+    /// Presses and releases lock keys, but none that the user has a finger on.
+    async fn press(&mut self, outbox: &Outbox, keys: Vec<u16>) -> Result<(), RfbError> {
+        for scancode in keys.into_iter().filter(|key| !self.keyboard.is_down(*key)).collect::<Vec<_>>() {
+            for down in [true, false] {
+                self.keys_until = self.keys_until.max(Instant::now()) + KEY_PACE;
+                send(outbox, self.key(scancode, down)).await?;
             }
         }
         Ok(())

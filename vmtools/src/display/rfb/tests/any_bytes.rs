@@ -17,6 +17,8 @@ fn hostile() -> impl Strategy<Value = Vec<u8>> {
         CURSOR,
         POINTER_MOTION,
         EXTENDED_KEY,
+        LED_STATE,
+        VMWARE_LED_STATE,
         EXTENDED_DESKTOP_SIZE,
         CURSOR_WITH_ALPHA,
     ];

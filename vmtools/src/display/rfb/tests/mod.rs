@@ -10,9 +10,10 @@ use flate2::write::ZlibEncoder;
 
 use super::outgoing::{
     COPY_RECT, CURSOR, CURSOR_WITH_ALPHA, DESKTOP_SIZE, EXTENDED_DESKTOP_SIZE, EXTENDED_KEY, HEXTILE, LAST_RECT,
-    POINTER_MOTION, RAW, TIGHT, ZRLE,
+    LED_STATE, POINTER_MOTION, RAW, TIGHT, VMWARE_LED_STATE, ZRLE,
 };
 use super::{Decoder, RfbError, Told, Update};
+use crate::display::Locks;
 
 const R: [u8; 3] = [255, 0, 0];
 const G: [u8; 3] = [0, 255, 0];
@@ -108,6 +109,16 @@ fn pointers_have_masks_or_alpha() {
     assert_eq!(told(&[rect(0, 0, 0, 0, CURSOR, &[])]).cursor.unwrap().width, 0);
     garbage(&fails(&[rect(0, 0, 2000, 2000, CURSOR, &[])]), "pointer of 2000x2000");
     garbage(&fails(&[rect(0, 0, 1, 1, CURSOR_WITH_ALPHA, &[0, 0, 0, 7])]), "encoding 7");
+}
+
+#[test]
+fn lights_of_the_keyboard_come_in_two_ways() {
+    let caps = Locks { caps: true, ..Locks::default() };
+    assert_eq!(told(&[rect(0, 0, 1, 1, LED_STATE, &[4])]).locks, Some(caps));
+    assert_eq!(told(&[rect(0, 0, 0, 0, VMWARE_LED_STATE, &[0, 0, 0, 4])]).locks, Some(caps));
+    assert_eq!(told(&[rect(0, 0, 0, 0, EXTENDED_KEY, &[])]).locks, None);
+    let cut = fails(&[rect(0, 0, 0, 0, VMWARE_LED_STATE, &[0, 0])]);
+    assert!(matches!(cut, RfbError::Closed { .. }), "{cut}");
 }
 
 #[test]
