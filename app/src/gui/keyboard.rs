@@ -29,6 +29,8 @@ pub struct KeyTap {
     captured: AtomicBool,
     /// The host acts on no key itself.
     grabbed: AtomicBool,
+    /// The pointer's movements are wanted, wherever the pointer is.
+    moving: AtomicBool,
     /// The focus went to another window while keys were grabbed.
     lost: AtomicBool,
     grip: OnceLock<Box<dyn Grip>>,
@@ -73,6 +75,17 @@ impl KeyTap {
     #[must_use]
     pub fn grabbed(&self) -> bool {
         self.grabbed.load(Ordering::Acquire)
+    }
+
+    /// Whether the window's event handler is to hear of the pointer's movements although the focus seems to be lost.
+    #[must_use]
+    pub fn moving(&self) -> bool {
+        self.moving.load(Ordering::Acquire)
+    }
+
+    /// Says that the guest takes movements of the pointer, or that it no longer does.
+    pub fn set_moving(&self, moving: bool) {
+        self.moving.store(moving, Ordering::Release);
     }
 
     /// Gives the keyboard to the guest, or takes it back.

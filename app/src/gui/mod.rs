@@ -40,6 +40,7 @@ mod overlays;
 pub mod panels;
 mod picker;
 pub mod pointer;
+pub mod pointer_lock;
 pub mod preferences;
 mod progress;
 mod proposal;

@@ -1,4 +1,5 @@
-//! The pointer on its way to the guest: positions become framebuffer pixels, the wheel becomes buttons 4 to 7.
+//! The pointer on its way to the guest: positions become framebuffer pixels, or movements for a guest without a tablet;
+//! the wheel becomes buttons 4 to 7.
 
 use egui::{Event, MouseWheelUnit, PointerButton, Pos2};
 use vmtools::display::InputEvent;
@@ -15,8 +16,12 @@ const STEPS: usize = 8;
 pub struct Pointer {
     x: u16,
     y: u16,
-    buttons: u8,
+    buttons: u16,
     wheel: egui::Vec2,
+    /// It was moved last, not placed.
+    moves: bool,
+    /// How far it has moved since it was told.
+    way: egui::Vec2,
 }
 
 impl Pointer {
@@ -31,6 +36,7 @@ impl Pointer {
     pub fn events(&mut self, events: &[Event], inside: bool, picture: &Placement) -> Vec<InputEvent> {
         let mut out = Vec::new();
         let mut moved = false;
+        self.moves = false;
         for event in events {
             match event {
                 Event::PointerMoved(pos) if inside || self.pressed() => moved |= self.locate(*pos, picture),
@@ -46,15 +52,7 @@ impl Pointer {
                         moved = false;
                     }
                 }
-                Event::MouseWheel { unit, delta, .. } if inside => {
-                    let step = match unit {
-                        MouseWheelUnit::Point => POINTS_A_STEP,
-                        MouseWheelUnit::Line => 1.0,
-                        MouseWheelUnit::Page => 0.2,
-                    };
-                    self.wheel += *delta / step;
-                    self.turn(&mut out);
-                }
+                Event::MouseWheel { unit, delta, .. } if inside => self.turn(*unit, *delta, &mut out),
                 Event::PointerGone if self.pressed() => {
                     self.buttons = 0;
                     out.push(self.now());
@@ -69,14 +67,57 @@ impl Pointer {
         out
     }
 
+    /// What the window's events mean for a guest that takes movements and has the pointer.
+    pub fn movements(&mut self, events: &[Event]) -> Vec<InputEvent> {
+        let mut out = Vec::new();
+        self.moves = true;
+        for event in events {
+            match event {
+                Event::MouseMoved(way) => self.way += *way,
+                Event::PointerButton { button, pressed, .. } => {
+                    let Some(mask) = mask(*button) else { continue };
+                    let buttons = if *pressed { self.buttons | mask } else { self.buttons & !mask };
+                    if buttons != self.buttons {
+                        self.walk(&mut out);
+                        self.buttons = buttons;
+                        out.push(self.now());
+                    }
+                }
+                Event::MouseWheel { unit, delta, .. } => {
+                    self.walk(&mut out);
+                    self.turn(*unit, *delta, &mut out);
+                }
+                _ => {}
+            }
+        }
+        self.walk(&mut out);
+        out
+    }
+
     /// All buttons are up.
     pub fn forget(&mut self) {
         self.buttons = 0;
         self.wheel = egui::Vec2::ZERO;
+        self.way = egui::Vec2::ZERO;
     }
 
     fn now(&self) -> InputEvent {
-        InputEvent::Pointer { x: self.x, y: self.y, buttons: self.buttons }
+        self.with(self.buttons)
+    }
+
+    fn with(&self, buttons: u16) -> InputEvent {
+        match self.moves {
+            true => InputEvent::Motion { dx: 0, dy: 0, buttons },
+            false => InputEvent::Pointer { x: self.x, y: self.y, buttons },
+        }
+    }
+
+    /// Tells the way that was gone in whole steps; what is left of it is told with the next ones.
+    fn walk(&mut self, out: &mut Vec<InputEvent>) {
+        let (dx, dy) = (whole(&mut self.way.x), whole(&mut self.way.y));
+        if (dx, dy) != (0, 0) {
+            out.push(InputEvent::Motion { dx, dy, buttons: self.buttons });
+        }
     }
 
     fn locate(&mut self, pos: Pos2, picture: &Placement) -> bool {
@@ -86,7 +127,13 @@ impl Pointer {
         moved
     }
 
-    fn turn(&mut self, out: &mut Vec<InputEvent>) {
+    fn turn(&mut self, unit: MouseWheelUnit, delta: egui::Vec2, out: &mut Vec<InputEvent>) {
+        let step = match unit {
+            MouseWheelUnit::Point => POINTS_A_STEP,
+            MouseWheelUnit::Line => 1.0,
+            MouseWheelUnit::Page => 0.2,
+        };
+        self.wheel += delta / step;
         // Buttons 4, 5, 6, 7 of RFC 6143, 7.5.5: up, down, left, right.
         for (axis, positive, negative) in [(1, 1 << 3, 1 << 4), (0, 1 << 5, 1 << 6)] {
             for _ in 0..STEPS {
@@ -96,7 +143,7 @@ impl Pointer {
                 }
                 self.wheel[axis] -= left.signum();
                 let button = if left > 0.0 { positive } else { negative };
-                out.push(InputEvent::Pointer { x: self.x, y: self.y, buttons: self.buttons | button });
+                out.push(self.with(self.buttons | button));
                 out.push(self.now());
             }
             self.wheel[axis] %= 1.0;
@@ -104,12 +151,21 @@ impl Pointer {
     }
 }
 
-fn mask(button: PointerButton) -> Option<u8> {
+/// Takes the whole steps out of a way.
+#[allow(clippy::cast_possible_truncation, reason = "a cast that saturates, and a fraction")]
+fn whole(way: &mut f32) -> i16 {
+    let steps = *way as i16;
+    *way = if way.is_finite() { way.fract() } else { 0.0 };
+    steps
+}
+
+fn mask(button: PointerButton) -> Option<u16> {
     match button {
         PointerButton::Primary => Some(1),
         PointerButton::Middle => Some(1 << 1),
         PointerButton::Secondary => Some(1 << 2),
-        PointerButton::Extra1 | PointerButton::Extra2 => None,
+        PointerButton::Extra1 => Some(1 << 7),
+        PointerButton::Extra2 => Some(1 << 8),
     }
 }
 
@@ -130,7 +186,7 @@ mod tests {
         Event::PointerButton { pos: at, button, pressed, modifiers: Modifiers::NONE }
     }
 
-    fn xyb(event: &InputEvent) -> (u16, u16, u8) {
+    fn xyb(event: &InputEvent) -> (u16, u16, u16) {
         match event {
             InputEvent::Pointer { x, y, buttons } => (*x, *y, *buttons),
             other => panic!("{other:?}"),
@@ -162,6 +218,34 @@ mod tests {
         );
         assert_eq!(sent.iter().map(xyb).collect::<Vec<_>>(), [(0, 0, 0)]);
         assert!(!pointer.pressed());
+    }
+
+    #[test]
+    fn movements_are_whole_steps_and_in_order_with_the_buttons() {
+        let mut pointer = Pointer::default();
+        let moved = |x, y| Event::MouseMoved(vec2(x, y));
+        let told = |dx, dy, buttons| InputEvent::Motion { dx, dy, buttons };
+        let at = pos2(5.0, 5.0);
+        assert_eq!(pointer.movements(&[moved(0.6, -0.5), moved(0.6, -0.6)]), [told(1, -1, 0)]);
+        let events = [
+            moved(2.8, 0.0),
+            button(at, PointerButton::Extra1, true),
+            moved(4.0, 2.3),
+            button(at, PointerButton::Extra1, false),
+        ];
+        let expected = [told(3, 0, 0), told(0, 0, 1 << 7), told(4, 2, 1 << 7), told(0, 0, 0)];
+        assert_eq!(pointer.movements(&events), expected, "with what was left before");
+        assert_eq!(pointer.movements(&[moved(1e9, 0.0)]), [told(i16::MAX, 0, 0)]);
+        assert_eq!(pointer.movements(&[moved(f32::NAN, f32::INFINITY)]), [told(0, i16::MAX, 0)]);
+        pointer.forget();
+        let wheel = Event::MouseWheel {
+            unit: MouseWheelUnit::Line,
+            delta: vec2(-1.0, 0.0),
+            phase: egui::TouchPhase::Move,
+            modifiers: Modifiers::NONE,
+            source: egui::MouseWheelSource::Unknown,
+        };
+        assert_eq!(pointer.movements(&[wheel]), [told(0, 0, 1 << 6), told(0, 0, 0)], "to the right");
     }
 
     #[test]

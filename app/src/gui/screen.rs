@@ -9,6 +9,7 @@ use vmtools::display::{HostLocks, InputEvent, Layout, Screen};
 use super::keyboard::{Chord, KeyTap, Stroke};
 use super::overlays;
 use super::pointer::Pointer;
+use super::pointer_lock::PointerLock;
 use super::release_key::ReleaseKey;
 use super::scaling::{self, Placement, Scaling};
 use super::screen_follow::Follow;
@@ -26,6 +27,7 @@ use crate::session::{Command, Model};
 pub struct ScreenPanel {
     picture: Picture,
     pointer: Pointer,
+    lock: PointerLock,
     chord: Chord,
     keys: Arc<KeyTap>,
     toolbar: ToolbarState,
@@ -53,6 +55,7 @@ impl ScreenPanel {
         Self {
             picture: Picture::default(),
             pointer: Pointer::default(),
+            lock: PointerLock::default(),
             chord: Chord::default(),
             keys,
             toolbar: ToolbarState::default(),
@@ -85,6 +88,7 @@ impl ScreenPanel {
             live,
             captured: self.keys.captured(),
             caps: screen.locks().is_some_and(|locks| locks.caps),
+            pointer: self.lock,
             grabs: self.keys.can_grab(),
             window,
         };
@@ -220,17 +224,35 @@ impl ScreenPanel {
         // A picture that is larger than its room reaches, unseen, into the frame around that.
         let shown = pos.is_some_and(|pos| room.contains(pos) && !on_bar(pos));
         let inside = response.contains_pointer() && !window.covered && shown;
+        let over = pos.filter(|pos| inside && placed.rect.contains(*pos));
+        let pressed = over.is_some() && ui.input(|input| input.pointer.any_pressed());
+        let captured = self.keys.captured();
+        let before = self.lock;
+        self.lock_pointer(ui.ctx(), before.next(screen.relative(), captured, captured && pressed));
         let events = ui.input(|input| input.events.clone());
-        for event in self.pointer.events(&events, inside, placed) {
+        let sent = match (before, self.lock) {
+            (_, PointerLock::Needless) => self.pointer.events(&events, inside, placed),
+            (PointerLock::Locked, PointerLock::Locked) => self.pointer.movements(&events),
+            // Where its own pointer is, nobody knows: a press would hit something else.
+            _ => Vec::new(),
+        };
+        for event in sent {
             wishes.send(Command::Input(event));
         }
-        let over = pos.filter(|pos| inside && placed.rect.contains(*pos));
+        let came = events.iter().rev().find_map(|event| match event {
+            egui::Event::PointerMoved(at) => Some(*at),
+            _ => None,
+        });
+        // A grab of the keyboard is there on an X server alone, and there a pointer is only confined.
+        let strayed = came.filter(|_| self.keys.can_grab());
+        self.lock.hold(ui.ctx(), strayed, placed.rect.intersect(room).center());
         if let Some(pos) = over
+            && self.lock == PointerLock::Needless
             && self.picture.paint_cursor(ui, screen, room, placed, pos)
         {
             ui.ctx().set_cursor_icon(CursorIcon::None);
         }
-        if !self.keys.captured() && over.is_some() && ui.input(|input| input.pointer.any_pressed()) {
+        if !self.keys.captured() && pressed {
             self.keys.capture(true);
             let locks = self.keys.host_locks();
             if locks != HostLocks::default() {
@@ -240,7 +262,10 @@ impl ScreenPanel {
         }
         let focused = ui.input(|input| input.focused);
         // Who scrolls goes on typing.
-        let elsewhere = ui.input(|input| input.pointer.any_pressed()) && over.is_none() && !pos.is_some_and(on_bar);
+        let elsewhere = ui.input(|input| input.pointer.any_pressed())
+            && over.is_none()
+            && !pos.is_some_and(on_bar)
+            && self.lock != PointerLock::Locked;
         let away = !focused || elsewhere || window.covered || self.keys.take_lost();
         if self.keys.captured() && away || !focused && !self.toolbar.held.is_empty() {
             self.give_back(ui.ctx(), wishes);
@@ -253,6 +278,11 @@ impl ScreenPanel {
             ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, filter));
             self.type_keys(ui.ctx(), wishes);
         }
+    }
+
+    fn lock_pointer(&mut self, ctx: &egui::Context, next: PointerLock) {
+        self.lock.change(next, ctx, self.keys.can_grab());
+        self.keys.set_moving(next == PointerLock::Locked);
     }
 
     fn type_keys(&mut self, ctx: &egui::Context, wishes: &mut Wishes) {
@@ -287,6 +317,8 @@ impl ScreenPanel {
         }
         self.chord.forget();
         self.pointer.forget();
+        let lock = if self.lock == PointerLock::Locked { PointerLock::Open } else { self.lock };
+        self.lock_pointer(ctx, lock);
     }
 }
 

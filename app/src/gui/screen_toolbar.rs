@@ -5,6 +5,7 @@ use lucide_icons::Icon;
 use vmtools::display::{CTRL_ALT_DEL, Layout};
 
 use super::controls;
+use super::pointer_lock::PointerLock;
 use super::scaling::Scaling;
 use super::screen::Around;
 use super::screen_keys::{self, Held, KeysMenu};
@@ -33,6 +34,8 @@ pub struct Bar {
     pub captured: bool,
     /// Its Caps Lock is on.
     pub caps: bool,
+    /// Whether it has the pointer too.
+    pub pointer: PointerLock,
     /// While it has, the host's own keys are its too.
     pub grabs: bool,
     /// How it is shown and typed into.
@@ -42,7 +45,7 @@ pub struct Bar {
 /// Draws the bar's contents.
 pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes) {
     let palette = Palette::of(ui);
-    let Bar { runs, live, captured, caps, grabs, window } = bar;
+    let Bar { runs, live, captured, caps, pointer, grabs, window } = bar;
     let takes = runs && !window.view_only;
     ui.horizontal_centered(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
@@ -76,8 +79,13 @@ pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes
                     ("View only: keys and pointer are not sent".to_owned(), palette.warning)
                 }
                 (true, true) if state.held.is_empty() => {
+                    let words = match pointer {
+                        PointerLock::Needless => "Keyboard captured",
+                        PointerLock::Open => "Keyboard captured, click again for the pointer",
+                        PointerLock::Locked => "Keyboard and pointer captured",
+                    };
                     let caps = if caps { ", Caps Lock is on" } else { "" };
-                    (format!("Keyboard captured{caps} — {release} releases"), palette.accent)
+                    (format!("{words}{caps} — {release} releases"), palette.accent)
                 }
                 (true, true) => {
                     (format!("Keyboard captured, {} held — {release} releases", state.held.names()), palette.accent)

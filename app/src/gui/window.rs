@@ -7,7 +7,7 @@ use eframe::{EframeWinitApplication, NativeOptions, UserEvent};
 use egui::{Context, ViewportBuilder};
 use winit::application::ApplicationHandler;
 use winit::event::{ElementState, StartCause, WindowEvent};
-use winit::event_loop::{ActiveEventLoop, ControlFlow, EventLoop};
+use winit::event_loop::{ActiveEventLoop, ControlFlow, DeviceEvents, EventLoop};
 use winit::keyboard::PhysicalKey;
 use winit::window::WindowId;
 
@@ -47,7 +47,7 @@ pub(super) fn open(session: SessionHandle, options: Options) -> Result<(), GuiEr
         creator
     };
     let inner = eframe::create_native(APP_ID, native_options(&preferences), creator, &event_loop);
-    let mut tapped = Tapped { inner, keys, context, unfocused: None };
+    let mut tapped = Tapped { inner, keys, context, unfocused: None, moving: false };
     event_loop.run_app(&mut tapped).map_err(GuiError::event_loop)?;
     // eframe logs why a window could not be made and ends its loop; all that is left to see is that there was none.
     if created.load(Ordering::Acquire) { Ok(()) } else { Err(GuiError::NoWindow) }
@@ -73,6 +73,8 @@ struct Tapped {
     context: Arc<OnceLock<Context>>,
     /// The window that was told to have lost the focus when only its keys were grabbed.
     unfocused: Option<WindowId>,
+    /// Movements are heard of whoever has the focus.
+    moving: bool,
 }
 
 impl Tapped {
@@ -144,6 +146,12 @@ impl ApplicationHandler<UserEvent> for Tapped {
             && let Some(window) = self.unfocused.take()
         {
             self.inner.window_event(event_loop, window, WindowEvent::Focused(false));
+        }
+        // A grab of the keys looks to winit as if the focus were lost, and it would tell nothing of movements any more.
+        let moving = self.keys.moving();
+        if self.moving != moving {
+            self.moving = moving;
+            event_loop.listen_device_events(if moving { DeviceEvents::Always } else { DeviceEvents::WhenFocused });
         }
         self.inner.about_to_wait(event_loop);
     }

@@ -65,6 +65,17 @@ impl Display {
         self.wait(|screen| screen.cursor().is_some());
     }
 
+    /// The guest takes movements of the pointer from now on, or places.
+    pub fn set_relative(&self, relative: bool) {
+        let mut update = vec![0, 0, 0, 1];
+        for n in [u16::from(!relative), 0, 1, 1] {
+            update.extend_from_slice(&n.to_be_bytes());
+        }
+        update.extend_from_slice(&(-257_i32).to_be_bytes());
+        self.updates.send(update).unwrap();
+        self.wait(|screen| screen.relative() == relative);
+    }
+
     /// The guest goes; its last picture stays.
     pub fn go(&self) {
         self.gone.send(true).unwrap();

@@ -11,6 +11,7 @@ mod host;
 mod panels;
 mod pictures;
 mod pictures_distribution;
+mod pointer;
 mod screen_keys;
 mod screen_size;
 mod slots;

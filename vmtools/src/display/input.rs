@@ -18,8 +18,19 @@ pub enum InputEvent {
         x: u16,
         /// Pixels of the guest's screen from the top.
         y: u16,
-        /// Bit 0 left, 1 middle, 2 right, 3 wheel up, 4 wheel down (RFC 6143, 7.5.5).
-        buttons: u8,
+        /// Bit 0 left, 1 middle, 2 right, 3 to 6 the wheel up, down, left, right (RFC 6143, 7.5.5), 7 back, 8 forward.
+        buttons: u16,
+    },
+    /// The pointer moved by so much or a button changed: for a guest that takes movements, see [`Screen::relative`].
+    ///
+    /// [`Screen::relative`]: crate::display::Screen::relative
+    Motion {
+        /// To the right.
+        dx: i16,
+        /// Downwards.
+        dy: i16,
+        /// As in [`InputEvent::Pointer`].
+        buttons: u16,
     },
     /// The guest gets the keyboard while the user's own lock keys are like this: the guest's are brought in step, once.
     Locks(HostLocks),
@@ -27,11 +38,35 @@ pub enum InputEvent {
     ReleaseAll,
 }
 
+impl InputEvent {
+    /// What `self` and `next` come to where nobody needs to see both: the last of several places, the sum of movements.
+    pub(crate) fn overtaken_by(self, next: Self) -> Option<Self> {
+        match (self, next) {
+            (Self::Pointer { buttons, .. }, Self::Pointer { buttons: same, .. }) if buttons == same => Some(next),
+            (Self::Motion { dx, dy, buttons }, Self::Motion { dx: x, dy: y, buttons: same }) if buttons == same => {
+                Some(Self::Motion { dx: dx.checked_add(x)?, dy: dy.checked_add(y)?, buttons })
+            }
+            _ => None,
+        }
+    }
+
+    /// The mouse buttons that are down in it.
+    pub(crate) fn buttons(self) -> Option<u16> {
+        match self {
+            Self::Pointer { buttons, .. } | Self::Motion { buttons, .. } => Some(buttons),
+            Self::ReleaseAll => Some(0),
+            Self::Key { .. } | Self::Locks(_) => None,
+        }
+    }
+}
+
 /// Remembers what is down, so that it can be released.
 #[derive(Debug, Default)]
 pub struct Keyboard {
     down: Vec<u16>,
-    pointer: (u16, u16, u8),
+    buttons: u16,
+    /// Where the pointer was; `None` where it only moves.
+    place: Option<(u16, u16)>,
 }
 
 /// The most keys that are remembered as down; nobody has more fingers than that.
@@ -55,7 +90,11 @@ impl Keyboard {
                 send(event);
             }
             InputEvent::Pointer { x, y, buttons } => {
-                self.pointer = (x, y, buttons);
+                (self.place, self.buttons) = (Some((x, y)), buttons);
+                send(event);
+            }
+            InputEvent::Motion { buttons, .. } => {
+                (self.place, self.buttons) = (None, buttons);
                 send(event);
             }
             InputEvent::Locks(_) => send(event),
@@ -64,10 +103,9 @@ impl Keyboard {
                 while let Some(scancode) = self.down.pop() {
                     send(InputEvent::Key { scancode, down: false });
                 }
-                let (x, y, buttons) = self.pointer;
-                if buttons != 0 {
-                    self.pointer.2 = 0;
-                    send(InputEvent::Pointer { x, y, buttons: 0 });
+                if self.buttons != 0 {
+                    self.buttons = 0;
+                    send(self.now());
                 }
             }
         }
@@ -75,24 +113,31 @@ impl Keyboard {
 
     /// The mouse buttons that are down, as in [`InputEvent::Pointer`].
     #[must_use]
-    pub fn buttons(&self) -> u8 {
-        self.pointer.2
+    pub fn buttons(&self) -> u16 {
+        self.buttons
+    }
+
+    /// The pointer as it is, not moved.
+    fn now(&self) -> InputEvent {
+        match self.place {
+            Some((x, y)) => InputEvent::Pointer { x, y, buttons: self.buttons },
+            None => InputEvent::Motion { dx: 0, dy: 0, buttons: self.buttons },
+        }
     }
 
     /// The last event may not have arrived: `buttons`, which were down before it, may be so still.
-    pub fn doubt(&mut self, buttons: u8) {
-        self.pointer.2 |= buttons;
+    pub fn doubt(&mut self, buttons: u16) {
+        self.buttons |= buttons;
     }
 
     /// The connection to the guest is a new one, on which nothing is down. The old one's end has lifted the keys, but a
     /// button that was down still is, and only a press that is seen to end lifts it: passes on both.
     pub fn reconnect(&mut self, mut send: impl FnMut(InputEvent)) {
         self.down.clear();
-        let (x, y, buttons) = self.pointer;
-        if buttons != 0 {
-            self.pointer.2 = 0;
-            send(InputEvent::Pointer { x, y, buttons });
-            send(InputEvent::Pointer { x, y, buttons: 0 });
+        if self.buttons != 0 {
+            send(self.now());
+            self.buttons = 0;
+            send(self.now());
         }
     }
 
@@ -126,6 +171,22 @@ mod tests {
         keyboard.doubt(before);
         keyboard.reconnect(|e| sent.push(e));
         assert_eq!(sent[2..], [at(9, 1), at(9, 0)]);
+    }
+
+    #[test]
+    fn a_pointer_that_only_moves_is_released_without_a_place_and_movements_add_up() {
+        let mut keyboard = Keyboard::default();
+        let moved = |dx, dy, buttons| InputEvent::Motion { dx, dy, buttons };
+        keyboard.follow(moved(3, -4, 1 << 7), |_| {});
+        let mut sent = Vec::new();
+        keyboard.follow(InputEvent::ReleaseAll, |e| sent.push(e));
+        assert_eq!(sent, [moved(0, 0, 0)]);
+        assert_eq!(moved(3, -4, 1).overtaken_by(moved(5, 6, 1)), Some(moved(8, 2, 1)));
+        assert_eq!(moved(3, -4, 1).overtaken_by(moved(5, 6, 0)), None);
+        assert_eq!(moved(i16::MAX, 0, 0).overtaken_by(moved(1, 0, 0)), None, "what does not fit is sent as two");
+        let at = |x, buttons| InputEvent::Pointer { x, y: 4, buttons };
+        assert_eq!(at(1, 0).overtaken_by(at(2, 0)), Some(at(2, 0)));
+        assert_eq!(at(1, 0).overtaken_by(moved(2, 0, 0)), None);
     }
 
     #[test]

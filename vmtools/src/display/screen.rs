@@ -62,6 +62,7 @@ pub struct Screen {
     trouble: Mutex<Option<&'static str>>,
     generation: AtomicU64,
     hidden: AtomicBool,
+    relative: AtomicBool,
     wished_size: Mutex<Option<(u16, u16)>>,
     size_answer: Mutex<Option<SizeAnswer>>,
     wishes: Notify,
@@ -156,6 +157,18 @@ impl Screen {
         !self.hidden.load(Ordering::Acquire)
     }
 
+    /// Whether the guest takes movements of the pointer, not places: it has no tablet, or no driver for it (yet).
+    #[must_use]
+    pub fn relative(&self) -> bool {
+        self.relative.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_relative(&self, relative: bool) {
+        if self.relative.swap(relative, Ordering::AcqRel) != relative {
+            self.changed();
+        }
+    }
+
     /// Wishes for another size of the guest's screen, pixels. The last wish counts; a guest that cannot change its size, or
     /// a source that cannot ask, leaves it open: see [`Screen::size_answer`].
     pub fn wish_size(&self, width: u16, height: u16) {
@@ -226,6 +239,7 @@ impl Screen {
     pub(crate) fn lost(&self) {
         let was_live = self.live.swap(false, Ordering::AcqRel);
         *lock(&self.locks) = None;
+        self.relative.store(false, Ordering::Release);
         if lock(&self.picture).cursor.take().is_some() || was_live {
             self.changed();
         }

@@ -292,10 +292,11 @@ impl<'a> Session<'a> {
                     self.send(X11Event::KeyEvent((keysym, down).into())).await?;
                 }
                 InputEvent::Pointer { x, y, buttons } => {
+                    let buttons = (buttons & 0x7f) as u8;
                     self.send(X11Event::PointerEvent((x, y, buttons).into())).await?;
                 }
-                // The crate tells nothing of the guest's lock keys.
-                InputEvent::Locks(_) | InputEvent::ReleaseAll => {}
+                // The crate tells nothing of the guest's lock keys, nor that a guest takes movements.
+                InputEvent::Locks(_) | InputEvent::Motion { .. } | InputEvent::ReleaseAll => {}
             }
         }
         Ok(())

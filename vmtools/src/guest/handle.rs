@@ -1,7 +1,7 @@
 //! Wishes to a running guest: input, reset, power button, and its certain end.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use cartridge_supervise::{Exit, ProcessHandle};
@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::display::{InputEvent, SHIFT, keys_for_text};
+use crate::guest::buttons;
 use crate::guest::monitor::Monitor;
 use crate::guest::shared::Shared;
 use crate::guest::watch::LAST_EVENT;
@@ -70,7 +71,9 @@ pub struct GuestHandle {
     pub(crate) serial: mpsc::Sender<Vec<u8>>,
     pub(crate) inputs: mpsc::Sender<InputEvent>,
     /// The mouse buttons that were down in the last input.
-    pub(crate) buttons: AtomicU8,
+    pub(crate) buttons: AtomicU16,
+    /// Takes what changed of those that VNC cannot tell QEMU: before and after.
+    pub(crate) more_buttons: mpsc::Sender<(u16, u16)>,
     /// Serves its folders until it is dropped.
     pub(crate) _shares: ShareHandle,
     pub(crate) runtime: Handle,
@@ -106,9 +109,13 @@ impl GuestHandle {
     /// Passes input to the guest. Never waits: when more than some thousands wait, presses and movements get lost, but
     /// releases do not.
     pub fn input(&self, event: InputEvent) {
-        let before = match event {
-            InputEvent::Pointer { buttons, .. } => self.buttons.swap(buttons, Ordering::Relaxed),
-            _ => 0,
+        let before = match event.buttons() {
+            Some(buttons) => {
+                let before = self.buttons.swap(buttons, Ordering::Relaxed);
+                buttons::tell(&self.more_buttons, before, buttons);
+                before
+            }
+            None => 0,
         };
         let releases = is_release(event, before);
         if releases || self.inputs.capacity() > RELEASES {
@@ -220,11 +227,11 @@ impl GuestHandle {
 }
 
 /// Whether `event` lets a key or button go; `before` are the buttons that were down.
-fn is_release(event: InputEvent, before: u8) -> bool {
+fn is_release(event: InputEvent, before: u16) -> bool {
     match event {
         InputEvent::Key { down, .. } => !down,
         // A movement with no button down is none.
-        InputEvent::Pointer { buttons, .. } => before & !buttons != 0,
+        InputEvent::Pointer { buttons, .. } | InputEvent::Motion { buttons, .. } => before & !buttons != 0,
         InputEvent::ReleaseAll => true,
         InputEvent::Locks(_) => false,
     }

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU8;
+use std::sync::atomic::AtomicU16;
 use std::time::Duration;
 
 use cartridge_supervise::{CommandLine, Exit, ProcessHandle, spawn};
@@ -22,7 +22,7 @@ use crate::guest::forward::parse_usernet;
 use crate::guest::shared::{OUTPUT_QUEUE, Relay, Shared};
 use crate::guest::status::Fact;
 use crate::guest::watch::{self as watching, Watch};
-use crate::guest::{GuestError, GuestEvent, GuestHandle, GuestPlan, tpm};
+use crate::guest::{GuestError, GuestEvent, GuestHandle, GuestPlan, buttons, tpm};
 use crate::machine::{Boot, Firmware, Forward, Machine, RuntimeDir, RuntimePaths, without_sandbox};
 use crate::qmp::Qmp;
 use crate::share::{ShareHandle, Sharing};
@@ -317,6 +317,7 @@ impl Launched {
             return Err(died(&exit, &shared).unwrap_or(GuestError::Control { source, command }));
         }
         let plugged = moment.map(|it| it.plugged).unwrap_or_default();
+        let more_buttons = buttons::serve(qmp.clone());
         let monitor = Monitor::new(qmp.clone(), Arc::clone(&shared), plan, files, plugged);
         Ok(GuestHandle {
             process: Arc::new(process),
@@ -327,7 +328,8 @@ impl Launched {
             dark,
             serial: serial_keys,
             inputs,
-            buttons: AtomicU8::new(0),
+            buttons: AtomicU16::new(0),
+            more_buttons,
             _shares: shares,
             runtime: Handle::current(),
             monitor,

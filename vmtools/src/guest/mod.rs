@@ -5,6 +5,7 @@
 //! read the events meanwhile. Dropping the handle kills QEMU.
 
 mod beginning;
+mod buttons;
 mod forward;
 mod handle;
 mod launch;

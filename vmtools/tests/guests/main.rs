@@ -15,6 +15,7 @@ mod linux;
 mod lock_keys;
 mod network;
 mod own_client;
+mod pointer;
 mod probe;
 mod recorded;
 mod serial;

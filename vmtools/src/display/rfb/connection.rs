@@ -38,6 +38,8 @@ pub(super) struct Facts {
     pub(super) shown: AtomicBool,
     /// The server knows keys by their scan codes.
     pub(super) extended_keys: AtomicBool,
+    /// It takes the mouse buttons back and forward.
+    pub(super) extended_buttons: AtomicBool,
     /// It takes movements of the pointer.
     pub(super) relative: AtomicBool,
     pub(super) size: Mutex<(usize, usize)>,
@@ -174,6 +176,7 @@ fn updated(
     }
     if let Some(relative) = update.relative {
         facts.relative.store(relative, Ordering::SeqCst);
+        screen.set_relative(relative);
     }
     if update.extended_keys {
         facts.extended_keys.store(true, Ordering::SeqCst);
@@ -182,6 +185,9 @@ fn updated(
         screen.set_locks(locks);
         *lock(&facts.locks) = Some(locks);
         facts.news.notify_one();
+    }
+    if update.extended_buttons {
+        facts.extended_buttons.store(true, Ordering::SeqCst);
     }
     if update.monitor.is_some() {
         *lock(&facts.monitor) = update.monitor;

@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 
 use super::handshake::{latin, shake};
 use super::outgoing::{
-    COPY_RECT, CURSOR, CURSOR_WITH_ALPHA, DESKTOP_SIZE, EXTENDED_DESKTOP_SIZE, EXTENDED_KEY, HEXTILE, LAST_RECT,
-    LED_STATE, POINTER_MOTION, RAW, TIGHT, VMWARE_LED_STATE, ZRLE,
+    COPY_RECT, CURSOR, CURSOR_WITH_ALPHA, DESKTOP_SIZE, EXTENDED_DESKTOP_SIZE, EXTENDED_KEY, EXTENDED_MOUSE_BUTTONS,
+    HEXTILE, LAST_RECT, LED_STATE, POINTER_MOTION, RAW, TIGHT, VMWARE_LED_STATE, ZRLE,
 };
 use super::tight::Tight;
 use super::wire::Wire;
@@ -46,6 +46,8 @@ pub struct Update {
     pub extended_keys: bool,
     /// The lights of the guest's keyboard.
     pub locks: Option<Locks>,
+    /// The server takes the mouse buttons back and forward.
+    pub extended_buttons: bool,
     /// The server can be asked for another size; the id and flags of its first monitor.
     pub monitor: Option<(u32, u32)>,
     /// What became of the last wish for a size: 0 done, 1 prohibited, 2 no resources, 3 not such a size, 4 passed on.
@@ -190,6 +192,7 @@ impl<R: Read> Decoder<R> {
             EXTENDED_KEY => update.extended_keys = true,
             LED_STATE => update.locks = Some(Locks::from_bits(self.wire.u8()?.into())),
             VMWARE_LED_STATE => update.locks = Some(Locks::from_bits(self.wire.u32()?)),
+            EXTENDED_MOUSE_BUTTONS => update.extended_buttons = true,
             _ => self.pixels(rect, encoding)?,
         }
         Ok(())

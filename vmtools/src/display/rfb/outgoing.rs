@@ -15,6 +15,7 @@ pub(super) const EXTENDED_DESKTOP_SIZE: i32 = -308;
 pub(super) const CURSOR_WITH_ALPHA: i32 = -314;
 /// The same as [`LED_STATE`], of those servers that only know VMware's.
 pub(super) const VMWARE_LED_STATE: i32 = 0x574d_5668;
+pub(super) const EXTENDED_MOUSE_BUTTONS: i32 = -316;
 /// JPEG quality 8 of 9: next to no loss that is seen.
 const JPEG_QUALITY: i32 = -24;
 
@@ -52,6 +53,7 @@ impl Encoding {
             EXTENDED_KEY,
             LED_STATE,
             VMWARE_LED_STATE,
+            EXTENDED_MOUSE_BUTTONS,
         ];
         pixels.iter().copied().chain(others).collect()
     }
@@ -99,10 +101,17 @@ pub(super) fn extended_key(scancode: u16, keysym: u32, down: bool) -> Vec<u8> {
     bytes
 }
 
-pub(super) fn pointer(x: u16, y: u16, buttons: u8) -> Vec<u8> {
-    let mut bytes = vec![5, buttons];
+/// Where the server takes them (`extended`), buttons above the seventh follow in a byte more, and the top bit says so
+/// (rfbproto, ExtendedMouseButtons); elsewhere that bit would be an eighth button of unknown meaning, and is left out.
+pub(super) fn pointer((x, y): (u16, u16), buttons: u16, extended: bool) -> Vec<u8> {
+    let (low, high) = ((buttons & 0x7f) as u8, (buttons >> 7 & 0xff) as u8);
+    let more = extended && high != 0;
+    let mut bytes = vec![5, low | if more { 0x80 } else { 0 }];
     bytes.extend(x.to_be_bytes());
     bytes.extend(y.to_be_bytes());
+    if more {
+        bytes.push(high);
+    }
     bytes
 }
 
@@ -140,7 +149,9 @@ mod tests {
     fn messages_have_their_length() {
         assert_eq!(pixel_format().len(), 20);
         assert_eq!(request(true, (640, 480)), [3, 1, 0, 0, 0, 0, 2, 128, 1, 224]);
-        assert_eq!(pointer(1, 2, 3), [5, 3, 0, 1, 0, 2]);
+        assert_eq!(pointer((1, 2), 3, true), [5, 3, 0, 1, 0, 2]);
+        assert_eq!(pointer((1, 2), 1 << 7 | 1, false), [5, 1, 0, 1, 0, 2]);
+        assert_eq!(pointer((1, 2), 1 << 8 | 1, true), [5, 0x81, 0, 1, 0, 2, 2]);
         assert_eq!(desktop_size(1, 2, (3, 4)).len(), 8 + 16);
         for encoding in [Encoding::Raw, Encoding::Hextile, Encoding::Zrle, Encoding::Tight] {
             let list = encoding.list();

@@ -20,12 +20,15 @@ impl Session<'_> {
         inputs: &mut mpsc::Receiver<InputEvent>,
     ) -> Result<(), RfbError> {
         let mut event = first;
-        while let InputEvent::Pointer { buttons, .. } = event {
+        while matches!(event, InputEvent::Pointer { .. } | InputEvent::Motion { .. }) {
             let Ok(next) = inputs.try_recv() else { break };
-            if !matches!(next, InputEvent::Pointer { buttons: same, .. } if same == buttons) {
-                self.follow(outbox, event).await?;
-            }
-            event = next;
+            event = match event.overtaken_by(next) {
+                Some(both) => both,
+                None => {
+                    self.follow(outbox, event).await?;
+                    next
+                }
+            };
         }
         self.follow(outbox, event).await
     }
@@ -55,8 +58,12 @@ impl Session<'_> {
                     send(outbox, self.key(scancode, down)).await?;
                 }
                 InputEvent::Pointer { x, y, buttons } => {
-                    let (x, y) = self.place(x, y);
-                    send(outbox, outgoing::pointer(x, y, buttons)).await?;
+                    let at = self.place(x, y);
+                    send(outbox, self.point(at, buttons)).await?;
+                }
+                InputEvent::Motion { dx, dy, buttons } => {
+                    let at = self.moved(dx, dy);
+                    send(outbox, self.point(at, buttons)).await?;
                 }
                 InputEvent::Locks(host) => {
                     let keys = self.locks.begin(host);
@@ -95,19 +102,32 @@ impl Session<'_> {
         }
     }
 
+    fn point(&self, at: (u16, u16), buttons: u16) -> Vec<u8> {
+        outgoing::pointer(at, buttons, self.facts.extended_buttons.load(Ordering::SeqCst))
+    }
+
+    /// A movement; where the server wants places it was meant for one that does no longer, and only its buttons count.
+    fn moved(&self, dx: i16, dy: i16) -> (u16, u16) {
+        if self.facts.relative.load(Ordering::SeqCst) {
+            (moved(0, i32::from(dx)), moved(0, i32::from(dy)))
+        } else {
+            self.pointer.unwrap_or_default()
+        }
+    }
+
     /// Where the pointer is; or how far it moved, from the middle of all places, where the server wants that.
     fn place(&mut self, x: u16, y: u16) -> (u16, u16) {
         let (last_x, last_y) = self.pointer.replace((x, y)).unwrap_or((x, y));
         if !self.facts.relative.load(Ordering::SeqCst) {
             return (x, y);
         }
-        (moved(last_x, x), moved(last_y, y))
+        (moved(last_x.into(), x.into()), moved(last_y.into(), y.into()))
     }
 }
 
-fn moved(from: u16, to: u16) -> u16 {
-    let by = i32::from(to) - i32::from(from);
-    u16::try_from(0x7fff + by).unwrap_or(0x7fff)
+/// How far it is, from the middle of all places.
+fn moved(from: i32, to: i32) -> u16 {
+    (0x7fff + to - from).clamp(0, 0xffff) as u16
 }
 
 #[cfg(test)]
@@ -117,6 +137,6 @@ mod tests {
     #[test]
     fn movements_are_told_from_the_middle() {
         assert_eq!((moved(5, 5), moved(5, 8), moved(8, 5)), (0x7fff, 0x8002, 0x7ffc));
-        assert_eq!((moved(0, u16::MAX), moved(u16::MAX, 0)), (0x7fff, 0x7fff));
+        assert_eq!((moved(0, 0xffff), moved(0xffff, 0), moved(0, i16::MIN.into())), (0xffff, 0, 0));
     }
 }
