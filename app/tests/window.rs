@@ -294,6 +294,21 @@ fn the_guest_gets_the_desktops_own_keys_and_nothing_while_it_is_only_looked_at()
     assert!(screen.xdotool(&["key", "ctrl+alt"]));
     window.wait("Click the screen to type into the guest");
 
+    // The guest gets the keyboard with the lock keys that the desktop has by then.
+    click();
+    type_line("cat > /dev/ttyS0");
+    for (typed, arrives) in [("caps", "CAPS"), ("small", "small")] {
+        assert!(screen.xdotool(&["key", "ctrl+alt"]));
+        window.wait("Click the screen to type into the guest");
+        assert!(screen.xdotool(&["key", "Caps_Lock"]));
+        click();
+        type_line(typed);
+        window.wait_for_log("serial.log", arrives);
+    }
+    assert!(screen.xdotool(&["key", "ctrl+c"]));
+    assert!(screen.xdotool(&["key", "ctrl+alt"]));
+    window.wait("Click the screen to type into the guest");
+
     window.press("How the screen is shown");
     window.press("Screen: Stretch");
     std::thread::sleep(Duration::from_secs(1));

@@ -215,6 +215,7 @@ fn machine() -> Machine {
         network: vmtools::Network::User,
         forwards: vec![],
         tpm: false,
+        clipboard: false,
         extra_iso: None,
         usb: vec![],
         extra: vec![],

@@ -416,6 +416,7 @@ impl App {
             scaling: self.preferences.scaling,
             release: self.preferences.release,
             layout: self.preferences.layout,
+            copy_by_itself: self.preferences.copy_by_itself,
             view_only: self.view_only,
         };
         egui::CentralPanel::no_frame().show(ui, |ui| {

@@ -162,6 +162,7 @@ impl App {
                 self.preferences.layout = layout;
                 self.save_preferences();
             }
+            Wish::CopyByItself(on) => self.preferences.copy_by_itself = on,
             Wish::ViewOnly(on) => self.view_only = on,
             Wish::Theme(choice) => {
                 self.preferences.theme = choice;

@@ -61,6 +61,8 @@ pub struct Preferences {
     pub release: ReleaseKey,
     /// The keyboard layout that text is typed on into guests.
     pub layout: Layout,
+    /// Whether what a guest copies goes to the desktop's clipboard by itself, while the guest has the keyboard.
+    pub copy_by_itself: bool,
 }
 
 /// The smallest window, points.
@@ -79,6 +81,7 @@ impl Default for Preferences {
             scaling: Scaling::default(),
             release: ReleaseKey::default(),
             layout: Layout::default(),
+            copy_by_itself: false,
         }
     }
 }

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use egui::{CursorIcon, EventFilter, Rect, Sense, Ui, Vec2, pos2};
 use vmtools::display::{HostLocks, InputEvent, Layout, Screen};
+use vmtools::has_clipboard;
 
+use super::bell::Bell;
 use super::keyboard::{Chord, KeyTap, Stroke};
 use super::overlays;
 use super::pointer::Pointer;
 use super::pointer_lock::PointerLock;
 use super::release_key::ReleaseKey;
 use super::scaling::{self, Placement, Scaling};
+use super::screen_clipboard::{GuestClipboard, Sharing};
 use super::screen_follow::Follow;
 use super::screen_full::FullScreen;
 use super::screen_pan;
@@ -35,6 +38,8 @@ pub struct ScreenPanel {
     guest: Option<(u32, u64)>,
     full: FullScreen,
     follow: Follow,
+    clipboard: GuestClipboard,
+    bell: Bell,
     /// How far a picture that is larger than the panel is scrolled, points.
     pan: Vec2,
     /// What was said last of the picture's size, and until when it is shown, in egui's seconds.
@@ -62,6 +67,8 @@ impl ScreenPanel {
             guest: None,
             full: FullScreen::default(),
             follow: Follow::default(),
+            clipboard: GuestClipboard::default(),
+            bell: Bell::default(),
             pan: Vec2::ZERO,
             said: None,
             scaling: None,
@@ -86,6 +93,7 @@ impl ScreenPanel {
         let bar = Bar {
             runs: model.guest_runs(),
             live,
+            sharing: self.sharing(model, screen, window),
             captured: self.keys.captured(),
             caps: screen.locks().is_some_and(|locks| locks.caps),
             pointer: self.lock,
@@ -101,6 +109,7 @@ impl ScreenPanel {
             let room = egui::UiBuilder::new().id_salt("toolbar").max_rect(strip.shrink2(egui::vec2(8.0, 5.0)));
             screen_toolbar::show(&mut ui.new_child(room), &mut self.toolbar, bar, wishes);
         }
+        self.clipboards(ui, screen, window, wishes);
         let room = area.shrink(if window.full_screen { 0.0 } else { 8.0 });
         let placed = self.placed(ui, model, room, window.scaling);
         if let Some(placed) = &placed {
@@ -127,6 +136,9 @@ impl ScreenPanel {
         if live && window.view_only && window.full_screen {
             overlays::corner(ui, area, "View only");
         }
+        if live && self.bell.rings(ui, screen.bells()) {
+            ui.painter().rect_stroke(area, 0.0, egui::Stroke::new(3.0, palette.warning), egui::StrokeKind::Inside);
+        }
         if live {
             self.size(ui, room, screen, window.scaling);
         }
@@ -140,6 +152,27 @@ impl ScreenPanel {
         if window.full_screen {
             let toolbar = &mut self.toolbar;
             self.full.bar(ui, area, |ui| screen_toolbar::show(ui, toolbar, bar, wishes));
+        }
+    }
+
+    fn sharing(&self, model: &Model, screen: &Screen, window: Around) -> Sharing {
+        Sharing {
+            device: model.guest.as_ref().is_some_and(|guest| has_clipboard(&guest.command)),
+            takes: model.guest_runs() && !window.view_only,
+            copied: screen.copied().is_some(),
+            by_itself: window.copy_by_itself,
+        }
+    }
+
+    /// Does what was pressed, and what was asked for before.
+    fn clipboards(&mut self, ui: &Ui, screen: &Screen, window: Around, wishes: &mut Wishes) {
+        let now = ui.input(|input| input.time);
+        let pressed = self.toolbar.clipboard.take();
+        let said = pressed.and_then(|press| self.clipboard.press(ui, press, screen, wishes));
+        let by_itself = window.copy_by_itself && self.keys.captured();
+        let followed = self.clipboard.follow(ui, screen, by_itself, wishes);
+        if let Some(words) = said.or(followed) {
+            self.said = Some((words, now + SAID));
         }
     }
 
@@ -337,6 +370,8 @@ pub struct Around {
     pub release: ReleaseKey,
     /// The layout that text is typed on.
     pub layout: Layout,
+    /// What the guest copies goes to the desktop's clipboard, while it has the keyboard.
+    pub copy_by_itself: bool,
     /// Nothing of keys and pointer goes to the guest.
     pub view_only: bool,
 }

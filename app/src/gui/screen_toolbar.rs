@@ -8,6 +8,7 @@ use super::controls;
 use super::pointer_lock::PointerLock;
 use super::scaling::Scaling;
 use super::screen::Around;
+use super::screen_clipboard::{self, Press, Sharing};
 use super::screen_keys::{self, Held, KeysMenu};
 use super::theme::Palette;
 use super::wish::{Wish, Wishes};
@@ -21,6 +22,8 @@ pub struct ToolbarState {
     pub why: Option<String>,
     /// Modifiers that are kept down in the guest.
     pub held: Held,
+    /// What was pressed of clipboards.
+    pub clipboard: Option<Press>,
 }
 
 /// What the bar shows.
@@ -38,6 +41,8 @@ pub struct Bar {
     pub pointer: PointerLock,
     /// While it has, the host's own keys are its too.
     pub grabs: bool,
+    /// Whether its clipboard meets the desktop's.
+    pub sharing: Sharing,
     /// How it is shown and typed into.
     pub window: Around,
 }
@@ -45,12 +50,12 @@ pub struct Bar {
 /// Draws the bar's contents.
 pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes) {
     let palette = Palette::of(ui);
-    let Bar { runs, live, captured, caps, pointer, grabs, window } = bar;
+    let Bar { runs, live, captured, caps, pointer, grabs, sharing, window } = bar;
     let takes = runs && !window.view_only;
     ui.horizontal_centered(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
         keys(ui, state, takes, KeysMenu { release: window.release, grabs }, wishes);
-        type_text(ui, state, takes, window.layout, wishes);
+        type_text(ui, state, takes, window.layout, sharing, wishes);
         let hint = "Saves the guest's screen as PNG in your pictures folder.";
         if controls::icon_button(ui, live, Icon::Camera, "Screenshot", hint).clicked() {
             wishes.send(Command::Screenshot(None));
@@ -174,8 +179,8 @@ fn shown(ui: &mut Ui, state: &ToolbarState, window: Around, wishes: &mut Wishes)
     });
 }
 
-fn type_text(ui: &mut Ui, state: &mut ToolbarState, runs: bool, layout: Layout, wishes: &mut Wishes) {
-    let hint = "Types text into the guest, key by key.";
+fn type_text(ui: &mut Ui, state: &mut ToolbarState, runs: bool, layout: Layout, sharing: Sharing, wishes: &mut Wishes) {
+    let hint = "Types text into the guest, key by key; and the guest's clipboard.";
     let response = controls::icon_button(ui, runs, Icon::TextCursorInput, "Type text", hint);
     let popup = Popup::from_toggle_button_response(&response).close_behavior(PopupCloseBehavior::CloseOnClickOutside);
     popup.gap(6.0).show(|ui| {
@@ -227,5 +232,10 @@ fn type_text(ui: &mut Ui, state: &mut ToolbarState, runs: bool, layout: Layout, 
                 }
             });
         });
+        ui.separator();
+        if let Some(press) = screen_clipboard::show(ui, sharing, wishes) {
+            state.clipboard = Some(press);
+            ui.close();
+        }
     });
 }

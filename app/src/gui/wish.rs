@@ -41,6 +41,8 @@ pub enum Wish {
     Release(ReleaseKey),
     /// Type text on this layout from now on.
     Layout(Layout),
+    /// Take what the guest copies by itself, or only at a press.
+    CopyByItself(bool),
     /// Send keys and pointer to the guest, or only look.
     ViewOnly(bool),
     /// Dark, light, or as the desktop does.

@@ -3,11 +3,14 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use vmtools::display::{DisplayLink, DisplaySource, RfbSource, Screen};
+
+/// Texts that were handed to the guest.
+type Cuts = Arc<Mutex<Vec<Vec<u8>>>>;
 
 /// A display that shows one picture until it is dropped.
 pub struct Display {
@@ -16,6 +19,7 @@ pub struct Display {
     _inputs: tokio::sync::mpsc::Sender<vmtools::display::InputEvent>,
     _dir: tempfile::TempDir,
     updates: Sender<Vec<u8>>,
+    cuts: Cuts,
     screen: Arc<Screen>,
 }
 
@@ -27,10 +31,12 @@ impl Display {
         let listener = UnixListener::bind(&socket).unwrap();
         let (updates, queue) = channel();
         updates.send(raw(0, 0, width, height, &console(width, height))).unwrap();
+        let cuts = Cuts::default();
+        let told = Arc::clone(&cuts);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 // The source may go at any time: that ends this connection, not the test.
-                let _ = serve(stream, width, height, &queue);
+                let _ = serve(stream, width, height, &queue, &told);
             }
         });
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -38,7 +44,8 @@ impl Display {
         let (inputs, receiver) = tokio::sync::mpsc::channel(16);
         let link = DisplayLink { screen: screen.clone(), inputs: receiver, gone: watch };
         runtime.spawn(Box::new(RfbSource::new(&socket)).run(link));
-        let display = Self { _runtime: runtime, gone, _inputs: inputs, _dir: dir, updates, screen: screen.clone() };
+        let display =
+            Self { _runtime: runtime, gone, _inputs: inputs, _dir: dir, updates, cuts, screen: screen.clone() };
         display.wait(|screen| screen.live());
         display
     }
@@ -76,6 +83,32 @@ impl Display {
         self.wait(|screen| screen.relative() == relative);
     }
 
+    /// The guest copies a text, and waits until the screen has it.
+    pub fn copy(&self, text: &str) {
+        let before = self.screen.copied().map(|(number, _)| number);
+        let length = u32::try_from(text.len()).unwrap();
+        self.updates.send([&[3, 0, 0, 0][..], &length.to_be_bytes(), text.as_bytes()].concat()).unwrap();
+        self.wait(|screen| screen.copied().map(|(number, _)| number) != before);
+    }
+
+    /// The guest rings its bell, and waits until the screen has heard it.
+    pub fn ring(&self) {
+        let before = self.screen.bells();
+        self.updates.send(vec![2]).unwrap();
+        self.wait(|screen| screen.bells() > before);
+    }
+
+    /// The texts that were handed to the guest.
+    pub fn cuts(&self) -> Vec<Vec<u8>> {
+        self.cuts.lock().unwrap().clone()
+    }
+
+    /// The last text that was handed to the guest, once there is one.
+    pub fn wait_for_cut(&self) -> Vec<u8> {
+        self.wait(|_| !self.cuts().is_empty());
+        self.cuts().pop().unwrap()
+    }
+
     /// The guest goes; its last picture stays.
     pub fn go(&self) {
         self.gone.send(true).unwrap();
@@ -91,7 +124,13 @@ impl Display {
     }
 }
 
-fn serve(mut stream: UnixStream, width: u16, height: u16, updates: &Receiver<Vec<u8>>) -> std::io::Result<()> {
+fn serve(
+    mut stream: UnixStream,
+    width: u16,
+    height: u16,
+    updates: &Receiver<Vec<u8>>,
+    cuts: &Cuts,
+) -> std::io::Result<()> {
     let read = |stream: &mut UnixStream, n: usize| -> std::io::Result<Vec<u8>> {
         let mut bytes = vec![0; n];
         stream.read_exact(&mut bytes)?;
@@ -124,6 +163,11 @@ fn serve(mut stream: UnixStream, width: u16, height: u16, updates: &Receiver<Vec
             }
             4 => drop(read(&mut stream, 7)?),
             5 => drop(read(&mut stream, 5)?),
+            6 => {
+                let head = read(&mut stream, 7)?;
+                let text = read(&mut stream, u32::from_be_bytes([head[3], head[4], head[5], head[6]]) as usize)?;
+                cuts.lock().unwrap().push(text);
+            }
             other => return Err(std::io::Error::other(format!("message {other}"))),
         }
         if let Ok(update) = updates.try_recv() {

@@ -4,6 +4,7 @@
 
 mod behaviour;
 mod boot;
+mod clipboard;
 mod display;
 mod distribution;
 mod flood;

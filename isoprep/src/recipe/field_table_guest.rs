@@ -66,6 +66,10 @@ pub(super) const GUEST: &[FieldDoc] = &[
     ),
     guest("guest.tpm", "TPM", FieldKind::Switch, "false")
         .says("true or false", "Whether the guest has a TPM 2.0, emulated by swtpm and empty at every start."),
+    guest("guest.clipboard", "Clipboard", FieldKind::Switch, "false").says(
+        "true or false",
+        "Whether the guest has a clipboard to be shared, for spice-vdagent in it. Such a guest cannot be kept in a slot.",
+    ),
     guest("guest.keys", "Secure Boot keys", FieldKind::Choice(&["test", "vendor"]), "test").says(
         "test or vendor",
         "Which keys uefi-secure knows. test: ours, to sign with; vendor: Microsoft's and the distribution's.",

@@ -29,6 +29,8 @@ pub struct GuestSettings {
     pub forward: Vec<Forward>,
     /// Whether it has a TPM 2.0.
     pub tpm: bool,
+    /// Whether it has a clipboard that meets the desktop's.
+    pub clipboard: bool,
     /// Which keys Secure Boot knows; means something with [`Firmware::UefiSecure`] alone.
     pub keys: SecureBootKeys,
     /// One more CD, absolute.

@@ -4,6 +4,7 @@
 //! that the last picture stays when the guest is gone, but then it is not live. [`RfbSource`] is a VNC client of our own;
 //! [`VncSource`] does the same with the `vnc-rs` crate, and proves in tests that both see the same picture.
 
+mod clipboard;
 mod damage;
 mod frame;
 mod framebuffer;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
+pub use clipboard::{CLIPBOARD_LIMIT, Copied, NotOffered, Offered};
 pub use damage::{Damage, MAX_RECTS, Rect};
 pub use frame::{EvidenceError, Frame};
 pub use grab::{GrabError, grab};

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use tokio::sync::Notify;
 
+use crate::display::clipboard::Clipboard;
 use crate::display::framebuffer::Framebuffer;
 use crate::display::tiles::Tiles;
 use crate::display::{Frame, Locks, Rect};
@@ -65,7 +66,9 @@ pub struct Screen {
     relative: AtomicBool,
     wished_size: Mutex<Option<(u16, u16)>>,
     size_answer: Mutex<Option<SizeAnswer>>,
-    wishes: Notify,
+    pub(super) wishes: Notify,
+    pub(super) clipboard: Mutex<Clipboard>,
+    bells: AtomicU64,
     locks: Mutex<Option<Locks>>,
 }
 
@@ -235,14 +238,28 @@ impl Screen {
         self.changed();
     }
 
-    /// The source or the guest is gone: the picture stays, but it is no longer live, and pointer and lock keys are forgotten.
+    /// The source or the guest is gone: the picture stays, but it is no longer live, and pointer, lock keys and
+    /// clipboard are forgotten.
     pub(crate) fn lost(&self) {
         let was_live = self.live.swap(false, Ordering::AcqRel);
         *lock(&self.locks) = None;
         self.relative.store(false, Ordering::Release);
+        lock(&self.clipboard).forget();
         if lock(&self.picture).cursor.take().is_some() || was_live {
             self.changed();
         }
+    }
+
+    /// How often the guest has rung its bell.
+    #[must_use]
+    pub fn bells(&self) -> u64 {
+        self.bells.load(Ordering::Acquire)
+    }
+
+    /// The guest rings its bell.
+    pub(crate) fn ring(&self) {
+        self.bells.fetch_add(1, Ordering::AcqRel);
+        self.changed();
     }
 
     /// Which lock keys are on in the guest, if its display tells.
@@ -282,7 +299,7 @@ impl Screen {
         }
     }
 
-    fn changed(&self) {
+    pub(super) fn changed(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         if let Some(waker) = &*lock(&self.waker) {
             waker();
@@ -290,7 +307,7 @@ impl Screen {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -96,6 +96,7 @@ pub(super) fn words(
         args.pair("-chardev", value().text("socket,id=tpm0,path=").escaped(&runtime.tpm));
         args.pair("-tpmdev", "emulator,id=tpm0,chardev=tpm0").pair("-device", "tpm-crb,tpmdev=tpm0");
     }
+    devices::clipboard(&mut args, machine);
     boot_from(&mut args, machine.medium, boot, runtime);
     devices::drives(&mut args, machine);
     devices::lend(&mut args, machine);
@@ -252,6 +253,7 @@ pub(crate) mod tests {
             network: Network::User,
             forwards: vec![],
             tpm: false,
+            clipboard: false,
             extra_iso: None,
             usb: vec![],
             extra: vec![],
@@ -340,6 +342,7 @@ pub(crate) mod tests {
         let settings = [
             ("uefi-secure", said(&|it| it.firmware = Firmware::UefiSecure)),
             ("tpm", said(&|it| it.tpm = true)),
+            ("clipboard", said(&|it| it.clipboard = true)),
             ("disks", said(&|it| it.disks.clone_from(&disks))),
             ("gpu virtio-gl", said(&|it| it.gpu = Gpu::VirtioGl)),
             ("extra iso", said(&|it| it.extra_iso = Some("/i/x,y.iso".into()))),

@@ -83,6 +83,24 @@ pub(super) fn memory(args: &mut Arguments, machine: &Machine) {
     }
 }
 
+/// QEMU's end of a clipboard (`qapi/char.json`, `ChardevQemuVDAgent`), at the port that spice-vdagent looks for.
+pub(super) fn clipboard(args: &mut Arguments, machine: &Machine) {
+    if machine.clipboard {
+        args.pair("-device", "virtio-serial-pci,id=agents");
+        args.pair("-chardev", format!("{CLIPBOARD},id=clipboard,name=vdagent,clipboard=on,mouse=off"));
+        args.pair("-device", "virtserialport,bus=agents.0,chardev=clipboard,name=com.redhat.spice.0");
+    }
+}
+
+/// The name of QEMU's character device that is one.
+const CLIPBOARD: &str = "qemu-vdagent";
+
+/// Whether the guest that a command starts has a clipboard.
+#[must_use]
+pub fn has_clipboard(command: &str) -> bool {
+    command.contains(CLIPBOARD)
+}
+
 /// The disks, the second CD and the USB devices.
 pub(super) fn drives(args: &mut Arguments, machine: &Machine) {
     for (number, disk) in machine.disks.iter().enumerate() {

@@ -47,7 +47,8 @@ pub enum SlotError {
     /// Something in the guest cannot be saved while it is in use.
     #[error(
         "this guest cannot be saved as it is: {reasons}\nA folder of the host that is mounted in the guest binds it to \
-         this host: unmount it in the guest, or start the guest without shared folders and bring the repository in as a layer"
+         this host: unmount it in the guest, or start the guest without shared folders and bring the repository in as a layer. So does a \
+         clipboard: set guest.clipboard to false"
     )]
     Blocked {
         /// QEMU's words.

@@ -73,6 +73,7 @@ fn unfit(plan: &GuestPlan, early: Option<Early>) -> Option<&'static str> {
         (machine.firmware != Firmware::Bios, "its firmware keeps variables"),
         (machine.gpu == Gpu::VirtioGl, "its graphics are the host's"),
         (machine.tpm, "it has a TPM"),
+        (machine.clipboard, "it has a clipboard, which QEMU does not keep"),
         (!machine.usb.is_empty(), "it has USB devices of the host"),
         (machine.extra_iso.is_some(), "it has a CD, which its kernel looks at first"),
         (!machine.extra.is_empty(), "QEMU gets arguments that are not known here"),
@@ -221,6 +222,7 @@ mod tests {
         assert!(why(None, &|_| ()).contains("modules are not known"));
         assert!(why(EARLY, &|plan| plan.boot = Boot::Nothing).contains("not booted directly"));
         assert!(why(EARLY, &|plan| plan.machine.tpm = true).contains("TPM"));
+        assert!(why(EARLY, &|plan| plan.machine.clipboard = true).contains("clipboard"));
         assert!(why(EARLY, &|plan| plan.machine.usb.push(UsbId { vendor: 1, product: 2 })).contains("USB"));
         let early = |disks, words| Some(Early { disks, words });
         assert!(why(early(true, false), &|plan| plan.machine.layers.push("/x".into())).contains("virtio disks"));

@@ -28,6 +28,7 @@ pub fn machine() -> Machine {
         network: Network::User,
         forwards: vec![],
         tpm: false,
+        clipboard: false,
         extra_iso: None,
         usb: vec![],
         extra: vec![],

@@ -13,8 +13,17 @@ use crate::harness::{Guest, Plan, kernel, machine, plan};
 /// Where its repository lies.
 pub const INTO: &str = "/root/demo";
 
-const MODULES: [&str; 8] =
-    ["virtio_pci", "virtio_blk", "squashfs", "overlay", "pvpanic-pci", "9p", "9pnet_virtio", "rtc-cmos"];
+const MODULES: [&str; 9] = [
+    "virtio_pci",
+    "virtio_blk",
+    "virtio_console",
+    "squashfs",
+    "overlay",
+    "pvpanic-pci",
+    "9p",
+    "9pnet_virtio",
+    "rtc-cmos",
+];
 
 /// A plan of it with 256 MiB, and one disk if `disk` says so.
 pub fn linux(disk: bool) -> Plan {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod boot_sector;
+mod clipboard;
 mod display;
 mod ends;
 mod fake_display;

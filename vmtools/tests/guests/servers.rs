@@ -18,7 +18,7 @@ use crate::viewer::{Viewer, view};
 const PASSWORD_FILE: [u8; 8] = [0x2e, 0x2d, 0xbf, 0x57, 0x6e, 0xb0, 0x6c, 0x9e];
 
 #[derive(Clone, Default)]
-struct Said(Arc<Mutex<Vec<u8>>>);
+pub struct Said(Arc<Mutex<Vec<u8>>>);
 
 impl Observer for Said {
     fn output(&mut self, _: Channel, bytes: &[u8]) {
@@ -41,17 +41,17 @@ impl Said {
 /// An X screen of 320×200 pixels that is a VNC server.
 pub struct Xvnc {
     display: String,
-    dir: tempfile::TempDir,
+    pub dir: tempfile::TempDir,
     said: Said,
     _server: ProcessHandle,
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Xvnc {
-    fn start(words: &[&str]) -> Self {
+    pub fn start(words: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("password"), PASSWORD_FILE).unwrap();
         // A number that no other X screen has: a port that is free just now.

@@ -7,13 +7,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc};
 
 use super::address::{Address, Line};
+use super::clipboard::{self, Clip};
 use super::decoder::{Decoder, Told, Update};
 use super::wire::Wire;
 use super::{Encoding, RfbError, handshake, outgoing};
+use crate::display::clipboard::Reach;
 use crate::display::{Locks, Screen};
 
 /// Messages that wait to be written at most.
 const OUTBOX: usize = 256;
+
+/// While so many messages wait, no text is handed over once more: a server that asks again and again does not read them.
+const WAITING: usize = 4;
 
 /// Messages to the server; the thread that writes ends with the last of these.
 pub(super) type Outbox = mpsc::Sender<Vec<u8>>;
@@ -49,6 +54,12 @@ pub(super) struct Facts {
     pub(super) locks: Mutex<Option<Locks>>,
     /// There is something new in `locks`.
     pub(super) news: Notify,
+    /// The server knows the extended clipboard.
+    pub(super) unicode: AtomicBool,
+    /// It asks for texts that it is told of.
+    pub(super) notify: AtomicBool,
+    /// The text that was handed to the guest, for when it asks.
+    pub(super) offer: Mutex<Option<Arc<str>>>,
     line: Mutex<Option<Line>>,
     over: AtomicBool,
 }
@@ -126,6 +137,7 @@ fn read(
             send(&outbox, message)?;
         }
         facts.asked.store(true, Ordering::SeqCst);
+        screen.set_reach(Reach::Latin);
         Ok((decoder, outbox))
     };
     let (mut decoder, outbox) = match begun() {
@@ -141,8 +153,16 @@ fn read(
             Ok(told) => told,
             Err(error) => return error,
         };
-        let Told::Updated(update) = told else { continue };
-        if let Err(error) = updated(&mut decoder, update, screen, facts, &outbox) {
+        let followed = match told {
+            Told::Updated(update) => updated(&mut decoder, update, screen, facts, &outbox),
+            Told::Clipboard(clip) => clipped(clip, screen, facts, &outbox),
+            Told::Bell => {
+                screen.ring();
+                Ok(())
+            }
+            Told::Nothing => Ok(()),
+        };
+        if let Err(error) = followed {
             return error;
         }
     }
@@ -194,6 +214,40 @@ fn updated(
     }
     if let Some(status) = update.size_status {
         screen.answer_size(status);
+    }
+    Ok(())
+}
+
+/// Follows what the server says of its clipboard. What was handed to the guest is there until it copies something itself.
+fn clipped(clip: Clip, screen: &Screen, facts: &Facts, outbox: &Outbox) -> Result<(), RfbError> {
+    match clip {
+        Clip::Copied(copied) => {
+            *lock(&facts.offer) = None;
+            screen.set_copied(copied);
+        }
+        Clip::Caps { notify } => {
+            facts.unicode.store(true, Ordering::SeqCst);
+            facts.notify.store(notify, Ordering::SeqCst);
+            screen.set_reach(Reach::Unicode);
+            send(outbox, clipboard::caps())?;
+        }
+        Clip::Request => {
+            // Whoever pastes there waits for an answer: with no text for it that is an empty one.
+            let text = lock(&facts.offer).clone().unwrap_or_default();
+            if outbox.max_capacity() - outbox.capacity() < WAITING {
+                send(outbox, clipboard::provide(&text))?;
+            }
+        }
+        Clip::Peek => {
+            let offered = lock(&facts.offer).is_some();
+            send(outbox, clipboard::notify(offered))?;
+        }
+        Clip::Notify { text: true } => {
+            *lock(&facts.offer) = None;
+            send(outbox, clipboard::request())?;
+        }
+        // A program that ends takes its text with it, which may cross what was handed over just now.
+        Clip::Notify { text: false } | Clip::Nothing => {}
     }
     Ok(())
 }

@@ -2,7 +2,8 @@
 
 use std::io::{Read, Write};
 
-use super::handshake::{latin, shake};
+use super::clipboard::{self, Clip};
+use super::handshake::shake;
 use super::outgoing::{
     COPY_RECT, CURSOR, CURSOR_WITH_ALPHA, DESKTOP_SIZE, EXTENDED_DESKTOP_SIZE, EXTENDED_KEY, EXTENDED_MOUSE_BUTTONS,
     HEXTILE, LAST_RECT, LED_STATE, POINTER_MOTION, RAW, TIGHT, VMWARE_LED_STATE, ZRLE,
@@ -14,8 +15,6 @@ use super::{RfbError, cursor, hextile};
 use crate::display::framebuffer::Framebuffer;
 use crate::display::{Cursor, Locks, Rect};
 
-/// What is kept of a text that the guest puts into the clipboard, bytes.
-const CUT_TEXT: usize = 1 << 20;
 /// An update may paint its screen so often over, or a screen of a megapixel: honest servers do it once or twice, and what a
 /// hostile one can keep us busy with has an end.
 const OVER_AND_OVER: usize = 16;
@@ -27,8 +26,8 @@ pub enum Told {
     Updated(Update),
     /// The guest's bell.
     Bell,
-    /// What the guest has put into the clipboard; of more than 1 MiB the beginning.
-    CutText(String),
+    /// Something about the clipboard.
+    Clipboard(Clip),
     /// Something that means nothing to us.
     Nothing,
 }
@@ -154,8 +153,7 @@ impl<R: Read> Decoder<R> {
             2 => Ok(Told::Bell),
             3 => {
                 self.wire.doing = "sending its clipboard";
-                self.wire.skip(3)?;
-                Ok(Told::CutText(latin(&self.wire.text(CUT_TEXT)?)))
+                clipboard::read(&mut self.wire).map(Told::Clipboard)
             }
             kind => Err(RfbError::garbage(format!("a message of kind {kind}"))),
         }

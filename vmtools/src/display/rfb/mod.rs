@@ -5,6 +5,7 @@
 //! that a server claims is believed: each length has an end, and no more is unpacked than a rectangle has pixels.
 
 mod address;
+mod clipboard;
 mod connection;
 mod cursor;
 mod decoder;
@@ -23,6 +24,7 @@ mod zrle;
 mod tests;
 
 pub use address::Address;
+pub use clipboard::Clip;
 pub use decoder::{Decoder, Told, Update};
 pub use error::RfbError;
 pub use outgoing::Encoding;

@@ -16,6 +16,8 @@ pub(super) const CURSOR_WITH_ALPHA: i32 = -314;
 /// The same as [`LED_STATE`], of those servers that only know VMware's.
 pub(super) const VMWARE_LED_STATE: i32 = 0x574d_5668;
 pub(super) const EXTENDED_MOUSE_BUTTONS: i32 = -316;
+/// The extended clipboard (rfbproto, 7.5.6.1), 0xc0a1_e5ce.
+pub(super) const EXTENDED_CLIPBOARD: i32 = -0x3f5e_1a32;
 /// JPEG quality 8 of 9: next to no loss that is seen.
 const JPEG_QUALITY: i32 = -24;
 
@@ -51,6 +53,7 @@ impl Encoding {
             LAST_RECT,
             POINTER_MOTION,
             EXTENDED_KEY,
+            EXTENDED_CLIPBOARD,
             LED_STATE,
             VMWARE_LED_STATE,
             EXTENDED_MOUSE_BUTTONS,
@@ -156,7 +159,7 @@ mod tests {
         for encoding in [Encoding::Raw, Encoding::Hextile, Encoding::Zrle, Encoding::Tight] {
             let list = encoding.list();
             assert_eq!(encodings(encoding).len(), 4 + 4 * list.len());
-            assert!(list.contains(&-261));
+            assert!(list.contains(&-261) && list.contains(&(0xc0a1_e5ce_u32 as i32)));
         }
     }
 }

@@ -103,7 +103,7 @@ enum Due {
 pub(super) struct Session<'a> {
     pub(super) facts: Arc<Facts>,
     said: mpsc::Receiver<Said>,
-    screen: Arc<Screen>,
+    pub(super) screen: Arc<Screen>,
     pub(super) keyboard: &'a mut Keyboard,
     pub(super) locks: &'a mut LockStep,
     asked: Instant,
@@ -180,7 +180,10 @@ impl<'a> Session<'a> {
                     None => listening = false,
                 },
                 () = sleep_until(at) => self.act(outbox, due).await?,
-                () = screen.wish_changed() => self.act(outbox, Due::Ask).await?,
+                () = screen.wish_changed() => {
+                    self.hand_over(outbox).await?;
+                    self.act(outbox, Due::Ask).await?;
+                }
                 () = facts.news.notified() => self.lights(outbox).await?,
                 () = is_gone(gone) => return Ok(()),
             }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::connection::{Outbox, lock};
 use super::source::{Session, send};
-use super::{RfbError, outgoing};
+use super::{RfbError, clipboard, outgoing};
 use crate::display::pace::KEY_PACE;
 use crate::display::{InputEvent, keysym};
 
@@ -73,6 +73,19 @@ impl Session<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Hands over the text that the user has for the guest, if there is one: now, or once the guest asks for it.
+    pub(super) async fn hand_over(&mut self, outbox: &Outbox) -> Result<(), RfbError> {
+        let Some(text) = self.screen.take_offer() else { return Ok(()) };
+        if !self.facts.unicode.load(Ordering::SeqCst) {
+            return send(outbox, clipboard::cut_text(&text)).await;
+        }
+        if !self.facts.notify.load(Ordering::SeqCst) {
+            return send(outbox, clipboard::provide(&text)).await;
+        }
+        *lock(&self.facts.offer) = Some(text);
+        send(outbox, clipboard::notify(true)).await
     }
 
     /// The guest has told of its lock keys.

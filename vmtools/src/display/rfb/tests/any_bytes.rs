@@ -4,6 +4,23 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Messages about the clipboard, packed texts among them.
+fn clipboards() -> impl Strategy<Value = Vec<u8>> {
+    let bytes = || proptest::collection::vec(any::<u8>(), 0..200);
+    let body = prop_oneof![
+        bytes(),
+        bytes().prop_map(|bytes| packed(&bytes)),
+        (0_u32..300, bytes()).prop_map(|(length, bytes)| { packed(&[&length.to_be_bytes()[..], &bytes].concat()) })
+    ];
+    let flags = prop_oneof![any::<u32>(), (24_u32..29).prop_map(|bit| 1 << bit | 1)];
+    let length = prop_oneof![3 => Just(None), 1 => any::<i32>().prop_map(Some)];
+    (flags, body, length, any::<bool>()).prop_map(|(flags, body, length, extended)| {
+        let body = if extended { [&flags.to_be_bytes()[..], &body].concat() } else { body };
+        let own = if extended { -(body.len() as i32) } else { body.len() as i32 };
+        [&[3, 0, 0, 0][..], &length.unwrap_or(own).to_be_bytes(), &body].concat()
+    })
+}
+
 /// Bodies that begin as an encoding does, so that the bytes after them get somewhere.
 fn hostile() -> impl Strategy<Value = Vec<u8>> {
     let encodings = [
@@ -42,6 +59,7 @@ proptest! {
         hostile(),
         proptest::collection::vec(any::<u8>(), 0..300),
         (hostile(), hostile()).prop_map(|(a, b)| [a, b].concat()),
+        (clipboards(), clipboards()).prop_map(|(a, b)| [a, b].concat()),
     ]) {
         let mut decoder = decoder(&bytes, 32, 32);
         while decoder.next().is_ok() {}

@@ -12,8 +12,8 @@ use super::outgoing::{
     COPY_RECT, CURSOR, CURSOR_WITH_ALPHA, DESKTOP_SIZE, EXTENDED_DESKTOP_SIZE, EXTENDED_KEY, HEXTILE, LAST_RECT,
     LED_STATE, POINTER_MOTION, RAW, TIGHT, VMWARE_LED_STATE, ZRLE,
 };
-use super::{Decoder, RfbError, Told, Update};
-use crate::display::Locks;
+use super::{Clip, Decoder, RfbError, Told, Update};
+use crate::display::{Copied, Locks};
 
 const R: [u8; 3] = [255, 0, 0];
 const G: [u8; 3] = [0, 255, 0];
@@ -157,7 +157,7 @@ fn other_messages_are_told_or_passed_over() {
     let bytes = [&[2][..], &text, &colours, &facts, &last].concat();
     let mut decoder = decoder(&bytes, 20, 20);
     assert_eq!(decoder.next().unwrap(), Told::Bell);
-    assert_eq!(decoder.next().unwrap(), Told::CutText("hé".into()));
+    assert_eq!(decoder.next().unwrap(), Told::Clipboard(Clip::Copied(Copied::Text("hé".into()))));
     assert_eq!(decoder.next().unwrap(), Told::Nothing);
     let known = Update { relative: Some(true), extended_keys: true, ..Update::default() };
     assert_eq!(decoder.next().unwrap(), Told::Updated(known));
@@ -172,7 +172,7 @@ fn what_no_server_may_send_is_refused() {
     garbage(&fails(&[rect(0, 0, 2, 1, 77, &[])]), "encoding 77");
     garbage(&fails(&vec![rect(0, 0, 20, 20, TIGHT, &[0x80, 1, 2, 3]); 50_000]), "over and over");
     garbage(&decoder(&[9], 20, 20).next().unwrap_err(), "kind 9");
-    garbage(&decoder(&[3, 0, 0, 0, 255, 255, 255, 255], 20, 20).next().unwrap_err(), "a text of");
+    garbage(&decoder(&[3, 0, 0, 0, 127, 255, 255, 255], 20, 20).next().unwrap_err(), "a clipboard of");
     let cut = fails(&[rect(0, 0, 2, 1, RAW, &[1, 2, 3])]);
     assert!(matches!(cut, RfbError::Closed { doing: "sending a picture" }));
     assert!(cut.to_string().contains("closed the connection while sending a picture"));
