@@ -26,4 +26,5 @@ mod share_image;
 mod shares;
 mod slot_faults;
 mod slots;
+mod tls;
 mod viewer;

@@ -33,7 +33,7 @@ impl Said {
         String::from_utf8_lossy(&self.0.lock().unwrap()).contains(words)
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
     }
 }
@@ -83,12 +83,12 @@ impl Xvnc {
     }
 
     /// Draws a pattern of two colours all over the screen.
-    fn draw(&self) {
+    pub fn draw(&self) {
         self.run(self.program("xsetroot").args(["-mod", "7", "5", "-fg", "orange", "-bg", "navy"]));
     }
 
     /// The screen as another program sees it: width, height, RGBA.
-    fn picture(&self) -> (u32, u32, Vec<u8>) {
+    pub fn picture(&self) -> (u32, u32, Vec<u8>) {
         let file = self.dir.path().join("screen.png");
         self.run(self.program("import").args(["-window", "root"]).arg(&file));
         let image = image::open(&file).unwrap().into_rgba8();

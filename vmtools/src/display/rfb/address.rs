@@ -5,8 +5,10 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::RfbError;
+use super::tls::{Tls, Trust};
 use crate::display::pace::PATIENCE;
 
 /// Where a VNC server listens.
@@ -32,6 +34,20 @@ impl fmt::Display for Address {
 pub(super) enum Line {
     Unix(UnixStream),
     Tcp(TcpStream),
+    Tls(Arc<Tls>),
+}
+
+impl Address {
+    /// The name that a certificate of the server is for.
+    fn name(&self) -> &str {
+        match self {
+            Self::Unix(_) => "localhost",
+            Self::Tcp(address) => {
+                let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
+                host.trim_start_matches('[').trim_end_matches(']')
+            }
+        }
+    }
 }
 
 impl Line {
@@ -41,6 +57,29 @@ impl Line {
             Address::Tcp(address) => connect_tcp(address).map(Self::Tcp),
         };
         line.and_then(|line| line.with_limits()).map_err(|source| RfbError::Connect { to: to.to_string(), source })
+    }
+
+    /// The same inside TLS, which begins now.
+    pub(super) fn secured(self, to: &Address, trust: &Trust) -> Result<Self, RfbError> {
+        Tls::begin(self, to.name(), trust).map(|tls| Self::Tls(Arc::new(tls)))
+    }
+
+    /// Reads, while another thread may write.
+    pub(super) fn read_shared(&self, target: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Unix(stream) => (&*stream).read(target),
+            Self::Tcp(stream) => (&*stream).read(target),
+            Self::Tls(tls) => tls.read(target),
+        }
+    }
+
+    /// Writes all of `bytes`, while another thread may read.
+    pub(super) fn write_shared(&self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Unix(stream) => (&*stream).write_all(bytes),
+            Self::Tcp(stream) => (&*stream).write_all(bytes),
+            Self::Tls(tls) => tls.write(bytes).map(drop),
+        }
     }
 
     /// Nothing waits for ever: what does not get rid of a few bytes hangs, and so does who says nothing in the middle of something.
@@ -55,6 +94,8 @@ impl Line {
                 stream.set_write_timeout(Some(PATIENCE))?;
                 stream.set_nodelay(true)?;
             }
+            // Its socket has them.
+            Self::Tls(_) => {}
         }
         Ok(self)
     }
@@ -63,6 +104,7 @@ impl Line {
         match self {
             Self::Unix(stream) => stream.try_clone().map(Self::Unix),
             Self::Tcp(stream) => stream.try_clone().map(Self::Tcp),
+            Self::Tls(tls) => Ok(Self::Tls(Arc::clone(tls))),
         }
     }
 
@@ -71,6 +113,7 @@ impl Line {
         let _ = match self {
             Self::Unix(stream) => stream.shutdown(Shutdown::Both),
             Self::Tcp(stream) => stream.shutdown(Shutdown::Both),
+            Self::Tls(tls) => return tls.socket().shut(),
         };
     }
 }
@@ -88,10 +131,7 @@ fn connect_tcp(address: &str) -> io::Result<TcpStream> {
 
 impl Read for Line {
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Unix(stream) => stream.read(target),
-            Self::Tcp(stream) => stream.read(target),
-        }
+        self.read_shared(target)
     }
 }
 
@@ -100,6 +140,7 @@ impl Write for Line {
         match self {
             Self::Unix(stream) => stream.write(bytes),
             Self::Tcp(stream) => stream.write(bytes),
+            Self::Tls(tls) => tls.write(bytes),
         }
     }
 

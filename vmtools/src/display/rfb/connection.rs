@@ -9,8 +9,9 @@ use tokio::sync::{Notify, mpsc};
 use super::address::{Address, Line};
 use super::clipboard::{self, Clip};
 use super::decoder::{Decoder, Told, Update};
+use super::handshake::{Credentials, Server, agree, log_in};
 use super::wire::Wire;
-use super::{Encoding, RfbError, handshake, outgoing};
+use super::{Encoding, RfbError, Trust, outgoing};
 use crate::display::clipboard::Reach;
 use crate::display::{Locks, Screen};
 
@@ -86,7 +87,8 @@ impl Facts {
 /// Begins a connection on a thread of its own, which says first that it is ready and last that it has ended.
 pub(super) fn begin(
     to: Address,
-    password: Option<String>,
+    credentials: Credentials,
+    trust: Trust,
     encoding: Encoding,
     screen: Arc<Screen>,
     facts: Arc<Facts>,
@@ -95,7 +97,7 @@ pub(super) fn begin(
     let spawned = std::thread::Builder::new().name("display".into()).spawn({
         let sender = sender.clone();
         move || {
-            let error = read(&to, password.as_deref(), encoding, &screen, &facts, &sender);
+            let error = read(&to, &credentials, &trust, encoding, &screen, &facts, &sender);
             facts.shut();
             // Nobody listens any more where the guest has been let go.
             let _ = sender.blocking_send(Said::Ended(error));
@@ -110,7 +112,8 @@ pub(super) fn begin(
 /// Reads until the connection ends; says why it did.
 fn read(
     to: &Address,
-    password: Option<&str>,
+    credentials: &Credentials,
+    trust: &Trust,
     encoding: Encoding,
     screen: &Screen,
     facts: &Facts,
@@ -119,14 +122,13 @@ fn read(
     let begun = || -> Result<(Decoder<Line>, Outbox), RfbError> {
         let failed = |source| RfbError::Io { doing: "connecting", source };
         let line = Line::connect(to)?;
-        let mut writer = line.another().map_err(failed)?;
+        let writer = line.another().map_err(failed)?;
         *lock(&facts.line) = Some(line.another().map_err(failed)?);
         // It may have been ended before there was anything to end.
         if facts.is_over() {
             return Err(RfbError::Closed { doing: "connecting" });
         }
-        let mut wire = Wire::new(line);
-        let server = handshake::shake(&mut wire, &mut writer, password)?;
+        let (wire, writer, server) = shake(line, writer, to, credentials, trust)?;
         let decoder = Decoder::with_wire(wire, server.width, server.height, &server.name)?;
         *lock(&facts.size) = decoder.size();
         let (outbox, queue) = mpsc::channel(OUTBOX);
@@ -166,6 +168,35 @@ fn read(
             return error;
         }
     }
+}
+
+/// Shakes hands on `line`, of which `writer` is another handle, and inside TLS where the server wants that.
+fn shake(
+    line: Line,
+    mut writer: Line,
+    to: &Address,
+    credentials: &Credentials,
+    trust: &Trust,
+) -> Result<(Wire<Line>, Line, Server), RfbError> {
+    let mut wire = Wire::new(line);
+    let agreed = agree(&mut wire, &mut writer, credentials)?;
+    if agreed.tls {
+        let inside = writer.secured(to, trust)?;
+        writer = inside.another().map_err(|source| RfbError::Io { doing: "connecting", source })?;
+        wire = Wire::new(inside);
+    }
+    let server = log_in(&mut wire, &mut writer, agreed, credentials)?;
+    Ok((wire, writer, server))
+}
+
+/// Connects, shakes hands and hangs up: what a connection would meet.
+pub(super) fn meet(to: &Address, credentials: &Credentials, trust: &Trust) -> Result<(), RfbError> {
+    let line = Line::connect(to)?;
+    let writer = line.another().map_err(|source| RfbError::Io { doing: "connecting", source })?;
+    shake(line, writer, to, credentials, trust).map(|(wire, writer, _)| {
+        writer.shut();
+        drop(wire);
+    })
 }
 
 /// Asks for the next update first, if anybody looks, and shows this one then.

@@ -1,7 +1,10 @@
 //! What can go wrong with a VNC server, in words: what happened and what to do.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
+
+use super::tls::Fingerprint;
 
 /// The connection to a VNC server came to nothing, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -28,13 +31,77 @@ pub enum RfbError {
     },
     /// No way to log in that we know.
     #[error(
-        "the VNC server wants a way to log in that is not known here (it offers {offered:?}; known are 1, none, and 2, \
-         password). Turn on one of these in the server, or reach it through an ssh tunnel"
+        "the VNC server wants a way to log in that is not known here (it offers {offered:?}; known are 1, none, 2, \
+         password, and 19, TLS with a certificate). Turn on one of these in the server, or reach it through an ssh tunnel"
     )]
     Security {
         /// The security types that it offers (RFC 6143, 7.1.2).
         offered: Vec<u8>,
     },
+    /// It has no TLS, and a certificate was to be believed.
+    #[error(
+        "the VNC server does not prove who it is: a certificate of its was to be checked, and it offers no TLS (VeNCrypt, 19; it \
+         offers {offered:?}). Turn TLS on in the server, or connect without a certificate if nobody can be in between"
+    )]
+    NoTls {
+        /// The security types that it offers.
+        offered: Vec<u8>,
+    },
+    /// TLS without a certificate.
+    #[error(
+        "the VNC server has TLS without a certificate alone (VeNCrypt {offered:?}), where nobody knows who answers. Give it a \
+         certificate (X509None, X509Vnc or X509Plain), or reach it through an ssh tunnel without TLS"
+    )]
+    Anonymous {
+        /// The ways of VeNCrypt that it offers.
+        offered: Vec<u32>,
+    },
+    /// No way of VeNCrypt that we know.
+    #[error(
+        "the VNC server has no way to log in with a certificate that is known here (VeNCrypt offers {offered:?}; known are 260, \
+         261 and 262, X509None, X509Vnc and X509Plain). Turn on one of these in the server, or reach it through an ssh tunnel"
+    )]
+    Ways {
+        /// The ways of VeNCrypt that it offers.
+        offered: Vec<u32>,
+    },
+    /// Nobody has said which certificate to believe.
+    #[error(
+        "the VNC server shows a certificate that is not trusted yet, with the SHA-256 fingerprint\n  {fingerprint}\nCompare it \
+         with the server's own (openssl x509 -noout -fingerprint -sha256 -in CERTIFICATE), and trust it if both are the same"
+    )]
+    CertificateUnknown {
+        /// The certificate's.
+        fingerprint: Fingerprint,
+    },
+    /// Another certificate than the one to be believed.
+    #[error(
+        "the VNC server's certificate, with the SHA-256 fingerprint\n  {fingerprint}\nis not to be trusted: {why}\nIf the server \
+         has a new certificate, compare this one with it; else somebody is in between, and the password was not sent"
+    )]
+    CertificateWrong {
+        /// The certificate's.
+        fingerprint: Fingerprint,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The file of certificates that are to be believed is of no use.
+    #[error("the certificates in {} cannot be used: {why}. Name a PEM file with the authority's certificate", file.display())]
+    Authority {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// TLS came to nothing.
+    #[error("TLS with the VNC server came to nothing: {what}. Look at the server's own messages")]
+    Tls {
+        /// What is wrong.
+        what: String,
+    },
+    /// It wants a user and there is none.
+    #[error("the VNC server wants the name of a user, and none was given: give one")]
+    UserWanted,
     /// It wants a password and there is none.
     #[error("the VNC server wants a password, and none was given: give one")]
     PasswordWanted,
@@ -106,6 +173,18 @@ impl RfbError {
                 "The guest's screen cannot be shown: its VNC server wants a way to log in that is not known here. Turn on \
                  none or password in the server.",
             ),
+            Self::NoTls { .. } | Self::Anonymous { .. } | Self::Ways { .. } => Some(
+                "The guest's screen cannot be shown: its VNC server has no TLS with a certificate. Turn it on in the server, or \
+                 use an ssh tunnel.",
+            ),
+            Self::CertificateUnknown { .. } => {
+                Some("The guest's screen cannot be shown: its VNC server has a certificate that is not trusted yet.")
+            }
+            Self::CertificateWrong { .. } | Self::Authority { .. } => Some(
+                "The guest's screen cannot be shown: its VNC server has another certificate than the one that is trusted.",
+            ),
+            Self::Tls { .. } => Some("The guest's screen cannot be shown: TLS with its VNC server comes to nothing."),
+            Self::UserWanted => Some("The guest's screen wants the name of a user, and none was given: give one."),
             Self::PasswordWanted => Some("The guest's screen wants a password, and none was given: give one."),
             Self::PasswordWrong { .. } => Some("The guest's screen did not take the password: check it."),
             Self::Refused { .. } => Some("The guest's VNC server refuses the connection: look at its own messages."),

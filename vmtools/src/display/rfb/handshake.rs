@@ -1,17 +1,54 @@
-//! The beginning of a connection (RFC 6143, 7.1 to 7.3): versions 3.3, 3.7 and 3.8, no password or VNC's own.
+//! The beginning of a connection (RFC 6143, 7.1 to 7.3): versions 3.3, 3.7 and 3.8, no password or VNC's own, or what VeNCrypt
+//! has inside TLS.
 
 use std::io::{Read, Write};
 
 use des::Des;
 use des::cipher::{BlockCipherEncrypt as _, KeyInit as _};
 
-use super::RfbError;
 use super::wire::Wire;
+use super::{RfbError, vencrypt};
 
 /// What is kept of a reason or a name, bytes.
 const TEXT: usize = 512;
 const NONE: u8 = 1;
 const PASSWORD: u8 = 2;
+const VENCRYPT: u8 = 19;
+
+/// Who logs in.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(super) struct Credentials {
+    /// A user of the server, where it asks for one.
+    pub(super) user: Option<String>,
+    pub(super) password: Option<String>,
+    /// Nothing is said to a server that does not prove who it is.
+    pub(super) only_tls: bool,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// How somebody logs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Login {
+    None,
+    /// By VNC's own challenge.
+    Password,
+    /// By name and password as they are, which is done inside TLS alone.
+    User,
+}
+
+/// What was agreed on before anybody logs in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Agreed {
+    version: Version,
+    login: Login,
+    /// TLS begins now, and the rest is inside of it.
+    pub(super) tls: bool,
+}
 
 /// What a server said of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,19 +58,33 @@ pub(super) struct Server {
     pub(super) name: String,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Version {
     V3,
     V7,
     V8,
 }
 
-/// Shakes hands; the connection is shared with whoever else looks.
+/// Shakes hands without TLS.
 pub(super) fn shake<R: Read, W: Write>(
     wire: &mut Wire<R>,
     out: &mut W,
     password: Option<&str>,
 ) -> Result<Server, RfbError> {
+    let credentials = Credentials { password: password.map(str::to_owned), ..Credentials::default() };
+    let agreed = agree(wire, out, &credentials)?;
+    if agreed.tls {
+        return Err(RfbError::Tls { what: "it is asked for where it cannot be had".into() });
+    }
+    log_in(wire, out, agreed, &credentials)
+}
+
+/// Agrees on a version and on how to log in.
+pub(super) fn agree<R: Read, W: Write>(
+    wire: &mut Wire<R>,
+    out: &mut W,
+    credentials: &Credentials,
+) -> Result<Agreed, RfbError> {
     wire.doing = "shaking hands";
     let version = version(wire)?;
     let ours: &[u8] = match version {
@@ -42,20 +93,45 @@ pub(super) fn shake<R: Read, W: Write>(
         Version::V8 => b"RFB 003.008\n",
     };
     send(out, ours)?;
-    let kind = security(wire, out, version)?;
+    let (login, tls) = match security(wire, out, version, credentials)? {
+        VENCRYPT => (vencrypt::agree(wire, out)?, true),
+        PASSWORD => (Login::Password, false),
+        _ => (Login::None, false),
+    };
+    Ok(Agreed { version, login, tls })
+}
+
+/// Logs in as was agreed, and asks for the screen; the connection is shared with whoever else looks.
+pub(super) fn log_in<R: Read, W: Write>(
+    wire: &mut Wire<R>,
+    out: &mut W,
+    agreed: Agreed,
+    credentials: &Credentials,
+) -> Result<Server, RfbError> {
+    let Agreed { version, login, tls } = agreed;
     wire.doing = "logging in";
-    if kind == PASSWORD {
-        let password = password.ok_or(RfbError::PasswordWanted)?;
-        let mut challenge = [0; 16];
-        wire.fill(&mut challenge)?;
-        send(out, &answer(challenge, password))?;
+    let password = || credentials.password.as_deref().ok_or(RfbError::PasswordWanted);
+    match login {
+        Login::None => {}
+        Login::Password => {
+            let password = password()?;
+            let mut challenge = [0; 16];
+            wire.fill(&mut challenge)?;
+            send(out, &answer(challenge, password))?;
+        }
+        Login::User => {
+            let user = credentials.user.as_deref().ok_or(RfbError::UserWanted)?;
+            let password = password()?;
+            let length = |text: &str| (text.len() as u32).to_be_bytes();
+            send(out, &[&length(user)[..], &length(password), user.as_bytes(), password.as_bytes()].concat())?;
+        }
     }
-    if kind == PASSWORD || version == Version::V8 {
+    if login != Login::None || tls || version == Version::V8 {
         match wire.u32()? {
             0 => {}
             failed => {
                 let told = if version == Version::V8 { reason(wire)? } else { format!("result {failed}") };
-                return Err(if kind == PASSWORD {
+                return Err(if login != Login::None {
                     RfbError::PasswordWrong { reason: told }
                 } else {
                     RfbError::Refused { reason: told }
@@ -89,8 +165,13 @@ fn version<R: Read>(wire: &mut Wire<R>) -> Result<Version, RfbError> {
     }
 }
 
-/// Agrees on how to log in. Without a password to ask for comes first.
-fn security<R: Read, W: Write>(wire: &mut Wire<R>, out: &mut W, version: Version) -> Result<u8, RfbError> {
+/// Agrees on how to log in. What asks for least comes first; but who knows the server's certificate wants it to be proven.
+fn security<R: Read, W: Write>(
+    wire: &mut Wire<R>,
+    out: &mut W,
+    version: Version,
+    credentials: &Credentials,
+) -> Result<u8, RfbError> {
     let offered = if version == Version::V3 {
         match wire.u32()? {
             0 => vec![],
@@ -103,8 +184,9 @@ fn security<R: Read, W: Write>(wire: &mut Wire<R>, out: &mut W, version: Version
     if offered.is_empty() {
         return Err(RfbError::Refused { reason: reason(wire)? });
     }
-    let Some(kind) = [NONE, PASSWORD].into_iter().find(|kind| offered.contains(kind)) else {
-        return Err(RfbError::Security { offered });
+    let known: &[u8] = if credentials.only_tls { &[VENCRYPT] } else { &[NONE, PASSWORD, VENCRYPT] };
+    let Some(kind) = known.iter().copied().find(|kind| offered.contains(kind)) else {
+        return Err(if credentials.only_tls { RfbError::NoTls { offered } } else { RfbError::Security { offered } });
     };
     if version != Version::V3 {
         send(out, &[kind])?;
@@ -138,7 +220,7 @@ pub(super) fn latin(bytes: &[u8]) -> String {
     bytes.iter().map(|&byte| char::from(byte)).filter(|&c| !c.is_control() || c == '\n' || c == '\t').collect()
 }
 
-fn send<W: Write>(out: &mut W, bytes: &[u8]) -> Result<(), RfbError> {
+pub(super) fn send<W: Write>(out: &mut W, bytes: &[u8]) -> Result<(), RfbError> {
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|source| RfbError::Io { doing: "shaking hands", source })
 }
 
@@ -189,10 +271,24 @@ mod tests {
         let refused = error(&[V8, &[0], why], None);
         assert!(matches!(&refused, RfbError::Refused { reason } if reason == "no!"), "{refused}");
         assert!(matches!(error(&[b"RFB 003.003\n", &[0; 4], why], None), RfbError::Refused { .. }));
-        let unknown = error(&[V8, &[2, 19, 30]], None);
-        assert!(matches!(&unknown, RfbError::Security { offered } if offered == &[19, 30]), "{unknown}");
-        assert!(unknown.to_string().contains("[19, 30]") && unknown.to_string().contains("ssh tunnel"));
+        let unknown = error(&[V8, &[2, 16, 30]], None);
+        assert!(matches!(&unknown, RfbError::Security { offered } if offered == &[16, 30]), "{unknown}");
+        assert!(unknown.to_string().contains("[16, 30]") && unknown.to_string().contains("ssh tunnel"));
         assert!(matches!(error(&[V8, &[1, 2]], None), RfbError::PasswordWanted));
+        let ways = |ways: &[u32]| {
+            let list: Vec<u8> = ways.iter().flat_map(|way| way.to_be_bytes()).collect();
+            error(&[V8, &[1, 19], &[0, 2], &[0], &[ways.len() as u8], &list, &[1]], None)
+        };
+        let anonymous = ways(&[257, 258]);
+        assert!(matches!(&anonymous, RfbError::Anonymous { offered } if offered == &[257, 258]), "{anonymous}");
+        assert!(anonymous.to_string().contains("certificate") && anonymous.to_string().contains("ssh tunnel"));
+        assert!(matches!(ways(&[256]), RfbError::Ways { offered } if offered == [256]));
+        assert!(matches!(ways(&[]), RfbError::Ways { .. }));
+        assert!(matches!(ways(&[260]), RfbError::Tls { .. }), "this is no socket");
+        assert!(matches!(error(&[V8, &[1, 19], &[0, 1]], None), RfbError::Garbage { .. }));
+        assert!(matches!(error(&[V8, &[1, 19], &[0, 2], &[255]], None), RfbError::Refused { .. }));
+        let refused = error(&[V8, &[1, 19], &[0, 2], &[0, 1, 0, 0, 1, 4, 0]], None);
+        assert!(matches!(refused, RfbError::Refused { .. }), "{refused}");
         let wrong = error(&[V8, &[1, 2], &[7; 16], &[0, 0, 0, 1], why], Some("x"));
         assert!(matches!(&wrong, RfbError::PasswordWrong { reason } if reason == "no!"), "{wrong}");
         assert!(matches!(error(&[b"HTTP/1.1 400\r\n"], None), RfbError::NotRfb { greeting } if greeting == "HTTP"));

@@ -16,7 +16,9 @@ mod inflate;
 mod outgoing;
 mod source;
 mod tight;
+mod tls;
 mod typed;
+mod vencrypt;
 mod wire;
 mod zrle;
 
@@ -29,3 +31,4 @@ pub use decoder::{Decoder, Told, Update};
 pub use error::RfbError;
 pub use outgoing::Encoding;
 pub use source::RfbSource;
+pub use tls::{Fingerprint, Trust};

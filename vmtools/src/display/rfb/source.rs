@@ -16,7 +16,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::address::Address;
 use super::connection::{self, Facts, Outbox, Said, lock};
-use super::{Encoding, RfbError, outgoing};
+use super::handshake::Credentials;
+use super::{Encoding, RfbError, Trust, outgoing};
 use crate::display::locks::LockStep;
 use crate::display::pace::{ASK_AGAIN, BEAT, BURST, PATIENCE, is_gone, next_input, next_wait};
 use crate::display::{DisplayLink, DisplaySource, InputEvent, Keyboard, Screen};
@@ -32,7 +33,8 @@ const REFUSALS: u32 = 5;
 #[derive(Clone, Debug)]
 pub struct RfbSource {
     address: Address,
-    password: Option<String>,
+    credentials: Credentials,
+    trust: Trust,
     encoding: Encoding,
 }
 
@@ -40,19 +42,46 @@ impl RfbSource {
     /// The display that listens at `socket`: pixels come as they are.
     #[must_use]
     pub fn new(socket: &Path) -> Self {
-        Self { address: Address::Unix(socket.to_owned()), password: None, encoding: Encoding::Raw }
+        Self::of(Address::Unix(socket.to_owned()), Encoding::Raw)
     }
 
     /// The display at `address`, as `host:5900`: pixels come packed.
     #[must_use]
     pub fn tcp(address: &str) -> Self {
-        Self { address: Address::Tcp(address.to_owned()), password: None, encoding: Encoding::Tight }
+        Self::of(Address::Tcp(address.to_owned()), Encoding::Tight)
+    }
+
+    /// Connects, logs in and hangs up, waiting for it: what the display would meet, said as what it is.
+    ///
+    /// # Errors
+    /// [`RfbError`].
+    pub fn meet(&self) -> Result<(), RfbError> {
+        connection::meet(&self.address, &self.credentials, &self.trust)
+    }
+
+    fn of(address: Address, encoding: Encoding) -> Self {
+        Self { address, credentials: Credentials::default(), trust: Trust::Nobody, encoding }
+    }
+
+    /// With a user of the server, for those that ask for one (X509Plain).
+    #[must_use]
+    pub fn with_user(mut self, user: &str) -> Self {
+        self.credentials.user = Some(user.to_owned());
+        self
+    }
+
+    /// With TLS alone, and only if the server proves who it is.
+    #[must_use]
+    pub fn with_trust(mut self, trust: Trust) -> Self {
+        self.credentials.only_tls = trust != Trust::Nobody;
+        self.trust = trust;
+        self
     }
 
     /// With the password that it wants; VNC uses its first 8 bytes.
     #[must_use]
     pub fn with_password(mut self, password: &str) -> Self {
-        self.password = Some(password.to_owned());
+        self.credentials.password = Some(password.to_owned());
         self
     }
 
@@ -123,8 +152,8 @@ impl Drop for Session<'_> {
 impl<'a> Session<'a> {
     fn new(source: &RfbSource, screen: Arc<Screen>, keyboard: &'a mut Keyboard, locks: &'a mut LockStep) -> Self {
         let facts = Arc::new(Facts::default());
-        let RfbSource { address, password, encoding } = source.clone();
-        let said = connection::begin(address, password, encoding, Arc::clone(&screen), Arc::clone(&facts));
+        let RfbSource { address, credentials, trust, encoding } = source.clone();
+        let said = connection::begin(address, credentials, trust, encoding, Arc::clone(&screen), Arc::clone(&facts));
         let now = Instant::now();
         Self { facts, said, screen, keyboard, locks, asked: now, beat: now, keys_until: now, pointer: None }
     }

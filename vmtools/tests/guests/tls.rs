@@ -1,0 +1,138 @@
+//! TLS to real servers: Xvnc with certificates, and QEMU's VNC server; who is not what it says is told with what to compare.
+
+use std::path::Path;
+
+use cartridge_supervise::{Cancel, CommandLine, ProcessHandle, run, spawn};
+use vmtools::display::rfb::{Fingerprint, RfbError, RfbSource, Trust};
+
+use crate::servers::{Said, Xvnc, end, free_port, until};
+use crate::viewer::view;
+
+/// An authority, and a server's key and certificate by it for "localhost" and 127.0.0.1, named as QEMU wants them.
+fn certificates(dir: &Path) -> Fingerprint {
+    let openssl = |words: &[&str]| {
+        let line = CommandLine::new("openssl").args(words).cwd(dir);
+        run(&line, &Cancel::new(), |_, _| ()).unwrap().stdout
+    };
+    std::fs::write(dir.join("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n").unwrap();
+    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"];
+    let authority = ["req", "-x509", "-subj", "/CN=authority", "-keyout", "ca-key.pem", "-out", "ca-cert.pem"];
+    openssl(&[&authority[..], &key].concat());
+    let request = ["req", "-new", "-subj", "/CN=localhost", "-keyout", "server-key.pem", "-out", "request.pem"];
+    openssl(&[&request[..], &key[..5]].concat());
+    let sign = "x509 -req -in request.pem -CA ca-cert.pem -CAkey ca-key.pem -CAcreateserial -days 30 -extfile names -out \
+                server-cert.pem";
+    openssl(&sign.split_whitespace().collect::<Vec<_>>());
+    let told = openssl(&["x509", "-noout", "-fingerprint", "-sha256", "-in", "server-cert.pem"]);
+    let told = String::from_utf8(told).unwrap();
+    Fingerprint::parse(told.split_once('=').unwrap().1).unwrap()
+}
+
+/// An X screen whose server wants TLS: its address.
+fn xvnc(dir: &Path, kind: &str) -> (Xvnc, String) {
+    let port = free_port().to_string();
+    let file = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    let (certificate, key) = (file("server-cert.pem"), file("server-key.pem"));
+    let words = ["-SecurityTypes", kind, "-X509Cert", &certificate, "-X509Key", &key, "-localhost", "-rfbport", &port];
+    (Xvnc::start(&words), format!("127.0.0.1:{port}"))
+}
+
+/// What a source meets, once its server listens.
+async fn meets(source: &RfbSource, xvnc: &Xvnc) -> Result<(), RfbError> {
+    let mut met = Err(RfbError::PasswordWanted);
+    until("the server", xvnc, || {
+        met = source.meet();
+        !matches!(met, Err(RfbError::Connect { .. }))
+    })
+    .await;
+    met
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_shown_that_proves_who_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let fingerprint = certificates(dir.path());
+    let authority = Trust::Authority(dir.path().join("ca-cert.pem"));
+    for (kind, password) in [("X509None", None), ("X509Vnc", Some("secret"))] {
+        let (xvnc, address) = xvnc(dir.path(), kind);
+        for trust in [Trust::Certificate(fingerprint), authority.clone()] {
+            let mut source = RfbSource::tcp(&address).with_trust(trust);
+            if let Some(password) = password {
+                source = source.with_password(password);
+            }
+            let viewer = view(source);
+            until("a picture", &xvnc, || viewer.screen.live()).await;
+            xvnc.draw();
+            let rgba = xvnc.picture().2;
+            until("the pattern", &xvnc, || viewer.screen.snapshot().is_some_and(|frame| frame.rgba == rgba)).await;
+            end(viewer).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_prove_it_is_told_with_what_to_compare() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let fingerprint = certificates(dir.path());
+    let unrelated = certificates(other.path());
+    let (server, address) = xvnc(dir.path(), "X509Vnc");
+    let plain = RfbSource::tcp(&address).with_password("secret");
+    let unknown = meets(&plain, &server).await.unwrap_err();
+    assert!(matches!(unknown, RfbError::CertificateUnknown { fingerprint: told } if told == fingerprint), "{unknown}");
+    assert!(unknown.to_string().contains(&fingerprint.to_string()), "{unknown}");
+    for trust in [Trust::Certificate(unrelated), Trust::Authority(other.path().join("ca-cert.pem"))] {
+        let wrong = meets(&plain.clone().with_trust(trust), &server).await.unwrap_err();
+        assert!(
+            matches!(wrong, RfbError::CertificateWrong { fingerprint: told, .. } if told == fingerprint),
+            "{wrong}"
+        );
+    }
+    let trusted = RfbSource::tcp(&address).with_trust(Trust::Certificate(fingerprint));
+    let wrong = meets(&trusted.clone().with_password("Secret"), &server).await.unwrap_err();
+    assert!(matches!(wrong, RfbError::PasswordWrong { .. }), "{wrong}");
+    let wanted = meets(&trusted, &server).await.unwrap_err();
+    assert!(matches!(wanted, RfbError::PasswordWanted), "{wanted}");
+    let no_file = trusted.with_trust(Trust::Authority(dir.path().join("absent.pem")));
+    let unusable = meets(&no_file, &server).await.unwrap_err();
+    assert!(
+        matches!(&unusable, RfbError::Authority { .. }) && unusable.to_string().contains("absent.pem"),
+        "{unusable}"
+    );
+
+    // TLS without a certificate, and none at all where one was to be checked.
+    let (anonymous, address) = xvnc(dir.path(), "TLSVnc");
+    let refused = meets(&RfbSource::tcp(&address).with_password("secret"), &anonymous).await.unwrap_err();
+    assert!(matches!(&refused, RfbError::Anonymous { offered } if offered == &[258]), "{refused}");
+    let (open, address) = xvnc(dir.path(), "VncAuth");
+    let trusted = RfbSource::tcp(&address).with_password("secret").with_trust(Trust::Certificate(fingerprint));
+    let refused = meets(&trusted, &open).await.unwrap_err();
+    assert!(matches!(&refused, RfbError::NoTls { offered } if offered == &[2]), "{refused}");
+    // A name and a password inside TLS.
+    let (named, address) = xvnc(dir.path(), "X509Plain");
+    let trusted = RfbSource::tcp(&address).with_password("secret").with_trust(Trust::Certificate(fingerprint));
+    let refused = meets(&trusted, &named).await.unwrap_err();
+    assert!(matches!(refused, RfbError::UserWanted), "{refused}");
+    let refused = meets(&trusted.with_user("nobody at all"), &named).await.unwrap_err();
+    assert!(matches!(refused, RfbError::PasswordWrong { .. }), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn qemu_is_shown_inside_tls() {
+    let dir = tempfile::tempdir().unwrap();
+    let fingerprint = certificates(dir.path());
+    let port = free_port();
+    let credentials = format!("tls-creds-x509,id=tls0,endpoint=server,verify-peer=no,dir={}", dir.path().display());
+    let display = format!("127.0.0.1:{},tls-creds=tls0", i32::from(port) - 5900);
+    let line =
+        CommandLine::new("qemu-system-x86_64").args(["-machine", "q35,accel=tcg", "-m", "64", "-display", "none"]);
+    let said = Said::default();
+    let _qemu: ProcessHandle = spawn(&line.args(["-object", &credentials, "-vnc", &display]), said.clone()).unwrap();
+    let source = RfbSource::tcp(&format!("127.0.0.1:{port}")).with_trust(Trust::Certificate(fingerprint));
+    let viewer = view(source);
+    let end_at = std::time::Instant::now() + crate::harness::SOON;
+    while viewer.screen.snapshot().is_none_or(|frame| frame.is_uniform()) {
+        assert!(std::time::Instant::now() < end_at, "no picture; QEMU says {}", said.text());
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    end(viewer).await;
+}
