@@ -75,6 +75,7 @@ mod tests {
             config: dir.path().join("f"),
             runtime: dir.path().join("r"),
             pictures: dir.path().join("p"),
+            videos: dir.path().join("v"),
         };
         let out = unpack(&paths).unwrap();
         let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/cartridges/hello");

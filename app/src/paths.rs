@@ -20,6 +20,8 @@ pub struct Paths {
     pub runtime: PathBuf,
     /// Where screenshots go.
     pub pictures: PathBuf,
+    /// Where recordings go.
+    pub videos: PathBuf,
 }
 
 /// The user has no home directory.
@@ -40,13 +42,14 @@ impl Paths {
             .runtime_dir()
             .filter(|dir| dir.is_dir())
             .map_or_else(|| PathBuf::from(format!("/tmp/cartridge-{uid}")), |dir| dir.join("cartridge"));
-        let pictures = home.join("Pictures");
+        let (pictures, videos) = (home.join("Pictures"), home.join("Videos"));
         Ok(Self {
             cache: xdg.cache_dir().join("cartridge"),
             state: xdg.state_dir().unwrap_or_else(|| home.join(".local/state")).join("cartridge"),
             data: xdg.data_dir().join("cartridge"),
             config: xdg.config_dir().join("cartridge"),
             runtime,
+            videos: if videos.is_dir() { videos } else { home.clone() },
             pictures: if pictures.is_dir() { pictures } else { home },
         })
     }
@@ -165,6 +168,7 @@ mod tests {
             config: "/f".into(),
             runtime: "/r".into(),
             pictures: "/p".into(),
+            videos: "/v".into(),
         };
         let one = paths.images_of("x", Path::new("/a/x"));
         assert!(one.to_string_lossy().starts_with("/c/images/x-"));

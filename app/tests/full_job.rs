@@ -38,6 +38,7 @@ fn full_job(firmware: &str, medium: &str) {
     let before = cartridge_treehash::hash_tree(&repo).unwrap();
 
     let shot = console.home.path().join("shot.png");
+    let video = console.home.path().join("guest.mp4");
     let (firmware_set, medium_set) = (format!("guest.firmware={firmware}"), format!("guest.medium={medium}"));
     let run = console.run(&[
         "up",
@@ -48,6 +49,8 @@ fn full_job(firmware: &str, medium: &str) {
         &medium_set,
         "--shot",
         shot.to_str().unwrap(),
+        "--record",
+        video.to_str().unwrap(),
         repo.to_str().unwrap(),
     ]);
     assert_eq!(run.code, 0, "{:#?}\n{}", run.events, run.stderr);
@@ -66,6 +69,15 @@ fn full_job(firmware: &str, medium: &str) {
     let first = picture.get_pixel(0, 0);
     assert!(picture.width() >= 640 && picture.height() >= 400);
     assert!(picture.pixels().any(|p| p != first), "the screen is uniform");
+
+    let recorded = run.event("recording_ended");
+    assert_eq!(recorded["files"][0], video.to_str().unwrap());
+    let words = ["-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0"];
+    let probe = std::process::Command::new("ffprobe").args(words).arg(&video).output().unwrap();
+    let whole: f64 = String::from_utf8(probe.stdout).unwrap().trim().parse().unwrap();
+    let length = recorded["length_ms"].as_f64().unwrap() / 1000.0;
+    // A guest whose screen grows continues in another file.
+    assert!(whole > 0.5 && whole < length + 0.3, "{whole} s of {recorded}");
 
     assert_eq!(run.event("ejected")["report"]["untouched"], serde_json::json!([]));
     console.assert_clean();

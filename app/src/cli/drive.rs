@@ -149,6 +149,11 @@ impl Drive {
     }
 
     async fn heard(&mut self, event: &Event) {
+        if matches!(event, Event::GuestStarted { .. })
+            && let Some(path) = self.args.record.take()
+        {
+            self.send(Command::StartRecording(Some(absolute(&path)))).await;
+        }
         match event {
             Event::Opened { logs } => self.printer.result("logs", &logs.display().to_string()),
             // One with errors fails by itself, unless the command line may mend it.
@@ -199,6 +204,13 @@ impl Drive {
                 if !self.stay {
                     self.end(self.code).await;
                 }
+            }
+            Event::RecordingEnded { files, .. } => {
+                files.iter().for_each(|file| self.printer.result("recording", &file.display().to_string()));
+            }
+            // It was asked for, and the rest goes on.
+            Event::SideFailed { side: Side::Recording, failure } if self.code == exit_code::GOOD => {
+                self.code = failure.exit_code;
             }
             Event::Failed { failure } => {
                 if self.code == exit_code::GOOD {

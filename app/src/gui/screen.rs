@@ -94,6 +94,7 @@ impl ScreenPanel {
             runs: model.guest_runs(),
             live,
             sharing: self.sharing(model, screen, window),
+            recorded: model.recording.as_ref().map(|(since, _)| now_ms.saturating_sub(*since)),
             captured: self.keys.captured(),
             caps: screen.locks().is_some_and(|locks| locks.caps),
             pointer: self.lock,

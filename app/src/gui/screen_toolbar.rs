@@ -33,6 +33,8 @@ pub struct Bar {
     pub runs: bool,
     /// Its picture is of this moment.
     pub live: bool,
+    /// For how long it has been recorded, milliseconds.
+    pub recorded: Option<u64>,
     /// It has the keyboard.
     pub captured: bool,
     /// Its Caps Lock is on.
@@ -50,7 +52,7 @@ pub struct Bar {
 /// Draws the bar's contents.
 pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes) {
     let palette = Palette::of(ui);
-    let Bar { runs, live, captured, caps, pointer, grabs, sharing, window } = bar;
+    let Bar { runs, live, captured, caps, pointer, grabs, sharing, window, .. } = bar;
     let takes = runs && !window.view_only;
     ui.horizontal_centered(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
@@ -60,6 +62,7 @@ pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes
         if controls::icon_button(ui, live, Icon::Camera, "Screenshot", hint).clicked() {
             wishes.send(Command::Screenshot(None));
         }
+        record(ui, live, bar.recorded, wishes);
         divider(ui);
         if controls::icon_button(ui, runs, Icon::RotateCw, "Reset", "Presses the guest's reset button.").clicked() {
             wishes.send(Command::ResetGuest);
@@ -107,6 +110,32 @@ pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes
             }
         });
     });
+}
+
+/// The button that records and, while it does, a red dot and the time.
+fn record(ui: &mut Ui, live: bool, recorded: Option<u64>, wishes: &mut Wishes) {
+    let Some(since) = recorded else {
+        let hint = "Records the guest's screen as a video, in your videos folder.";
+        if controls::icon_button(ui, live, Icon::Video, "Record", hint).clicked() {
+            wishes.send(Command::StartRecording(None));
+        }
+        return;
+    };
+    let seconds = since / 1000;
+    let time = format!("{}:{:02}", seconds / 60, seconds % 60);
+    let colour = Palette::of(ui).error;
+    ui.scope(|ui| {
+        ui.spacing_mut().button_padding = vec2(8.0, 4.0);
+        ui.spacing_mut().interact_size.y = 28.0;
+        let text = RichText::new(format!("    {time}")).size(13.0).color(colour);
+        let response = ui.add(egui::Button::new(text).frame(true).frame_when_inactive(false));
+        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, "Stop recording"));
+        ui.painter().circle_filled(response.rect.left_center() + vec2(13.0, 0.0), 4.5, colour);
+        if response.on_hover_text("Ends the recording.").clicked() {
+            wishes.send(Command::StopRecording);
+        }
+    });
+    ui.ctx().request_repaint_after(std::time::Duration::from_millis(1000 - since % 1000));
 }
 
 fn divider(ui: &mut Ui) {

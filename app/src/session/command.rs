@@ -74,6 +74,10 @@ pub enum Command {
     },
     /// Save the guest's screen as PNG: at the path, or in the user's pictures folder.
     Screenshot(Option<PathBuf>),
+    /// Record the guest's screen as a video: to a new file at the path, or in the user's videos folder. It ends with the guest.
+    StartRecording(Option<PathBuf>),
+    /// End the recording: [`Event::RecordingEnded`](super::event::Event::RecordingEnded) follows when its file is whole.
+    StopRecording,
     /// Find out which slots the inserted cartridge has: [`Event::SlotsChanged`](super::event::Event::SlotsChanged) follows.
     ListSlots,
     /// Save the guest that runs as a slot of that name, in place of one that there is.

@@ -11,6 +11,7 @@ mod eject;
 mod examine;
 mod guest;
 mod layer;
+mod recording;
 mod settings;
 mod slots;
 mod source;
@@ -101,6 +102,8 @@ struct Driver {
     testing: testing::Testing,
     /// The template that is to be made, or is being made.
     templates: templates::Templates,
+    /// The guest's screen is being recorded.
+    recording: Option<vmtools::record::Recording>,
     /// Keys still to be typed, one every [`STROKE`].
     typing: VecDeque<InputEvent>,
     /// When the next of them is due.
@@ -241,6 +244,8 @@ impl Driver {
             }
             Command::TypeText { text, layout } => self.type_text(&text, layout).await,
             Command::Screenshot(path) => self.screenshot(path).await,
+            Command::StartRecording(path) => self.start_recording(path).await,
+            Command::StopRecording => self.stop_recording().await,
             Command::ListSlots => self.list_slots(),
             Command::SaveSlot { name } => self.save_slot(&name).await,
             Command::CancelSlot => self.slots.cancel(),

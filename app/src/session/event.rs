@@ -293,6 +293,20 @@ pub enum Event {
         /// Whether all its pixels are alike.
         uniform: bool,
     },
+    /// The guest's screen is being recorded.
+    RecordingStarted {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A recording is whole.
+    RecordingEnded {
+        /// Its files: more than one where the guest's screen grew.
+        files: Vec<PathBuf>,
+        /// Pictures in them.
+        frames: u64,
+        /// From the first picture to the end, milliseconds.
+        length_ms: u64,
+    },
     /// What is being ended or removed right now.
     EjectProgressed {
         /// A sentence: "Asked QEMU to quit: 0.2 s".
@@ -375,6 +389,8 @@ pub enum Side {
     Save,
     /// Saving the guest's screen.
     Screenshot,
+    /// Recording the guest's screen.
+    Recording,
     /// Saving a guest as a slot.
     Slot,
     /// Removing a slot.

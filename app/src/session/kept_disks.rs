@@ -139,6 +139,7 @@ mod tests {
             config: at("f"),
             runtime: at("r"),
             pictures: at("p"),
+            videos: at("v"),
         };
         let root = at("demo");
         let recipe = isoprep::parse("name = \"demo\"", &root).unwrap();

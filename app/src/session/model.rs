@@ -87,6 +87,8 @@ pub struct Model {
     pub notices: Vec<Notice>,
     /// The checks of `doctor`.
     pub checks: Option<Vec<Check>>,
+    /// Since when the guest's screen is recorded, milliseconds of the session, and to which file.
+    pub recording: Option<(u64, PathBuf)>,
     /// The last screenshot.
     pub screenshot: Option<PathBuf>,
     /// The cartridge's slots, the newest first; `None` until asked.
@@ -223,6 +225,12 @@ impl Model {
                 self.screenshot = Some(path.clone());
                 self.notice(at, Level::Success, format!("Screenshot saved: {}", path.display()));
             }
+            Event::RecordingStarted { path } => self.recording = Some((at, path.clone())),
+            Event::RecordingEnded { files, .. } => {
+                self.recording = None;
+                let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+                self.notice(at, Level::Success, format!("Recording saved: {}", files.join(", ")));
+            }
             Event::SlotSaving { name } => {
                 self.slot_failure = None;
                 let slot = SlotInTheMaking { name: name.clone(), since_ms: at, done: 0, total: 0 };
@@ -292,6 +300,7 @@ impl Model {
                 }
                 self.slot_failure = Some(failure.clone());
             }
+            Event::SideFailed { side: Side::Recording, .. } => self.recording = None,
             Event::SideFailed { .. } => {}
             Event::Closed => self.closed = true,
         }

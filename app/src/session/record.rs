@@ -258,6 +258,7 @@ mod tests {
             config: dir.join("config"),
             runtime: dir.join("run"),
             pictures: dir.join("pictures"),
+            videos: dir.join("videos"),
         }
     }
 

@@ -145,6 +145,13 @@ impl Event {
                 format!("Forwarded {name}: 127.0.0.1:{host_port} reaches port {guest_port} of the guest")
             }
             Self::ScreenshotTaken { path, .. } => format!("Screenshot: {}", path.display()),
+            Self::RecordingStarted { path } => format!("Recording the guest's screen: {}", path.display()),
+            Self::RecordingEnded { files, frames, length_ms } => format!(
+                "Recorded {} in {:.1} s: {}",
+                number(*frames, "picture", "pictures"),
+                *length_ms as f64 / 1000.0,
+                files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
+            ),
             Self::EjectProgressed { step } => step.clone(),
             Self::Ejected { report, took_ms } => {
                 if report.removed == 0 && report.untouched.is_empty() {

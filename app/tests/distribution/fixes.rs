@@ -27,6 +27,7 @@ impl Session {
             config: at("config/cartridge"),
             runtime: at("run/cartridge"),
             pictures: at("pictures"),
+            videos: at("videos"),
         };
         let config = SessionConfig {
             paths,

@@ -238,6 +238,17 @@ fn the_guests_toolbar_sends_its_commands() {
     assert!(matches!(&stage.asked()[..], [Command::SendCombo(keys)] if keys == CTRL_ALT_DEL));
     click(&mut stage, "Screenshot");
     assert!(matches!(stage.asked()[..], [Command::Screenshot(None)]));
+    click(&mut stage, "Record");
+    assert!(matches!(stage.asked()[..], [Command::StartRecording(None)]));
+    stage.tell(20_000, Event::RecordingStarted { path: "/v/a.mp4".into() });
+    stage.window.run_steps(4);
+    stage.window.get_by_label("Stop recording").click();
+    stage.window.run_steps(4);
+    assert!(matches!(stage.asked()[..], [Command::StopRecording]));
+    let files = vec!["/v/a.mp4".into()];
+    stage.tell(20_000, Event::RecordingEnded { files, frames: 3, length_ms: 2000 });
+    stage.settle();
+    assert!(has(&stage, "Record") && has(&stage, "Recording saved: /v/a.mp4"));
     click(&mut stage, "Reset");
     assert!(matches!(stage.asked()[..], [Command::ResetGuest]));
     click(&mut stage, "Power");

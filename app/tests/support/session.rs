@@ -84,5 +84,6 @@ pub fn paths(console: &Console) -> Paths {
         config: at("config/cartridge"),
         runtime: at("run/cartridge"),
         pictures: at("pictures"),
+        videos: at("videos"),
     }
 }

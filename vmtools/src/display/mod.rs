@@ -39,6 +39,14 @@ pub use rfb::RfbSource;
 pub use screen::{Cursor, FrameView, Screen, SizeAnswer};
 pub use vnc_rs::VncSource;
 
+/// Shows a picture of one colour on `screen`, as a source does.
+#[cfg(test)]
+pub(crate) fn test_screen(screen: &Screen, width: usize, height: usize, [r, g, b]: [u8; 3]) {
+    let Some(mut buffer) = framebuffer::Framebuffer::new(width, height) else { return };
+    buffer.paint(Rect { x: 0, y: 0, width, height }, &[b, g, r, 0].repeat(width * height));
+    screen.publish(&mut buffer);
+}
+
 /// What a source works with.
 #[derive(Debug)]
 pub struct DisplayLink {

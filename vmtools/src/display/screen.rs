@@ -49,6 +49,8 @@ struct Picture {
     damage: Tiles,
     resized: bool,
     cursor: Option<Cursor>,
+    /// Pictures published so far.
+    number: u64,
 }
 
 type Waker = Box<dyn Fn() + Send + Sync>;
@@ -63,6 +65,8 @@ pub struct Screen {
     trouble: Mutex<Option<&'static str>>,
     generation: AtomicU64,
     hidden: AtomicBool,
+    /// Somebody wanted the picture while it was copied, and is to be called again.
+    missed: AtomicBool,
     relative: AtomicBool,
     wished_size: Mutex<Option<(u16, u16)>>,
     size_answer: Mutex<Option<SizeAnswer>>,
@@ -117,11 +121,17 @@ impl Screen {
     /// Shows the picture to `f` if it changed since the last take. False when there is nothing new or the picture is
     /// being written just now: the waker will be called again.
     pub fn try_take(&self, f: &mut dyn FnMut(FrameView<'_>)) -> bool {
-        let mut picture = match self.picture.try_lock() {
-            Ok(picture) => picture,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return false,
+        let attempt = || match self.picture.try_lock() {
+            Ok(picture) => Some(picture),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
         };
+        let picture = attempt().or_else(|| {
+            // Whoever only copies it may be done just now, or will see this when it is.
+            self.missed.store(true, Ordering::SeqCst);
+            attempt()
+        });
+        let Some(mut picture) = picture else { return false };
         if picture.damage.is_empty() {
             return false;
         }
@@ -138,7 +148,31 @@ impl Screen {
     pub fn snapshot(&self) -> Option<Frame> {
         let picture = lock(&self.picture);
         let (width, height) = (u32::try_from(picture.width).ok()?, u32::try_from(picture.height).ok()?);
-        (width > 0).then(|| Frame { width, height, rgba: picture.pixels.clone() })
+        let frame = (width > 0).then(|| Frame { width, height, rgba: picture.pixels.clone() });
+        drop(picture);
+        self.call_missed();
+        frame
+    }
+
+    /// Copies the picture to `pixels`, as in [`Frame::rgba`], if another one was published after the one of the number
+    /// `seen`, which is 0 at first. Returns width, height and number.
+    pub(crate) fn copy_newer(&self, seen: u64, pixels: &mut Vec<u8>) -> Option<(usize, usize, u64)> {
+        let picture = lock(&self.picture);
+        let newer = (picture.number > seen && picture.width > 0).then(|| {
+            pixels.clone_from(&picture.pixels);
+            (picture.width, picture.height, picture.number)
+        });
+        drop(picture);
+        self.call_missed();
+        newer
+    }
+
+    fn call_missed(&self) {
+        if self.missed.swap(false, Ordering::SeqCst)
+            && let Some(waker) = &*lock(&self.waker)
+        {
+            waker();
+        }
     }
 
     /// The pointer's picture, if the guest has set one.
@@ -226,6 +260,7 @@ impl Screen {
             picture.damage = Tiles::new(width, height);
             picture.damage.mark_all();
         }
+        picture.number += 1;
         drop(picture);
         buffer.clear_damage();
         self.forget_trouble();
@@ -376,5 +411,24 @@ mod tests {
         assert!(!screen.try_take(&mut |_| {}));
         drop(writer);
         assert!(screen.try_take(&mut |_| {}));
+    }
+
+    #[test]
+    fn who_met_a_copy_is_called_when_it_is_done() {
+        let screen = Screen::new();
+        let woken = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&woken);
+        screen.publish(&mut Framebuffer::new(2, 2).unwrap());
+        screen.set_waker(Box::new(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        }));
+        let copy = screen.picture.lock().unwrap();
+        assert!(!screen.try_take(&mut |_| {}));
+        drop(copy);
+        let mut pixels = Vec::new();
+        assert_eq!(screen.copy_newer(0, &mut pixels), Some((2, 2, 1)));
+        assert_eq!((woken.load(Ordering::Relaxed), pixels.len()), (1, 16));
+        assert_eq!(screen.copy_newer(1, &mut pixels), None, "the same picture");
+        assert!(screen.snapshot().is_some() && woken.load(Ordering::Relaxed) == 1);
     }
 }

@@ -19,6 +19,7 @@ mod own_client;
 mod pointer;
 mod probe;
 mod recorded;
+mod recording;
 mod serial;
 mod servers;
 mod settings;

@@ -35,6 +35,9 @@ pub struct GoalArgs {
     /// Save the guest's screen as PNG once it has reported
     #[arg(long, value_name = "FILE")]
     pub shot: Option<PathBuf>,
+    /// Record the guest's screen from its first picture to its end: H.264 in a new MP4 file, which browsers play
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
     /// Start the guest from this slot instead of booting it
     #[arg(long, value_name = "NAME")]
     pub slot: Option<String>,

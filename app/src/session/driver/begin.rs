@@ -98,6 +98,7 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         slots: slots::Slots::default(),
         testing: testing::Testing::default(),
         templates: templates::Templates::default(),
+        recording: None,
         typing: VecDeque::new(),
         next_stroke: tokio::time::Instant::now(),
         works: 0,

@@ -22,6 +22,7 @@ impl Driver {
         self.cancel.cancel();
         self.slots.cancel();
         self.hands_off();
+        self.stop_recording().await;
         self.scope = scope;
         self.boot_deadline = None;
         self.watching.quiet = None;

@@ -165,6 +165,9 @@ impl Driver {
         if let Event::SlotsChanged { slots } = &event {
             self.slots.known.clone_from(slots);
         }
+        if matches!(event, Event::RecordingEnded { .. } | Event::SideFailed { side: Side::Recording, .. }) {
+            self.recording = None;
+        }
         self.tell(event).await;
     }
 
