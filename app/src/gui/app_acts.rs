@@ -10,6 +10,7 @@ use vmtools::display::InputEvent;
 use super::app::App;
 use super::log_copy::CopyRequest;
 use super::panels::Panel;
+use super::screen_picture;
 use super::shortcuts::{self, Shortcut};
 use super::source;
 use super::wish::{Dialog, Wish, Wishes};
@@ -36,6 +37,7 @@ impl App {
                 // With a dialog open the rest would act on what cannot be seen.
                 _ if self.dialog.is_some() => {}
                 Shortcut::Scaling => wishes.add(Wish::Scale(self.preferences.scaling.next())),
+                Shortcut::CopyScreen => wishes.add(Wish::CopyScreen),
                 Shortcut::ViewOnly => wishes.add(Wish::ViewOnly(!self.view_only)),
                 Shortcut::Goal(goal) => wishes.send(Command::Ask(goal)),
                 Shortcut::BringIn if source::waiting(&self.model) => wishes.send(Command::BringIn),
@@ -164,6 +166,13 @@ impl App {
             }
             Wish::CopyByItself(on) => self.preferences.copy_by_itself = on,
             Wish::ViewOnly(on) => self.view_only = on,
+            Wish::CopyScreen => {
+                let (level, words) = match screen_picture::copy(ctx, &self.session.screen) {
+                    true => (Level::Success, "The guest's screen is in the clipboard, as a picture"),
+                    false => (Level::Warning, "There is no picture of a guest to copy"),
+                };
+                self.toasts.add(level, words);
+            }
             Wish::Theme(choice) => {
                 self.preferences.theme = choice;
                 self.save_preferences();

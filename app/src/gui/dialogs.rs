@@ -217,7 +217,7 @@ fn shortcut_list(ui: &mut Ui) {
     let palette = Palette::of(ui);
     ui.add_space(2.0);
     ui.spacing_mut().interact_size.y = 22.0;
-    egui::Grid::new("shortcuts").num_columns(2).spacing([28.0, 3.0]).min_row_height(24.0).show(ui, |ui| {
+    egui::Grid::new("shortcuts").num_columns(2).spacing([28.0, 1.0]).min_row_height(24.0).show(ui, |ui| {
         for (keys, what) in shortcuts::LIST {
             ui.horizontal(|ui| controls::keycaps(ui, &keys.split('+').collect::<Vec<_>>()));
             ui.label(RichText::new(*what).color(palette.text));

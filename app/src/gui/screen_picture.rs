@@ -141,6 +141,16 @@ impl Picture {
     }
 }
 
+/// Puts the picture of `screen` into the clipboard; false where there is none.
+#[must_use]
+pub fn copy(ctx: &Context, screen: &Screen) -> bool {
+    let Some(frame) = screen.snapshot() else { return false };
+    let size = [frame.width as usize, frame.height as usize];
+    // Opaque: no alpha is multiplied.
+    ctx.copy_image(ColorImage::from_rgba_premultiplied(size, &frame.rgba));
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

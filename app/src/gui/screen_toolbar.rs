@@ -62,6 +62,10 @@ pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes
         if controls::icon_button(ui, live, Icon::Camera, "Screenshot", hint).clicked() {
             wishes.send(Command::Screenshot(None));
         }
+        let hint = "Copies the guest's screen as a picture.\nCtrl+Shift+P";
+        if controls::icon_button(ui, live, Icon::ClipboardCopy, "Copy the picture", hint).clicked() {
+            wishes.add(Wish::CopyScreen);
+        }
         record(ui, live, bar.recorded, wishes);
         divider(ui);
         if controls::icon_button(ui, runs, Icon::RotateCw, "Reset", "Presses the guest's reset button.").clicked() {

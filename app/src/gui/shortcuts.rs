@@ -27,6 +27,8 @@ pub enum Shortcut {
     FullScreen,
     /// Show the guest's screen in the next way of scaling.
     Scaling,
+    /// Put the guest's screen into the clipboard, as a picture.
+    CopyScreen,
     /// Send keys and pointer to the guest, or only look.
     ViewOnly,
     /// Bring a log to the front.
@@ -58,6 +60,7 @@ pub const LIST: &[(&str, &str)] = &[
     ("Ctrl+S", "Save the cartridge"),
     ("F11", "Full screen"),
     ("Ctrl+Shift+D", "The guest's screen in the next size"),
+    ("Ctrl+Shift+P", "Copy the guest's screen as a picture"),
     ("Ctrl+Shift+O", "View only: no keys and no pointer for the guest"),
     ("Ctrl+1…4", "Build, Serial, QEMU, Session log"),
     ("Ctrl+5…8", "Lint, Files, Changes, Slots"),
@@ -72,12 +75,13 @@ const CTRL: Modifiers = Modifiers::COMMAND;
 const CTRL_SHIFT: Modifiers = Modifiers { shift: true, ..Modifiers::COMMAND };
 
 /// More specific ones come first: egui lets Ctrl+B match Ctrl+Shift+B too.
-const KEYS: [(Modifiers, Key, Shortcut); 25] = [
+const KEYS: [(Modifiers, Key, Shortcut); 26] = [
     (CTRL_SHIFT, Key::B, Shortcut::Goal(Goal::Boot)),
     (CTRL_SHIFT, Key::S, Shortcut::Settings),
     (CTRL_SHIFT, Key::L, Shortcut::Logs),
     (CTRL_SHIFT, Key::M, Shortcut::Tall),
     (CTRL_SHIFT, Key::D, Shortcut::Scaling),
+    (CTRL_SHIFT, Key::P, Shortcut::CopyScreen),
     (CTRL_SHIFT, Key::O, Shortcut::ViewOnly),
     (CTRL_SHIFT, Key::Enter, Shortcut::BringIn),
     (CTRL, Key::Enter, Shortcut::Goal(Goal::Up)),

@@ -45,6 +45,8 @@ pub enum Wish {
     CopyByItself(bool),
     /// Send keys and pointer to the guest, or only look.
     ViewOnly(bool),
+    /// Put the guest's screen into the clipboard, as a picture.
+    CopyScreen,
     /// Dark, light, or as the desktop does.
     Theme(ThemeChoice),
     /// Show or hide the settings.

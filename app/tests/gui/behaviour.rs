@@ -238,6 +238,16 @@ fn the_guests_toolbar_sends_its_commands() {
     assert!(matches!(&stage.asked()[..], [Command::SendCombo(keys)] if keys == CTRL_ALT_DEL));
     click(&mut stage, "Screenshot");
     assert!(matches!(stage.asked()[..], [Command::Screenshot(None)]));
+    stage.window.get_by_label("Copy the picture").click();
+    let picture = |command: &egui::OutputCommand| matches!(command, egui::OutputCommand::CopyImage(image) if image.size == [1024, 768]);
+    let copied = (0..4).any(|_| {
+        stage.window.step();
+        stage.window.output().platform_output.commands.iter().any(picture)
+    });
+    stage.settle();
+    assert!(copied, "no picture in the clipboard");
+    assert!(has(&stage, "The guest's screen is in the clipboard, as a picture"));
+    assert!(stage.asked().is_empty());
     click(&mut stage, "Record");
     assert!(matches!(stage.asked()[..], [Command::StartRecording(None)]));
     stage.tell(20_000, Event::RecordingStarted { path: "/v/a.mp4".into() });

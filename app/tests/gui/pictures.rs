@@ -66,6 +66,16 @@ fn running() {
 }
 
 #[test]
+fn recording() {
+    let display = std::cell::RefCell::new(Vec::new());
+    picture("recording", &["dark"], |stage| {
+        display.borrow_mut().push(story::running(stage));
+        stage.tell(12_000, Event::RecordingStarted { path: "/home/ada/Videos/Cartridge.mp4".into() });
+        stage.window.state_mut().clock = cartridge::gui::clock::Clock::Fixed(84_000);
+    });
+}
+
+#[test]
 fn failed() {
     picture("failed", &["dark", "light"], story::failed);
 }

@@ -69,7 +69,7 @@ impl Canvas {
             self.shown = (columns, rows);
         }
         // On even places, where colours begin.
-        let (left, top) = ((self.width - columns) / 2 & !1, (self.height - rows) / 2 & !1);
+        let (left, top) = (((self.width - columns) / 2) & !1, ((self.height - rows) / 2) & !1);
         let pixels = rgba.as_chunks::<4>().0;
         for row in (0..rows).step_by(2) {
             let line = |row: usize| &pixels[row.min(rows - 1) * step * width..][..width];
@@ -99,12 +99,12 @@ impl Canvas {
 }
 
 fn luma([r, g, b, _]: [u8; 4]) -> u8 {
-    (16 + (47 * u32::from(r) + 157 * u32::from(g) + 16 * u32::from(b) + 128 >> 8)) as u8
+    (16 + ((47 * u32::from(r) + 157 * u32::from(g) + 16 * u32::from(b) + 128) >> 8)) as u8
 }
 
 /// From the sum of four pixels.
 fn chroma(weighted: i32) -> u8 {
-    (128 + (weighted + 512 >> 10)) as u8
+    (128 + ((weighted + 512) >> 10)) as u8
 }
 
 impl openh264::formats::YUVSource for Canvas {

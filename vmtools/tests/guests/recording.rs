@@ -44,7 +44,7 @@ fn last_picture(file: &Path) -> (Vec<u8>, usize, usize) {
     let raw = file.with_extension("raw");
     run("ffmpeg", &words, &raw);
     let mut bytes = std::fs::read(raw).unwrap();
-    assert!(!bytes.is_empty() && bytes.len() % (width * height * 3) == 0);
+    assert!(!bytes.is_empty() && bytes.len().is_multiple_of(width * height * 3));
     (bytes.split_off(bytes.len() - width * height * 3), width, height)
 }
 
@@ -53,7 +53,7 @@ fn difference(file: &Path, guest: &Guest) -> f64 {
     let (shown, width, height) = last_picture(file);
     let frame = guest.screen.snapshot().unwrap();
     let (columns, rows) = (frame.width as usize, frame.height as usize);
-    let (left, top) = ((width - columns) / 2 & !1, (height - rows) / 2 & !1);
+    let (left, top) = (((width - columns) / 2) & !1, ((height - rows) / 2) & !1);
     let (mut sum, mut count) = (0, 0);
     for (at, pixel) in shown.chunks_exact(3).enumerate() {
         let (x, y) = (at % width, at / width);
