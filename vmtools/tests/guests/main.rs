@@ -5,6 +5,7 @@ mod boot_sector;
 mod clipboard;
 mod display;
 mod ends;
+mod example_server;
 mod fake_display;
 mod faults;
 mod hardware;
