@@ -121,8 +121,9 @@ impl Event {
             Self::SlotRestored { name, took_ms } => {
                 format!("Restored {name:?} in {:.2} s: the guest goes on from there", secs(*took_ms))
             }
-            Self::LayerPlugged { took_ms, matches: true, .. } => {
-                format!("The guest has the repository as it is now, after {:.2} s", secs(*took_ms))
+            Self::LayerPlugged { took_ms, matches: true, trouble, .. } => {
+                let but = trouble.as_ref().map_or_else(String::new, |why| format!(". Warning: {why}"));
+                format!("The guest has the repository as it is now, after {:.2} s{but}", secs(*took_ms))
             }
             Self::LayerPlugged { tree, trouble, .. } => {
                 let why = trouble.as_ref().map_or_else(String::new, |why| format!(" ({why})"));

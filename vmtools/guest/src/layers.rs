@@ -2,7 +2,7 @@
 //! repository is laid over the repository's place, and the host is told what is seen there now.
 //!
 //! A layer is read-only, and what the guest writes goes to memory, as in an image. Where the kernel has no overlay file
-//! system the layer is shown as it is. Programs that stand in the old tree go on seeing that until they come in anew.
+//! system the layer is shown as it is. Where programs stand in a tree that was seen there before, that becomes the same.
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
@@ -16,6 +16,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 use crate::banner::{self, Report};
 use crate::clock;
 use crate::guest_file::Guest;
+use crate::old_tree::OldTree;
 use crate::shares::Outcome;
 use crate::system::System;
 use crate::uevents::{Uevent, Uevents};
@@ -55,14 +56,18 @@ pub(crate) struct Layers {
     shares: Vec<Outcome>,
     /// Nobody else loads drivers for what is plugged in.
     alone: bool,
-    /// Those that are laid over the repository, the topmost last.
+    /// Those that there are, the newest last.
     shown: Vec<Layer>,
+    /// Those that lie over the repository's place, the topmost last.
+    stack: Vec<Layer>,
+    /// What was seen there before each of them.
+    old: Vec<OldTree>,
     generation: u32,
 }
 
 impl Layers {
     pub(crate) fn new(guest: Guest, system: Option<System>, shares: Vec<Outcome>, alone: bool) -> Self {
-        Self { guest, system, shares, alone, shown: Vec::new(), generation: 0 }
+        Self { guest, system, shares, alone, shown: Vec::new(), stack: Vec::new(), old: Vec::new(), generation: 0 }
     }
 
     /// Brings in every layer that is or will be there. Comes back only if the kernel does not tell of devices.
@@ -119,25 +124,24 @@ impl Layers {
         self.show(layer)
     }
 
-    /// Shows the layer at the repository's place, instead of another one that is shown there.
-    fn show(&self, layer: &Layer) -> Result<(), String> {
+    /// Shows the layer at the repository's place, over what is seen there.
+    fn show(&mut self, layer: &Layer) -> Result<(), String> {
         let into = &self.guest.into;
-        if self.shown.iter().any(|other| other != layer && is_shown(other, into)) {
-            // Programs that have files of it open keep them.
-            let _ = unmount(into, UnmountFlags::DETACH);
-        }
-        mount_bind(layer.tree(), into).map_err(|e| format!("the layer was not mounted on {}: {e}", into.display()))
+        let before = OldTree::open(into);
+        mount_bind(layer.tree(), into).map_err(|e| format!("the layer was not mounted on {}: {e}", into.display()))?;
+        self.stack.push(layer.clone());
+        self.old.push(before.map_err(|e| format!("{} was not opened: {e}", into.display()))?);
+        let renewed: Vec<_> = self.old.iter().map(|tree| tree.renew(into)).collect();
+        renewed.into_iter().collect()
     }
 
     fn take_out(&mut self, layer: &Layer) {
-        let into = &self.guest.into;
-        let was_shown = is_shown(layer, into);
         self.shown.retain(|other| other != layer);
-        if was_shown {
-            let _ = unmount(into, UnmountFlags::DETACH);
-            if let Some(below) = self.shown.last() {
-                let _ = self.show(below);
-            }
+        // What lies below one that stays is not seen.
+        while self.stack.last().is_some_and(|top| !self.shown.contains(top)) {
+            let _ = unmount(&self.guest.into, UnmountFlags::DETACH);
+            self.stack.pop();
+            self.old.pop();
         }
         for part in ["tree", "disk"] {
             let _ = unmount(layer.dir().join(part), UnmountFlags::DETACH);
@@ -173,13 +177,6 @@ fn layers() -> Vec<Layer> {
 /// The number in a layer's serial number; `None` for other disks.
 fn number(serial: &str) -> Option<u32> {
     serial.trim_end().strip_prefix(SERIAL)?.parse().ok()
-}
-
-/// Whether what is seen at `into` is that layer's tree.
-fn is_shown(layer: &Layer, into: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let device = |path: &Path| fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
-    device(&layer.tree()).is_some_and(|it| device(into) == Some(it))
 }
 
 fn mount_layer(device: &Path, at: &Path) -> Result<(), String> {
@@ -241,6 +238,5 @@ mod tests {
         }
         let layer = Layer { number: 3, device: "vdb".into() };
         assert_eq!(layer.tree(), Path::new("/run/cartridge/layers/3/tree"));
-        assert!(!is_shown(&layer, Path::new("/")));
     }
 }

@@ -17,6 +17,7 @@ mod guest_file;
 mod layers;
 mod modules;
 mod mounts;
+mod old_tree;
 mod power;
 mod power_button;
 mod repository;

@@ -14,14 +14,16 @@ async fn a_layer_is_seen_at_the_repositorys_place_and_proven() {
     let mut guest = plan.start().await.unwrap();
     let at_first = guest.until_report().await;
     guest.until_shell().await;
+    // Who stands in the tree would have it made new.
+    guest.run("cd /").await;
     assert_eq!(at_first.tree, tree_of(dir.path(), "of the image"));
     let monitor = guest.handle.monitor();
     let plugged = plug_layer(&monitor, &first).await.unwrap();
     let report = guest.until_report().await;
     assert_eq!((report.generation, report.trouble.as_deref()), (1, None), "{report:?}");
     assert_eq!(report.tree, tree_of(dir.path(), "new"));
-    // A shell that stood there goes in anew; what it writes goes to memory.
-    assert_eq!(guest.run(&format!("cd {INTO} && cat file && echo mine > file && cat file")).await, "newmine");
+    // What it writes goes to memory.
+    assert_eq!(guest.run(&format!("cd {INTO} && cat file && echo mine > file && cat file && cd /")).await, "newmine");
     let plugged_second = plug_layer(&monitor, &second).await.unwrap();
     assert_eq!(guest.until_report().await.tree, tree_of(dir.path(), "newer"));
     assert_ne!(plugged.serial, plugged_second.serial);
@@ -30,14 +32,16 @@ async fn a_layer_is_seen_at_the_repositorys_place_and_proven() {
     assert_eq!(report.generation, 3);
     assert_eq!(guest.run(&format!("cat {INTO}/file")).await, "mine");
     unplug(&monitor, &plugged.serial).await.unwrap();
-    assert_eq!(guest.until_report().await.tree, at_first.tree);
+    // The shell on the screen stands in the tree below, which has become what was laid over it last.
+    assert_eq!(guest.until_report().await.tree, tree_of(dir.path(), "newer"));
     assert!(monitor.plugged().is_empty());
     assert!(matches!(unplug(&monitor, &plugged.serial).await, Err(PlugError::Absent(_))));
     // More than there are ports: the oldest makes room.
+    let wanted = tree_of(dir.path(), "new");
     for _ in 0..6 {
         plug_layer(&monitor, &first).await.unwrap();
         let report = guest.until("the layer", |event| match event {
-            vmtools::GuestEvent::Reported(report) if report.tree != at_first.tree => Some(report.clone()),
+            vmtools::GuestEvent::Reported(report) if report.tree == wanted => Some(report.clone()),
             _ => None,
         });
         assert_eq!(report.await.trouble, None);
@@ -55,6 +59,34 @@ async fn a_layer_is_seen_at_the_repositorys_place_and_proven() {
         .await;
     assert!(trouble.contains("was not mounted"), "{trouble}");
     assert_eq!(guest.handle.status(), GuestStatus::Running);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shell_that_stands_in_the_repository_sees_each_new_tree() {
+    let plan = linux(false);
+    let dir = tempfile::tempdir().unwrap();
+    let mut guest = plan.start().await.unwrap();
+    guest.until_report().await;
+    guest.until_shell().await;
+    guest.run(&format!("cd {INTO}")).await;
+    // More than there are ports: those before are pulled out from below.
+    for round in 1..=6 {
+        let text = format!("new {round}");
+        plug_layer(&guest.handle.monitor(), &layer(dir.path(), &text)).await.unwrap();
+        let wanted = tree_of(dir.path(), &text);
+        let report = guest.until("the layer", |event| match event {
+            vmtools::GuestEvent::Reported(report) if report.tree == wanted => Some(report.clone()),
+            _ => None,
+        });
+        assert_eq!(report.await.trouble, None);
+        assert_eq!(guest.run("cat file; cat $PWD/file; pwd").await, format!("{text}{text}{INTO}"));
+        // One stands in the image's tree, one in the first layer.
+        if round == 1 {
+            guest.run(&format!("sleep 1000 >/dev/null 2>&1 </dev/null & cd / && cd {INTO}")).await;
+        }
+    }
+    let first = guest.run("cat /proc/$(pidof sleep)/cwd/file").await;
+    assert_eq!(first, "new 6");
 }
 
 #[tokio::test(flavor = "multi_thread")]
