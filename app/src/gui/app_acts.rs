@@ -11,7 +11,7 @@ use super::app::App;
 use super::log_copy::CopyRequest;
 use super::panels::Panel;
 use super::screen_picture;
-use super::shortcuts::{self, Shortcut};
+use super::shortcuts::{self, Keyboard, Shortcut};
 use super::source;
 use super::wish::{Dialog, Wish, Wishes};
 use super::words;
@@ -29,7 +29,14 @@ impl App {
         if self.keys.captured() || self.closing.is_some() {
             return;
         }
-        for shortcut in shortcuts::take(ctx, self.logs.typing()) {
+        // What is typed into a pop-up is nothing that begins or ends a guest.
+        let popup = egui::Popup::is_any_open(ctx) && ctx.memory(|memory| memory.focused().is_some());
+        let keyboard = match (popup, self.logs.typing()) {
+            (true, _) => Keyboard::PopUp,
+            (false, true) => Keyboard::Terminal,
+            (false, false) => Keyboard::Window,
+        };
+        for shortcut in shortcuts::take(ctx, keyboard) {
             match shortcut {
                 Shortcut::Escape => self.escape(ctx, wishes),
                 Shortcut::FullScreen => wishes.add(Wish::FullScreen(!self.full_screen)),

@@ -220,6 +220,8 @@ fn type_text(ui: &mut Ui, state: &mut ToolbarState, runs: bool, layout: Layout, 
         ui.set_width(340.0);
         ui.add_space(2.0);
         let palette = Palette::of(ui);
+        // Before the field takes it for a new line.
+        let enter = ui.input_mut(|input| input.consume_key(egui::Modifiers::COMMAND, egui::Key::Enter));
         let edit = TextEdit::multiline(&mut state.text)
             .desired_rows(4)
             .desired_width(f32::INFINITY)
@@ -259,7 +261,8 @@ fn type_text(ui: &mut Ui, state: &mut ToolbarState, runs: bool, layout: Layout, 
             ui.with_layout(egui::Layout::right_to_left(Align::Center), |ui| {
                 let ready = !state.text.is_empty();
                 let name = if missing.is_empty() { "Type" } else { "Type the rest" };
-                if controls::button(ui, ready, Icon::CornerDownLeft, name, "").clicked() {
+                let hint = "Types it into the guest (Ctrl+Enter).";
+                if controls::button(ui, ready, Icon::CornerDownLeft, name, hint).clicked() || (enter && ready) {
                     wishes.send(Command::TypeText { text: std::mem::take(&mut state.text), layout });
                     ui.close();
                 }

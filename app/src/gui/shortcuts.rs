@@ -104,14 +104,28 @@ const KEYS: [(Modifiers, Key, Shortcut); 26] = [
     (Modifiers::NONE, Key::Escape, Shortcut::Escape),
 ];
 
-/// Takes the shortcuts that were pressed, so that no widget acts on them too. `typing`: a terminal has the keyboard;
-/// then only what no shell knows counts.
+/// What has the keyboard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keyboard {
+    /// The window, or a field in it.
+    Window,
+    /// A terminal: only what no shell knows counts.
+    Terminal,
+    /// A field of a pop-up: nothing counts that acts on what is behind it.
+    PopUp,
+}
+
+/// Takes the shortcuts that were pressed, so that no widget acts on them too.
 #[must_use]
-pub fn take(ctx: &Context, typing: bool) -> Vec<Shortcut> {
-    let terminal_too = |modifiers: Modifiers, key| modifiers == CTRL_SHIFT || key == Key::F11;
+pub fn take(ctx: &Context, keyboard: Keyboard) -> Vec<Shortcut> {
+    let counts = |modifiers: Modifiers, key: Key| match keyboard {
+        Keyboard::Window => true,
+        Keyboard::Terminal => modifiers == CTRL_SHIFT || key == Key::F11,
+        Keyboard::PopUp => matches!(key, Key::F1 | Key::F11 | Key::Escape),
+    };
     ctx.input_mut(|input| {
         KEYS.iter()
-            .filter(|(modifiers, key, _)| !typing || terminal_too(*modifiers, *key))
+            .filter(|(modifiers, key, _)| counts(*modifiers, *key))
             .filter(|(modifiers, key, shortcut)| {
                 // Escape is only looked at: text fields and menus close with it first.
                 if *shortcut == Shortcut::Escape {

@@ -6,11 +6,22 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long a lock that this very process holds is waited for: what held it is on its way out.
+const OWN: Duration = Duration::from_secs(3);
 
 /// The held lock. Dropping it lets the next session in.
 #[derive(Debug)]
 pub(super) struct CartridgeLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for CartridgeLock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that was forked meanwhile shares the lock until it execs.
+        let _ = self.file.unlock();
+    }
 }
 
 /// Why the lock could not be had.
@@ -32,8 +43,20 @@ pub(super) enum LockError {
     },
 }
 
-/// Locks the cartridge at `root`; `who` is told to whoever comes second.
+/// Locks the cartridge at `root`; `who` is told to whoever comes second. Blocks for a moment where it is `who` that has it.
 pub(super) fn lock(locks: &Path, root: &Path, who: &str) -> Result<CartridgeLock, LockError> {
+    let began = Instant::now();
+    loop {
+        match try_lock(locks, root, who) {
+            Err(LockError::Held { holder }) if holder == who.trim() && began.elapsed() < OWN => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            answer => return answer,
+        }
+    }
+}
+
+fn try_lock(locks: &Path, root: &Path, who: &str) -> Result<CartridgeLock, LockError> {
     let path = locks.join(format!("{}.lock", &blake3::hash(root.as_os_str().as_bytes()).to_hex()[..16]));
     let failed = |source| LockError::Io { file: path.display().to_string(), source };
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(locks).map_err(failed)?;
@@ -57,7 +80,7 @@ pub(super) fn lock(locks: &Path, root: &Path, who: &str) -> Result<CartridgeLock
         Err(TryLockError::Error(source)) => return Err(failed(source)),
     }
     file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(who.as_bytes())).map_err(failed)?;
-    Ok(CartridgeLock { _file: file })
+    Ok(CartridgeLock { file })
 }
 
 #[cfg(test)]
@@ -74,5 +97,29 @@ mod tests {
         assert!(lock(&locks, Path::new("/other"), "x").is_ok());
         drop(first);
         assert!(lock(&locks, root, "the second").is_ok());
+    }
+
+    #[test]
+    fn a_child_that_shares_the_file_does_not_keep_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let (locks, root) = (dir.path().join("locks"), Path::new("/some/cartridge"));
+        let first = lock(&locks, root, "the first").unwrap();
+        let shared = first.file.try_clone().unwrap();
+        drop(first);
+        assert!(lock(&locks, root, "the second").is_ok());
+        drop(shared);
+    }
+
+    #[test]
+    fn one_that_is_let_go_soon_is_waited_for_where_it_is_ones_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let (locks, root) = (dir.path().join("locks"), Path::new("/some/cartridge"));
+        let first = lock(&locks, root, "the window (process 7)").unwrap();
+        let going = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            drop(first);
+        });
+        assert!(lock(&locks, root, "the window (process 7)").is_ok());
+        going.join().unwrap();
     }
 }

@@ -27,7 +27,10 @@ fn the_image_of_the_last_build_boots_with_its_own_kernel_and_reports() {
     assert_eq!(run.phases()[1..], ["preparing", "booting", "running", "ejecting", "idle"]);
     console.assert_clean();
 
-    // The cartridge can say so too.
+    // The cartridge can say so too. Parts that the cache keeps no longer come out of the ISO.
+    for part in image["initrds"].as_array().unwrap() {
+        fs::remove_file(part.as_str().unwrap()).unwrap();
+    }
     let run = console.run(&[&["boot", "--builtin", "--json", "--set", "boot.way=kernel"][..], &SMALL].concat());
     assert_eq!((run.code, &run.event("guest_reported")["matches"]), (0, &true.into()), "{:#?}", run.events);
     run.event("direct_chosen");

@@ -76,7 +76,7 @@ pub(in crate::session) fn make_ready(wanted: &Wanted, cancel: &Cancel) -> Result
     let into = wanted.paths.direct();
     isoprep::ensure_marked(&into, "direct").map_err(|e| failure::internal("No cache could be made", &e))?;
     let (boot, view, mut notices) = match &wanted.wish.source {
-        DirectSource::Image if wanted.tells_words => of_image(wanted)?,
+        DirectSource::Image if wanted.tells_words => of_image(wanted, &into, cancel)?,
         DirectSource::Image => {
             let image = wanted.image.as_ref().ok_or_else(failure::no_image)?;
             of_iso(wanted, &image.iso, &EntryWish::Best, &into, cancel)?
@@ -105,14 +105,29 @@ pub(in crate::session) fn make_ready(wanted: &Wanted, cancel: &Cancel) -> Result
 /// What is to be booted, how that looks to people, and what they should know.
 type Found = (DirectBoot, DirectView, Vec<String>);
 
-fn of_image(wanted: &Wanted) -> Result<Found, Failure> {
+fn of_image(wanted: &Wanted, into: &Path, cancel: &Cancel) -> Result<Found, Failure> {
     let image = wanted.image.as_ref().ok_or_else(failure::no_image)?;
-    for file in std::iter::once(&image.kernel).chain(&image.initrds) {
-        if let Err(error) = fs::metadata(file) {
-            return Err(failure::of_gone_part(file, &error));
+    let cmdline = cmdline(wanted, &image.cmdline)?;
+    // They lie in the cache, which keeps only what was built last; the ISO has them too.
+    let gone = std::iter::once(&image.kernel).chain(&image.initrds).find_map(|file| {
+        let error = fs::metadata(file).err()?;
+        Some((file, error))
+    });
+    let (kernel, initrds) = match gone {
+        None => (image.kernel.clone(), image.initrds.clone()),
+        Some((file, error)) => {
+            // Without the ISO there is nothing that they could come from.
+            if fs::metadata(&image.iso).is_err() {
+                return Err(failure::of_gone_part(file, &error));
+            }
+            let watch = Watch { cancel, tell: &|_| () };
+            let menu = boot_menu(&image.iso, &watch).map_err(|e| failure::of_choice(&e))?;
+            let choice = EntryWish::Best.choose(&menu).map_err(|why| failure::of_entry(&image.iso, &why))?;
+            let files = extract(&image.iso, choice, into, &watch).map_err(|e| failure::of_choice(&e))?;
+            (files.kernel, files.initrds)
         }
-    }
-    let boot = as_it_is(image.kernel.clone(), image.initrds.clone(), cmdline(wanted, &image.cmdline)?);
+    };
+    let boot = as_it_is(kernel, initrds, cmdline);
     let view = DirectView { disk: Some(image.iso.clone()), ..view("the image's own kernel", &boot) };
     Ok((boot, view, Vec::new()))
 }
