@@ -103,7 +103,7 @@ async fn who_stalls_or_closes_in_the_middle_is_left_and_tried_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_will_not_mend_is_said_and_forgotten_when_it_does() {
     let server = Server::new();
-    let security = b"RFB 003.008\n\x02\x13\x1e".to_vec();
+    let security = b"RFB 003.008\n\x02\x05\x1e".to_vec();
     let garbage = [&b"RFB 003.008\n\x01\x01\0\0\0\0"[..], &[0, 8, 0, 8], &[0; 20], b"\x99\x99"].concat();
     let huge = [&b"RFB 003.008\n\x01\x01\0\0\0\0"[..], &[255; 4], &[0; 20]].concat();
     for (bytes, words) in [
