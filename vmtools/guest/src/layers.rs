@@ -127,10 +127,11 @@ impl Layers {
     /// Shows the layer at the repository's place, over what is seen there.
     fn show(&mut self, layer: &Layer) -> Result<(), String> {
         let into = &self.guest.into;
-        let before = OldTree::open(into);
+        // Each of the two lists has as many as there are mounts.
+        let before = OldTree::open(into).map_err(|e| format!("{} was not opened: {e}", into.display()))?;
         mount_bind(layer.tree(), into).map_err(|e| format!("the layer was not mounted on {}: {e}", into.display()))?;
         self.stack.push(layer.clone());
-        self.old.push(before.map_err(|e| format!("{} was not opened: {e}", into.display()))?);
+        self.old.push(before);
         let renewed: Vec<_> = self.old.iter().map(|tree| tree.renew(into)).collect();
         renewed.into_iter().collect()
     }
