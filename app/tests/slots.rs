@@ -54,10 +54,15 @@ async fn a_guest_is_saved_restored_and_given_the_repository_as_it_is_now() {
     session.until("the guest with a layer", |event, _| matches!(event, Event::SlotRestored { .. })).await;
     session.until_phase(Phase::Running).await;
 
-    // A name that there is not fails like any goal.
+    // No guest is ended for a name that there is not; those that there are are named.
+    let third = session.model.guest.clone().unwrap();
     session.send(restore("absent", false)).await;
-    session.until("the failure", |event, _| matches!(event, Event::Failed { .. })).await;
-    assert!(session.model.failure.as_ref().unwrap().detail.contains("there is no slot"));
+    session.until("no", |event, _| matches!(event, Event::SideFailed { side: Side::Restore, .. })).await;
+    let failure = session.model.slot_failure.clone().unwrap();
+    assert!(failure.detail.contains("there is no slot \"absent\""), "{failure:?}");
+    assert_eq!(failure.advice.as_deref(), Some("There are \"with the change\" and \"before Submit\""));
+    assert_eq!((session.model.state.phase, session.model.guest.clone().unwrap().pid), (Phase::Running, third.pid));
+    session.send(Command::Eject(EjectScope::Session)).await;
     session.until_phase(Phase::Idle).await;
     session.send(save("nothing runs")).await;
     session.until("no", |event, _| matches!(event, Event::SideFailed { side: Side::Slot, .. })).await;
@@ -153,4 +158,30 @@ fn the_terminal_restores_what_is_old_only_if_asked_and_plugs_in_what_is_new() {
     assert_eq!(run(&["build"]).code, 0);
     let plugged = run(&["boot", "--slot", "s", "--plug"]);
     assert_eq!((plugged.code, &plugged.event("layer_plugged")["matches"]), (0, &true.into()), "{:#?}", plugged.events);
+}
+
+#[test]
+fn slots_are_named_rightly_or_nothing_is_begun() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let path = repo.to_str().unwrap();
+    // Said with the command line, before anything is read.
+    for args in [
+        &["test", "--slot", " "][..],
+        &["boot", "--slot", "a\nb"],
+        &["up", "--save-slot", ""],
+        &["slots", "--remove", ""],
+    ] {
+        let run = console.run(&[args, &[path]].concat());
+        assert!(run.code == 2 && run.stderr.contains(args[1]), "{args:?}: {} {}", run.code, run.stderr);
+        assert_eq!(fs::read_dir(console.home.path().join("state")).unwrap().count(), 0, "{args:?}: no session began");
+    }
+    for args in [&["boot", "--slot", "nosuch"][..], &["slots", "--remove", "nosuch"]] {
+        let run = console.run(&[args, &["--json", path]].concat());
+        let failure = &run.event("side_failed")["failure"];
+        assert_eq!((run.code, failure["exit_code"].as_i64()), (2, Some(2)), "{args:?}: {:#?}", run.events);
+        assert!(failure["advice"].as_str().unwrap().starts_with("There are no slots yet"), "{failure}");
+        assert!(!run.phases().contains(&"preparing"), "{args:?}: {:#?}", run.events);
+    }
+    console.assert_clean();
 }

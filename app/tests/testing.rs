@@ -124,7 +124,8 @@ async fn what_cannot_be_tested_is_said_before_anything_starts() {
     let mut session = Session::begin(&console);
     session.insert(&repo).await;
     for (text, says) in [
-        ("", "the cartridge has no [test]"),
+        ("", "there is nothing to test: write steps below [test]"),
+        ("[test]\nslot = \"a\"\n", "there is nothing to test: write steps below [test]"),
         ("[test]\nsteps = [\"wait 1\"]\n", "no slot is named to start from"),
         ("[test]\nslot = \"a\"\nsteps = [\"key submit\"]\n", "there is no key \"submit\""),
     ] {
@@ -156,6 +157,20 @@ fn the_terminal_says_how_a_test_ended_by_its_exit_code() {
     assert!(text(&bad).contains("Test FAILED, warm"), "{}", text(&bad));
     let none = console.run(&["test", repo.to_str().unwrap(), "--set", "test.slot="]);
     assert_eq!(none.code, 3, "{}", text(&none));
+}
+
+#[test]
+fn a_slot_alone_is_no_test_and_nothing_is_built_for_it() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    for more in [&["--slot", "ready"][..], &["--prove"], &["--slot", "ready", "--live"]] {
+        let run = console.run(&[&["test", "--json", repo.to_str().unwrap()], more].concat());
+        let failure = &run.event("side_failed")["failure"];
+        assert_eq!((run.code, failure["exit_code"].as_i64()), (3, Some(3)), "{more:?}: {:#?}", run.events);
+        assert!(failure["detail"].as_str().unwrap().contains("nothing to test: write steps below [test]"), "{failure}");
+        assert!(!run.phases().contains(&"preparing"), "{more:?}: {:#?}", run.events);
+    }
+    console.assert_clean();
 }
 
 #[test]

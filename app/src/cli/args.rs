@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use vmtools::slot::SlotName;
 use crate::session::logs::Pane;
 
 pub use goals::{AccessName, BootArgs, BuildArgs, DirectArgs, GoalArgs, TestArgs, TestWish};
@@ -187,8 +188,8 @@ pub struct SlotsArgs {
     #[arg(long, conflicts_with = "path")]
     pub builtin: bool,
     /// Remove this one
-    #[arg(long, value_name = "NAME")]
-    pub remove: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = SlotName::new)]
+    pub remove: Option<SlotName>,
     /// One JSON object an event, instead of text
     #[arg(long)]
     pub json: bool,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use vmtools::GuestStatus;
+use vmtools::slot::SlotName;
 
 use super::args::GoalArgs;
 use super::attach::Attached;
@@ -54,7 +55,7 @@ struct Drive {
 /// What was asked for once the guest is up.
 struct Steps {
     plug: bool,
-    save: Option<String>,
+    save: Option<SlotName>,
 }
 
 enum Shot {
@@ -188,7 +189,7 @@ impl Drive {
             Event::SlotRestored { .. } => self.up(None).await,
             Event::LayerPlugged { matches, .. } => self.up(Some(*matches)).await,
             Event::SlotSaved { .. } => self.up(None).await,
-            Event::SideFailed { side: Side::Slot | Side::Layer, failure } if self.steps.is_some() => {
+            Event::SideFailed { side: Side::Slot | Side::Restore | Side::Layer, failure } if self.steps.is_some() => {
                 self.steps = None;
                 if self.code == exit_code::GOOD {
                     self.code = failure.exit_code;
@@ -313,7 +314,9 @@ impl Drive {
                 }
             }
             (Some(wish), _) => Command::BootDirect(Box::new(wish)),
-            (None, Some(name)) => Command::RestoreSlot { name, anyway: self.args.anyway || self.args.plug },
+            (None, Some(name)) => {
+                Command::RestoreSlot { name: name.to_string(), anyway: self.args.anyway || self.args.plug }
+            }
             (None, None) => Command::Ask(self.goal),
         };
         self.send(command).await;
@@ -329,7 +332,7 @@ impl Drive {
             return self.send(Command::PlugLayer).await;
         }
         if let Some(name) = steps.save.take() {
-            return self.send(Command::SaveSlot { name }).await;
+            return self.send(Command::SaveSlot { name: name.to_string() }).await;
         }
         self.steps = None;
         self.reported(matches).await;

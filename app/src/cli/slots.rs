@@ -27,7 +27,7 @@ pub(super) async fn run(args: SlotsArgs, mut session: SessionHandle) -> u8 {
             Event::CartridgeChanged { cartridge } if cartridge.findings.is_empty() && !asked => {
                 asked = true;
                 let command = match &args.remove {
-                    Some(name) => Command::RemoveSlot { name: name.clone() },
+                    Some(name) => Command::RemoveSlot { name: name.to_string() },
                     None => Command::ListSlots,
                 };
                 let _ = session.commands.send(command).await;

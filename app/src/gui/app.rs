@@ -256,7 +256,7 @@ impl App {
             Event::Failed { failure } if model.state.phase == Phase::Idle => self.toasts.failed(model, failure),
             // It is said in the dialog that asked for it.
             Event::SideFailed { side: Side::Cache, .. } if self.dialog == Some(Dialog::Cache) => {}
-            Event::SideFailed { side: Side::Slot | Side::Removal, .. } if self.shows(Panel::Slots) => {}
+            Event::SideFailed { side: Side::Slot | Side::Removal | Side::Restore, .. } if self.shows(Panel::Slots) => {}
             Event::SideFailed { failure, .. } => self.toasts.side_failed(failure),
             _ => {}
         }

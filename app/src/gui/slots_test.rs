@@ -8,28 +8,40 @@ use super::theme::Palette;
 use super::wish::Wishes;
 use super::words;
 use crate::session::state::{Goal, Input, step};
-use crate::session::{Command, Model};
+use crate::session::{Command, Model, WRITE_STEPS};
 
 /// The slot that the cartridge's tests start from.
 #[must_use]
 pub fn slot(model: &Model) -> Option<&str> {
+    set(model, "test.slot")
+}
+
+/// What the cartridge sets a field to, if it does.
+fn set<'a>(model: &'a Model, key: &str) -> Option<&'a str> {
     let fields = &model.cartridge.as_ref()?.fields;
-    let value = fields.iter().find(|field| field.key == "test.slot")?.value.as_str();
+    let value = fields.iter().find(|field| field.key == key)?.value.as_str();
     (!value.is_empty()).then_some(value)
+}
+
+/// Why there is nothing that a test could do, with what to write; a cold one does also what comes before the slot's moment.
+fn nothing(model: &Model, warm: bool) -> Option<String> {
+    let some = set(model, "test.steps").is_some() || (!warm && set(model, "test.before").is_some());
+    (!some).then(|| words::sentence(&format!("there is nothing to test: {WRITE_STEPS}.")))
 }
 
 /// The buttons, right to left.
 pub(super) fn buttons(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
     let denied = |goal| step(&model.state, Input::Ask(goal)).err().map(|it| words::sentence(&format!("{it}.")));
     let hint = "Builds, boots cold and does the whole test: that proves it.";
-    let why = denied(Goal::Up);
+    let why = nothing(model, false).or_else(|| denied(Goal::Up));
     if controls::button(ui, why.is_none(), Icon::BadgeCheck, "Prove", why.as_deref().unwrap_or(hint)).clicked() {
         wishes.send(Command::RunTest { warm: false });
     }
     let unnamed = || "Name a slot to start from first: the flask on its card.".to_owned();
-    let warm = match slot(model) {
-        None => Err(unnamed()),
-        Some(_) => denied(Goal::Restore).map_or(Ok(()), Err),
+    let warm = match (nothing(model, true), slot(model)) {
+        (Some(nothing), _) => Err(nothing),
+        (None, None) => Err(unnamed()),
+        (None, Some(_)) => denied(Goal::Restore).map_or(Ok(()), Err),
     };
     live(ui, model.live, warm.as_ref().err().map(String::as_str), wishes);
     if model.test.as_ref().is_some_and(|test| test.ended.is_none()) {

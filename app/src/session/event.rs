@@ -395,6 +395,8 @@ pub enum Side {
     Slot,
     /// Removing a slot.
     Removal,
+    /// Finding the slot that is to be restored.
+    Restore,
     /// Plugging the repository into a guest.
     Layer,
     /// Beginning a test.

@@ -35,3 +35,5 @@ pub use event::{Event, Told};
 pub use handle::{SessionHandle, Waker};
 pub use model::Model;
 pub(crate) use standalone::standalone;
+#[cfg(feature = "gui")]
+pub(crate) use test_run::WRITE_STEPS;

@@ -294,7 +294,7 @@ impl Model {
             Event::Noticed { level, text } => self.notice(at, *level, text.clone()),
             Event::Failed { failure } => self.failure = Some(failure.clone()),
             Event::SideFailed { side: Side::Cache, failure } => self.cache_failure = Some(failure.clone()),
-            Event::SideFailed { side: side @ (Side::Slot | Side::Removal), failure } => {
+            Event::SideFailed { side: side @ (Side::Slot | Side::Removal | Side::Restore), failure } => {
                 if *side == Side::Slot {
                     self.saving_slot = None;
                 }

@@ -4,8 +4,13 @@ use std::time::{Duration, Instant};
 
 use isoprep::{TestSettings, TestStep};
 use vmtools::display::{keys_for_text, scancode};
+use vmtools::slot::SlotName;
 
 use super::ear::Ear;
+
+/// What is to be done where a cartridge has no steps.
+pub(crate) const WRITE_STEPS: &str =
+    "write steps below [test] in cartridge.toml, like steps = [\"serial ./check.sh\", \"expect all good\"]";
 
 /// How far a test is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,15 +133,39 @@ pub(super) fn scancodes(keys: &[String]) -> Result<Vec<u16>, String> {
     keys.iter().map(|key| scancode(key).ok_or_else(|| key.clone())).collect()
 }
 
+/// Whether these settings are a test that can be done.
+///
+/// # Errors
+/// Why not, and what to write. A slot alone tests nothing: restoring it says nothing of what was changed.
+pub(super) fn doable(settings: &TestSettings, warm: bool) -> Result<(), String> {
+    if settings.steps.is_empty() && (warm || settings.before.is_empty()) {
+        return Err(format!("there is nothing to test: {WRITE_STEPS}"));
+    }
+    if let Some(Err(why)) = settings.slot.as_deref().map(SlotName::new) {
+        return Err(format!("test.slot names no slot: {why}"));
+    }
+    if let Some(key) = unknown_key(settings) {
+        let advice = "QEMU names them: ret, esc, tab, ctrl, alt, shift, meta_l, f1, up, pgdn, a, 1, minus";
+        return Err(format!("there is no key {key:?} in [test]: {advice}"));
+    }
+    if let Some(letters) = untypable(settings) {
+        return Err(format!("no US keyboard can type {letters:?} in [test]; a serial step can"));
+    }
+    if warm && settings.slot.is_none() {
+        return Err("no slot is named to start from: set test.slot to one, or run the test cold".to_owned());
+    }
+    Ok(())
+}
+
 /// The first key of all steps that there is not.
-pub(super) fn unknown_key(settings: &TestSettings) -> Option<String> {
+fn unknown_key(settings: &TestSettings) -> Option<String> {
     let steps = settings.before.iter().chain(&settings.steps);
     let keys = steps.filter_map(|step| if let TestStep::Key(keys) = step { Some(keys) } else { None });
     keys.map(|keys| scancodes(keys)).find_map(Result::err)
 }
 
 /// The first characters of its texts that a US keyboard cannot type.
-pub(super) fn untypable(settings: &TestSettings) -> Option<String> {
+fn untypable(settings: &TestSettings) -> Option<String> {
     let steps = settings.before.iter().chain(&settings.steps);
     let texts = steps.filter_map(|step| match step {
         TestStep::Type(text) | TestStep::Run(text) => Some(text),
@@ -185,13 +214,26 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_there_are_not_are_found_before_anything_starts() {
-        assert_eq!(unknown_key(&settings()), None);
+    fn what_cannot_be_a_test_is_found_before_anything_starts() {
+        let refused = |settings: &TestSettings, warm| doable(settings, warm).unwrap_err();
+        assert_eq!((doable(&settings(), true), doable(&settings(), false)), (Ok(()), Ok(())));
+        let slot_alone = TestSettings { before: vec![], steps: vec![], ..settings() };
+        for warm in [true, false] {
+            let why = refused(&slot_alone, warm);
+            assert!(why.starts_with("there is nothing to test") && why.contains("steps = ["), "{why}");
+        }
+        // What comes before the slot's moment is tried by a cold test alone.
+        let before_alone = TestSettings { steps: vec![], ..settings() };
+        assert!(doable(&before_alone, true).is_err() && doable(&before_alone, false).is_ok());
+        let nameless = TestSettings { slot: None, ..settings() };
+        assert!(refused(&nameless, true).contains("no slot is named") && doable(&nameless, false).is_ok());
+        let bad = TestSettings { slot: Some("x".repeat(81)), ..settings() };
+        assert!(refused(&bad, true).contains("at most 80 bytes"));
         let mut wrong = settings();
         wrong.before.push(TestStep::Key(vec!["ctrl".into(), "submit".into()]));
-        assert_eq!(unknown_key(&wrong).as_deref(), Some("submit"));
-        assert_eq!(untypable(&wrong), None);
+        assert!(refused(&wrong, true).contains("no key \"submit\""));
+        let mut wrong = settings();
         wrong.steps.push(TestStep::Run("echo ä".into()));
-        assert_eq!(untypable(&wrong).as_deref(), Some("ä"));
+        assert!(refused(&wrong, false).contains("can type \"ä\""));
     }
 }

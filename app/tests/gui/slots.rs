@@ -282,14 +282,21 @@ fn the_keyboard_goes_through_the_slots_restores_and_removes() {
     assert!(has(&stage, "Restore just before Submit"));
 }
 
-/// The cartridge whose tests start from a slot.
-fn tests_from(stage: &mut Stage, slot: &str) {
+/// The cartridge with these fields set.
+fn set(stage: &mut Stage, fields: &[(&str, &str)]) {
     let mut cartridge = story::cartridge(false, false);
-    let field = cartridge.fields.iter_mut().find(|field| field.key == "test.slot").unwrap();
-    field.value = slot.to_owned();
+    for (key, value) in fields {
+        let field = cartridge.fields.iter_mut().find(|field| field.key == *key).unwrap();
+        field.value = (*value).to_owned();
+    }
     stage.tell(NOW_MS + 3, Event::CartridgeChanged { cartridge });
     stage.settle();
     stage.asked();
+}
+
+/// The cartridge whose tests start from a slot, and have steps.
+fn tests_from(stage: &mut Stage, slot: &str) {
+    set(stage, &[("test.slot", slot), ("test.steps", "serial ./check.sh, expect all good")]);
 }
 
 #[test]
@@ -308,6 +315,7 @@ fn tests_start_from_the_slot_that_was_chosen() {
     let dir = tempfile::tempdir().unwrap();
     let mut stage = Stage::new();
     let _display = saved(&mut stage, dir.path());
+    set(&mut stage, &[("test.steps", "expect all good")]);
     assert!(!enabled(&stage, "Run") && !enabled(&stage, "Live tests") && enabled(&stage, "Prove"), "no slot is named");
     click(&mut stage, "Use just before Submit for tests");
     let asked = stage.asked();
@@ -329,6 +337,26 @@ fn tests_start_from_the_slot_that_was_chosen() {
     assert!(matches!(stage.asked()[..], [Command::SetLive(false)]));
     click(&mut stage, "Do not use just before Submit for tests");
     assert!(matches!(&stage.asked()[..], [Command::SetField { value, .. }] if value.is_empty()));
+}
+
+#[test]
+fn without_steps_there_is_nothing_to_test_and_the_buttons_say_what_to_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut stage = Stage::new();
+    let _display = saved(&mut stage, dir.path());
+    set(&mut stage, &[("test.slot", "shell")]);
+    for name in ["Run", "Live tests", "Prove"] {
+        assert!(!enabled(&stage, name), "{name}");
+        stage.window.get_by_label(name).hover();
+        for _ in 0..90 {
+            stage.window.step();
+        }
+        let said = stage.window.query_all_by_label_contains("nothing to test: write steps below [test]").count();
+        assert_eq!(said, 1, "{name}");
+    }
+    // What comes before the slot's moment is tried by a cold test.
+    set(&mut stage, &[("test.slot", "shell"), ("test.before", "expect login:")]);
+    assert!(!enabled(&stage, "Run") && enabled(&stage, "Prove"));
 }
 
 fn ended(warm: bool, why: Option<&str>) -> Event {

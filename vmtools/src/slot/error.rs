@@ -17,12 +17,14 @@ pub enum SlotError {
     #[error(transparent)]
     Name(#[from] BadName),
     /// There is no such slot.
-    #[error("there is no slot {name:?} in {}", store.display())]
+    #[error("there is no slot {name:?} in {}\n{}", store.display(), existing(others))]
     Absent {
         /// The name.
         name: String,
         /// Where slots are kept.
         store: PathBuf,
+        /// The names of those that there are, the newest first.
+        others: Vec<String>,
     },
     /// Another slot has that name.
     #[error("there is a slot {name:?} already: choose another name, or remove that one first")]
@@ -158,6 +160,17 @@ impl SlotError {
     }
 }
 
+/// Which slots there are, in a sentence: `There are "a" and "b"`.
+#[must_use]
+pub fn existing(names: &[String]) -> String {
+    let quoted: Vec<_> = names.iter().map(|name| format!("{name:?}")).collect();
+    match quoted.as_slice() {
+        [] => "There are no slots yet: save one of a running guest first".to_owned(),
+        [one] => format!("There is {one}"),
+        [first @ .., last] => format!("There are {} and {last}", first.join(", ")),
+    }
+}
+
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
@@ -180,5 +193,18 @@ fn way_out(mismatches: &[Mismatch]) -> &'static str {
         "\nMemory fits only into the machine that it was taken from: change the settings back, or boot and save anew"
     } else {
         "\nIt can be restored all the same if you ask for that (in a terminal: --anyway); the guest is the old one then"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_there_are_are_named() {
+        let said = |names: &[&str]| existing(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert!(said(&[]).starts_with("There are no slots yet"));
+        assert_eq!(said(&["a"]), "There is \"a\"");
+        assert_eq!(said(&["a", "b c", "d"]), "There are \"a\", \"b c\" and \"d\"");
     }
 }

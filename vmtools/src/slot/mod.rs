@@ -29,7 +29,7 @@ mod save;
 mod store;
 
 pub(crate) use copy::copy_content;
-pub use error::{PlugError, SlotError};
+pub use error::{PlugError, SlotError, existing};
 pub(crate) use inputs::look_at_files as files_of;
 pub(crate) use memory::{LoadError, blocked, leave_out_shared, load as load_memory, save as save_memory};
 

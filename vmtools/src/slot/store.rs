@@ -39,7 +39,8 @@ impl Slot {
     pub fn find(store: &Path, name: &SlotName) -> Result<Self, SlotError> {
         let dir = store.join(name.folder());
         if !dir.is_dir() {
-            return Err(SlotError::Absent { name: name.to_string(), store: store.to_owned() });
+            let others = list(store).into_iter().map(|slot| slot.name.to_string()).collect();
+            return Err(SlotError::Absent { name: name.to_string(), store: store.to_owned(), others });
         }
         Ok(Self::at(name.clone(), dir))
     }
@@ -341,6 +342,8 @@ mod tests {
         fs::write(store.join("b/foreign"), "x").unwrap();
         let error = remove(store, &name("b")).unwrap_err().to_string();
         assert!(error.contains("b/foreign") && store.join("b/memory").exists(), "{error}");
+        let absent = Slot::find(store, &name("nosuch")).unwrap_err().to_string();
+        assert!(absent.ends_with("\nThere are \"b\" and \"c d\""), "{absent}");
         remove(store, &name("c d")).unwrap();
         assert_eq!(list(store).len(), 1);
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use vmtools::slot::SlotName;
 
 /// What `build` takes.
 #[derive(Args, Clone, Debug, Default)]
@@ -12,7 +13,7 @@ pub struct BuildArgs {
     /// Use the built-in cartridge
     #[arg(long, conflicts_with = "path")]
     pub builtin: bool,
-    /// Change a field for this run, for example --set guest.firmware=uefi
+    /// Change a field for this run, for example --set guest.firmware=uefi; --set FIELD= leaves it out
     #[arg(long = "set", value_name = "FIELD=VALUE")]
     pub set: Vec<String>,
     /// Build afresh: use nothing that an earlier build left in the cache
@@ -39,8 +40,8 @@ pub struct GoalArgs {
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
     /// Start the guest from this slot instead of booting it
-    #[arg(long, value_name = "NAME")]
-    pub slot: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = SlotName::new)]
+    pub slot: Option<SlotName>,
     /// With --slot: restore it although its image or its repository has changed since (as with --plug)
     #[arg(long, requires = "slot")]
     pub anyway: bool,
@@ -48,8 +49,8 @@ pub struct GoalArgs {
     #[arg(long)]
     pub plug: bool,
     /// Save the guest as this slot once it is up (and has what --plug brings)
-    #[arg(long, value_name = "NAME")]
-    pub save_slot: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = SlotName::new)]
+    pub save_slot: Option<SlotName>,
     /// Keep the guest, with this terminal on its serial line, until it ends or Ctrl-] is pressed (the default at a terminal)
     #[arg(long, conflicts_with = "until_report")]
     pub stay: bool,
@@ -90,8 +91,8 @@ pub struct TestArgs {
     #[command(flatten)]
     pub build: BuildArgs,
     /// Start from this slot instead of the one that the cartridge names (as --set test.slot=NAME)
-    #[arg(long, value_name = "NAME")]
-    pub slot: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = SlotName::new)]
+    pub slot: Option<SlotName>,
     /// Prove it: build, boot cold, and do the steps before the slot's moment too
     #[arg(long)]
     pub prove: bool,

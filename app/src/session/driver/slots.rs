@@ -2,13 +2,13 @@
 //!
 //! Saving and packing are work at the side; restoring is a goal like any other, so that it goes through the same phases.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use isoprep::{Cancel, SourceTree};
 use tokio::sync::mpsc::channel;
-use vmtools::slot::{self, Restoring, Saving, Slot, SlotName};
+use vmtools::slot::{self, Restoring, Saving, Slot, SlotError, SlotName};
 use vmtools::{Boot, GuestPlan, GuestReport};
 
 use super::{Driver, millis};
@@ -19,6 +19,8 @@ use crate::session::jobs::direct::Wanted;
 use crate::session::jobs::{self, Hardware, Outcome};
 use crate::session::state::{Goal, Input, step};
 
+/// What is said first where a slot is not restored.
+const NOT_RESTORED: &str = "The slot could not be restored";
 /// How often it is told at most how far saving is.
 const ADVANCES: Duration = Duration::from_millis(100);
 
@@ -73,6 +75,11 @@ impl Slots {
         self.cancel();
         *self = Self { wanted: self.wanted.take(), known: std::mem::take(&mut self.known), ..Self::default() };
     }
+}
+
+/// The slot of that name in `store`.
+fn find(store: &Path, name: &str) -> Result<Slot, SlotError> {
+    Slot::find(store, &SlotName::new(name)?)
 }
 
 impl Driver {
@@ -202,6 +209,13 @@ impl Driver {
     }
 
     pub(super) async fn restore_slot(&mut self, name: String, anyway: bool) {
+        self.refresh().await;
+        // No guest is ended for a slot that is not there.
+        if let Some(Err(error)) = self.slot_store().map(|store| find(&store, &name)) {
+            let failure = jobs::of_slot(NOT_RESTORED, &error);
+            self.list_slots();
+            return self.tell(Event::SideFailed { side: Side::Restore, failure }).await;
+        }
         if step(&self.state, Input::Ask(Goal::Restore)).is_ok() {
             self.slots.wanted = Some((name, anyway));
         }
@@ -217,14 +231,12 @@ impl Driver {
     }
 
     fn restore_now(&mut self) -> Result<(), Failure> {
-        const TITLE: &str = "The slot could not be restored";
         let wanted = self.slots.wanted.take();
         let hardware = self.prepared.as_ref().and_then(|p| p.machine.clone());
         let (Some((name, force)), Some(hardware), Some(store)) = (wanted, hardware, self.slot_store()) else {
-            return Err(internal(TITLE, &"no slot, or no machine"));
+            return Err(internal(NOT_RESTORED, &"no slot, or no machine"));
         };
-        let name = SlotName::new(&name).map_err(|e| jobs::of_slot(TITLE, &e.into()))?;
-        let slot = Slot::find(&store, &name).map_err(|e| jobs::of_slot(TITLE, &e))?;
+        let slot = find(&store, &name).map_err(|e| jobs::of_slot(NOT_RESTORED, &e))?;
         self.boots += 1;
         self.guest_status = None;
         self.slots.begin();

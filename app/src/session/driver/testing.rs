@@ -4,15 +4,15 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use vmtools::slot::{Slot, SlotName};
+use vmtools::slot::{Slot, SlotError, SlotName, existing};
 
 use super::{Driver, millis};
 use crate::session::ear::Ear;
-use crate::session::event::{Event, Level, Side, SlotView};
-use crate::session::failure::internal;
+use crate::session::event::{Event, Failure, Level, Side, SlotView};
+use crate::session::failure::{exit_code, internal};
 use crate::session::sign::Sign;
 use crate::session::state::{Goal, Input, Outcome, Phase, step};
-use crate::session::test_run::{TestRun, TestStage, unknown_key, untypable};
+use crate::session::test_run::{TestRun, TestStage, doable};
 
 /// How long a guest may take to tell that it has the repository.
 pub(super) const UNTOLD: Duration = Duration::from_secs(180);
@@ -36,7 +36,8 @@ pub(super) struct Testing {
 /// What there is of a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum SlotNow {
-    Absent,
+    /// There is none of that name, but these.
+    Absent(Vec<String>),
     Usable,
     /// It cannot be restored as things are, for this reason.
     Unfit(String),
@@ -62,24 +63,12 @@ impl Driver {
         }
         let Some(recipe) = self.recipe_now() else { return self.ask(Goal::Up, false, None).await };
         let settings = recipe.test.clone();
-        if settings.slot.is_none() && settings.before.is_empty() && settings.steps.is_empty() {
-            let text = "the cartridge has no [test]: name in it the steps to be done, or a slot to begin from";
-            return self.no_test(text.to_owned()).await;
-        }
-        if let Some(key) = unknown_key(&settings) {
-            let advice = "QEMU names them: ret, esc, tab, ctrl, alt, shift, meta_l, f1, up, pgdn, a, 1, minus";
-            return self.no_test(format!("there is no key {key:?} in [test]: {advice}")).await;
-        }
-        if let Some(letters) = untypable(&settings) {
-            return self.no_test(format!("no US keyboard can type {letters:?} in [test]; a serial step can")).await;
+        if let Err(why) = doable(&settings, warm) {
+            return self.no_test(why).await;
         }
         let now = std::time::Instant::now();
         let found = settings.slot.clone().map(|name| (self.slot_now(&name), name));
         let run = match (warm, found) {
-            (true, None) => {
-                let text = "no slot is named to start from: set test.slot to one, or run the test cold";
-                return self.no_test(text.to_owned()).await;
-            }
             (true, Some((SlotNow::Usable, slot))) => TestRun::warm(&settings, slot, now),
             (true, Some((SlotNow::Unfit(why), slot))) => {
                 let advice =
@@ -88,17 +77,17 @@ impl Driver {
                     .no_test(format!("the slot {slot:?} cannot be restored now, because {why}: {advice}"))
                     .await;
             }
-            (true, Some((SlotNow::Absent, slot))) => {
-                let known: Vec<_> = self.slots.known.iter().map(|it| format!("{:?}", it.name)).collect();
-                let others = if known.is_empty() { String::new() } else { format!(" (there is {})", known.join(", ")) };
-                let text =
-                    format!("There is no slot {slot:?} yet{others}: the guest is booted cold, and saved on the way");
+            (true, Some((SlotNow::Absent(others), slot))) => {
+                let others = if others.is_empty() { String::new() } else { format!(". {}", existing(&others)) };
+                let text = format!(
+                    "There is no slot {slot:?} yet: the guest is booted cold, and saved as that on the way{others}"
+                );
                 self.notice(Level::Info, text).await;
                 TestRun::cold(&settings, Some(slot), now)
             }
-            // One that is there stays as it is, whatever it is.
-            (false, found) => {
-                let absent = found.filter(|(slot, _)| *slot == SlotNow::Absent);
+            // One that is there stays as it is, whatever it is. A warm test has a slot.
+            (_, found) => {
+                let absent = found.filter(|(slot, _)| matches!(slot, SlotNow::Absent(_)));
                 TestRun::cold(&settings, absent.map(|(_, name)| name), now)
             }
         };
@@ -126,11 +115,14 @@ impl Driver {
 
     /// What there is of the slot of that name, as far as is known.
     pub(super) fn slot_now(&self, name: &str) -> SlotNow {
-        let place = self.slot_store().zip(SlotName::new(name).ok());
-        match place.and_then(|(store, name)| Slot::find(&store, &name).ok()).map(|slot| slot.manifest) {
-            None => SlotNow::Absent,
-            Some(Err(why)) => SlotNow::Unfit(why),
-            Some(Ok(_)) => {
+        let Some((store, slot)) = self.slot_store().zip(SlotName::new(name).ok()) else {
+            return SlotNow::Absent(Vec::new());
+        };
+        match Slot::find(&store, &slot).map(|slot| slot.manifest) {
+            Err(SlotError::Absent { others, .. }) => SlotNow::Absent(others),
+            Err(error) => SlotNow::Unfit(error.to_string()),
+            Ok(Err(why)) => SlotNow::Unfit(why),
+            Ok(Ok(_)) => {
                 let known = self.slots.known.iter().find(|slot| slot.name == name);
                 known.and_then(SlotView::obstacle).map_or(SlotNow::Usable, SlotNow::Unfit)
             }
@@ -138,7 +130,7 @@ impl Driver {
     }
 
     async fn no_test(&mut self, why: String) {
-        let failure = internal("The test could not begin", &why);
+        let failure = Failure { exit_code: exit_code::CARTRIDGE, ..internal("The test could not begin", &why) };
         self.tell(Event::SideFailed { side: Side::Test, failure }).await;
     }
 

@@ -130,7 +130,11 @@ pub(in crate::session) fn of_slot(title: &str, error: &SlotError) -> Failure {
         advice,
         command: None,
         pane: Some(Pane::Session),
-        exit_code: exit_code::GUEST,
+        exit_code: match error {
+            // It was named wrongly.
+            SlotError::Absent { .. } | SlotError::Name(_) => exit_code::USAGE,
+            _ => exit_code::GUEST,
+        },
     }
 }
 
@@ -170,5 +174,8 @@ mod tests {
         assert!(failure.advice.unwrap().starts_with("A slot needs about as much room"));
         assert!(failure.detail.contains("/absent/memory"));
         assert_eq!(of_slot("x", &SlotError::Busy).advice, None);
+        let absent = SlotError::Absent { name: "a".into(), store: "/s".into(), others: vec!["b".into()] };
+        let failure = of_slot("x", &absent);
+        assert_eq!((failure.advice.as_deref(), failure.exit_code), (Some("There is \"b\""), exit_code::USAGE));
     }
 }
