@@ -1,13 +1,13 @@
 //! `cartridge disks`: the disks of guests that outlive the eject, shown, and removed where they are named.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::args::DisksArgs;
+use super::confirm;
 use super::print::{self, out, size};
 use crate::paths::Paths;
 use crate::session::failure::exit_code;
-use crate::session::kept_disks::{self, KeptDisk};
+use crate::session::kept_disks::{self, KeptDisk, RemoveError};
 use crate::start::current_folder;
 
 /// Shows or removes, and returns the exit code.
@@ -59,31 +59,30 @@ fn line(disk: &KeptDisk) -> String {
 }
 
 fn remove(args: &DisksArgs, paths: &Paths, root: &Path) -> u8 {
-    if !args.yes && !confirmed(&args.remove) {
-        eprintln!("Nothing was removed. Say --yes where nobody can be asked.");
-        return exit_code::CANCELLED;
+    // What is not there is said before anything is asked or removed.
+    if let Some(error) = args.remove.iter().find_map(|name| kept_disks::find(paths, root, name).err()) {
+        return not_removed(args, &error);
+    }
+    let question = format!("Remove {} and what is on it?", args.remove.join(", "));
+    if let Some(code) = confirm::ask(args.yes, &question).refused(args.json) {
+        return code;
     }
     let mut code = exit_code::GOOD;
     for name in &args.remove {
         match kept_disks::remove(paths, root, name) {
             Ok(removed) if !args.json => removed.iter().for_each(|it| out(&format!("Removed {}", it.path.display()))),
             Ok(removed) => removed.iter().for_each(|it| print::object("removed", it)),
-            Err(why) => {
-                print::wrong(args.json, "The disk could not be removed", &why, exit_code::EJECT);
-                code = exit_code::EJECT;
-            }
+            Err(error) => code = not_removed(args, &error),
         }
     }
     code
 }
 
-fn confirmed(names: &[String]) -> bool {
-    if !std::io::stdin().is_terminal() {
-        return false;
-    }
-    eprint!("Remove {} and what is on it? [y/N] ", names.join(", "));
-    let _ = std::io::stderr().flush();
-    let mut answer = String::new();
-    let _ = std::io::stdin().lock().read_line(&mut answer);
-    matches!(answer.trim(), "y" | "Y" | "yes")
+fn not_removed(args: &DisksArgs, error: &RemoveError) -> u8 {
+    let code = match error {
+        RemoveError::Absent { .. } => exit_code::USAGE,
+        RemoveError::InUse(_) | RemoveError::Io { .. } => exit_code::EJECT,
+    };
+    print::wrong(args.json, "The disk could not be removed", &error.to_string(), code);
+    code
 }

@@ -1,8 +1,7 @@
 //! `cartridge eject`: remove what dead sessions left, and caches and images when asked.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
-
 use super::args::EjectArgs;
+use super::confirm;
 use super::print::{Printer, out, size};
 use crate::session::failure::exit_code;
 use crate::session::sentence::number;
@@ -50,13 +49,12 @@ pub(super) async fn run(args: &EjectArgs, mut session: SessionHandle) -> u8 {
                 say(args, &format!("{:>10}  in all", size(total)));
                 if args.dry_run {
                     Some(Command::Quit)
-                } else if args.yes || confirmed() {
+                } else if let Some(refused) = confirm::ask(args.yes, "Remove all of this?").refused(args.json) {
+                    code = refused;
+                    Some(Command::Quit)
+                } else {
                     asked = true;
                     Some(Command::Eject(EjectScope::Everything))
-                } else {
-                    eprintln!("Nothing was removed. Say --yes where nobody can be asked.");
-                    code = exit_code::CANCELLED;
-                    Some(Command::Quit)
                 }
             }
             Event::Failed { failure } => {
@@ -78,15 +76,4 @@ fn say(args: &EjectArgs, line: &str) {
     if !args.json {
         out(line);
     }
-}
-
-fn confirmed() -> bool {
-    if !std::io::stdin().is_terminal() {
-        return false;
-    }
-    eprint!("Remove all of this? [y/N] ");
-    let _ = std::io::stderr().flush();
-    let mut answer = String::new();
-    let _ = std::io::stdin().lock().read_line(&mut answer);
-    matches!(answer.trim(), "y" | "Y" | "yes")
 }

@@ -4,6 +4,7 @@ mod args;
 mod attach;
 mod boot_command;
 mod cache;
+mod confirm;
 mod diff;
 mod direct;
 mod disks;

@@ -91,18 +91,63 @@ pub fn list(paths: &Paths) -> Vec<KeptDisk> {
     disks
 }
 
+/// A kept disk could not be removed.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoveError {
+    /// The cartridge has none of that name.
+    #[error("{} has no kept disk called {name}; {}", cartridge.display(), existing(others))]
+    Absent {
+        /// The folder of the cartridge's file.
+        cartridge: PathBuf,
+        /// The name.
+        name: String,
+        /// Those that it has.
+        others: Vec<String>,
+    },
+    /// A session works on its cartridge, or that cannot be known.
+    #[error("{0}")]
+    InUse(String),
+    /// The system refused.
+    #[error("could not remove {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+fn existing(names: &[String]) -> String {
+    match names {
+        [] => "it has none; `cartridge disks` lists those of all cartridges".to_owned(),
+        names => format!("it has {}", names.join(", ")),
+    }
+}
+
+/// The kept disks called `name` of the cartridge at `root`.
+///
+/// # Errors
+/// [`RemoveError::Absent`] when there is none.
+pub fn find(paths: &Paths, root: &Path, name: &str) -> Result<Vec<KeptDisk>, RemoveError> {
+    let own: Vec<_> = list(paths).into_iter().filter(|it| it.cartridge == root).collect();
+    let (found, others): (Vec<_>, Vec<_>) = own.into_iter().partition(|it| it.name == name);
+    if found.is_empty() {
+        let others = others.into_iter().map(|it| it.name).collect();
+        return Err(RemoveError::Absent { cartridge: root.to_owned(), name: name.to_owned(), others });
+    }
+    Ok(found)
+}
+
 /// Removes the kept disk called `name` of the cartridge at `root`, and returns it.
 ///
 /// # Errors
-/// A sentence: there is none, a session works on its cartridge, or the system refuses.
-pub fn remove(paths: &Paths, root: &Path, name: &str) -> Result<Vec<KeptDisk>, String> {
-    let found: Vec<_> = list(paths).into_iter().filter(|it| it.cartridge == root && it.name == name).collect();
-    if found.is_empty() {
-        return Err(format!("{} has no kept disk called {name}; `cartridge disks` lists them", root.display()));
-    }
-    let _lock = cartridge_lock::lock(&paths.locks(), root, "cartridge disks").map_err(|e| e.to_string())?;
+/// [`RemoveError`]: there is none, a session works on its cartridge, or the system refuses.
+pub fn remove(paths: &Paths, root: &Path, name: &str) -> Result<Vec<KeptDisk>, RemoveError> {
+    let found = find(paths, root, name)?;
+    let _lock = cartridge_lock::lock(&paths.locks(), root, "cartridge disks")
+        .map_err(|error| RemoveError::InUse(error.to_string()))?;
     for disk in &found {
-        fs::remove_file(&disk.path).map_err(|e| format!("{}: {e}", disk.path.display()))?;
+        fs::remove_file(&disk.path).map_err(|source| RemoveError::Io { path: disk.path.clone(), source })?;
         if let Some(folder) = disk.path.parent() {
             let others = fs::read_dir(folder).into_iter().flatten().flatten().any(|it| it.file_name() != ROOT);
             if !others {
@@ -159,10 +204,11 @@ mod tests {
         assert!(notices[1].1.contains("has 8M, as it was made, not 16M"), "{notices:?}");
         let names: Vec<_> = list(&paths).into_iter().map(|it| (it.cartridge, it.name, it.size >> 20)).collect();
         assert_eq!(names, [(root.clone(), "other".into(), 1), (root.clone(), "system".into(), 8)]);
-        assert!(remove(&paths, &root, "absent").unwrap_err().contains("cartridge disks"));
-        assert!(remove(&paths, &at("else"), "system").is_err());
+        let refused = |root: &Path, name: &str| remove(&paths, root, name).unwrap_err().to_string();
+        assert!(refused(&root, "absent").ends_with("no kept disk called absent; it has other, system"));
+        assert!(refused(&at("else"), "system").contains("`cartridge disks` lists"));
         let held = cartridge_lock::lock(&paths.locks(), &root, "the window").unwrap();
-        assert!(remove(&paths, &root, "system").unwrap_err().contains("in use by the window"));
+        assert!(refused(&root, "system").contains("in use by the window"));
         drop(held);
         assert_eq!(remove(&paths, &root, "system").unwrap()[0].path, path);
         assert!(!path.exists() && list(&paths).len() == 1);
