@@ -84,8 +84,8 @@ pub(super) async fn list(iso: &Path, json: bool) -> u8 {
             exit_code::GOOD
         }
         Ok(Err(error)) => {
-            let code = if iso.exists() { exit_code::GUEST } else { exit_code::USAGE };
-            wrong(json, &error.to_string(), code)
+            // No guest was to be started: another file has to be named.
+            wrong(json, &error.to_string(), exit_code::USAGE)
         }
         Err(error) => wrong(json, &error.to_string(), exit_code::INTERNAL),
     };

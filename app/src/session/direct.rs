@@ -212,6 +212,13 @@ impl DirectWish {
 
     /// Why nothing reports in such a guest, as far as that is known before; `built` is why an image of ours does not.
     #[must_use]
+    /// Whether its words name a disk as the root: the layers need not be on the one that was named then.
+    #[must_use]
+    pub fn names_a_root(&self) -> bool {
+        let words = self.cmdline.iter().map(String::as_str).chain([self.append.as_str()]);
+        words.flat_map(str::split_whitespace).any(|word| word.starts_with("root="))
+    }
+
     pub fn mute(&self, built: Option<&str>) -> Option<String> {
         match &self.source {
             DirectSource::Image | DirectSource::Kernel(DirectKernel { root: DirectRoot::LastImage, .. }) => {
@@ -335,7 +342,10 @@ mod tests {
             BootSettings { cmdline: "debug".into(), ..isoprep::parse("", std::path::Path::new("/r")).unwrap().boot };
         assert_eq!(wish().with_words_of(&settings).append, "debug");
         assert_eq!(DirectWish { append: "x".into(), ..wish() }.with_words_of(&settings).append, "x");
-        let DirectSource::Kernel(layers) = of("[boot]\nway = \"layers\"").unwrap().source else { panic!() };
+        let layers =
+            of("[image]\nengine = \"debian\"\n[boot]\nway = \"layers\"\ncmdline = \"x root=LABEL=y\"").unwrap();
+        assert!(layers.names_a_root() && !kernel.names_a_root());
+        let DirectSource::Kernel(layers) = layers.source else { panic!() };
         assert_eq!(layers.root, DirectRoot::LastImage);
         let folder = of("[boot]\nway = \"folder\"\nroot = \"tree\"\naccess = \"writable\"").unwrap();
         assert!(!folder.needs_image());

@@ -42,7 +42,7 @@ pub(crate) fn standalone(
     };
     let wanted = direct::Wanted::new(wish, image, recipe, Some(&hardware), paths.clone());
     let ready = direct::make_ready(&wanted, &cancel)?;
-    notices.extend(ready.notices.iter().map(|text| (Level::Warning, text.clone())));
+    notices.extend(ready.notices.iter().cloned());
     let Hardware { machine, firmware, qemu } = hardware;
     let runtime = paths.runtime.clone();
     let mut plan =

@@ -19,16 +19,17 @@ fn isos_and_entries_that_are_none() {
     fs::write(&text, "not an image").unwrap();
     let empty = iso(&home, "empty", &[], "menuentry 'Off' { halt }\n");
     let gone = iso(&home, "gone", &[], "menuentry 'Demo' {\n linux /boot/vmlinuz\n}\n");
-    for (file, expected, says) in [
-        (text.clone(), 6, "is not an ISO 9660 image"),
-        (home.join("absent.iso"), 2, "absent.iso"),
-        (empty, 6, "has no boot entries"),
-        (gone.clone(), 6, "the kernel \"/boot/vmlinuz\" that it names is not there"),
+    for (file, says) in [
+        (text.clone(), "is not an ISO 9660 image"),
+        (home.clone(), "it is no regular file"),
+        (home.join("absent.iso"), "absent.iso"),
+        (empty, "has no boot entries"),
+        (gone.clone(), "the kernel \"/boot/vmlinuz\" that it names is not there"),
     ] {
         let (code, told) = failure(&console.run(&["boot", "--iso", file.to_str().unwrap(), "--json"]));
-        assert!(code == expected && told.contains(says), "{code} {told}");
+        assert!(code == 2 && told.contains(says), "{code} {told}");
         let list = console.run(&["boot", "--iso", file.to_str().unwrap(), "--list"]);
-        assert!(list.code == expected && list.stderr.contains(says), "{} {}", list.code, list.stderr);
+        assert!(list.code == 2 && list.stderr.contains(says), "{} {}", list.code, list.stderr);
     }
     let good = iso(&home, "good", &[("boot/k", &kernel())], "menuentry 'Demo' {\n linux /boot/k\n}\n");
     for entry in ["2", "0", "Windows"] {
@@ -54,7 +55,7 @@ fn kernels_that_are_none() {
     };
     let (cpio, real) = (cpio.to_str().unwrap(), kernel());
     let (code, told) = run(text.to_str().unwrap(), cpio);
-    assert!(code == 6 && told.contains("kernel"), "{code} {told}");
+    assert!(code == 2 && told.contains("is no kernel that can be booted here: it is a text"), "{code} {told}");
     for (kernel, initrd) in [("/no/such/kernel", cpio), (real.to_str().unwrap(), "/no/such/initrd")] {
         let (code, told) = run(kernel, initrd);
         assert!(code == 2 && told.contains("/no/such") && told.contains("is not there"), "{code} {told}");
@@ -62,6 +63,18 @@ fn kernels_that_are_none() {
     let root = ["boot", "--kernel", real.to_str().unwrap(), "--root", "/no/such/root", "--json"];
     let (code, told) = failure(&console.run(&root));
     assert!(code == 2 && told.starts_with("The root folder is not there"), "{code} {told}");
+    let empty = console.dir("empty");
+    let data = iso(&home, "data", &[], "# no live system\n");
+    for (option, path, title, says) in [
+        ("--root", empty.to_str().unwrap(), "The root folder is empty", "Name the folder of a root file system"),
+        ("--disk", data.to_str().unwrap(), "The ISO has no layers that can be a root", "Name the ISO of a live system"),
+        ("--disk", cpio, "", "cannot be the root: it is a cpio archive"),
+    ] {
+        let run = console.run(&["boot", "--kernel", real.to_str().unwrap(), option, path, "--json"]);
+        let (code, told) = failure(&run);
+        assert!(code == 2 && told.contains(title) && told.contains(says), "{option} {path}: {code} {told}");
+        assert!(run.events.iter().all(|event| event["event"] != "guest_started"), "{option} {path}");
+    }
     let memory = console.run(&["boot", "--kernel", real.to_str().unwrap(), "--memory", "lots", "--json"]);
     let (code, told) = failure(&memory);
     assert!((code == 3 || code == 2) && told.contains("lots"), "{code} {told}");
@@ -79,6 +92,17 @@ fn what_the_cartridge_names_for_a_boot_is_looked_for_before_it() {
     fs::write(&toml, format!("{text}[boot]\nway = \"folder\"\nroot = \"no-root\"\n")).unwrap();
     let (code, told) = failure(&console.run(&["boot", "--json", repo.to_str().unwrap()]));
     assert!(code == 3 && told.contains("no-root does not exist"), "{code} {told}");
+    fs::create_dir(repo.join("no-root")).unwrap();
+    let (code, told) = failure(&console.run(&["boot", "--json", repo.to_str().unwrap()]));
+    assert!(code == 3 && told.contains("no-root is empty"), "{code} {told}");
+    fs::write(&toml, format!("{text}[boot]\nway = \"layers\"\n")).unwrap();
+    let (code, told) = failure(&console.run(&["up", "--json", repo.to_str().unwrap()]));
+    assert!(code == 3 && told.contains("cartridge.toml:6:7: boot.way: the image of engine"), "{code} {told}");
+    // What the cartridge names is not what it has to be.
+    fs::write(repo.join("k"), "no kernel").unwrap();
+    fs::write(&toml, format!("{text}[boot]\nway = \"initramfs\"\nkernel = \"k\"\n")).unwrap();
+    let (code, told) = failure(&console.run(&["boot", "--json", repo.to_str().unwrap()]));
+    assert!(code == 3 && told.contains("is no kernel that can be booted here"), "{code} {told}");
     fs::write(&toml, format!("{text}[boot]\nkernel = \"/k\"\n")).unwrap();
     let (code, told) = failure(&console.run(&["boot", "--json", repo.to_str().unwrap()]));
     assert!(code == 3 && told.contains("does nothing with way \"image\""), "{code} {told}");

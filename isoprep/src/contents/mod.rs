@@ -16,6 +16,7 @@ mod image;
 mod initramfs;
 mod iso;
 mod layers;
+mod live;
 mod model;
 mod packages;
 mod record;
@@ -35,6 +36,7 @@ pub use difference::{
 };
 pub use error::{ContentsError, Fault};
 pub use image::{Depth, ImageReader, TreeName, open_image};
+pub use live::live_layers;
 pub use model::{
     BootEntry, Content, DeviceNumbers, Entry, ImageContents, Kind, Loader, PackageEntry, PackageManager, RootFormat,
     RootImage, Tree,

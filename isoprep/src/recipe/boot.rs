@@ -10,7 +10,7 @@ use super::field_table::ALL;
 use super::fields::{FieldDoc, FieldKind};
 use super::finding::Finding;
 use super::judge::Judge;
-use super::model::Recipe;
+use super::model::{EngineKind, Recipe};
 use super::reader::Raw;
 use super::values;
 
@@ -215,6 +215,19 @@ impl Judge<'_> {
         settings
     }
 
+    /// The image of engine micro is a kernel and an initramfs: a guest would look for its layers in vain.
+    pub(super) fn refuse_layers_of_no_image(&mut self, engine: EngineKind, boot: &BootSettings) {
+        let named = self.take(ROOT.key).is_some_and(|(_, root)| !matches!(&root, Raw::Text(text) if text.is_empty()));
+        let unsure = self.findings.iter().any(|finding| finding.key == "image.engine");
+        if engine != EngineKind::Micro || boot.way != BootWay::Layers || named || unsure {
+            return;
+        }
+        let at = self.take(WAY.key).map_or(0, |(at, _)| at);
+        let message = "the image of engine \"micro\" has no layers, its system is its initramfs".to_owned();
+        let advice = "write way = \"kernel\", or name an image that has layers: root = \"live.iso\"".to_owned();
+        self.find(at, WAY.key, (message, advice));
+    }
+
     /// What the guest writes would be a part of the repository: read, injected, and a change of it.
     pub(super) fn refuse_a_kept_disk_in(&mut self, source: &Path, boot: &BootSettings) {
         if boot.keep.as_deref().is_some_and(|keep| keep.starts_with(source)) {
@@ -256,10 +269,20 @@ pub fn check_boot(recipe: &Recipe) -> Vec<Finding> {
     findings.extend(one(MODULES.key, &boot.modules, &a_folder));
     findings.extend(boot.initrds.iter().filter_map(|path| file(INITRD.key, path, None)));
     findings.extend(match boot.way {
-        BootWay::Folder => one(ROOT.key, &boot.root, &a_folder),
+        BootWay::Folder => {
+            one(ROOT.key, &boot.root, &|key, path| a_folder(key, path).or_else(|| nothing_in(key, path)))
+        }
         _ => one(ROOT.key, &boot.root, &a_file),
     });
     findings
+}
+
+/// A root without anything in it.
+fn nothing_in(key: &str, path: &Path) -> Option<Finding> {
+    let empty = std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    let message = format!("{} is empty: a guest finds no program there", path.display());
+    let advice = "put a root file system into it, or name another folder";
+    empty.then(|| Finding { line: None, column: None, key: key.to_owned(), message, advice: advice.to_owned() })
 }
 
 #[cfg(test)]
@@ -288,8 +311,8 @@ mod tests {
         let initramfs = of("[boot]\nway = \"initramfs\"\ninitrd = [\"a.cpio\", \"/b\"]\ncmdline = \" quiet \"");
         assert_eq!(initramfs.initrds, [PathBuf::from("/home/u/p/a.cpio"), PathBuf::from("/b")]);
         assert_eq!((initramfs.cmdline.as_str(), initramfs.needs_image()), ("quiet", false));
-        assert!(of("[boot]\nway = \"layers\"").needs_image());
-        assert_eq!(of("[boot]\nway = \"layers\"\nkeep = \"../k\"").keep.as_deref(), Some(Path::new("/home/u/k")));
+        let layers = of("[image]\nengine = \"debian\"\n[boot]\nway = \"layers\"\nkeep = \"../k\"");
+        assert!(layers.needs_image() && layers.keep.as_deref() == Some(Path::new("/home/u/k")));
         assert!(!of("[boot]\nway = \"layers\"\nroot = \"x.iso\"").needs_image());
     }
 
@@ -301,9 +324,19 @@ mod tests {
                 "boot.kernel",
                 "does nothing with way \"image\"; remove it, or set way = \"initramfs\" or \"layers\" or \"folder\"",
             ),
-            ("[boot]\nway = \"layers\"\nkeep = \"k\"", "boot.keep", "lies in the repository"),
+            ("[boot]\nway = \"layers\"\nroot = \"x.iso\"\nkeep = \"k\"", "boot.keep", "lies in the repository"),
+            (
+                "[boot]\nway = \"layers\"",
+                "boot.way",
+                "engine \"micro\" has no layers, its system is its initramfs; write way = \"kernel\"",
+            ),
+            ("[image]\nengine = \"micor\"\n[boot]\nway = \"layers\"", "image.engine", "did you mean \"micro\"?"),
             ("[boot]\nkeep = \"../k\"", "boot.keep", "does nothing with way \"image\""),
-            ("[boot]\nway = \"layers\"\naccess = \"writable\"", "boot.access", "does nothing with way \"layers\""),
+            (
+                "[boot]\nway = \"layers\"\nroot = \"x.iso\"\naccess = \"writable\"",
+                "boot.access",
+                "does nothing with way \"layers\"",
+            ),
             ("[boot]\nway = \"folder\"", "boot.root", "needs a root; name the folder"),
             ("[boot]\nway = \"fodler\"", "boot.way", "did you mean \"folder\"?"),
             ("[boot]\nway = \"kernel\"\ncmdline = \"a\\nb\"", "boot.cmdline", "not allowed"),
@@ -326,5 +359,7 @@ mod tests {
         assert_eq!(found("[boot]\nway = \"layers\"\nroot = \".\"\nmodules = \"file\""), ["boot.modules", "boot.root"]);
         assert_eq!(found("[boot]\nway = \"initramfs\"\ninitrd = [\"file\", \"gone\"]"), ["boot.initrd"]);
         assert_eq!(found("[boot]\nway = \"folder\"\nroot = \".\""), [""; 0]);
+        std::fs::create_dir(dir.path().join("empty")).unwrap();
+        assert_eq!(found("[boot]\nway = \"folder\"\nroot = \"empty\""), ["boot.root"]);
     }
 }

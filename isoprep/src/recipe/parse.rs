@@ -42,6 +42,7 @@ impl Judge<'_> {
         };
         let image = self.image(engine, &source.into);
         let boot = self.boot();
+        self.refuse_layers_of_no_image(engine, &boot);
         self.refuse_a_kept_disk_in(&source.path, &boot);
         let guest = self.guest();
         let test = self.test();

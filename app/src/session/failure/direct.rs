@@ -24,7 +24,9 @@ pub(in crate::session) fn of_choice(error: &ChoiceError) -> Failure {
     if error.is_cancelled() {
         return failure("Cancelled", "the guest was not started", exit_code::CANCELLED);
     }
-    failure(TITLE, &error.to_string(), exit_code::GUEST)
+    // An ISO that can be read, and was; or one that has to be another.
+    let named = !matches!(error, ChoiceError::Write { .. } | ChoiceError::Changed { .. });
+    failure(TITLE, &error.to_string(), if named { exit_code::USAGE } else { exit_code::GUEST })
 }
 
 /// What cannot be booted directly, said before anything was started.
@@ -33,6 +35,11 @@ pub(in crate::session) fn of_boot(error: &BootError) -> Failure {
         BootError::Cancelled => failure("Cancelled", "the guest was not started", exit_code::CANCELLED),
         BootError::CommandLine { .. } => of_cmdline(&error.to_string()),
         BootError::NoBusybox { .. } => failure(TITLE, &error.to_string(), exit_code::HOST),
+        // A file that was named is not what it has to be.
+        BootError::NotAKernel { .. }
+        | BootError::NotAnInitrd { .. }
+        | BootError::NoModules { .. }
+        | BootError::NotARoot { .. } => failure(TITLE, &error.to_string(), exit_code::USAGE),
         _ => failure(TITLE, &error.to_string(), exit_code::GUEST),
     }
 }
@@ -46,6 +53,26 @@ pub(in crate::session) fn of_named(what: &str, path: &Path, error: &std::io::Err
     let detail = format!("{}: {error}", path.display());
     let advice = Some("Name one that is there and that you can read".into());
     Failure { title, detail, advice, command: None, pane: None, exit_code: exit_code::USAGE }
+}
+
+/// A folder as the root that has nothing in it.
+pub(in crate::session) fn of_empty_root(dir: &Path) -> Failure {
+    let detail = format!("{}: a guest finds no program there", dir.display());
+    let advice =
+        Some("Name the folder of a root file system, or boot without one: then the initramfs is the system".into());
+    let title = "The root folder is empty".into();
+    Failure { title, detail, advice, command: None, pane: None, exit_code: exit_code::USAGE }
+}
+
+/// An ISO as a disk whose layers are to be the root, without any.
+pub(in crate::session) fn of_no_layers(iso: &Path) -> Failure {
+    let detail = format!(
+        "{}: it has neither the layers of archiso (*/x86_64/airootfs.sfs) nor those of live-boot (live/*.squashfs) or their kin",
+        iso.display()
+    );
+    let advice = "Name the ISO of a live system, or an image of squashfs, EROFS or ext4. As a CD beside another root it is                   guest.extra_iso";
+    let title = "The ISO has no layers that can be a root".into();
+    Failure { title, detail, advice: Some(advice.into()), command: None, pane: None, exit_code: exit_code::USAGE }
 }
 
 /// An entry that an ISO does not have.

@@ -4,15 +4,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use isoprep::contents::{BootChoice, Watch, boot_menu, extract};
+use isoprep::contents::{BootChoice, Watch, boot_menu, extract, live_layers};
 use isoprep::{BootAccess, Cancel, EngineKind, HostSearch, Image, Recipe};
 use vmtools::boot::{DirectBoot, Early, Prepared, Root};
 use vmtools::{Access, Boot, GuestKernel, SharedFolder};
 
 use crate::paths::Paths;
 use crate::session::direct::{DirectKernel, DirectRoot, DirectSource, DirectView, DirectWish, EntryWish};
-use crate::session::event::Failure;
-use crate::session::failure;
+use crate::session::event::{Failure, Level};
+use crate::session::failure::{self, exit_code};
 
 /// What a direct boot is made ready from.
 pub(in crate::session) struct Wanted {
@@ -26,6 +26,8 @@ pub(in crate::session) struct Wanted {
     /// Where kernels are looked for.
     pub(in crate::session) search: HostSearch,
     pub(in crate::session) paths: Paths,
+    /// Whether the cartridge asks for it, not a front end.
+    of_cartridge: bool,
 }
 
 impl Wanted {
@@ -38,6 +40,7 @@ impl Wanted {
         paths: Paths,
     ) -> Self {
         Self {
+            of_cartridge: DirectWish::of_recipe(&recipe.boot).as_ref() == Some(&wish),
             wish,
             image,
             tells_words: recipe.image.engine == EngineKind::Micro,
@@ -65,13 +68,24 @@ pub(in crate::session) struct Ready {
     pub(in crate::session) early: Option<Early>,
     pub(in crate::session) view: DirectView,
     /// What the user should know, a sentence each.
-    pub(in crate::session) notices: Vec<String>,
+    pub(in crate::session) notices: Vec<(Level, String)>,
 }
 
 /// Makes it ready.
 pub(in crate::session) fn make_ready(wanted: &Wanted, cancel: &Cancel) -> Result<Ready, Failure> {
+    made_ready(wanted, cancel).map_err(|failure| match failure.exit_code {
+        // What is named wrongly is in the cartridge then, not on the command line.
+        exit_code::USAGE if wanted.of_cartridge => Failure { exit_code: exit_code::CARTRIDGE, ..failure },
+        _ => failure,
+    })
+}
+
+fn made_ready(wanted: &Wanted, cancel: &Cancel) -> Result<Ready, Failure> {
     for (what, path) in wanted.wish.named() {
         fs::metadata(path).map_err(|error| failure::of_named(what, path, &error))?;
+    }
+    if let DirectSource::Kernel(kernel) = &wanted.wish.source {
+        look_at_root(&kernel.root, wanted.wish.names_a_root(), cancel)?;
     }
     let into = wanted.paths.direct();
     isoprep::ensure_marked(&into, "direct").map_err(|e| failure::internal("No cache could be made", &e))?;
@@ -90,7 +104,7 @@ pub(in crate::session) fn make_ready(wanted: &Wanted, cancel: &Cancel) -> Result
         _ => vmtools::boot::prepare(&boot, &into, cancel).map_err(|e| failure::of_boot(&e))?,
     };
     let Prepared { boot, layers, keep, shares, kernel, early, notices: more } = prepared;
-    notices.extend(more);
+    notices.extend(more.into_iter().map(|text| (Level::Warning, text)));
     // The image that a kernel came from is there too, unless it is the root anyway.
     let medium = view.disk.clone().filter(|disk| !layers.contains(disk));
     let view = match &boot {
@@ -102,8 +116,26 @@ pub(in crate::session) fn make_ready(wanted: &Wanted, cancel: &Cancel) -> Result
     Ok(Ready { boot, layers, keep, medium, folders: shares, kernel, early, view, notices })
 }
 
+/// What the guest could only find out later: that there is nothing in a folder, and nothing on an ISO that can be a root.
+/// `other`: the command line names another disk as the root.
+fn look_at_root(root: &DirectRoot, other: bool, cancel: &Cancel) -> Result<(), Failure> {
+    match root {
+        DirectRoot::Folder(dir, _) => {
+            // What cannot be read is told where it is served.
+            let empty = fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
+            if empty { Err(failure::of_empty_root(dir)) } else { Ok(()) }
+        }
+        // What is no ISO, or one that only a kernel can read, is looked at by others.
+        DirectRoot::Layers(disk) if !other => match live_layers(disk, &Watch { cancel, tell: &|_| () }) {
+            Ok(layers) if layers.is_empty() => Err(failure::of_no_layers(disk)),
+            Ok(_) | Err(_) => Ok(()),
+        },
+        DirectRoot::Layers(_) | DirectRoot::LastImage | DirectRoot::Initramfs => Ok(()),
+    }
+}
+
 /// What is to be booted, how that looks to people, and what they should know.
-type Found = (DirectBoot, DirectView, Vec<String>);
+type Found = (DirectBoot, DirectView, Vec<(Level, String)>);
 
 fn of_image(wanted: &Wanted, into: &Path, cancel: &Cancel) -> Result<Found, Failure> {
     let image = wanted.image.as_ref().ok_or_else(failure::no_image)?;
@@ -134,7 +166,11 @@ fn of_image(wanted: &Wanted, into: &Path, cancel: &Cancel) -> Result<Found, Fail
 
 fn of_iso(wanted: &Wanted, iso: &Path, entry: &EntryWish, into: &Path, cancel: &Cancel) -> Result<Found, Failure> {
     let watch = Watch { cancel, tell: &|_| () };
-    let menu = boot_menu(iso, &watch).map_err(|e| failure::of_choice(&e))?;
+    let menu = boot_menu(iso, &watch).map_err(|e| match wanted.wish.source {
+        // Nobody has named this one.
+        DirectSource::Image => Failure { exit_code: exit_code::GUEST, ..failure::of_choice(&e) },
+        _ => failure::of_choice(&e),
+    })?;
     let choice = entry.choose(&menu).map_err(|why| failure::of_entry(iso, &why))?;
     let cmdline = cmdline(wanted, &choice.cmdline)?;
     let files = extract(iso, choice, into, &watch).map_err(|e| failure::of_choice(&e))?;
@@ -144,10 +180,10 @@ fn of_iso(wanted: &Wanted, iso: &Path, entry: &EntryWish, into: &Path, cancel: &
     Ok((boot, view, left_out(choice)))
 }
 
-fn left_out(choice: &BootChoice) -> Vec<String> {
+fn left_out(choice: &BootChoice) -> Vec<(Level, String)> {
     let say =
         |word: &String| format!("Left out of the command line, because only its boot loader knows the value: {word}");
-    choice.left_out.iter().map(say).collect()
+    choice.left_out.iter().map(|word| (Level::Warning, say(word))).collect()
 }
 
 fn of_kernel(wanted: &Wanted, wish: &DirectKernel) -> Result<Found, Failure> {
@@ -172,7 +208,9 @@ fn of_kernel(wanted: &Wanted, wish: &DirectKernel) -> Result<Found, Failure> {
         Root::Folder { .. } => "a kernel on a folder of this host",
     };
     let kept = wish.keep.as_ref().filter(|_| matches!(root, Root::Layers { .. }));
-    let notices = kept.map(|file| format!("What the guest writes is kept in {}", file.display())).into_iter().collect();
+    // It was asked for.
+    let notice = |file: &PathBuf| (Level::Info, format!("What the guest writes is kept in {}", file.display()));
+    let notices = kept.map(notice).into_iter().collect();
     let (disk, folder) = match &root {
         Root::Layers { disk, .. } => (Some(disk.clone()), None),
         Root::Folder { dir, .. } => (None, Some(dir.clone())),
@@ -223,5 +261,34 @@ fn access_of(access: BootAccess) -> Access {
         BootAccess::Overlaid => Access::Overlaid,
         BootAccess::ReadOnly => Access::ReadOnly,
         BootAccess::Writable => Access::Writable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_writes_are_kept_as_was_wished_is_no_warning() {
+        let paths = Paths {
+            cache: "/c".into(),
+            state: "/s".into(),
+            data: "/d".into(),
+            config: "/f".into(),
+            runtime: "/r".into(),
+            pictures: "/p".into(),
+            videos: "/v".into(),
+        };
+        let recipe = isoprep::parse("", Path::new("/x")).unwrap();
+        let kernel = DirectKernel {
+            kernel: Some("/k".into()),
+            root: DirectRoot::Layers("/d.sfs".into()),
+            keep: Some("/keep.img".into()),
+            ..DirectKernel::default()
+        };
+        let wish = DirectWish::of(DirectSource::Kernel(kernel.clone()));
+        let wanted = Wanted::new(wish, None, &recipe, None, paths);
+        let (_, _, notices) = of_kernel(&wanted, &kernel).unwrap();
+        assert_eq!(notices, [(Level::Info, "What the guest writes is kept in /keep.img".to_owned())]);
     }
 }

@@ -10,7 +10,7 @@ use vmtools::display::Screen;
 use vmtools::{Disk, DiskFormat, GuestEvent, GuestHandle, GuestPlan, Made};
 
 use super::{direct, hardware, templates};
-use crate::session::event::{Event, Failure, Level};
+use crate::session::event::{Event, Failure};
 use crate::session::failure;
 
 /// The serial number of the disk that keeps what is written over layers; the guest finds it by its label.
@@ -31,8 +31,8 @@ pub(in crate::session) async fn start_direct(
     let ready = made.map_err(|e| failure::internal("A direct boot could not be made ready; this is a bug", &e))??;
     // A driver that is gone waits for nothing.
     let _ = side.send(Event::DirectChosen { view: ready.view.clone() }).await;
-    for text in ready.notices.clone() {
-        let _ = side.send(Event::Noticed { level: Level::Warning, text }).await;
+    for (level, text) in ready.notices.clone() {
+        let _ = side.send(Event::Noticed { level, text }).await;
     }
     plan.boot = ready.boot.clone();
     let early = ready.early;
