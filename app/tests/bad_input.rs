@@ -54,8 +54,14 @@ fn a_kernel_that_is_not_there_is_named() {
     let console = Console::new();
     let repo = console.repository("distro");
     let run = console.run(&["build", "--json", "--set", "image.kernel=/no/such/vmlinuz", repo.to_str().unwrap()]);
+    assert_eq!(run.code, 2, "{:#?}", run.events);
+    let detail = "--set image.kernel=/no/such/vmlinuz: /no/such/vmlinuz does not exist";
+    assert_eq!(text(&run, "detail"), detail);
+    let file = repo.join("cartridge.toml");
+    fs::write(&file, "[image]\nkernel = \"/no/such/vmlinuz\"\n").unwrap();
+    let run = console.run(&["build", "--json", repo.to_str().unwrap()]);
     assert_eq!(run.code, 3, "{:#?}", run.events);
-    assert!(text(&run, "detail").contains("/no/such/vmlinuz"), "{}", text(&run, "detail"));
+    assert!(text(&run, "detail").starts_with("cartridge.toml: image.kernel: /no"), "{}", text(&run, "detail"));
 }
 
 #[test]
@@ -176,19 +182,46 @@ fn the_accelerator_is_one_that_really_runs_guests_and_the_reason_is_told() {
 }
 
 #[test]
-fn a_bad_value_on_the_command_line_is_explained_like_one_in_the_file() {
+fn a_bad_value_on_the_command_line_is_told_with_its_option_and_not_as_a_line_of_the_file() {
     let console = Console::new();
     let repo = console.repository("distro");
-    for (set, word) in [("guest.memory=4 gigs", "4G"), ("guest.cpus=0", "1 to")] {
-        let run = console.run(&["build", "--json", "--set", set, repo.to_str().unwrap()]);
-        assert_eq!(run.code, 3, "{set}: {:#?}", run.events);
-        let said = format!("{} {}", text(&run, "detail"), text(&run, "advice"));
-        assert!(said.contains(word), "{set}: {said}");
+    let path = repo.to_str().unwrap();
+    for (set, word) in [("guest.memory=4 gigs", "4G"), ("guest.cpus=0", "1 to"), ("guest.cpus=many", "1 to")] {
+        for verb in [&["build", "--json"][..], &["lint", "--json"], &["boot", "--print-command", "--json"]] {
+            let run = console.run(&[verb, &["--set", set, path]].concat());
+            assert_eq!(run.code, 2, "{verb:?} {set}: {:#?}", run.events);
+            let said = format!("{} {}", text(&run, "detail"), text(&run, "advice"));
+            assert!(said.contains(&format!("--set {set}: ")) && said.contains(word), "{verb:?} {set}: {said}");
+            assert!(!said.contains("cartridge.toml"), "{verb:?} {set}: {said}");
+        }
     }
 }
 
 #[test]
 fn missing_firmware_and_missing_kernels_are_told_with_where_they_were_looked_for() {
+    let memory = console.run(&["boot", "--json", "--kernel", "/boot/vmlinuz", "--memory", "1K"]);
+    assert!(memory.code == 2 && text(&memory, "detail").starts_with("--memory 1K: "), "{}", text(&memory, "detail"));
+}
+
+#[test]
+fn an_option_that_contradicts_the_file_says_what_to_leave_out_for_this_run() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let path = repo.to_str().unwrap();
+    fs::write(repo.join("cartridge.toml"), "[boot]\nway = \"kernel\"\ncmdline = \"quiet\"\n").unwrap();
+    let image = ["--json", "--set", "guest.memory=1G", "--set", "boot.way=image"];
+    let run = console.run(&[&["build"], &image[..], &[path]].concat());
+    assert_eq!(run.code, 2, "{:#?}", run.events);
+    assert!(text(&run, "detail").starts_with("cartridge.toml:3:11: boot.cmdline: does nothing"), "{:?}", run.failure());
+    assert!(text(&run, "advice").ends_with("for this run: --set boot.cmdline="), "{:?}", run.failure());
+    let good = console.run(&[&["build"], &image[..], &["--set", "boot.cmdline=", path]].concat());
+    assert_eq!(good.code, 0, "{:#?}", good.events);
+    // What is wrong in the file can be mended for one run, and stays the file's own otherwise.
+    fs::write(repo.join("cartridge.toml"), "[guest]\nmemory = \"1K\"\n").unwrap();
+    let run = console.run(&["build", "--json", "--set", "guest.cpus=1", path]);
+    assert!(run.code == 3 && text(&run, "detail").starts_with("cartridge.toml:2:10: "), "{:?}", run.failure());
+    let mended = console.run(&["build", "--json", "--set", "guest.memory=1G", path]);
+    assert_eq!(mended.code, 0, "{:#?}", mended.events);
     // In a mount namespace where the firmware and every kernel are covered by empty directories.
     let console = Console::new();
     let repo = console.repository("distro");

@@ -155,7 +155,7 @@ pub struct DisksArgs {
 pub struct LookArgs {
     /// The repository, or its cartridge.toml; without it the current folder
     pub path: Option<PathBuf>,
-    /// Change a field for this run, for example --set image.build=release
+    /// Change a field for this run, for example --set image.build=release; --set FIELD= leaves it out
     #[arg(long = "set", value_name = "FIELD=VALUE")]
     pub set: Vec<String>,
     /// One JSON object an event, instead of text

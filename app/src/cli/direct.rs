@@ -8,9 +8,9 @@ use isoprep::{BootAccess, Cancel};
 use super::args::{AccessName, BootArgs, DirectArgs};
 use super::fields;
 use super::print::{self, out, size};
-use crate::session::Event;
 use crate::session::direct::{DirectKernel, DirectRoot, DirectSource, DirectWish, EntryWish, MenuView};
 use crate::session::failure::exit_code;
+use crate::session::{Event, RunField};
 use crate::start::current_folder;
 
 /// What the options ask for; `None` for a boot as the cartridge says it.
@@ -28,7 +28,10 @@ pub(super) fn wish(args: &mut BootArgs) -> Result<Option<DirectWish>, String> {
         (None, None) if direct.direct => DirectSource::Image,
         (None, None) => return Ok(None),
     };
-    let memory = direct.memory.iter().map(|memory| ("guest.memory".to_owned(), memory.clone()));
+    let memory = direct
+        .memory
+        .iter()
+        .map(|memory| RunField { by: format!("--memory {memory}"), ..RunField::set("guest.memory", memory) });
     let mut wish = DirectWish {
         cmdline: direct.cmdline.clone(),
         append: direct.append.join(" "),
@@ -144,7 +147,8 @@ mod tests {
         assert_eq!(wished("--direct . --append quiet --append x=1").append, "quiet x=1");
         let kernel = wished("--kernel /k --initrd /a --initrd /b --memory 512M --set guest.cpus=1 --cmdline ro");
         assert_eq!(kernel.cmdline.as_deref(), Some("ro"));
-        assert_eq!(kernel.fields, [("guest.memory".into(), "512M".into()), ("guest.cpus".into(), "1".into())]);
+        let by: Vec<_> = kernel.fields.iter().map(|it| (it.key.as_str(), it.by.as_str())).collect();
+        assert_eq!(by, [("guest.memory", "--memory 512M"), ("guest.cpus", "--set guest.cpus=1")]);
         let DirectSource::Kernel(kernel) = kernel.source else { panic!() };
         assert_eq!((kernel.initrds.len(), kernel.root), (2, DirectRoot::Initramfs));
         let DirectSource::Kernel(folder) = wished("--kernel /k --root /r --access read-only").source else { panic!() };

@@ -9,10 +9,10 @@ use vmtools::slot::SlotName;
 use super::args::GoalArgs;
 use super::attach::Attached;
 use super::fields;
-use super::print::Printer;
+use super::print::{self, Printer};
 use super::signals::Signals;
 use crate::session::direct::{DirectSource, DirectWish};
-use crate::session::event::{Level, Side};
+use crate::session::event::Side;
 use crate::session::failure::exit_code;
 use crate::session::model::SourceView;
 use crate::session::sign::Sign;
@@ -46,8 +46,6 @@ struct Drive {
     comparing: bool,
     /// When the newest event came.
     heard_at: Instant,
-    /// How many fields were set by the command line.
-    setting: usize,
     /// What is done with a guest that is up, until it is done.
     steps: Option<Steps>,
 }
@@ -99,7 +97,6 @@ impl Drive {
             quitting: false,
             comparing: false,
             heard_at: Instant::now(),
-            setting: 0,
             // What is done with the guest of a test is the session's.
             steps: args.test.is_none().then(|| Steps { plug: args.plug, save: args.save_slot.clone() }),
             args,
@@ -113,10 +110,19 @@ fn absolute(path: &std::path::Path) -> PathBuf {
 
 impl Drive {
     async fn run(&mut self) -> u8 {
-        let insert = match (&self.args.build.path, self.args.build.builtin) {
-            (_, true) => Command::InsertBuiltin,
-            (Some(path), false) => Command::Insert(absolute(path)),
-            (None, false) => Command::Insert(current_folder()),
+        let cartridge = match (&self.args.build.path, self.args.build.builtin) {
+            (_, true) => None,
+            (Some(path), false) => Some(absolute(path)),
+            (None, false) => Some(current_folder()),
+        };
+        let insert = match fields::parse(&self.args.build.set) {
+            Ok(fields) => Command::InsertFor { cartridge, fields },
+            Err(why) => {
+                print::wrong(self.args.build.json, "The command line is wrong", &why, exit_code::USAGE);
+                self.code = exit_code::USAGE;
+                self.quitting = true;
+                Command::Quit
+            }
         };
         match self.direct.clone().filter(|wish| !wish.needs_image()) {
             Some(wish) => {
@@ -157,19 +163,12 @@ impl Drive {
         }
         match event {
             Event::Opened { logs } => self.printer.result("logs", &logs.display().to_string()),
-            // One with errors fails by itself, unless the command line may mend it.
-            Event::CartridgeChanged { cartridge }
-                if !self.asked && (cartridge.findings.is_empty() || !self.args.build.set.is_empty()) =>
-            {
-                self.ask().await;
-            }
+            // One with errors fails by itself.
+            Event::CartridgeChanged { cartridge } if !self.asked && cartridge.findings.is_empty() => self.ask().await,
             // What runs on every save goes on, whatever became of one save.
             Event::Refused { .. } | Event::Failed { .. } | Event::SideFailed { .. }
                 if self.live() && self.model.test.is_some() => {}
             Event::Refused { .. } => self.end(self.code.max(exit_code::CARTRIDGE)).await,
-            Event::Noticed { level: Level::Warning, .. } if self.setting > 0 && !self.working => {
-                self.end(exit_code::USAGE).await;
-            }
             Event::ImageBuilt { image, .. } => self.printer.result("image", &image.iso.display().to_string()),
             // JSON stays JSON: the serial line is in its log then.
             Event::GuestStarted { .. }
@@ -292,18 +291,6 @@ impl Drive {
     }
 
     async fn ask(&mut self) {
-        match fields::parse(&std::mem::take::<Vec<_>>(&mut self.args.build.set)) {
-            Ok(pairs) => {
-                for (key, value) in pairs {
-                    self.setting += 1;
-                    self.send(Command::SetField { key, value }).await;
-                }
-            }
-            Err(why) => {
-                eprintln!("cartridge: {why}");
-                return self.end(exit_code::USAGE).await;
-            }
-        }
         self.asked = true;
         let command = match (self.direct.clone(), self.args.slot.take()) {
             _ if let Some(test) = self.args.test => {

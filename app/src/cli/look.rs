@@ -10,7 +10,6 @@ use super::fields;
 use super::print::{self, Printer, out};
 use super::signals::Signals;
 use crate::doctor::Purpose;
-use crate::session::event::Level;
 use crate::session::examination::Examination;
 use crate::session::failure::exit_code;
 use crate::session::{Command, Event, Model, SessionHandle};
@@ -39,16 +38,15 @@ async fn look(args: LookArgs, mut session: SessionHandle, show: impl Fn(&Examina
     let printer = Printer::new(args.json);
     let (mut model, mut code) = (Model::default(), exit_code::GOOD);
     let path = current_folder().join(args.path.as_deref().unwrap_or(Path::new("")));
-    let mut sets = match fields::parse(&args.set) {
-        Ok(sets) => sets,
+    let first = match fields::parse(&args.set) {
+        Ok(fields) => Command::InsertFor { cartridge: Some(path), fields },
         Err(why) => {
             print::wrong(args.json, "The command line is wrong", &why, exit_code::USAGE);
             code = exit_code::USAGE;
-            Vec::new()
+            Command::Quit
         }
     };
     let Some(mut signals) = Signals::catch() else { return exit_code::INTERNAL };
-    let first = if code == exit_code::GOOD { Command::Insert(path) } else { Command::Quit };
     let _ = session.commands.send(first).await;
     let mut asked = false;
     while let Some(told) = signals.next_event(&mut session, &mut code).await {
@@ -57,11 +55,8 @@ async fn look(args: LookArgs, mut session: SessionHandle, show: impl Fn(&Examina
             printer.show(&told, &model);
         }
         match &told.event {
-            Event::CartridgeChanged { cartridge } if !asked && (cartridge.findings.is_empty() || !sets.is_empty()) => {
+            Event::CartridgeChanged { cartridge } if !asked && cartridge.findings.is_empty() => {
                 asked = true;
-                for (key, value) in sets.drain(..) {
-                    let _ = session.commands.send(Command::SetField { key, value }).await;
-                }
                 let _ = session.commands.send(Command::Examine).await;
             }
             Event::Examined { lint, failure, .. } => {
@@ -91,12 +86,6 @@ async fn look(args: LookArgs, mut session: SessionHandle, show: impl Fn(&Examina
                 if !asked {
                     let _ = session.commands.send(Command::Quit).await;
                 }
-            }
-            // A value that its field does not take.
-            Event::Noticed { level: Level::Warning, text } if asked && !args.set.is_empty() => {
-                print::wrong(args.json, "A field cannot be set", text, exit_code::USAGE);
-                code = exit_code::USAGE;
-                let _ = session.commands.send(Command::Quit).await;
             }
             _ => {}
         }

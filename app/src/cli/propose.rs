@@ -18,7 +18,7 @@ pub(super) async fn run(args: ProposeArgs, mut session: SessionHandle) -> u8 {
     let path = current_folder().join(args.path.as_deref().unwrap_or(Path::new("")));
     let mut commands = vec![Command::Insert(path)];
     match fields::parse(&args.set) {
-        Ok(sets) => commands.extend(sets.into_iter().map(|(key, value)| Command::SetField { key, value })),
+        Ok(sets) => commands.extend(sets.into_iter().map(|it| Command::SetField { key: it.key, value: it.value })),
         Err(why) => {
             print::wrong(args.json, "The command line is wrong", &why, exit_code::USAGE);
             (code, commands) = (exit_code::USAGE, vec![Command::Quit]);

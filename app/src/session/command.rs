@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use vmtools::display::{InputEvent, Layout};
 
 use super::direct::DirectWish;
+use super::run_field::RunField;
 use super::state::{EjectScope, Goal};
 
 /// A request to the driver.
@@ -14,6 +15,13 @@ pub enum Command {
     Insert(PathBuf),
     /// Insert the built-in cartridge.
     InsertBuiltin,
+    /// Insert a cartridge with fields set for this run alone.
+    InsertFor {
+        /// The cartridge, as in [`Insert`](Self::Insert); `None` for the built-in one.
+        cartridge: Option<PathBuf>,
+        /// What is set.
+        fields: Vec<RunField>,
+    },
     /// Change one field of the inserted cartridge, as a form shows it; empty means its default. Not saved yet.
     SetField {
         /// The field's key, for example `guest.cpus`.

@@ -7,6 +7,8 @@ use isoprep::contents::{BootChoice, BootMenu};
 use isoprep::{BootAccess, BootSettings, BootWay, Image};
 use serde::Serialize;
 
+use super::run_field::RunField;
+
 /// The longest command line that an x86 kernel takes, bytes with the NUL at its end (`COMMAND_LINE_SIZE`).
 const LONGEST_CMDLINE: usize = 2048;
 /// Words for the serial line, where a command line names no console: the last one gets the init's output.
@@ -23,8 +25,8 @@ pub struct DirectWish {
     pub cmdline: Option<String>,
     /// Words at the end of the command line.
     pub append: String,
-    /// Fields of the cartridge for this boot alone, such as `guest.memory`, with their values.
-    pub fields: Vec<(String, String)>,
+    /// Fields of the cartridge for this boot alone.
+    pub fields: Vec<RunField>,
 }
 
 /// What is booted without a boot loader.
@@ -210,8 +212,6 @@ impl DirectWish {
         )
     }
 
-    /// Why nothing reports in such a guest, as far as that is known before; `built` is why an image of ours does not.
-    #[must_use]
     /// Whether its words name a disk as the root: the layers need not be on the one that was named then.
     #[must_use]
     pub fn names_a_root(&self) -> bool {
@@ -219,6 +219,8 @@ impl DirectWish {
         words.flat_map(str::split_whitespace).any(|word| word.starts_with("root="))
     }
 
+    /// Why nothing reports in such a guest, as far as that is known before; `built` is why an image of ours does not.
+    #[must_use]
     pub fn mute(&self, built: Option<&str>) -> Option<String> {
         match &self.source {
             DirectSource::Image | DirectSource::Kernel(DirectKernel { root: DirectRoot::LastImage, .. }) => {

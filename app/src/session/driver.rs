@@ -75,6 +75,8 @@ struct Driver {
     inserted: Option<Inserted>,
     image: Option<Built>,
     prepared: Option<Box<Prepared>>,
+    /// What was to be known of the preparation before.
+    prepared_notices: Vec<(Level, String)>,
     cancel: Cancel,
     /// The one job under way. Its answer moves the state machine.
     job: Option<JoinHandle<Outcome>>,
@@ -210,8 +212,10 @@ impl Driver {
 
     async fn command(&mut self, command: Command) {
         match command {
-            Command::Insert(path) => self.insert(path).await,
-            Command::InsertBuiltin => self.insert_builtin().await,
+            Command::Insert(path) => self.insert(path, Vec::new()).await,
+            Command::InsertBuiltin => self.insert_builtin(Vec::new()).await,
+            Command::InsertFor { cartridge: Some(path), fields } => self.insert(path, fields).await,
+            Command::InsertFor { cartridge: None, fields } => self.insert_builtin(fields).await,
             Command::SetField { key, value } => self.set_field(&key, &value).await,
             Command::Save => self.save().await,
             Command::Revert => self.revert().await,
@@ -268,9 +272,8 @@ impl Driver {
     async fn ask(&mut self, goal: Goal, anyway: bool, wish: Option<DirectWish>) {
         self.refresh().await;
         if goal != Goal::Direct
-            && let Some(findings) = self.inserted.as_ref().and_then(|i| i.recipe.as_ref().err())
+            && let Some(failure) = self.inserted.as_ref().and_then(Inserted::failure)
         {
-            let failure = super::failure::of_findings(findings);
             return self.tell(Event::Failed { failure }).await;
         }
         if step(&self.state, Input::Ask(goal)).is_ok() {

@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 
 use cartridge_supervise::IsolationError;
-use isoprep::{Finding, MissingParts};
+use isoprep::{EditError, Finding, MissingParts};
 use vmtools::GuestError;
 
 pub(super) use build::of_build;
@@ -20,6 +20,10 @@ pub(super) use direct::{
 use super::cartridge_lock::LockError;
 use super::event::Failure;
 use super::logs::Pane;
+use super::run_field::{RunField, setter};
+
+/// What is said first of a field that was set wrongly for one run.
+const SET_WRONG: &str = "The cartridge cannot be used with what was set for this run";
 
 /// Exit codes of the headless front end. They are part of its interface: `cartridge help` and the man page list them.
 pub mod exit_code {
@@ -50,22 +54,48 @@ pub mod exit_code {
 }
 
 pub(super) fn of_findings(findings: &[Finding]) -> Failure {
+    of_run_findings(findings, &[])
+}
+
+/// The same where fields were set for this run: what is about one of them names its option.
+pub(super) fn of_run_findings(findings: &[Finding], fields: &[RunField]) -> Failure {
+    let told = |finding: &Finding| match setter(finding, fields) {
+        None => finding.to_string(),
+        Some(field) => {
+            let entry = finding.key.strip_prefix(&field.key).filter(|rest| !rest.is_empty());
+            let entry = entry.map_or_else(String::new, |_| format!("{}: ", finding.key));
+            let advice = if finding.advice.is_empty() { String::new() } else { format!("; {}", finding.advice) };
+            format!("{}: {entry}{}{advice}", field.by, finding.message)
+        }
+    };
     // What to do is said once: apart where there is one thing to do, with each finding where there are several.
     let (detail, advice) = match findings {
         [one] => {
-            let detail = Finding { advice: String::new(), ..one.clone() }.to_string();
+            let detail = told(&Finding { advice: String::new(), ..one.clone() });
             (detail, Some(one.advice.clone()).filter(|advice| !advice.is_empty()))
         }
-        several => (several.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"), None),
+        several => (several.iter().map(told).collect::<Vec<_>>().join("\n"), None),
     };
-    Failure {
+    let failure = Failure {
         title: "The cartridge cannot be built as it is".into(),
         detail,
         advice,
         command: None,
         pane: None,
         exit_code: exit_code::CARTRIDGE,
-    }
+    };
+    let set = !findings.is_empty() && findings.iter().all(|finding| setter(finding, fields).is_some());
+    if set { of_wrong_run(failure) } else { failure }
+}
+
+/// The same failure where the cartridge is well without what was set for this run.
+pub(super) fn of_wrong_run(failure: Failure) -> Failure {
+    Failure { title: SET_WRONG.into(), exit_code: exit_code::USAGE, ..failure }
+}
+
+/// A field that cannot be set for this run.
+pub(super) fn of_run_field(field: &RunField, error: &EditError) -> Failure {
+    of_wrong_run(Failure { pane: None, ..internal(SET_WRONG, &format!("{}: {error}", field.by)) })
 }
 
 pub(super) fn of_missing_parts(missing: &MissingParts) -> Failure {

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use isoprep::{CartridgeFile, FIELDS, Finding, Recipe};
 
-use super::event::{CartridgeView, FieldView, FindingView};
+use super::event::{CartridgeView, Failure, FieldView, FindingView};
+use super::failure::of_run_field;
+use super::run_field::{self, RunField};
 
 /// A cartridge in the console.
 #[derive(Clone, Debug)]
@@ -14,14 +16,23 @@ pub(super) struct Inserted {
     pub(super) text: String,
     pub(super) builtin: bool,
     pub(super) recipe: Result<Recipe, Vec<Finding>>,
+    /// Fields that were set for this run; the text has them.
+    pub(super) fields: Vec<RunField>,
 }
 
 impl Inserted {
-    pub(super) fn new(file: CartridgeFile, builtin: bool) -> Self {
-        let text = file.text.clone();
-        let mut inserted = Self { file, text, builtin, recipe: Err(Vec::new()) };
+    /// A cartridge with fields set for this run.
+    pub(super) fn new(file: CartridgeFile, builtin: bool, fields: Vec<RunField>) -> Result<Self, Failure> {
+        let text = run_field::apply(&file.text, &fields).map_err(|(field, error)| of_run_field(field, &error))?;
+        let mut inserted = Self { file, text, builtin, recipe: Err(Vec::new()), fields };
         inserted.parse();
-        inserted
+        Ok(inserted)
+    }
+
+    /// What is wrong with it, for people.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        let findings = self.recipe.as_ref().err()?;
+        Some(run_field::failure_of(findings, &self.file.text, &self.root(), &self.fields))
     }
 
     /// The folder of the cartridge's file.
@@ -39,13 +50,16 @@ impl Inserted {
         self.parse();
     }
 
-    /// Takes over what the file says now, unless there are changes of the user's. Says whether anything is new.
+    /// Takes over what the file says now, unless there are changes of the user's; what was set for this run stays set. Says
+    /// whether anything is new.
     pub(super) fn refresh(&mut self, on_disk: String) -> bool {
-        if self.dirty() || on_disk == self.file.text {
+        if on_disk == self.file.text || (self.dirty() && self.fields.is_empty()) {
             return false;
         }
-        self.file.text.clone_from(&on_disk);
-        self.edit(on_disk);
+        // What cannot be set in it any more is told when it is inserted again.
+        let Ok(text) = run_field::apply(&on_disk, &self.fields) else { return false };
+        self.file.text = on_disk;
+        self.edit(text);
         true
     }
 
@@ -97,7 +111,9 @@ impl Inserted {
     }
 
     fn parse(&mut self) {
-        self.recipe = isoprep::parse(&self.text, &self.root()).map_err(|error| error.findings);
+        let root = self.root();
+        let placed = |findings| run_field::placed(findings, &self.file.text, &root, &self.fields);
+        self.recipe = isoprep::parse(&self.text, &root).map_err(|error| placed(error.findings));
     }
 }
 

@@ -28,6 +28,7 @@ use super::failure;
 use super::logs::{LogHub, Pane, stage_tag};
 use super::record::{self, Recovered};
 use super::removal;
+use super::run_field::RunField;
 use super::sentence::number;
 use super::state::Goal;
 use crate::paths::Paths;
@@ -96,7 +97,7 @@ impl Ejected {
 
 /// Checks the recipe, looks at the host, cleans what dead sessions left, and takes the cartridge's lock.
 pub(super) fn prepare(
-    (recipe, text): (Recipe, String),
+    ((recipe, text), fields): ((Recipe, String), &[RunField]),
     goal: Goal,
     paths: &Paths,
     who: &str,
@@ -110,11 +111,11 @@ pub(super) fn prepare(
     let recovered = record::recover(paths, cancel);
     let mut notices = Vec::new();
     let mut host = None;
-    if matches!(goal, Goal::Boot | Goal::Up) {
-        let findings = isoprep::check_boot(&recipe);
-        if !findings.is_empty() {
-            return Err(failure::of_findings(&findings));
-        }
+    let boot = if matches!(goal, Goal::Boot | Goal::Up) { isoprep::check_boot(&recipe) } else { Vec::new() };
+    let guest = if goal == Goal::Build { Vec::new() } else { isoprep::check_guest(&recipe) };
+    let findings: Vec<Finding> = boot.into_iter().chain(guest).collect();
+    if !findings.is_empty() {
+        return Err(failure::of_run_findings(&findings, fields));
     }
     if matches!(goal, Goal::Build | Goal::Up) {
         let engine = recipe.image.engine;
@@ -123,7 +124,7 @@ pub(super) fn prepare(
             findings = isoprep::check(&recipe);
         }
         if !findings.is_empty() {
-            return Err(failure::of_findings(&findings));
+            return Err(failure::of_run_findings(&findings, fields));
         }
         let found = isoprep::host(&host_search(paths, &recipe), engine);
         host = Some(found.map_err(|e| failure::of_missing_parts(&e))?);

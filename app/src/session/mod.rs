@@ -20,6 +20,7 @@ mod panic_words;
 mod recent;
 pub(crate) mod record;
 mod removal;
+mod run_field;
 pub(crate) mod sentence;
 pub mod sign;
 mod slot_view;
@@ -34,6 +35,8 @@ pub use driver::{BeginError, SessionConfig, begin};
 pub use event::{Event, Told};
 pub use handle::{SessionHandle, Waker};
 pub use model::Model;
+pub use run_field::RunField;
+pub(crate) use run_field::recipe;
 pub(crate) use standalone::standalone;
 #[cfg(feature = "gui")]
 pub(crate) use test_run::WRITE_STEPS;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use cartridge::session::direct::{DirectKernel, DirectRoot, DirectSource, DirectWish};
 use cartridge::session::state::{EjectScope, Phase};
-use cartridge::session::{Command, Event};
+use cartridge::session::{Command, Event, RunField};
 
 use crate::parts::kernel;
 use crate::support::Console;
@@ -13,7 +13,7 @@ use crate::support::session::{Session, paths};
 fn wish() -> Command {
     let kernel = DirectKernel { kernel: Some(kernel()), root: DirectRoot::Initramfs, ..DirectKernel::default() };
     let fields = [("guest.memory", "512M"), ("guest.accelerator", "tcg")];
-    let fields = fields.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+    let fields = fields.map(|(key, value)| RunField::set(key, value)).to_vec();
     Command::BootDirect(Box::new(DirectWish { fields, ..DirectWish::of(DirectSource::Kernel(kernel)) }))
 }
 

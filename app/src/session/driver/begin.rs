@@ -80,6 +80,7 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         inserted: None,
         image: None,
         prepared: None,
+        prepared_notices: Vec::new(),
         cancel: Cancel::new(),
         job: None,
         guest: None,

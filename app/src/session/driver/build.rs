@@ -24,8 +24,9 @@ impl Driver {
         self.cancel = Cancel::new();
         self.leave_examination();
         let (paths, who, cancel) = (self.paths.clone(), self.who.clone(), self.cancel.clone());
+        let fields = self.run_fields();
         self.job = Some(tokio::task::spawn_blocking(move || {
-            Outcome::Prepared(jobs::prepare(cartridge, goal, &paths, &who, &cancel))
+            Outcome::Prepared(jobs::prepare((cartridge, &fields), goal, &paths, &who, &cancel))
         }));
     }
 

@@ -8,7 +8,8 @@ use isoprep::{Cancel, Recipe};
 use super::Driver;
 use crate::session::direct::{DirectWish, MenuView};
 use crate::session::event::{Event, Failure};
-use crate::session::failure::{exit_code, internal, of_findings};
+use crate::session::failure::internal;
+use crate::session::run_field::{self, RunField};
 use crate::session::state::Goal;
 
 impl Driver {
@@ -21,24 +22,20 @@ impl Driver {
     /// What a goal is prepared from: the cartridge with the fields that were set for this boot alone. A direct boot needs no
     /// cartridge.
     pub(super) fn recipe_for(&self, goal: Goal) -> Result<(Recipe, String), Failure> {
+        let fields = self.wish.as_ref().map(|wish| wish.fields.as_slice()).unwrap_or_default();
         let inserted = self.inserted.as_ref().filter(|inserted| inserted.recipe.is_ok());
-        let (mut text, root) = match inserted {
+        let (own, root) = match inserted {
             Some(inserted) => (inserted.text.clone(), inserted.root()),
             None if goal == Goal::Direct => (String::new(), Path::new("/").to_owned()),
             None => return Err(internal("Nothing is inserted", &"the cartridge has errors")),
         };
-        for (key, value) in self.wish.iter().flat_map(|wish| &wish.fields) {
-            text = isoprep::set_field(&text, key, value).map_err(|error| Failure {
-                title: "A field cannot be set".into(),
-                detail: error.to_string(),
-                advice: None,
-                command: None,
-                pane: None,
-                exit_code: exit_code::USAGE,
-            })?;
-        }
-        let recipe = isoprep::parse(&text, &root).map_err(|error| of_findings(&error.findings))?;
-        Ok((recipe, text))
+        run_field::recipe(&own, &root, fields)
+    }
+
+    /// All that was set for this run: with the cartridge, and for this boot alone.
+    pub(super) fn run_fields(&self) -> Vec<RunField> {
+        let inserted = self.inserted.iter().flat_map(|it| &it.fields);
+        inserted.chain(self.wish.iter().flat_map(|wish| &wish.fields)).cloned().collect()
     }
 
     /// Reads what an ISO offers to boot, off the driver.

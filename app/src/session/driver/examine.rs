@@ -149,8 +149,8 @@ impl Driver {
             // Somebody asked: an answer is owed, also where nothing was told before.
             Ok(recipe) => return self.tell_unexamined(Unexamined::NoProfile { engine: recipe.image.engine }).await,
             Err(findings) => {
-                let look = Look::failed(failure::of_findings(findings));
-                return self.tell_look(look).await;
+                let failure = inserted.failure().unwrap_or_else(|| failure::of_findings(findings));
+                return self.tell_look(Look::failed(failure)).await;
             }
         };
         let work = match self.make_work() {

@@ -7,6 +7,7 @@ use crate::session::built::{Built, IMAGE_RECORD};
 use crate::session::event::{Event, Failure, Level, Side};
 use crate::session::failure::{exit_code, internal};
 use crate::session::inserted::Inserted;
+use crate::session::run_field::RunField;
 use crate::session::state::{Input, Phase};
 
 /// Whether the cartridge's way to boot needs no image.
@@ -15,7 +16,8 @@ fn inserted_boots_without_image(inserted: Option<&Inserted>) -> bool {
 }
 
 impl Driver {
-    pub(super) async fn insert(&mut self, path: PathBuf) {
+    /// Inserts what lies there, with fields set for this run.
+    pub(super) async fn insert(&mut self, path: PathBuf, fields: Vec<RunField>) {
         if self.refuse_while_busy().await {
             return;
         }
@@ -25,13 +27,13 @@ impl Driver {
         }
         let opened = tokio::task::spawn_blocking(move || isoprep::open(&path)).await;
         match opened {
-            Ok(Ok(file)) => self.inserted(Inserted::new(file, false)).await,
+            Ok(Ok(file)) => self.take_in(Inserted::new(file, false, fields)).await,
             Ok(Err(error)) => self.tell_unopened(&error).await,
             Err(error) => self.tell_unopened(&error).await,
         }
     }
 
-    pub(super) async fn insert_builtin(&mut self) {
+    pub(super) async fn insert_builtin(&mut self, fields: Vec<RunField>) {
         if self.refuse_while_busy().await {
             return;
         }
@@ -43,11 +45,18 @@ impl Driver {
             Err(error) => Err(error.to_string()),
         };
         match opened {
-            Ok(file) => self.inserted(Inserted::new(file, true)).await,
+            Ok(file) => self.take_in(Inserted::new(file, true, fields)).await,
             Err(error) => {
                 let failure = internal("The built-in cartridge could not be unpacked", &error);
                 self.tell(Event::Failed { failure }).await;
             }
+        }
+    }
+
+    async fn take_in(&mut self, inserted: Result<Inserted, Failure>) {
+        match inserted {
+            Ok(inserted) => self.inserted(inserted).await,
+            Err(failure) => self.tell(Event::Failed { failure }).await,
         }
     }
 
@@ -57,8 +66,8 @@ impl Driver {
         self.forget_examination().await;
         self.forget_comparison().await;
         self.forget_source();
-        if let Some(findings) = inserted.recipe.as_ref().err() {
-            let failure = crate::session::failure::of_findings(findings);
+        self.prepared_notices.clear();
+        if let Some(failure) = inserted.failure() {
             self.inserted = Some(inserted);
             self.tell_cartridge().await;
             return self.tell(Event::Failed { failure }).await;
