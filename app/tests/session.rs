@@ -214,3 +214,24 @@ async fn full_disk() {
     assert_eq!(build(false).await, "");
     console.home.disable_cleanup(false);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_is_cut_down_is_told_once_and_again_when_it_is_another() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    // Too big for the guest: each goal ends after its preparation.
+    fs::File::create(repo.join("big")).unwrap().set_len(5 << 30).unwrap();
+    let mut session = Session::begin(&console);
+    session.insert(&repo).await;
+    let mut told = 0;
+    for (cpus, more) in [("255", 1), ("255", 0), ("254", 1), ("255", 1)] {
+        session.set("guest.cpus", cpus).await;
+        session.send(Command::Ask(Goal::Up)).await;
+        session.until("the refusal", |event, _| matches!(event, Event::Failed { .. })).await;
+        session.until_phase(Phase::Idle).await;
+        told += more;
+        let cut = |notice: &&cartridge::session::model::Notice| notice.text.contains("instead of 25");
+        assert_eq!(session.model.notices.iter().filter(cut).count(), told, "{:?}", session.model.notices);
+    }
+    session.quit().await;
+}

@@ -336,8 +336,13 @@ impl Driver {
                 for text in std::mem::take(&mut prepared.recovered.problems) {
                     self.tell(Event::Noticed { level: Level::Warning, text }).await;
                 }
-                for (level, text) in std::mem::take(&mut prepared.notices) {
+                let notices = std::mem::take(&mut prepared.notices);
+                for (level, text) in news(&self.prepared_notices, &notices) {
                     self.tell(Event::Noticed { level, text }).await;
+                }
+                // A build has no machine, and nothing to say of it.
+                if prepared.machine.is_some() {
+                    self.prepared_notices = notices;
                 }
                 if let Some(choice) = &prepared.accelerator {
                     self.tell(accelerator_event(choice)).await;
@@ -394,6 +399,11 @@ impl Driver {
             self.input(Input::Eject(EjectScope::Session)).await;
         }
     }
+}
+
+/// What is to be told of a preparation: warnings always, the rest where the preparation before has not said the same.
+fn news(before: &[(Level, String)], now: &[(Level, String)]) -> Vec<(Level, String)> {
+    now.iter().filter(|notice| notice.0 == Level::Warning || !before.contains(notice)).cloned().collect()
 }
 
 /// Keys pressed in this order, and released in reverse.
