@@ -4,8 +4,6 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use crate::cli::{self, Cli, Verb};
 use crate::paths::Paths;
 use crate::session::failure::exit_code;
@@ -28,7 +26,7 @@ pub fn start() -> ExitCode {
     if let Some(code) = vmtools::probe_main(&args) {
         return code;
     }
-    let cli = Cli::parse_from(args);
+    let cli = Cli::read(&args, |path| path.symlink_metadata().is_ok()).unwrap_or_else(|error| error.exit());
     match run(cli) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {

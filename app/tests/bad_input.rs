@@ -160,9 +160,13 @@ fn a_repository_that_holds_our_own_output_is_refused_until_it_is_excluded() {
 #[test]
 fn wrong_command_lines() {
     let console = Console::new();
-    assert_eq!(console.run(&["biuld", "--json"]).code, 2);
     let repo = console.repository("distro");
     let repo = repo.to_str().unwrap();
+    for (words, meant) in [(&["biuld", "--json"][..], "'build'"), (&["upp", repo], "'up'"), (&["upp"], "'up'")] {
+        let run = console.run(words);
+        assert!(run.code == 2 && run.stderr.contains(meant), "{words:?}: {} {}", run.code, run.stderr);
+        assert!(run.stderr.contains("Usage: cartridge"), "{}", run.stderr);
+    }
     assert_eq!(console.run(&["build", "--set", "guest.cpus", repo]).code, 2);
     let unknown = console.run(&["build", "--set", "guest.gpus=1", repo]);
     assert_eq!(unknown.code, 2);
@@ -195,10 +199,6 @@ fn a_bad_value_on_the_command_line_is_told_with_its_option_and_not_as_a_line_of_
             assert!(!said.contains("cartridge.toml"), "{verb:?} {set}: {said}");
         }
     }
-}
-
-#[test]
-fn missing_firmware_and_missing_kernels_are_told_with_where_they_were_looked_for() {
     let memory = console.run(&["boot", "--json", "--kernel", "/boot/vmlinuz", "--memory", "1K"]);
     assert!(memory.code == 2 && text(&memory, "detail").starts_with("--memory 1K: "), "{}", text(&memory, "detail"));
 }
@@ -222,6 +222,10 @@ fn an_option_that_contradicts_the_file_says_what_to_leave_out_for_this_run() {
     assert!(run.code == 3 && text(&run, "detail").starts_with("cartridge.toml:2:10: "), "{:?}", run.failure());
     let mended = console.run(&["build", "--json", "--set", "guest.memory=1G", path]);
     assert_eq!(mended.code, 0, "{:#?}", mended.events);
+}
+
+#[test]
+fn missing_firmware_and_missing_kernels_are_told_with_where_they_were_looked_for() {
     // In a mount namespace where the firmware and every kernel are covered by empty directories.
     let console = Console::new();
     let repo = console.repository("distro");

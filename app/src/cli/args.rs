@@ -1,12 +1,13 @@
 //! The command line, as `--help`, the man page and the completions show it.
 
 mod goals;
+mod misspelt;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-
 use vmtools::slot::SlotName;
+
 use crate::session::logs::Pane;
 
 pub use goals::{AccessName, BootArgs, BuildArgs, DirectArgs, GoalArgs, TestArgs, TestWish};
