@@ -86,11 +86,17 @@ impl Paths {
         self.images().join(format!("{name}-{}", &hash[..8]))
     }
 
-    /// Slots of one cartridge's guests: the user's own, which no cleaning removes.
+    /// Slots of guests, one directory a cartridge: the user's own, which no cleaning removes.
+    #[must_use]
+    pub fn slots(&self) -> PathBuf {
+        self.data.join("slots")
+    }
+
+    /// Where slots of one cartridge's guests are kept from its first one on.
     #[must_use]
     pub fn slots_of(&self, name: &str, root: &Path) -> PathBuf {
         let images = self.images_of(name, root);
-        self.data.join("slots").join(images.file_name().unwrap_or_default())
+        self.slots().join(images.file_name().unwrap_or_default())
     }
 
     /// Work directories, one a session.

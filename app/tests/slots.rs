@@ -185,3 +185,44 @@ fn slots_are_named_rightly_or_nothing_is_begun() {
     }
     console.assert_clean();
 }
+
+#[test]
+fn slots_outlive_another_name_and_another_place_of_their_cartridge() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let path = repo.to_str().unwrap().to_owned();
+    assert_eq!(console.run(&["up", "--save-slot", "a b", "--json", &path]).code, 0);
+    // Called otherwise it has its slot still.
+    let toml = repo.join("cartridge.toml");
+    fs::write(&toml, format!("name = \"other\"\n{}", fs::read_to_string(&toml).unwrap())).unwrap();
+    let slots = |args: &[&str]| console.run(&[&["slots", "--json"][..], args].concat());
+    let listed = slots(&[&path]).event("slots_changed")["slots"].clone();
+    assert_eq!(listed[0]["name"], "a b", "{listed}");
+
+    let moved = console.home.path().join("moved");
+    fs::rename(&repo, &moved).unwrap();
+    assert_eq!(slots(&[moved.to_str().unwrap()]).event("slots_changed")["slots"], serde_json::json!([]));
+    for args in [&["--all"][..], &[&path]] {
+        let run = slots(args);
+        let slot = &run.event("slot")["slot"];
+        assert_eq!((slot["cartridge"].as_str(), slot["gone"].as_bool()), (Some(path.as_str()), Some(true)), "{args:?}");
+        assert!(slot["slot"]["bytes"].as_u64().unwrap() > 1 << 20, "{slot}");
+    }
+    let shown = console.run(&["slots", "--all"]).stdout;
+    assert!(shown.contains(&format!("a b  of {path}, which is not there any more")), "{shown}");
+    assert!(shown.lines().last().unwrap().contains("1 slot in all"), "{shown}");
+
+    let absent = console.run(&["slots", "--all", "--remove", "nosuch"]);
+    assert!(absent.code == 2 && absent.stderr.contains("There is \"a b\""), "{} {}", absent.code, absent.stderr);
+    // One of that name of another cartridge: which one is meant has to be said.
+    let store = fs::read_dir(console.home.path().join("data/cartridge/slots")).unwrap().next().unwrap().unwrap().path();
+    let twin = store.with_file_name("twin-00000000");
+    fs::create_dir_all(twin.join("a%20b")).unwrap();
+    let several = console.run(&["slots", "--all", "--remove", "a b"]);
+    assert!(several.code == 2 && several.stderr.contains("several cartridges have a slot"), "{}", several.stderr);
+    assert_eq!(console.run(&["slots", &path, "--remove", "a b"]).code, 0);
+    assert!(!store.exists() && twin.exists());
+    assert_eq!(console.run(&["slots", "--all", "--remove", "a b"]).code, 0);
+    assert!(!twin.exists());
+    console.assert_clean();
+}

@@ -105,7 +105,7 @@ pub enum Verb {
     Tree(LookArgs),
     /// Show what is proposed for a repository without a cartridge.toml, with the reasons; --write writes it
     Propose(ProposeArgs),
-    /// Show the slots of a cartridge: guests that were saved; --remove removes one
+    /// Show the slots of a cartridge, or with --all of every one: guests that were saved; --remove removes one
     Slots(SlotsArgs),
     /// Show what the cache holds
     Cache(CacheArgs),
@@ -183,11 +183,14 @@ pub struct ProposeArgs {
 /// What `slots` takes.
 #[derive(Args, Clone, Debug, Default)]
 pub struct SlotsArgs {
-    /// The repository, or its cartridge.toml; without it the current folder
+    /// The repository, or its cartridge.toml, or where it was; without it the current folder
     pub path: Option<PathBuf>,
     /// The built-in cartridge's
     #[arg(long, conflicts_with = "path")]
     pub builtin: bool,
+    /// Those of all cartridges, also of those whose folder is not there any more
+    #[arg(long, conflicts_with_all = ["path", "builtin"])]
+    pub all: bool,
     /// Remove this one
     #[arg(long, value_name = "NAME", value_parser = SlotName::new)]
     pub remove: Option<SlotName>,

@@ -18,6 +18,7 @@ mod propose;
 mod shot;
 mod signals;
 mod slots;
+mod slots_all;
 
 pub use args::{
     AccessName, BootArgs, BuildArgs, CacheArgs, Cli, Colour, DiffArgs, DirectArgs, DisksArgs, DoctorArgs, EjectArgs,
@@ -91,7 +92,13 @@ pub async fn run(verb: Verb, paths: Paths) -> Result<u8, BeginError> {
         Verb::Lint(args) => look::lint(args, crate::session::begin(plain("lint"))?).await,
         Verb::Tree(args) => look::tree(args, crate::session::begin(plain("tree"))?).await,
         Verb::Propose(args) => propose::run(args, crate::session::begin(plain("propose"))?).await,
-        Verb::Slots(args) => slots::run(args, crate::session::begin(plain("slots"))?).await,
+        Verb::Slots(args) => {
+            let path = args.path.as_ref().map(|path| crate::start::current_folder().join(path));
+            match slots_all::whose(args.all, path.as_deref(), &paths) {
+                Some(whose) => slots_all::run(&args, &whose, &paths),
+                None => slots::run(args, crate::session::begin(plain("slots"))?).await,
+            }
+        }
         Verb::Cache(args) => cache::run(&args, crate::session::begin(plain("cache"))?).await,
         Verb::Diff(args) => diff::run(args, &paths).await,
         Verb::Eject(args) => eject::run(&args, crate::session::begin(plain("eject"))?).await,

@@ -39,7 +39,10 @@ pub(super) async fn run(args: SlotsArgs, mut session: SessionHandle) -> u8 {
                 } else {
                     slots.iter().flat_map(lines).for_each(|line| out(&line));
                     if slots.is_empty() {
-                        eprintln!("No slots: `cartridge up --save-slot NAME` saves a guest");
+                        eprintln!(
+                            "No slots: `cartridge up --save-slot NAME` saves a guest; `cartridge slots --all` shows those of \
+                             other cartridges, also of one that was moved"
+                        );
                     }
                 }
                 true
@@ -70,17 +73,21 @@ pub(super) async fn run(args: SlotsArgs, mut session: SessionHandle) -> u8 {
 
 /// A slot in a line: when, how much, what it is called, and what it depends on; below it, what is another now.
 fn lines(slot: &SlotView) -> Vec<String> {
-    let made = i64::try_from(slot.made).ok().and_then(|made| jiff::Timestamp::from_second(made).ok());
-    let zone = jiff::tz::TimeZone::system();
-    let made = made.filter(|_| slot.made > 0).map(|made| made.to_zoned(zone).strftime("%Y-%m-%d %H:%M").to_string());
     let rest =
         slot.problem.as_ref().map_or_else(|| slot.depends.clone(), |problem| format!("cannot be used: {problem}"));
-    let first = format!("{:<16}  {:>10}  {}  ({rest})", made.as_deref().unwrap_or("?"), size(slot.bytes), slot.name);
+    let first = format!("{:<16}  {:>10}  {}  ({rest})", moment(slot.made), size(slot.bytes), slot.name);
     let differs = slot.differs.iter().flatten().map(|it| {
         let what = if it.fatal { "cannot be restored now" } else { "differs" };
         format!("{:>28}  {what}: {}", "", it.says)
     });
     std::iter::once(first).chain(differs).collect()
+}
+
+/// When a slot was saved, in the time of here.
+pub(super) fn moment(made: u64) -> String {
+    let at = i64::try_from(made).ok().and_then(|made| jiff::Timestamp::from_second(made).ok()).filter(|_| made > 0);
+    let here = |at: jiff::Timestamp| at.to_zoned(jiff::tz::TimeZone::system());
+    at.map_or_else(|| "?".to_owned(), |at| here(at).strftime("%Y-%m-%d %H:%M").to_string())
 }
 
 #[cfg(test)]

@@ -286,7 +286,7 @@ fn none(ui: &mut Ui, model: &Model) {
          screen together. Restoring it takes a second."
     } else {
         "A slot is a running guest, kept: memory, disks and screen. Boot a guest, bring it to where you want to begin \
-         again, and save it here."
+         again, and save it here. Those of a cartridge that was moved: cartridge slots --all."
     };
     controls::empty(ui, Icon::Bookmark, Palette::of(ui).accent, "No slots yet", words);
 }

@@ -23,6 +23,7 @@ mod removal;
 mod run_field;
 pub(crate) mod sentence;
 pub mod sign;
+pub mod slot_stores;
 mod slot_view;
 mod source_watch;
 mod standalone;

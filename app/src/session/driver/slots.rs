@@ -15,8 +15,10 @@ use super::{Driver, millis};
 use crate::session::direct::{DirectSource, DirectWish};
 use crate::session::event::{Event, Failure, Level, Side, SlotView};
 use crate::session::failure::internal;
+use crate::session::inserted::Inserted;
 use crate::session::jobs::direct::Wanted;
 use crate::session::jobs::{self, Hardware, Outcome};
+use crate::session::slot_stores;
 use crate::session::state::{Goal, Input, step};
 
 /// What is said first where a slot is not restored.
@@ -85,13 +87,15 @@ fn find(store: &Path, name: &str) -> Result<Slot, SlotError> {
 impl Driver {
     pub(super) fn slot_store(&self) -> Option<PathBuf> {
         let recipe = self.inserted.as_ref()?.recipe.as_ref().ok()?;
-        Some(self.paths.slots_of(&recipe.name, &recipe.root))
+        Some(slot_stores::of(&self.paths, &recipe.name, &recipe.root))
     }
 
     pub(super) fn list_slots(&self) {
         let (Some(store), side) = (self.slot_store(), self.side.0.clone()) else { return };
         let present = self.present();
+        let root = self.inserted.as_ref().map(Inserted::root);
         tokio::task::spawn_blocking(move || {
+            root.iter().for_each(|root| slot_stores::mark(&store, root));
             let slots = jobs::slots(&store, present.as_ref());
             let _ = side.blocking_send(Event::SlotsChanged { slots });
         });
@@ -125,6 +129,7 @@ impl Driver {
         };
         let (cancel, side, began) = (Cancel::new(), self.guest_side.0.clone(), Instant::now());
         let guest = self.boots;
+        let root = self.inserted.as_ref().map(Inserted::root);
         self.slots.saving = Some((cancel.clone(), began));
         self.tell(Event::SlotSaving { name: name.to_string() }).await;
         tokio::spawn(async move {
@@ -138,6 +143,7 @@ impl Driver {
             };
             let event = match slot::save(&monitor, &name, what, &store, &cancel, &mut progress).await {
                 Ok(slot) => {
+                    root.iter().for_each(|root| slot_stores::mark(&store, root));
                     let took_ms = millis(began.elapsed());
                     Event::SlotSaved { name: name.to_string(), bytes: slot.bytes, took_ms }
                 }
@@ -155,13 +161,10 @@ impl Driver {
         let (Some(store), side) = (self.slot_store(), self.side.0.clone()) else { return };
         let present = self.present();
         tokio::task::spawn_blocking(move || {
-            let removed = SlotName::new(&name).map_err(Into::into).and_then(|name| slot::remove(&store, &name));
-            let event = match removed {
+            let name = SlotName::new(&name).map_err(|error| slot_stores::not_removed(&error.into()));
+            let event = match name.and_then(|name| slot_stores::remove(&store, &name)) {
                 Ok(()) => Event::SlotsChanged { slots: jobs::slots(&store, present.as_ref()) },
-                Err(error) => {
-                    let failure = jobs::of_slot("The slot could not be removed", &error);
-                    Event::SideFailed { side: Side::Removal, failure }
-                }
+                Err(failure) => Event::SideFailed { side: Side::Removal, failure },
             };
             let _ = side.blocking_send(event);
         });

@@ -1,0 +1,115 @@
+//! `cartridge slots --all`: the slots of every cartridge, also of those whose folder is not there any more, and removing one. No
+//! session is begun for it: nothing is compared.
+
+use std::path::{Path, PathBuf};
+
+use vmtools::slot::{SlotName, existing};
+
+use super::args::SlotsArgs;
+use super::print::{self, out, size};
+use super::slots::moment;
+use crate::paths::Paths;
+use crate::session::failure::exit_code;
+use crate::session::sentence::number;
+use crate::session::slot_stores::{self, StoredSlot};
+
+/// Which slots are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    All,
+    /// Those of a cartridge whose folder was here.
+    Gone(PathBuf),
+}
+
+/// Which slots are meant, where they are not those of a cartridge that can be inserted. `path` is absolute.
+pub(super) fn whose(all: bool, path: Option<&Path>, paths: &Paths) -> Option<Whose> {
+    if all {
+        return Some(Whose::All);
+    }
+    let path = path.filter(|path| path.symlink_metadata().is_err())?;
+    let known = slot_stores::all(paths).iter().any(|it| it.cartridge.as_deref() == Some(path));
+    known.then(|| Whose::Gone(path.to_owned()))
+}
+
+/// Shows them or removes one, and returns the exit code.
+pub(super) fn run(args: &SlotsArgs, whose: &Whose, paths: &Paths) -> u8 {
+    let mut found = slot_stores::all(paths);
+    if let Whose::Gone(path) = whose {
+        found.retain(|it| it.cartridge.as_ref() == Some(path));
+    }
+    let code = match &args.remove {
+        Some(name) => remove(args, name, &found),
+        None => show(args, &found, paths),
+    };
+    if args.json {
+        print::finished(code);
+    }
+    code
+}
+
+fn show(args: &SlotsArgs, found: &[StoredSlot], paths: &Paths) -> u8 {
+    for slot in found {
+        if args.json {
+            print::object("slot", slot);
+        } else {
+            out(&line(slot));
+        }
+    }
+    if !args.json {
+        let bytes = found.iter().map(|it| it.slot.bytes).fold(0, u64::saturating_add);
+        let sum = format!("{} in all, in {}", number(found.len() as u64, "slot", "slots"), paths.slots().display());
+        out(&format!("{:<16}  {:>10}  {sum}", "", size(bytes)));
+        if !found.is_empty() {
+            eprintln!(
+                "`cartridge slots FOLDER --remove NAME` removes one, also where that folder is not there any more"
+            );
+        }
+    }
+    exit_code::GOOD
+}
+
+/// A slot in a line: when, how much, what it is called, whose it is, and where it lies.
+fn line(it: &StoredSlot) -> String {
+    let whose = match (&it.cartridge, it.gone) {
+        (None, _) => "of a cartridge that is not known".to_owned(),
+        (Some(root), false) => format!("of {}", root.display()),
+        (Some(root), true) => format!("of {}, which is not there any more", root.display()),
+    };
+    let (made, taken) = (moment(it.slot.made), size(it.slot.bytes));
+    format!("{made:<16}  {taken:>10}  {}  {whose}  ({})", it.slot.name, it.slot.dir.display())
+}
+
+fn remove(args: &SlotsArgs, name: &SlotName, found: &[StoredSlot]) -> u8 {
+    const TITLE: &str = "The slot could not be removed";
+    let wrong = |why: &str, code: u8| {
+        print::wrong(args.json, TITLE, why, code);
+        code
+    };
+    let meant: Vec<_> = found.iter().filter(|it| it.slot.name == name.as_str()).collect();
+    match meant.as_slice() {
+        [] => {
+            let others: Vec<_> = found.iter().map(|it| it.slot.name.clone()).collect();
+            wrong(&format!("there is no slot {:?}. {}", name.as_str(), existing(&others)), exit_code::USAGE)
+        }
+        [one] => match slot_stores::remove(&one.store, name) {
+            Ok(()) if args.json => {
+                print::object("removed", one);
+                exit_code::GOOD
+            }
+            Ok(()) => {
+                out(&format!("Removed {}", line(one)));
+                exit_code::GOOD
+            }
+            Err(failure) => wrong(&format!("{}: {}", failure.title, failure.detail), failure.exit_code),
+        },
+        several => {
+            let lines: String = several.iter().map(|it| format!("\n  {}", line(it))).collect();
+            let text = format!(
+                "several cartridges have a slot {:?}; name the folder of the one that is meant: `cartridge slots FOLDER --remove \
+                 NAME`{lines}",
+                name.as_str()
+            );
+            wrong(&text, exit_code::USAGE)
+        }
+    }
+}
