@@ -199,6 +199,10 @@ fn a_bad_value_on_the_command_line_is_told_with_its_option_and_not_as_a_line_of_
             assert!(!said.contains("cartridge.toml"), "{verb:?} {set}: {said}");
         }
     }
+    let base = ["--set", "image.engine=archiso", "--set", "image.base=nope"];
+    let run = console.run(&[&["lint", "--json"], &base[..], &[path]].concat());
+    let detail = run.event("examined")["failure"]["detail"].as_str().unwrap();
+    assert!(run.code == 2 && detail.starts_with("--set image.base=nope: "), "{} {detail}", run.code);
     let memory = console.run(&["boot", "--json", "--kernel", "/boot/vmlinuz", "--memory", "1K"]);
     assert!(memory.code == 2 && text(&memory, "detail").starts_with("--memory 1K: "), "{}", text(&memory, "detail"));
 }

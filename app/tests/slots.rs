@@ -212,6 +212,16 @@ fn slots_outlive_another_name_and_another_place_of_their_cartridge() {
     assert!(shown.contains(&format!("a b  of {path}, which is not there any more")), "{shown}");
     assert!(shown.lines().last().unwrap().contains("1 slot in all"), "{shown}");
 
+    // The moved cartridge takes it over, and it is restored there.
+    let there = console.run(&["slots", moved.to_str().unwrap(), "--take-from", moved.to_str().unwrap()]);
+    assert!(there.code == 2 && there.stderr.contains("its slots are its own"), "{} {}", there.code, there.stderr);
+    let taken = console.run(&["slots", moved.to_str().unwrap(), "--take-from", &path]);
+    assert_eq!((taken.code, taken.stdout.as_str()), (0, "Taken over: a b\n"), "{}", taken.stderr);
+    let restored = console.run(&["boot", "--slot", "a b", "--anyway", "--json", moved.to_str().unwrap()]);
+    assert_eq!(restored.code, 0, "{:#?}\n{}", restored.events, restored.stderr);
+    let path = moved.to_str().unwrap().to_owned();
+    fs::rename(&moved, console.home.path().join("moved again")).unwrap();
+
     let absent = console.run(&["slots", "--all", "--remove", "nosuch"]);
     assert!(absent.code == 2 && absent.stderr.contains("There is \"a b\""), "{} {}", absent.code, absent.stderr);
     // One of that name of another cartridge: which one is meant has to be said.

@@ -16,7 +16,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
     0  all went well
     1  something of Cartridge's own went wrong
-    2  the command line was wrong
+    2  the command line was wrong: an option, its value, or what it names
     3  the cartridge has errors, or there is none
     4  this host lacks something: see `cartridge doctor`
     5  the build failed
@@ -191,6 +191,9 @@ pub struct SlotsArgs {
     /// Those of all cartridges, also of those whose folder is not there any more
     #[arg(long, conflicts_with_all = ["path", "builtin"])]
     pub all: bool,
+    /// Take over the slots of the cartridge that was in this folder before it was moved
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["all", "builtin", "remove"])]
+    pub take_from: Option<PathBuf>,
     /// Remove this one
     #[arg(long, value_name = "NAME", value_parser = SlotName::new)]
     pub remove: Option<SlotName>,

@@ -94,9 +94,10 @@ pub async fn run(verb: Verb, paths: Paths) -> Result<u8, BeginError> {
         Verb::Propose(args) => propose::run(args, crate::session::begin(plain("propose"))?).await,
         Verb::Slots(args) => {
             let path = args.path.as_ref().map(|path| crate::start::current_folder().join(path));
-            match slots_all::whose(args.all, path.as_deref(), &paths) {
-                Some(whose) => slots_all::run(&args, &whose, &paths),
-                None => slots::run(args, crate::session::begin(plain("slots"))?).await,
+            match (&args.take_from, slots_all::whose(args.all, path.as_deref(), &paths)) {
+                (Some(from), _) => slots_all::take(&args, from, &paths),
+                (None, Some(whose)) => slots_all::run(&args, &whose, &paths),
+                (None, None) => slots::run(args, crate::session::begin(plain("slots"))?).await,
             }
         }
         Verb::Cache(args) => cache::run(&args, crate::session::begin(plain("cache"))?).await,

@@ -11,7 +11,8 @@ use super::slots::moment;
 use crate::paths::Paths;
 use crate::session::failure::exit_code;
 use crate::session::sentence::number;
-use crate::session::slot_stores::{self, StoredSlot};
+use crate::session::slot_stores::{self, StoredSlot, TakeError};
+use crate::start::current_folder;
 
 /// Which slots are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,8 +65,47 @@ fn show(args: &SlotsArgs, found: &[StoredSlot], paths: &Paths) -> u8 {
                 "`cartridge slots FOLDER --remove NAME` removes one, also where that folder is not there any more"
             );
         }
+        if found.iter().any(|it| it.gone) {
+            eprintln!("`cartridge slots NEW-FOLDER --take-from FOLDER` gives them to a cartridge that was moved");
+        }
     }
     exit_code::GOOD
+}
+
+/// Takes over the slots of a cartridge that was moved from `from`, and returns the exit code.
+pub(super) fn take(args: &SlotsArgs, from: &Path, paths: &Paths) -> u8 {
+    let code = match taken(args, from, paths) {
+        Ok(names) => {
+            for name in names {
+                if args.json {
+                    print::object("taken", &name);
+                } else {
+                    out(&format!("Taken over: {name}"));
+                }
+            }
+            exit_code::GOOD
+        }
+        Err((why, code)) => {
+            print::wrong(args.json, "The slots could not be taken over", &why, code);
+            code
+        }
+    };
+    if args.json {
+        print::finished(code);
+    }
+    code
+}
+
+fn taken(args: &SlotsArgs, from: &Path, paths: &Paths) -> Result<Vec<String>, (String, u8)> {
+    let path = current_folder().join(args.path.as_deref().unwrap_or(Path::new("")));
+    let unread = |why: &dyn std::fmt::Display| (why.to_string(), exit_code::CARTRIDGE);
+    let file = isoprep::open(&path).map_err(|error| unread(&error))?;
+    let root = file.file.parent().unwrap_or(Path::new("/"));
+    let recipe = isoprep::parse(&file.text, root).map_err(|error| unread(&error))?;
+    slot_stores::take(paths, &current_folder().join(from), &recipe.name, root).map_err(|error| {
+        let code = if matches!(error, TakeError::Io { .. }) { exit_code::INTERNAL } else { exit_code::USAGE };
+        (error.to_string(), code)
+    })
 }
 
 /// A slot in a line: when, how much, what it is called, whose it is, and where it lies.

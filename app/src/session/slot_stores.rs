@@ -3,11 +3,13 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use vmtools::slot::{self, SlotError, SlotName};
+use vmtools::slot::{self, Slot, SlotError, SlotName};
 
 use super::event::{Failure, SlotView};
 use super::jobs;
@@ -95,13 +97,76 @@ pub fn all(paths: &Paths) -> Vec<StoredSlot> {
 /// There is none of that name, or something of it is not ours or could not be removed.
 pub fn remove(store: &Path, name: &SlotName) -> Result<(), Failure> {
     slot::remove(store, name).map_err(|error| not_removed(&error))?;
+    remove_if_empty(store);
+    Ok(())
+}
+
+/// Slots could not be taken over. All of them are where they were, but for those that a refusing system had let go already.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeError {
+    /// The cartridge that they belong to is where it was.
+    #[error("{} is there: its slots are its own", .0.display())]
+    There(PathBuf),
+    /// No store says that it belongs there.
+    #[error("no slots are known of a cartridge at {}; `cartridge slots --all` lists those that there are", .0.display())]
+    Unknown(PathBuf),
+    /// The cartridge has one of that name itself.
+    #[error("{} has a slot {name:?} already: remove one of the two first", root.display())]
+    Taken {
+        /// The cartridge.
+        root: PathBuf,
+        /// The slot.
+        name: String,
+    },
+    /// The system refused.
+    #[error("could not move {}: {source}", path.display())]
+    Io {
+        /// The slot's folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Makes the slots of the cartridge that was at `from` those of the cartridge called `name` at `root`; returns their names. Blocks.
+///
+/// # Errors
+/// [`TakeError`]: that cartridge is still there, has no slots, or one has the name of a slot that there is.
+pub fn take(paths: &Paths, from: &Path, name: &str, root: &Path) -> Result<Vec<String>, TakeError> {
+    if from.symlink_metadata().is_ok() {
+        return Err(TakeError::There(from.to_owned()));
+    }
+    let theirs = stores(paths).into_iter().filter(|store| cartridge_of(store).as_deref() == Some(from));
+    let slots: Vec<_> =
+        theirs.flat_map(|store| slot::list(&store).into_iter().map(move |it| (store.clone(), it))).collect();
+    if slots.is_empty() {
+        return Err(TakeError::Unknown(from.to_owned()));
+    }
+    let own = of(paths, name, root);
+    let place = |slot: &Slot| own.join(slot.dir.file_name().unwrap_or_default());
+    if let Some((_, slot)) = slots.iter().find(|(_, slot)| place(slot).exists()) {
+        return Err(TakeError::Taken { root: root.to_owned(), name: slot.name.to_string() });
+    }
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| TakeError::Io { path, source }
+    };
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&own).map_err(failed(&own))?;
+    mark(&own, root);
+    for (store, slot) in &slots {
+        fs::rename(&slot.dir, place(slot)).map_err(failed(&slot.dir))?;
+        remove_if_empty(store);
+    }
+    Ok(slots.into_iter().map(|(_, slot)| slot.name.to_string()).collect())
+}
+
+fn remove_if_empty(store: &Path) {
     let empty = fs::read_dir(store).is_ok_and(|entries| entries.flatten().all(|entry| entry.file_name() == ROOT));
     if empty {
         // What cannot be removed now is empty, and is used again. One from before has no mark.
         let _ = fs::remove_file(store.join(ROOT));
         let _ = fs::remove_dir(store);
     }
-    Ok(())
 }
 
 /// What is said where a slot is not removed.
@@ -155,6 +220,27 @@ mod tests {
                 .unwrap()
                 .contains("\"a b\"")
         );
+    }
+
+    #[test]
+    fn slots_of_a_cartridge_that_was_moved_are_taken_over_whole_or_not_at_all() {
+        let top = tempfile::tempdir().unwrap();
+        let (paths, old, new) = (paths(top.path()), top.path().join("old"), top.path().join("new"));
+        let (theirs, own) = (paths.slots_of("x", &old), paths.slots_of("x", &new));
+        for (store, slot) in [(&theirs, "a"), (&theirs, "b%20c"), (&own, "a")] {
+            fs::create_dir_all(store.join(slot)).unwrap();
+        }
+        mark(&theirs, &old);
+        let refused = |from: &Path| take(&paths, from, "x", &new).unwrap_err();
+        assert!(matches!(refused(&old), TakeError::Taken { name, .. } if name == "a"));
+        assert!(matches!(refused(top.path()), TakeError::There(_)));
+        assert!(matches!(refused(&top.path().join("never")), TakeError::Unknown(_)));
+        assert!(theirs.join("a").exists() && theirs.join("b%20c").exists());
+        fs::remove_dir(own.join("a")).unwrap();
+        let mut names = take(&paths, &old, "x", &new).unwrap();
+        names.sort();
+        assert_eq!((names.as_slice(), theirs.exists()), (&["a".to_owned(), "b c".to_owned()][..], false));
+        assert!(all(&paths).iter().all(|it| it.cartridge.as_ref() == Some(&new) && it.store == own));
     }
 
     #[test]

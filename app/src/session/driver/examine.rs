@@ -161,7 +161,8 @@ impl Driver {
         self.tell(Event::Examining).await;
         let (cancel, paths) = (Cancel::new(), self.paths.clone());
         let token = cancel.clone();
-        let answer = tokio::task::spawn_blocking(move || jobs::look(cartridge, work, &paths, &token));
+        let fields = self.run_fields();
+        let answer = tokio::task::spawn_blocking(move || jobs::look((cartridge, &fields), work, &paths, &token));
         self.examining.running = Some(Running { cancel, stale: false, answer });
     }
 

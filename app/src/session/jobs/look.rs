@@ -9,6 +9,7 @@ use crate::paths::Paths;
 use crate::session::event::Failure;
 use crate::session::examination::LintView;
 use crate::session::failure;
+use crate::session::run_field::RunField;
 
 /// What was seen of a cartridge.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,8 +29,13 @@ impl Look {
 }
 
 /// Looks at a cartridge, its recipe and its text, in `work`, a new work directory, and removes that.
-pub(in crate::session) fn look(cartridge: (Recipe, String), work: PathBuf, paths: &Paths, cancel: &Cancel) -> Look {
-    let look = match request(cartridge, work.clone(), paths) {
+pub(in crate::session) fn look(
+    (cartridge, fields): ((Recipe, String), &[RunField]),
+    work: PathBuf,
+    paths: &Paths,
+    cancel: &Cancel,
+) -> Look {
+    let look = match request((cartridge, fields), work.clone(), paths) {
         Ok(request) => seen(&request, cancel),
         Err(failure) => Look::failed(failure),
     };
@@ -43,13 +49,18 @@ pub(in crate::session) fn look(cartridge: (Recipe, String), work: PathBuf, paths
     }
 }
 
-pub(super) fn request((recipe, text): (Recipe, String), work: PathBuf, paths: &Paths) -> Result<BuildRequest, Failure> {
+/// What is built from a cartridge, in which these fields were set for this run.
+pub(super) fn request(
+    ((recipe, text), fields): ((Recipe, String), &[RunField]),
+    work: PathBuf,
+    paths: &Paths,
+) -> Result<BuildRequest, Failure> {
     let mut findings = isoprep::check_places(&recipe, &paths.apart());
     if findings.is_empty() {
         findings = isoprep::check(&recipe);
     }
     if !findings.is_empty() {
-        return Err(failure::of_findings(&findings));
+        return Err(failure::of_run_findings(&findings, fields));
     }
     let host = isoprep::host(&super::host_search(paths, &recipe), recipe.image.engine);
     Ok(BuildRequest {

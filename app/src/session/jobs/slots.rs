@@ -152,7 +152,7 @@ pub(in crate::session) fn layer(
 ) -> Result<Layered, Failure> {
     let began = Instant::now();
     // A layer is made in the cache alone.
-    let request = super::look::request(cartridge, paths.work(), paths)?;
+    let request = super::look::request((cartridge, &[]), paths.work(), paths)?;
     match isoprep::repository_layer(&request, cancel, &|_| ()) {
         Ok(layer) => Ok(Layered { layer, took: began.elapsed() }),
         Err(error) => Err(failure::of_build(&error)),
