@@ -274,7 +274,7 @@ impl Drive {
 
     /// Whether the guest has reported, or, where its image cannot, has shown that it is up.
     fn came_up(&self) -> bool {
-        let shows = |sign| matches!(sign, Sign::Login | Sign::Shell | Sign::Target);
+        let shows = |sign| matches!(sign, Sign::Login | Sign::Shell | Sign::Target | Sign::HandedOver);
         // A restored guest was up when it was saved.
         self.steps.is_none()
             || self

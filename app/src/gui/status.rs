@@ -94,6 +94,10 @@ fn signed(ui: &mut Ui, guest: &crate::session::model::GuestView) {
         Some(Sign::Login) => (Icon::CircleCheck, palette.success, "Asks for a login", "The guest is up."),
         Some(Sign::Shell) => (Icon::CircleCheck, palette.success, "Shows a shell", "The guest is up."),
         Some(Sign::Target) => (Icon::CircleCheck, palette.success, "Target reached", "The guest's systemd is up."),
+        Some(Sign::HandedOver) => {
+            let hint = "It has an init of its own, which reports nothing by itself. Its screen says how far it is.";
+            (Icon::CircleHelp, palette.dim, "Reports nothing", hint)
+        }
         Some(Sign::Emergency) => {
             let hint = "The guest's initramfs has given up and shows a shell of its own. The Serial log says why.";
             (Icon::CircleX, palette.error, "Boot gave up", hint)

@@ -219,6 +219,12 @@ impl DirectWish {
         words.flat_map(str::split_whitespace).any(|word| word.starts_with("root="))
     }
 
+    /// Whether its initramfs is not ours: what happens in it is nothing that our init tells.
+    #[must_use]
+    pub fn brings_initramfs(&self) -> bool {
+        matches!(&self.source, DirectSource::Kernel(kernel) if !kernel.initrds.is_empty())
+    }
+
     /// Why nothing reports in such a guest, as far as that is known before; `built` is why an image of ours does not.
     #[must_use]
     pub fn mute(&self, built: Option<&str>) -> Option<String> {

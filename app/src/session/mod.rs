@@ -10,6 +10,7 @@ pub mod event;
 pub mod examination;
 pub mod failure;
 pub mod handle;
+mod handover;
 mod inserted;
 mod jobs;
 pub mod kept_disks;

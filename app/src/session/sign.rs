@@ -22,6 +22,8 @@ pub enum Sign {
     Target,
     /// The initramfs, or systemd, has given up and offers a shell to mend things.
     Emergency,
+    /// A root's own init has taken over, or an initramfs that is not ours, and nothing more was said for a while.
+    HandedOver,
 }
 
 /// Takes a serial line's bytes as they come and says what sign they are.

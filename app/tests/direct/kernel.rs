@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::parts::{initramfs, iso, kernel};
+use crate::parts::{initramfs, iso, kernel, root as root_with};
 use crate::support::{Console, Finished};
 
 const SMALL: [&str; 4] = ["--memory", "512M", "--set", "guest.accelerator=tcg"];
@@ -127,15 +127,8 @@ fn the_printed_command_of_a_folder_that_a_cartridge_names_boots_it_without_us() 
     let console = Console::new();
     let repo = console.repository("distro");
     let root = repo.join("tree");
-    for dir in ["bin", "sbin", "dev", "proc", "sys", "run"] {
-        fs::create_dir_all(root.join(dir)).unwrap();
-    }
-    fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
-    std::os::unix::fs::symlink("busybox", root.join("bin/sh")).unwrap();
-    let init = "#!/bin/sh\necho mine > /written\necho \"it has: $(/bin/busybox cat /written)\" > /dev/ttyS0\n\
-                /bin/busybox poweroff -f\n";
-    fs::write(root.join("sbin/init"), init).unwrap();
-    fs::set_permissions(root.join("sbin/init"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let script = "echo mine > /written\necho \"it has: $(/bin/busybox cat /written)\"\n/bin/busybox poweroff -f";
+    root_with(&root, script);
     let toml =
         "[guest]\nmemory = \"512M\"\ncpus = 1\naccelerator = \"tcg\"\n[boot]\nway = \"folder\"\nroot = \"tree\"\n";
     fs::write(repo.join("cartridge.toml"), format!("{toml}kernel = \"{}\"\n", kernel().display())).unwrap();
@@ -154,24 +147,17 @@ fn the_printed_command_of_a_folder_that_a_cartridge_names_boots_it_without_us() 
 
 #[test]
 fn what_is_written_over_layers_is_kept_where_that_was_asked_for() {
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
     let console = Console::new();
     let (root, image, keep) =
         (console.dir("root"), console.home.path().join("root.squashfs"), console.home.path().join("keep.img"));
-    for dir in ["bin", "sbin", "dev", "proc", "sys", "run"] {
-        fs::create_dir(root.join(dir)).unwrap();
-    }
-    fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
-    symlink("busybox", root.join("bin/sh")).unwrap();
-    let init = "#!/bin/sh\necho boot >> /boots\necho \"boots: $(/bin/busybox wc -l < /boots)\" > /dev/ttyS0\n\
-                /bin/busybox sync\n/bin/busybox poweroff -f\n";
-    fs::write(root.join("sbin/init"), init).unwrap();
-    fs::set_permissions(root.join("sbin/init"), fs::Permissions::from_mode(0o755)).unwrap();
+    let script = "echo boot >> /boots\necho \"boots: $(/bin/busybox wc -l < /boots)\"\n/bin/busybox sync\n\
+                  /bin/busybox poweroff -f";
+    root_with(&root, script);
     let packed =
         std::process::Command::new("mksquashfs").args([&root, &image]).args(["-quiet", "-no-progress"]).status();
     assert!(packed.unwrap().success());
     let kernel = kernel();
-    let words = ["boot", "--kernel", kernel.to_str().unwrap(), "--disk", image.to_str().unwrap(), "--json"];
+    let words = ["boot", "--kernel", kernel.to_str().unwrap(), "--disk", image.to_str().unwrap(), "--json", "--stay"];
     let boots = |more: &[&str]| {
         let run = console.run(&[&words[..], more, &SMALL].concat());
         assert_eq!(run.code, 0, "{:#?}\n{}", run.events, serial(&run));

@@ -6,6 +6,7 @@ mod image;
 mod kernel;
 mod parts;
 mod refusals;
+mod silent;
 #[path = "../support/mod.rs"]
 mod support;
 mod template;

@@ -1,6 +1,7 @@
 //! What guests of these tests are made of: a kernel of this host, and an initramfs with busybox.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use isoprep::HostSearch;
@@ -36,6 +37,20 @@ pub fn initramfs(at: &Path, script: &str) {
         entry(&mut archive, name, mode, &content);
     }
     fs::write(at, archive).unwrap();
+}
+
+/// A root file system with busybox, whose init runs `script` with its words on the serial line.
+pub fn root(dir: &Path, script: &str) {
+    for name in ["bin", "sbin", "dev", "proc", "sys", "run"] {
+        fs::create_dir_all(dir.join(name)).unwrap();
+    }
+    fs::write(dir.join("bin/busybox"), busybox()).unwrap();
+    std::os::unix::fs::symlink("busybox", dir.join("bin/sh")).unwrap();
+    let init = format!("#!/bin/sh\nexec </dev/ttyS0 >/dev/ttyS0 2>&1\n{script}\n");
+    fs::write(dir.join("sbin/init"), init).unwrap();
+    for program in ["bin/busybox", "sbin/init"] {
+        fs::set_permissions(dir.join(program), fs::Permissions::from_mode(0o755)).unwrap();
+    }
 }
 
 /// One entry of a cpio archive (`Documentation/driver-api/early-userspace/buffer-format.rst`, "newc").

@@ -24,8 +24,7 @@ impl Driver {
         self.hands_off();
         self.stop_recording().await;
         self.scope = scope;
-        self.boot_deadline = None;
-        self.watching.quiet = None;
+        self.nothing_is_waited_for();
         self.progress = None;
         let (job, guest, side) = (self.job.take(), self.guest.take(), self.side.0.clone());
         let look = self.take_examination().await;

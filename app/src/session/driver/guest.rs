@@ -13,6 +13,7 @@ use super::{Driver, STROKE};
 use crate::session::direct::DirectWish;
 use crate::session::event::{Event, Failure, Level, Side};
 use crate::session::failure::{exit_code, internal, no_image};
+use crate::session::handover::Handover;
 use crate::session::jobs::direct::Wanted;
 use crate::session::jobs::{self, Hardware, Outcome};
 use crate::session::logs::Pane;
@@ -71,6 +72,7 @@ impl Driver {
             return;
         };
         self.watch_guest(wanted.wish.mute(mute.as_deref()), !needed);
+        self.watching.handover = Handover::new(wanted.wish.brings_initramfs());
         let (side, lacking) = (self.side.0.clone(), self.templates.begin());
         self.direct_command = Arc::default();
         let command = Arc::clone(&self.direct_command);
@@ -103,6 +105,7 @@ impl Driver {
         if let Err(error) = self.record.note(|made| made.guest = Some(pid)) {
             self.notice(Level::Warning, format!("The session's record could not be written: {error}")).await;
         }
+        self.guest_begins();
         self.guest_is_new();
         self.test_guest_started();
         self.tell(Event::GuestStarted { pid, command, mute: self.watching.mute.clone() }).await;
@@ -121,6 +124,7 @@ impl Driver {
                 self.watching.panic.push(&bytes);
                 self.wake.wake();
                 self.look_for_signs(&bytes).await;
+                self.look_for_handover(&bytes);
                 self.test_hears(&bytes).await;
             }
             GuestEvent::Status(status) => self.guest_changed(status).await,
@@ -151,14 +155,14 @@ impl Driver {
                 self.notice(Level::Warning, text).await;
                 self.showed(Sign::Emergency).await;
             }
-            GuestEvent::Boot(_) => {}
+            GuestEvent::Boot(BootStep::Exec { .. }) => self.init_takes_over(),
+            GuestEvent::Boot(BootStep::Ready | BootStep::Init) => {}
             GuestEvent::Forwarded { name, guest_port, host_port } => {
                 self.tell(Event::PortForwarded { name, guest_port, host_port }).await;
             }
             GuestEvent::Shared(chosen) => self.guest_shares(&chosen).await,
             GuestEvent::Ended(end) => {
-                self.boot_deadline = None;
-                self.watching.quiet = None;
+                self.nothing_is_waited_for();
                 self.guest_changed(end.status.clone()).await;
                 let by_itself = matches!(self.state.phase, Phase::Booting | Phase::Running);
                 if by_itself && let GuestStatus::Crashed { how } = &end.status {
@@ -197,6 +201,11 @@ impl Driver {
         if self.guest_status.as_ref() != Some(&status) {
             self.guest_status = Some(status.clone());
             let (rebooted, panicked) = (status == GuestStatus::Rebooting, status == GuestStatus::Panicked);
+            if rebooted {
+                self.guest_begins();
+            } else if panicked {
+                self.no_handover();
+            }
             if status == GuestStatus::Panicked
                 && let Some(words) = self.watching.panic.take()
             {

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::Driver;
 use crate::session::event::{Event, Failure, Level};
 use crate::session::failure::exit_code;
+use crate::session::handover::Handover;
 use crate::session::logs::Pane;
 use crate::session::panic_words::PanicWords;
 use crate::session::sign::{Sign, SignScanner};
@@ -27,6 +28,10 @@ pub(super) struct Watching {
     /// When its open line counts as a prompt.
     pub(super) quiet: Option<Instant>,
     scanner: SignScanner,
+    /// When it counts as running although it shows nothing, because an init that nobody knows has taken over.
+    pub(super) handed: Option<Instant>,
+    /// How far that is.
+    pub(super) handover: Handover,
     /// What was told last.
     pub(super) sign: Option<Sign>,
     /// Why its image has nothing in it that reports.
@@ -88,7 +93,7 @@ impl Driver {
 
     /// It wrote to its serial line.
     pub(super) async fn look_for_signs(&mut self, bytes: &[u8]) {
-        if self.state.phase != Phase::Booting {
+        if self.state.phase != Phase::Booting && !self.shows_more() {
             return;
         }
         let sign = self.watching.scanner.push(bytes);
@@ -106,7 +111,60 @@ impl Driver {
         }
     }
 
+    /// Whether it was taken to run without having shown anything, and may yet do so.
+    fn shows_more(&self) -> bool {
+        self.state.phase == Phase::Running && self.watching.sign == Some(Sign::HandedOver)
+    }
+
+    /// Our init in it has told that the root's own takes over.
+    pub(super) fn init_takes_over(&mut self) {
+        self.watching.handover.told();
+        self.wait_for_more();
+    }
+
+    /// It wrote to its serial line: an init may have taken over, or goes on talking.
+    pub(super) fn look_for_handover(&mut self, bytes: &[u8]) {
+        if self.watching.handover.push(bytes) {
+            self.wait_for_more();
+        }
+    }
+
+    fn wait_for_more(&mut self) {
+        // What reports is waited for, and a test needs to know that its guest is up.
+        let believed = self.watching.mute.is_some() && !self.testing.runs();
+        let patience = self.watching.handover.patience().filter(|_| believed && self.state.phase == Phase::Booting);
+        self.watching.handed = patience.map(|patience| Instant::now() + patience);
+    }
+
+    /// It has been silent for long enough since an init took over that reports nothing.
+    pub(super) async fn handed_over(&mut self) {
+        self.watching.handed = None;
+        self.showed(Sign::HandedOver).await;
+    }
+
+    /// It begins: from now on it may be silent.
+    pub(super) fn guest_begins(&mut self) {
+        self.watching.handover.again();
+        self.wait_for_more();
+    }
+
+    /// Its kernel has panicked: nobody takes over any more.
+    pub(super) fn no_handover(&mut self) {
+        self.watching.handed = None;
+        self.watching.handover = Handover::default();
+    }
+
+    /// Nothing that it could show matters any more.
+    pub(super) fn nothing_is_waited_for(&mut self) {
+        self.boot_deadline = None;
+        (self.watching.quiet, self.watching.handed) = (None, None);
+    }
+
     pub(super) async fn showed(&mut self, sign: Sign) {
+        if self.shows_more() && sign != Sign::HandedOver {
+            self.watching.sign = Some(sign);
+            return self.tell(Event::GuestShowed { sign }).await;
+        }
         if self.state.phase != Phase::Booting || self.watching.sign == Some(sign) {
             return;
         }
@@ -134,8 +192,7 @@ impl Driver {
 
     /// Nothing more is waited for.
     pub(super) async fn booted(&mut self) {
-        self.boot_deadline = None;
-        self.watching.quiet = None;
+        self.nothing_is_waited_for();
         self.make_template();
         self.input(Input::BootDone).await;
     }
