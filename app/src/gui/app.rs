@@ -252,7 +252,8 @@ impl App {
                 self.panels.files.refresh();
             }
             // A dialog that waits for it says it.
-            Event::Failed { failure } if self.boot_forms.failed(failure) => {}
+            Event::Failed { failure } | Event::SideFailed { side: Side::Boot, failure }
+                if self.boot_forms.failed(failure) => {}
             Event::Failed { failure } if model.state.phase == Phase::Idle => self.toasts.failed(model, failure),
             // It is said in the dialog that asked for it.
             Event::SideFailed { side: Side::Cache, .. } if self.dialog == Some(Dialog::Cache) => {}

@@ -4,6 +4,7 @@
 mod begin;
 mod build;
 mod cache;
+mod check;
 mod compare;
 mod diagnose;
 mod direct;
@@ -63,6 +64,8 @@ struct Driver {
     patience: Option<Duration>,
     /// The goal that is worked towards was asked for in spite of errors of the lint.
     anyway: bool,
+    /// What was asked for while a guest runs, and is looked at before that is ended.
+    checking: Option<check::Checking>,
     /// How the goal that is worked towards is booted, where a front end has said it; else the cartridge says it.
     wish: Option<DirectWish>,
     /// The tree that the guest should find, where it was booted from an image that is known.
@@ -146,6 +149,7 @@ enum Wake {
     Stirred,
     LookAtSource,
     SourceLooked(Option<Result<jobs::SourceLook, isoprep::BuildError>>),
+    Checked(check::Asked, Result<(), Failure>),
     Quiet,
     HandedOver,
     Stroke,
@@ -176,6 +180,7 @@ impl Driver {
                 Wake::Stirred => self.source_stirred(),
                 Wake::LookAtSource => self.start_source_look().await,
                 Wake::SourceLooked(look) => self.source_looked(look).await,
+                Wake::Checked(asked, answer) => self.checked(asked, answer).await,
                 Wake::Quiet => self.quiet().await,
                 Wake::HandedOver => self.handed_over().await,
                 Wake::Stroke => self.stroke().await,
@@ -203,6 +208,7 @@ impl Driver {
             () = source::stirred(&mut self.watched.watch) => Wake::Stirred,
             look = source::source_of(&mut self.watched.running) => Wake::SourceLooked(look),
             () = until(self.watched.due), if self.may_look_at_source() => Wake::LookAtSource,
+            (asked, answer) = check::check_of(&mut self.checking), if !ejecting => Wake::Checked(asked, answer),
             () = until(self.watching.quiet) => Wake::Quiet,
             () = until(self.watching.handed) => Wake::HandedOver,
             () = until(self.examining.due), if self.may_examine() => Wake::Examine,
@@ -233,11 +239,14 @@ impl Driver {
             Command::ViewCache => self.view_cache(false),
             Command::CleanCache => self.view_cache(true),
             Command::Cancel => {
-                if !self.stop_test().await {
+                if !self.cancel_check().await && !self.stop_test().await {
                     self.input(Input::Cancel).await;
                 }
             }
-            Command::Eject(scope) => self.input(Input::Eject(scope)).await,
+            Command::Eject(scope) => {
+                self.stop_checking();
+                self.input(Input::Eject(scope)).await;
+            }
             Command::SurveyEverything => self.survey_everything(),
             Command::BringIn => self.bring_in().await,
             Command::SendSerial(bytes) => self.with_guest(|guest| guest.send_serial(bytes)).await,
@@ -279,6 +288,17 @@ impl Driver {
         {
             return self.tell(Event::Failed { failure }).await;
         }
+        self.stop_checking();
+        match self.to_be_checked(goal, wish.as_ref()) {
+            Some(Ok(wanted)) if step(&self.state, Input::Ask(goal)).is_ok() => {
+                self.check((goal, anyway, wish), wanted);
+            }
+            Some(Err(failure)) => self.not_begun(failure).await,
+            _ => self.work_towards((goal, anyway, wish)).await,
+        }
+    }
+
+    async fn work_towards(&mut self, (goal, anyway, wish): check::Asked) {
         if step(&self.state, Input::Ask(goal)).is_ok() {
             self.anyway = anyway;
             self.wish = wish;
@@ -391,6 +411,7 @@ impl Driver {
         self.quitting = true;
         let nothing = self.record.works().is_empty() && self.record.made().runtime.is_none();
         self.stop_comparing();
+        self.stop_checking();
         if self.state.phase == Phase::Idle && nothing {
             self.tell(Event::Closed).await;
             self.closed = true;

@@ -401,6 +401,8 @@ pub enum Side {
     Layer,
     /// Beginning a test.
     Test,
+    /// Booting something without a boot loader in place of a guest, which stays.
+    Boot,
 }
 
 /// What failed, for people.

@@ -7,6 +7,7 @@ mod kernel;
 mod parts;
 mod refusals;
 mod silent;
+mod stays;
 #[path = "../support/mod.rs"]
 mod support;
 mod template;

@@ -70,6 +70,7 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         watches: config.watches,
         patience: config.patience,
         anyway: false,
+        checking: None,
         wish: None,
         booted_tree: None,
         who,

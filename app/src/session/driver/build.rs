@@ -17,7 +17,7 @@ use crate::session::state::{Goal, Input};
 
 impl Driver {
     pub(super) async fn start_prepare(&mut self, goal: Goal) {
-        let cartridge = match self.recipe_for(goal) {
+        let cartridge = match self.recipe_for(goal, self.wish.as_ref()) {
             Ok(cartridge) => cartridge,
             Err(failure) => return self.fail(failure).await,
         };

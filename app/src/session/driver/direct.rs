@@ -21,8 +21,8 @@ impl Driver {
 
     /// What a goal is prepared from: the cartridge with the fields that were set for this boot alone. A direct boot needs no
     /// cartridge.
-    pub(super) fn recipe_for(&self, goal: Goal) -> Result<(Recipe, String), Failure> {
-        let fields = self.wish.as_ref().map(|wish| wish.fields.as_slice()).unwrap_or_default();
+    pub(super) fn recipe_for(&self, goal: Goal, wish: Option<&DirectWish>) -> Result<(Recipe, String), Failure> {
+        let fields = wish.map(|wish| wish.fields.as_slice()).unwrap_or_default();
         let inserted = self.inserted.as_ref().filter(|inserted| inserted.recipe.is_ok());
         let (own, root) = match inserted {
             Some(inserted) => (inserted.text.clone(), inserted.root()),

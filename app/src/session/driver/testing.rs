@@ -107,7 +107,7 @@ impl Driver {
             Some(slot) => self.restore_slot(slot, true).await,
             None => self.ask(Goal::Up, false, None).await,
         }
-        let waits = matches!(self.state.phase, Phase::Idle | Phase::Running);
+        let waits = matches!(self.state.phase, Phase::Idle | Phase::Running) && self.checking.is_none();
         if waits && self.testing.run.as_ref().is_some_and(|run| run.stage == TestStage::Starting) {
             self.fail_test("it could not begin".to_owned()).await;
         }

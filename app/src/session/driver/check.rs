@@ -1,0 +1,93 @@
+//! A boot without a boot loader that is asked for while a guest runs: what it names is looked at first, so that the guest is
+//! ended only for one that can be booted.
+
+use isoprep::Cancel;
+use tokio::task::JoinHandle;
+
+use super::Driver;
+use crate::session::direct::DirectWish;
+use crate::session::event::{Event, Failure, Level, Side};
+use crate::session::failure::internal;
+use crate::session::jobs::direct::{Wanted, make_ready};
+use crate::session::state::{Goal, Phase};
+
+/// What was asked for: the goal, whether in spite of the lint, and how it is booted where a front end has said it.
+pub(super) type Asked = (Goal, bool, Option<DirectWish>);
+
+/// A look under way.
+pub(super) struct Checking {
+    asked: Asked,
+    cancel: Cancel,
+    answer: JoinHandle<Result<(), Failure>>,
+}
+
+impl Driver {
+    /// What is to be looked at before the guest that runs is ended for it; `None` where there is nothing.
+    pub(super) fn to_be_checked(&self, goal: Goal, wish: Option<&DirectWish>) -> Option<Result<Wanted, Failure>> {
+        if self.state.phase != Phase::Running || matches!(goal, Goal::Build | Goal::Restore) {
+            return None;
+        }
+        let recipe = match self.recipe_for(goal, wish) {
+            Ok((recipe, _)) => recipe,
+            Err(failure) => return Some(Err(failure)),
+        };
+        // What a build is going to leave cannot be looked at.
+        let wish =
+            DirectWish::chosen(wish.cloned(), &recipe.boot).filter(|it| goal != Goal::Up || !it.needs_image())?;
+        let image = self.image.as_ref().filter(|_| goal != Goal::Direct).map(|built| built.image.clone());
+        let hardware = self.prepared.as_ref().and_then(|it| it.machine.as_ref());
+        Some(Ok(Wanted::new(wish, image, &recipe, hardware, self.paths.clone())))
+    }
+
+    /// Makes it ready once, off the driver: when the guest is to start, most of that is in the cache.
+    pub(super) fn check(&mut self, asked: Asked, wanted: Wanted) {
+        let cancel = Cancel::new();
+        let token = cancel.clone();
+        let answer = tokio::task::spawn_blocking(move || make_ready(&wanted, &token).map(drop));
+        self.checking = Some(Checking { asked, cancel, answer });
+    }
+
+    /// It was looked at: the guest that runs is ended for it, or stays.
+    pub(super) async fn checked(&mut self, asked: Asked, answer: Result<(), Failure>) {
+        match answer {
+            Ok(()) => self.work_towards(asked).await,
+            Err(failure) => self.not_begun(failure).await,
+        }
+    }
+
+    /// What was asked for cannot be done, and nothing was changed for it.
+    pub(super) async fn not_begun(&mut self, failure: Failure) {
+        let title = failure.title.clone();
+        self.tell(Event::SideFailed { side: Side::Boot, failure }).await;
+        self.not_brought_in();
+        self.fail_test(title).await;
+    }
+
+    /// Stops the look under way: something else was asked for, or everything ends. Says whether there was one.
+    pub(super) fn stop_checking(&mut self) -> bool {
+        let checking = self.checking.take();
+        if let Some(checking) = &checking {
+            checking.cancel.cancel();
+        }
+        checking.is_some()
+    }
+
+    /// Stops it because that was asked for.
+    pub(super) async fn cancel_check(&mut self) -> bool {
+        let stopped = self.stop_checking();
+        if stopped {
+            self.not_brought_in();
+            self.notice(Level::Info, "Cancelled: the guest that runs stays".to_owned()).await;
+        }
+        stopped
+    }
+}
+
+/// The answer of the look under way.
+pub(super) async fn check_of(checking: &mut Option<Checking>) -> (Asked, Result<(), Failure>) {
+    let Some(running) = checking else { return std::future::pending().await };
+    let answer = (&mut running.answer).await;
+    let asked = checking.take().map_or((Goal::Direct, false, None), |it| it.asked);
+    let broken = |error| Err(internal("A direct boot could not be made ready; this is a bug", &error));
+    (asked, answer.unwrap_or_else(broken))
+}
