@@ -13,6 +13,7 @@ mod examine;
 mod guest;
 mod layer;
 mod recording;
+mod restoring;
 mod settings;
 mod slots;
 mod source;
