@@ -177,11 +177,11 @@ fn what_a_guest_cannot_have_is_said_before_it_boots() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let web = format!("{{ web = \"{}:80\" }}", port.local_addr().unwrap().port());
     for (set, code, words) in [
-        ("guest.disks={ x = \"absent.img\" }", 3, "absent.img does not exist"),
+        ("guest.disks={ x = \"absent.img\" }", 2, "absent.img does not exist"),
         ("guest.disks={ x = \"raw.img\" }", 3, "called like a raw image, but begins like qcow2"),
-        ("guest.extra_iso=none.iso", 3, "none.iso does not exist"),
+        ("guest.extra_iso=none.iso", 2, "none.iso does not exist"),
         ("guest.gpu=virtio-gl", 4, "virtio-gl"),
-        ("guest.qemu_args=-monitor, tcp::1", 3, "Cartridge controls the guest"),
+        ("guest.qemu_args=-monitor, tcp::1", 2, "Cartridge controls the guest"),
         (&format!("guest.forward={web}"), 6, "choose another one"),
     ] {
         if set.ends_with("virtio-gl") && Path::new("/dev/dri/renderD128").exists() {
