@@ -3,10 +3,10 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cartridge_supervise::{CommandLine, run};
-use isoprep::{Cancel, Unit};
+use isoprep::{Cancel, Image, Unit};
 
 use crate::bench::{self, Bench};
 use crate::boots::steps;
@@ -16,6 +16,10 @@ const INSIDE: &str = "CARTRIDGE_TEST_INSIDE";
 /// An id that no machine gives to people, and the ids that are lent to it.
 const USER: u32 = 61_183;
 const LENT: &str = "2130706432:65536";
+/// The packed root and the list of its packages, in the cache.
+const ROOT: &str = "root.sfs";
+const PACKAGES: &str = "pkglist.txt";
+const PARTS: [&str; 2] = [ROOT, PACKAGES];
 /// Arguments: the folder of the test, and the command.
 const ENTER: &str = r#"set -e
 cd "$1"
@@ -28,7 +32,7 @@ shift 2
 cd /
 exec setpriv --reuid=61183 --regid=61183 --clear-groups --inh-caps=-all -- "$@""#;
 
-fn image_of_this_user() -> (Vec<u8>, Bench) {
+fn image_of_this_user() -> (Image, Bench) {
     let bench = Bench::without_base("debian", "");
     let (image, reused, told) = bench.build_telling();
     let image = image.unwrap_or_else(|e| panic!("{e}\n{}", bench::lines(&told)));
@@ -37,7 +41,7 @@ fn image_of_this_user() -> (Vec<u8>, Bench) {
     let (_, total, what) = installing.last().expect("installation is told");
     assert!(*total > 200 && what.starts_with("setting up "), "{installing:?}");
     assert!(installing.windows(2).all(|two| two[0].0 <= two[1].0), "{installing:?}");
-    (fs::read(&image.iso).unwrap(), bench)
+    (image, bench)
 }
 
 /// As root: the base of all tests, and this one made by somebody else. As an ordinary user: twice by oneself.
@@ -47,22 +51,62 @@ fn an_ordinary_user_builds_the_same_image_bit_by_bit() {
     if std::env::var_os(INSIDE).is_some() {
         assert!(!rustix::process::geteuid().is_root());
         let (image, _bench) = image_of_this_user();
-        fs::write(bench::place().join("sum"), blake3::hash(&image).to_hex().as_str()).unwrap();
+        fs::copy(&image.iso, bench::place().join("iso")).unwrap();
+        for part in PARTS {
+            fs::copy(entry(&image).join(part), bench::place().join(part)).unwrap();
+        }
         return;
     }
     let bench = Bench::new("debian", "");
-    let mine = blake3::hash(&fs::read(bench.build().iso).unwrap()).to_hex();
     let place = as_somebody_else(TEST, LENT, |user| {
         // The packages have been fetched.
-        let fetched = user.join("debian-cache/packages-fetched");
-        fs::create_dir_all(&fetched).unwrap();
-        for file in fs::read_dir(bench::cache().join("packages-fetched")).unwrap().flatten() {
-            if file.file_type().unwrap().is_file() {
-                fs::copy(file.path(), fetched.join(file.file_name())).unwrap();
-            }
-        }
+        copy_files(&bench::cache().join("packages-fetched"), &user.join("debian-cache/packages-fetched"));
     });
-    assert_eq!(fs::read_to_string(place.path().join("user/sum")).unwrap(), mine.as_str());
+    let theirs = |name: &str| place.path().join("user").join(name);
+    let mut mine = (bench.build(), bench);
+    let list = |file: &Path| fs::read_to_string(file).unwrap();
+    if list(&entry(&mine.0).join(PACKAGES)) != list(&theirs(PACKAGES)) {
+        // The archive has moved on since the base of all tests was made.
+        println!("other packages than the base has: root builds anew");
+        let mut bench = Bench::without_base("debian", "");
+        bench.request.cache = bench.dir.path().join("cache");
+        copy_files(&theirs("debian-cache/packages-fetched"), &bench.request.cache.join("packages-fetched"));
+        mine = (bench.build(), bench);
+        assert_eq!(list(&entry(&mine.0).join(PACKAGES)), list(&theirs(PACKAGES)));
+    }
+    let (image, bench) = &mine;
+    if fs::read(&image.iso).unwrap() == fs::read(theirs("iso")).unwrap() {
+        return;
+    }
+    let parts: Vec<_> = PARTS
+        .into_iter()
+        .filter(|it| fs::read(entry(image).join(it)).unwrap() != fs::read(theirs(it)).unwrap())
+        .collect();
+    let differ = bench::as_root(bench.dir.path(), DIFFER, &[bench.dir.path(), &entry(image).join(ROOT), &theirs(ROOT)]);
+    panic!("the images differ, in {parts:?} of their roots:\n{differ}");
+}
+
+/// What two packed roots differ in: attributes and contents.
+const DIFFER: &str = r#"cd "$1"
+for which in "$2 mine" "$3 theirs"; do
+    unsquashfs -lln "${which% *}" | sed "s/squashfs-root//" >"${which##* }.list"
+    unsquashfs -no-progress -quiet -d "${which##* }" "${which% *}" >/dev/null 2>&1 || true
+done
+diff mine.list theirs.list || true
+diff -rq --no-dereference mine theirs 2>&1 || true
+rm -rf -- mine theirs"#;
+
+/// The folder of the cache that has the packed root of an image.
+fn entry(image: &Image) -> PathBuf {
+    image.kernel.ancestors().nth(3).unwrap().to_path_buf()
+}
+
+/// Copies the files of a folder, not what is below.
+fn copy_files(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for file in fs::read_dir(from).unwrap().flatten().filter(|it| it.file_type().unwrap().is_file()) {
+        fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
 }
 
 /// Without lent ids files can belong to root alone: that is said before anything is fetched or unpacked for nothing.
