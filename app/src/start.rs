@@ -71,6 +71,7 @@ fn window(cli: &Cli, runtime: &tokio::runtime::Runtime, paths: Paths) -> Result<
             examines: true,
             watches: true,
             patience: None,
+            blank_after: None,
         })?;
         runtime.spawn(quit_on_signal(session.commands.clone()));
         crate::gui::run(session, cli.path.clone().filter(|p| p.as_path() != std::path::Path::new("")), cli.builtin)?;

@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use std::process::Command as Process;
 use std::time::Duration;
 
+use cartridge::session::blank::BlankCure;
 use cartridge::session::state::{EjectScope, Goal, Phase};
 use cartridge::session::{Command, Event, Model, SessionConfig, begin};
 use support::Console;
-use support::session::{Session, paths};
+use support::session::{Session, config, paths};
 use vmtools::GuestStatus;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -166,6 +167,38 @@ fn a_full_disk_is_told_and_mends_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_screen_of_one_colour_is_told_and_taken_back() {
+    let console = Console::new();
+    let blank_after = Some(Duration::from_secs(6));
+    let mut session = Session::of(SessionConfig { blank_after, ..config(&console, false) });
+    session.insert(&console.repository("distro")).await;
+    session.send(Command::Ask(Goal::Up)).await;
+    session.until("the report", |event, _| matches!(event, Event::GuestReported { .. })).await;
+    // The shell asks where the cursor is when it is ready.
+    let serial = session.model.logs.join("serial.log");
+    while !fs::read(&serial).unwrap_or_default().windows(3).any(|it| it == b"[6n") {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // Nothing more of the kernel, no cursor, no text.
+    let clear = "echo 0 >/proc/sys/kernel/printk; printf '\\033[?25l\\033[2J' >/dev/tty0\n";
+    session.send(Command::SendSerial(clear.into())).await;
+    session.until("that it is blank", |event, _| matches!(event, Event::ScreenBlank { .. })).await;
+    let (seconds, cure) = session.model.guest.as_ref().unwrap().blank.clone().unwrap();
+    assert!(seconds >= 6);
+    // Whether it can be mended is this host's answer, from a look at it.
+    let qemu = std::path::Path::new("qemu-system-x86_64");
+    let can = vmtools::find_render_node(std::path::Path::new("/"), qemu, &isoprep::Cancel::new());
+    match can {
+        Ok(_) => assert_eq!(cure, BlankCure::Give3d),
+        Err(why) => assert_eq!(cure, BlankCure::No3d(why.to_string())),
+    }
+    session.send(Command::SendSerial("echo something >/dev/tty0\n".into())).await;
+    session.until("that it is not", |event, _| matches!(event, Event::ScreenDrawn)).await;
+    assert_eq!(session.model.guest.as_ref().unwrap().blank, None);
+    session.quit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs in the mount namespace that a_full_disk_is_told_and_mends_by_itself makes"]
 async fn full_disk() {
     let mut console = Console::new();
@@ -175,15 +208,7 @@ async fn full_disk() {
     paths.cache = small.join("cache/cartridge");
     let fill = small.join("cache/fill");
     let build = async |fails: bool| {
-        let config = SessionConfig {
-            paths: paths.clone(),
-            who: "a test".into(),
-            fresh: false,
-            lint: true,
-            examines: false,
-            watches: false,
-            patience: None,
-        };
+        let config = SessionConfig { paths: paths.clone(), ..config(&console, false) };
         let mut session = Session { handle: begin(config).unwrap(), model: Model::default() };
         session.insert(&repo).await;
         session.send(Command::Ask(Goal::Build)).await;

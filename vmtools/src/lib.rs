@@ -13,6 +13,7 @@
 //! | [`serial`] | the guest's serial line, and what is to be found in it |
 //! | [`share`] | folders of this host in the guest, live: virtiofs or 9p |
 //! | [`display`] | the guest's screen, keyboard and pointer, and pictures as evidence |
+//! | [`ocr`] | text read off the guest's screen |
 //! | [`record`] | the guest's screen as a video |
 //!
 //! Everything that comes from a guest, from QEMU or from a file is bounded in size and cannot panic us. Processes are
@@ -24,6 +25,7 @@ pub mod display;
 pub mod guest;
 pub mod init;
 pub mod machine;
+pub mod ocr;
 pub mod qmp;
 pub mod record;
 pub mod serial;

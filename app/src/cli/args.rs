@@ -207,7 +207,11 @@ pub struct EjectArgs {
 #[derive(Args, Clone, Debug)]
 pub struct ShotArgs {
     /// Where to save it
-    pub file: PathBuf,
+    #[arg(required_unless_present = "text")]
+    pub file: Option<PathBuf>,
+    /// Print the text that is on the screen, read by tesseract
+    #[arg(long)]
+    pub text: bool,
     /// The session whose guest is meant; without it the newest that runs
     #[arg(long)]
     pub session: Option<String>,

@@ -51,6 +51,7 @@ pub async fn run(verb: Verb, paths: Paths) -> Result<u8, BeginError> {
         examines: false,
         watches: false,
         patience: None,
+        blank_after: None,
     };
     let towards = |who: &str, args: &BuildArgs, wait: Option<u64>| SessionConfig {
         fresh: args.fresh,

@@ -1,6 +1,10 @@
-//! `cartridge shot`: photograph the guest of a session that somebody else runs.
+//! `cartridge shot`: photograph the guest of a session that somebody else runs, or print the text on its screen.
 
+use std::path::Path;
 use std::time::Duration;
+
+use vmtools::ocr::{OcrError, read_text};
+use vmtools::{Cancel, Frame};
 
 use super::args::ShotArgs;
 use super::print::{self, out};
@@ -40,12 +44,34 @@ async fn save(args: &ShotArgs, paths: &Paths) -> u8 {
         Ok(frame) => frame,
         Err(error) => return wrong(&error.to_string(), exit_code::GUEST),
     };
-    let (file, uniform) = (args.file.clone(), frame.is_uniform());
+    if args.text
+        && let Err((detail, code)) = print_text(frame.clone(), args.json).await
+    {
+        return wrong(&detail, code);
+    }
+    let Some(file) = args.file.clone() else { return exit_code::GOOD };
+    let (path, uniform) = (file.clone(), frame.is_uniform());
     match tokio::task::spawn_blocking(move || frame.save_png(&file)).await {
-        Ok(Ok(())) if args.json => print::event(Event::ScreenshotTaken { path: args.file.clone(), uniform }),
-        Ok(Ok(())) => out(&format!("screenshot: {}", args.file.display())),
+        Ok(Ok(())) if args.json => print::event(Event::ScreenshotTaken { path, uniform }),
+        Ok(Ok(())) => out(&format!("screenshot: {}", path.display())),
         Ok(Err(error)) => return wrong(&error.to_string(), exit_code::INTERNAL),
         Err(error) => return wrong(&error.to_string(), exit_code::INTERNAL),
     }
     exit_code::GOOD
+}
+
+/// Prints the text that is on the picture.
+async fn print_text(frame: Frame, json: bool) -> Result<(), (String, u8)> {
+    let read = move || read_text(Path::new("tesseract"), &frame, None, &Cancel::new());
+    let text = match tokio::task::spawn_blocking(read).await {
+        Ok(Ok(text)) => text,
+        Ok(Err(error @ OcrError::Absent)) => return Err((error.to_string(), exit_code::HOST)),
+        Ok(Err(error)) => return Err((error.to_string(), exit_code::INTERNAL)),
+        Err(error) => return Err((error.to_string(), exit_code::INTERNAL)),
+    };
+    match json {
+        true => print::event(Event::TextRead { text }),
+        false => out(text.trim_end()),
+    }
+    Ok(())
 }

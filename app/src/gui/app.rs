@@ -183,6 +183,7 @@ impl App {
                     self.refresh(&told.event);
                     self.list_slots(&told.event);
                     self.follow_boot(&told.event);
+                    self.copy_text(ctx, &told.event);
                     if matches!(told.event, Event::RecentChanged { .. }) {
                         self.first_insert();
                     }

@@ -45,6 +45,7 @@ impl App {
                 _ if self.dialog.is_some() => {}
                 Shortcut::Scaling => wishes.add(Wish::Scale(self.preferences.scaling.next())),
                 Shortcut::CopyScreen => wishes.add(Wish::CopyScreen),
+                Shortcut::ReadText => self.screen.read_text(),
                 Shortcut::ViewOnly => wishes.add(Wish::ViewOnly(!self.view_only)),
                 Shortcut::Goal(goal) => wishes.send(Command::Ask(goal)),
                 Shortcut::BringIn if source::waiting(&self.model) => wishes.send(Command::BringIn),
@@ -114,6 +115,17 @@ impl App {
         if matches!(event, Event::Refused { .. }) {
             // It is said as a notice.
             self.boot_forms.open();
+        }
+    }
+
+    /// Text that was read off the guest's screen goes into the clipboard.
+    pub(super) fn copy_text(&mut self, ctx: &Context, event: &Event) {
+        match event {
+            Event::TextRead { text } if text.is_empty() => {
+                self.toasts.add(Level::Warning, "No text was found there");
+            }
+            Event::TextRead { text } => self.fulfil(ctx, Wish::Copy(text.trim_end().to_owned())),
+            _ => {}
         }
     }
 

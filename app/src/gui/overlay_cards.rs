@@ -28,25 +28,47 @@ pub(super) fn card(
     subtitle: &str,
     add: impl FnOnce(&mut Ui),
 ) {
+    middle(ui, WIDTH, 220.0, |ui| filled(ui, (glyph, colour), title, subtitle, add));
+}
+
+/// A card over what stays alive under it, in the middle of the area: what is pressed on the card goes no further.
+pub(super) fn card_above(
+    ui: &mut Ui,
+    (glyph, colour): (Icon, egui::Color32),
+    title: &str,
+    subtitle: &str,
+    add: impl FnOnce(&mut Ui),
+) {
+    let area = ui.max_rect().shrink(12.0);
+    let place = egui::Area::new(ui.scope_id().with("above"))
+        .order(egui::Order::Middle)
+        .pivot(egui::Align2::CENTER_CENTER)
+        .fixed_pos(area.center())
+        .constrain_to(area);
+    place.show(ui.ctx(), |ui| {
+        ui.set_width(WIDTH.min(area.width()));
+        filled(ui, (glyph, colour), title, subtitle, add);
+    });
+}
+
+fn filled(ui: &mut Ui, (glyph, colour): (Icon, egui::Color32), title: &str, subtitle: &str, add: impl FnOnce(&mut Ui)) {
     let palette = Palette::of(ui);
-    middle(ui, WIDTH, 220.0, |ui| {
-        let width = ui.available_width();
-        controls::card(ui, width, |ui| {
-            ui.horizontal(|ui| {
-                controls::badge(ui, glyph, colour);
-                ui.add_space(4.0);
-                ui.vertical(|ui| {
-                    ui.spacing_mut().item_spacing.y = 2.0;
-                    ui.add_space(if subtitle.is_empty() { 9.0 } else { 0.0 });
-                    ui.add(Label::new(RichText::new(title).text_style(theme::title()).color(palette.strong)).wrap());
-                    if !subtitle.is_empty() {
-                        ui.add(Label::new(RichText::new(subtitle).color(palette.dim)).wrap().selectable(true));
-                    }
-                });
+    let width = ui.available_width();
+    controls::card(ui, width, |ui| {
+        ui.horizontal(|ui| {
+            controls::badge(ui, glyph, colour);
+            ui.add_space(4.0);
+            ui.vertical(|ui| {
+                ui.spacing_mut().item_spacing.y = 2.0;
+                ui.add_space(if subtitle.is_empty() { 9.0 } else { 0.0 });
+                ui.add(Label::new(RichText::new(title).text_style(theme::title()).color(palette.strong)).wrap());
+                if !subtitle.is_empty() {
+                    ui.add(Label::new(RichText::new(subtitle).color(palette.dim)).wrap().selectable(true));
+                }
             });
-            ui.add_space(2.0);
-            add(ui);
         });
+        ui.add_space(2.0);
+        add(ui);
     });
 }
 

@@ -6,6 +6,7 @@ use vmtools::GuestStatus;
 
 use super::controls;
 use super::headline::{Tone, headline};
+use super::overlay_blank;
 use super::overlay_built;
 use super::overlay_cards;
 use super::progress;
@@ -43,7 +44,7 @@ pub fn show(ui: &mut Ui, model: &Model, over: Over, wishes: &mut Wishes) {
             let name = model.cartridge.as_ref().map_or("the image", |cartridge| cartridge.name.as_str());
             progress::card(ui, "Building", name, model, now_ms);
         }
-        Phase::Booting | Phase::Running => guest(ui, model, over.live, over.picture),
+        Phase::Booting | Phase::Running => guest(ui, model, over, wishes),
         Phase::Ejecting => {
             let step = model.eject_step.as_deref().unwrap_or("Ending the guest and removing this session's work");
             notice(ui, Icon::CircleArrowOutUpRight, Tone::Busy, "Ejecting", step);
@@ -82,14 +83,14 @@ fn line(ui: &mut Ui, model: &Model) {
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, words.as_str()));
 }
 
-fn guest(ui: &mut Ui, model: &Model, live: bool, picture: bool) {
+fn guest(ui: &mut Ui, model: &Model, Over { live, picture, .. }: Over, wishes: &mut Wishes) {
     let status = model.guest.as_ref().map(|guest| &guest.status);
     let area = ui.max_rect();
     match status {
         Some(GuestStatus::Rebooting) => chip(ui, area, "Rebooting…"),
         Some(GuestStatus::Paused) => chip(ui, area, "Paused"),
         Some(GuestStatus::Unresponsive) => chip(ui, area, "QEMU does not answer"),
-        _ if live => {}
+        _ if live => overlay_blank::show(ui, model, wishes),
         Some(GuestStatus::PoweredOff) => {
             notice(ui, Icon::PowerOff, Tone::Calm, "Powered off", "The guest has switched itself off.")
         }

@@ -19,6 +19,7 @@ use super::screen_follow::Follow;
 use super::screen_full::FullScreen;
 use super::screen_pan;
 use super::screen_picture::Picture;
+use super::screen_select::{self, Chosen, Selection};
 use super::screen_toolbar::{self, Bar, ToolbarState};
 use super::theme::Palette;
 use super::wish::Wishes;
@@ -40,6 +41,8 @@ pub struct ScreenPanel {
     follow: Follow,
     clipboard: GuestClipboard,
     bell: Bell,
+    /// The part of the screen to read text from is being chosen.
+    selection: Option<Selection>,
     /// How far a picture that is larger than the panel is scrolled, points.
     pan: Vec2,
     /// What was said last of the picture's size, and until when it is shown, in egui's seconds.
@@ -69,10 +72,16 @@ impl ScreenPanel {
             follow: Follow::default(),
             clipboard: GuestClipboard::default(),
             bell: Bell::default(),
+            selection: None,
             pan: Vec2::ZERO,
             said: None,
             scaling: None,
         }
+    }
+
+    /// Lets the user choose a part of the screen to copy text from, if the guest is seen.
+    pub fn read_text(&mut self) {
+        self.toolbar.read_text = true;
     }
 
     /// Draws the panel.
@@ -123,7 +132,11 @@ impl ScreenPanel {
             egui::WidgetInfo::labeled(egui::Role::Canvas, true, what)
         });
         self.chord.release = window.release;
-        match (live && !window.view_only, &placed) {
+        if std::mem::take(&mut self.toolbar.read_text) {
+            self.selection = Some(Selection::default());
+        }
+        let selects = self.select(ui, &response, placed.as_ref().filter(|_| live), wishes);
+        match (live && !window.view_only && !selects, &placed) {
             (true, Some(placed)) => self.touch(ui, &response, room, placed, screen, window, wishes),
             _ => self.give_back(ui.ctx(), wishes),
         }
@@ -146,7 +159,9 @@ impl ScreenPanel {
         if !window.full_screen {
             self.full.leave();
         }
-        if !self.say_size(ui, area) && window.full_screen {
+        if selects {
+            overlays::chip(ui, area, screen_select::WORDS);
+        } else if !self.say_size(ui, area) && window.full_screen {
             let captured = self.keys.captured().then_some(window.release);
             self.full.hint(ui, area, captured, live && !window.view_only);
         }
@@ -175,6 +190,29 @@ impl ScreenPanel {
         if let Some(words) = said.or(followed) {
             self.said = Some((words, now + SAID));
         }
+    }
+
+    /// Whether a part of the screen is being chosen; reads the text of what was.
+    fn select(&mut self, ui: &Ui, response: &egui::Response, placed: Option<&Placement>, wishes: &mut Wishes) -> bool {
+        let (Some(selection), Some(placed)) = (&mut self.selection, placed) else {
+            self.selection = None;
+            return false;
+        };
+        let chosen = selection.step(ui, response, placed);
+        let area = match chosen {
+            None => return true,
+            Some(Chosen::Nothing) => {
+                self.selection = None;
+                return true;
+            }
+            Some(Chosen::Whole) => None,
+            Some(Chosen::Part(area)) => Some(area),
+        };
+        self.selection = None;
+        wishes.send(Command::ReadText(area));
+        self.said = Some(("Reading the text…".to_owned(), ui.input(|input| input.time) + SAID / 2.0));
+        ui.ctx().memory_mut(|memory| memory.surrender_focus(response.id));
+        true
     }
 
     /// Where the picture is, if one is to be seen.

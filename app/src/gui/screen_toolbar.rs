@@ -22,6 +22,8 @@ pub struct ToolbarState {
     pub why: Option<String>,
     /// Modifiers that are kept down in the guest.
     pub held: Held,
+    /// Text is to be read off the screen.
+    pub read_text: bool,
     /// What was pressed of clipboards.
     pub clipboard: Option<Press>,
 }
@@ -65,6 +67,10 @@ pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes
         let hint = "Copies the guest's screen as a picture.\nCtrl+Shift+P";
         if controls::icon_button(ui, live, Icon::ClipboardCopy, "Copy the picture", hint).clicked() {
             wishes.add(Wish::CopyScreen);
+        }
+        let hint = "Copies text off the guest's screen, read by tesseract.\nCtrl+Shift+T";
+        if controls::icon_button(ui, live, Icon::ScanText, "Copy text from the screen", hint).clicked() {
+            state.read_text = true;
         }
         record(ui, live, bar.recorded, wishes);
         divider(ui);

@@ -29,6 +29,8 @@ pub enum Shortcut {
     Scaling,
     /// Put the guest's screen into the clipboard, as a picture.
     CopyScreen,
+    /// Choose a part of the guest's screen, and put its text into the clipboard.
+    ReadText,
     /// Send keys and pointer to the guest, or only look.
     ViewOnly,
     /// Bring a log to the front.
@@ -61,6 +63,7 @@ pub const LIST: &[(&str, &str)] = &[
     ("F11", "Full screen"),
     ("Ctrl+Shift+D", "The guest's screen in the next size"),
     ("Ctrl+Shift+P", "Copy the guest's screen as a picture"),
+    ("Ctrl+Shift+T", "Copy text off the guest's screen"),
     ("Ctrl+Shift+O", "View only: no keys and no pointer for the guest"),
     ("Ctrl+1…4", "Build, Serial, QEMU, Session log"),
     ("Ctrl+5…8", "Lint, Files, Changes, Slots"),
@@ -75,13 +78,14 @@ const CTRL: Modifiers = Modifiers::COMMAND;
 const CTRL_SHIFT: Modifiers = Modifiers { shift: true, ..Modifiers::COMMAND };
 
 /// More specific ones come first: egui lets Ctrl+B match Ctrl+Shift+B too.
-const KEYS: [(Modifiers, Key, Shortcut); 26] = [
+const KEYS: [(Modifiers, Key, Shortcut); 27] = [
     (CTRL_SHIFT, Key::B, Shortcut::Goal(Goal::Boot)),
     (CTRL_SHIFT, Key::S, Shortcut::Settings),
     (CTRL_SHIFT, Key::L, Shortcut::Logs),
     (CTRL_SHIFT, Key::M, Shortcut::Tall),
     (CTRL_SHIFT, Key::D, Shortcut::Scaling),
     (CTRL_SHIFT, Key::P, Shortcut::CopyScreen),
+    (CTRL_SHIFT, Key::T, Shortcut::ReadText),
     (CTRL_SHIFT, Key::O, Shortcut::ViewOnly),
     (CTRL_SHIFT, Key::Enter, Shortcut::BringIn),
     (CTRL, Key::Enter, Shortcut::Goal(Goal::Up)),

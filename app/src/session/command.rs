@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use vmtools::display::{InputEvent, Layout};
+use vmtools::display::{InputEvent, Layout, Rect};
 
 use super::direct::DirectWish;
 use super::run_field::RunField;
@@ -82,6 +82,9 @@ pub enum Command {
     },
     /// Save the guest's screen as PNG: at the path, or in the user's pictures folder.
     Screenshot(Option<PathBuf>),
+    /// Read the text that the guest's screen shows within the rectangle of its pixels, or anywhere:
+    /// [`Event::TextRead`](super::event::Event::TextRead) follows.
+    ReadText(Option<Rect>),
     /// Record the guest's screen as a video: to a new file at the path, or in the user's videos folder. It ends with the guest.
     StartRecording(Option<PathBuf>),
     /// End the recording: [`Event::RecordingEnded`](super::event::Event::RecordingEnded) follows when its file is whole.

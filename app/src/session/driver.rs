@@ -2,6 +2,7 @@
 //! state machine what they mean, performs its effects, and tells everybody else by events.
 
 mod begin;
+mod blank;
 mod build;
 mod cache;
 mod check;
@@ -12,6 +13,7 @@ mod eject;
 mod examine;
 mod guest;
 mod layer;
+mod reading;
 mod recording;
 mod restoring;
 mod settings;
@@ -102,12 +104,17 @@ struct Driver {
     /// What is known of the repository while it is edited.
     watched: source::Watched,
     boot_deadline: Option<tokio::time::Instant>,
+    /// How long a guest's screen must show one colour until that is said, if it is not as usual.
+    blank_after: Option<Duration>,
+    blank: blank::Blank,
     /// What is known of slots and layers.
     slots: slots::Slots,
     /// The test under way.
     testing: testing::Testing,
     /// The template that is to be made, or is being made.
     templates: templates::Templates,
+    /// Text is being read off the guest's screen.
+    reading: Option<Cancel>,
     /// The guest's screen is being recorded.
     recording: Option<vmtools::record::Recording>,
     /// Keys still to be typed, one every [`STROKE`].
@@ -156,6 +163,7 @@ enum Wake {
     Stroke,
     TestDue,
     Doubt,
+    LookAtScreen,
     Deadline,
 }
 
@@ -187,6 +195,7 @@ impl Driver {
                 Wake::Stroke => self.stroke().await,
                 Wake::TestDue => self.test_due().await,
                 Wake::Doubt => self.doubt_is_over().await,
+                Wake::LookAtScreen => self.look_at_screen().await,
                 Wake::Deadline => self.late().await,
             }
         }
@@ -216,11 +225,15 @@ impl Driver {
             () = tokio::time::sleep_until(self.next_stroke), if !self.typing.is_empty() => Wake::Stroke,
             () = until(self.testing.due) => Wake::TestDue,
             () = until(self.slots.doubtful()) => Wake::Doubt,
+            () = until(self.blank.due) => Wake::LookAtScreen,
             () = until(self.boot_deadline) => Wake::Deadline,
         }
     }
 
     async fn command(&mut self, command: Command) {
+        if matches!(command, Command::Input(_) | Command::SendCombo(_) | Command::TypeText { .. }) {
+            self.blank.stir();
+        }
         match command {
             Command::Insert(path) => self.insert(path, Vec::new()).await,
             Command::InsertBuiltin => self.insert_builtin(Vec::new()).await,
@@ -261,6 +274,7 @@ impl Driver {
             }
             Command::TypeText { text, layout } => self.type_text(&text, layout).await,
             Command::Screenshot(path) => self.screenshot(path).await,
+            Command::ReadText(area) => self.read_text(area).await,
             Command::StartRecording(path) => self.start_recording(path).await,
             Command::StopRecording => self.stop_recording().await,
             Command::ListSlots => self.list_slots(),
@@ -326,6 +340,9 @@ impl Driver {
                 self.state = state;
                 if moved {
                     self.tell(Event::StateChanged { state }).await;
+                    if state.phase != before {
+                        self.watch_screen();
+                    }
                     self.test_moved(before).await;
                 }
                 if let Some(effect) = effect {
@@ -410,6 +427,7 @@ impl Driver {
 
     async fn quit(&mut self) {
         self.quitting = true;
+        self.stop_reading();
         let nothing = self.record.works().is_empty() && self.record.made().runtime.is_none();
         self.stop_comparing();
         self.stop_checking();

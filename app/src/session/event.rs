@@ -9,6 +9,7 @@ use isoprep::{CacheView, EjectReport, Image, Progress, SourceChange, Survey};
 use serde::Serialize;
 use vmtools::{GuestReport, GuestStatus};
 
+use super::blank::BlankCure;
 use super::direct::{DirectView, MenuView};
 use super::examination::{LintView, Unexamined};
 use super::logs::Pane;
@@ -172,6 +173,15 @@ pub enum Event {
         /// The new state.
         status: GuestStatus,
     },
+    /// The guest is up, and its screen has shown one colour for long.
+    ScreenBlank {
+        /// For how long, seconds.
+        seconds: u64,
+        /// What can be done.
+        cure: BlankCure,
+    },
+    /// After [`Event::ScreenBlank`] something is shown again.
+    ScreenDrawn,
     /// The guest reported itself on the serial line.
     GuestReported {
         /// What it said.
@@ -293,6 +303,11 @@ pub enum Event {
         /// Whether all its pixels are alike.
         uniform: bool,
     },
+    /// Text was read off the guest's screen.
+    TextRead {
+        /// Lines, each with a line break; empty if there is no text.
+        text: String,
+    },
     /// The guest's screen is being recorded.
     RecordingStarted {
         /// The file.
@@ -389,6 +404,8 @@ pub enum Side {
     Save,
     /// Saving the guest's screen.
     Screenshot,
+    /// Reading text off the guest's screen.
+    Text,
     /// Recording the guest's screen.
     Recording,
     /// Saving a guest as a slot.

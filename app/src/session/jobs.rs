@@ -188,7 +188,7 @@ fn search_path() -> Vec<PathBuf> {
     std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default()
 }
 
-fn find_qemu() -> Option<PathBuf> {
+pub(super) fn find_qemu() -> Option<PathBuf> {
     search_path()
         .into_iter()
         .map(|dir| dir.join("qemu-system-x86_64"))

@@ -196,6 +196,7 @@ impl Model {
                     matches: None,
                     reported_ms: None,
                     ports: Vec::new(),
+                    blank: None,
                     ended: false,
                 });
             }
@@ -207,6 +208,16 @@ impl Model {
             Event::GuestShowed { sign } => {
                 if let Some(guest) = &mut self.guest {
                     guest.sign = Some(*sign);
+                }
+            }
+            Event::ScreenBlank { seconds, cure } => {
+                if let Some(guest) = &mut self.guest {
+                    guest.blank = Some((*seconds, cure.clone()));
+                }
+            }
+            Event::ScreenDrawn => {
+                if let Some(guest) = &mut self.guest {
+                    guest.blank = None;
                 }
             }
             Event::GuestReported { report, matches } => {
@@ -225,6 +236,8 @@ impl Model {
                 self.screenshot = Some(path.clone());
                 self.notice(at, Level::Success, format!("Screenshot saved: {}", path.display()));
             }
+            // Whoever asked for it has it.
+            Event::TextRead { .. } => {}
             Event::RecordingStarted { path } => self.recording = Some((at, path.clone())),
             Event::RecordingEnded { files, .. } => {
                 self.recording = None;

@@ -76,6 +76,10 @@ impl Event {
                     .into(),
             },
             Self::GuestChanged { status } => status_words(status),
+            Self::ScreenBlank { seconds, cure } => {
+                format!("The guest's screen has shown one colour for {seconds} s. {}", cure.advice())
+            }
+            Self::ScreenDrawn => "The guest's screen shows something again".into(),
             Self::GuestReported { report, .. } if let Some(live) = report.live() => {
                 let system = report.system_words().map_or(String::new(), |words| format!("; {words}"));
                 format!(
@@ -149,6 +153,9 @@ impl Event {
                 format!("Forwarded {name}: 127.0.0.1:{host_port} reaches port {guest_port} of the guest")
             }
             Self::ScreenshotTaken { path, .. } => format!("Screenshot: {}", path.display()),
+            Self::TextRead { text } => {
+                format!("Read {} off the guest's screen", number(text.lines().count() as u64, "line", "lines"))
+            }
             Self::RecordingStarted { path } => format!("Recording the guest's screen: {}", path.display()),
             Self::RecordingEnded { files, frames, length_ms } => format!(
                 "Recorded {} in {:.1} s: {}",

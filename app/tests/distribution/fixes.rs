@@ -37,6 +37,7 @@ impl Session {
             examines: true,
             watches: false,
             patience: None,
+            blank_after: None,
         };
         Self { handle: begin(config).unwrap(), model: Model::default() }
     }

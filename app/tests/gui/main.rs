@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod behaviour;
+mod blank;
 mod boot;
 mod clipboard;
 mod display;
@@ -20,3 +21,4 @@ mod source;
 mod stage;
 mod states;
 mod story;
+mod text;

@@ -31,6 +31,12 @@ impl Screen {
         command.status().is_ok_and(|s| s.success())
     }
 
+    /// Gives the X server's keyboard another layout.
+    pub fn layout(&self, name: &str) {
+        let mut command = Command::new("setxkbmap");
+        assert!(command.args(["-layout", name]).env("DISPLAY", &self.display).status().unwrap().success());
+    }
+
     /// A picture of the whole screen.
     pub fn photograph(&self, file: &Path) -> bool {
         let mut command = Command::new("import");

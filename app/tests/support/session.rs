@@ -21,15 +21,10 @@ impl Session {
 
     /// One that looks at its cartridge by itself, as that of a window does, or not.
     pub fn with(console: &Console, examines: bool) -> Self {
-        let config = SessionConfig {
-            paths: paths(console),
-            who: "a test".into(),
-            fresh: false,
-            lint: true,
-            examines,
-            watches: examines,
-            patience: None,
-        };
+        Self::of(config(console, examines))
+    }
+
+    pub fn of(config: SessionConfig) -> Self {
         Self { handle: begin(config).unwrap(), model: Model::default() }
     }
 
@@ -85,5 +80,19 @@ pub fn paths(console: &Console) -> Paths {
         runtime: at("run/cartridge"),
         pictures: at("pictures"),
         videos: at("videos"),
+    }
+}
+
+/// A session's, that looks at its cartridge by itself or not.
+pub fn config(console: &Console, examines: bool) -> SessionConfig {
+    SessionConfig {
+        paths: paths(console),
+        who: "a test".into(),
+        fresh: false,
+        lint: true,
+        examines,
+        watches: examines,
+        patience: None,
+        blank_after: None,
     }
 }

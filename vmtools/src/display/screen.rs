@@ -154,6 +154,17 @@ impl Screen {
         frame
     }
 
+    /// Whether every pixel of the picture, live or not, has the same colour; `None` before the first.
+    #[must_use]
+    pub fn uniform(&self) -> Option<bool> {
+        let picture = lock(&self.picture);
+        // All are alike if each is as the one before it.
+        let uniform = picture.pixels.get(4..).map(|rest| picture.pixels.starts_with(rest));
+        drop(picture);
+        self.call_missed();
+        uniform
+    }
+
     /// Copies the picture to `pixels`, as in [`Frame::rgba`], if another one was published after the one of the number
     /// `seen`, which is 0 at first. Returns width, height and number.
     pub(crate) fn copy_newer(&self, seen: u64, pixels: &mut Vec<u8>) -> Option<(usize, usize, u64)> {

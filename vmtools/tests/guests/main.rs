@@ -16,6 +16,7 @@ mod libvnc;
 mod linux;
 mod lock_keys;
 mod network;
+mod ocr;
 mod own_client;
 mod pointer;
 mod probe;

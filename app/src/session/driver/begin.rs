@@ -10,7 +10,7 @@ use isoprep::Cancel;
 use tokio::sync::mpsc::channel;
 use vmtools::display::Screen;
 
-use super::{Driver, diagnose, examine, slots, source, templates, testing, watching};
+use super::{Driver, blank, diagnose, examine, slots, source, templates, testing, watching};
 use crate::paths::Paths;
 use crate::session::handle::{SessionHandle, Waker};
 use crate::session::logs::LogHub;
@@ -36,6 +36,9 @@ pub struct SessionConfig {
     pub watches: bool,
     /// How long a guest is waited for until it is up; `None` for as long as its engine and this host make sensible.
     pub patience: Option<Duration>,
+    /// How long the screen of a guest that is up must show one colour until that is said; `None` for as long as this host
+    /// makes sensible.
+    pub blank_after: Option<Duration>,
 }
 
 /// A session could not begin.
@@ -97,9 +100,12 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         watching: watching::Watching::default(),
         watched: source::Watched::default(),
         boot_deadline: None,
+        blank_after: config.blank_after,
+        blank: blank::Blank::default(),
         slots: slots::Slots::default(),
         testing: testing::Testing::default(),
         templates: templates::Templates::default(),
+        reading: None,
         recording: None,
         typing: VecDeque::new(),
         next_stroke: tokio::time::Instant::now(),

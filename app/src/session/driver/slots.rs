@@ -15,6 +15,7 @@ use crate::session::failure::internal;
 use crate::session::inserted::Inserted;
 use crate::session::jobs;
 use crate::session::slot_stores;
+use crate::session::state::Phase;
 
 /// How often it is told at most how far saving is.
 const ADVANCES: Duration = Duration::from_millis(100);
@@ -171,6 +172,10 @@ impl Driver {
 
     /// The same with a guest: of one that is gone others hear, and for us it means nothing.
     pub(super) async fn guest_side_event(&mut self, guest: u32, event: Event) {
+        let shown = guest == self.boots && self.state.phase == Phase::Running;
+        if matches!(event, Event::ScreenBlank { .. }) && !shown {
+            return;
+        }
         if matches!(event, Event::SlotSaved { .. }) {
             self.list_slots();
         }

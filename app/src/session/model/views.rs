@@ -4,6 +4,7 @@ use isoprep::contents::Difference;
 use isoprep::{SourceChange, Unit};
 use vmtools::{GuestReport, GuestStatus};
 
+use crate::session::blank::BlankCure;
 use crate::session::event::{Level, Since};
 use crate::session::pace::Pace;
 use crate::session::sign::Sign;
@@ -153,6 +154,8 @@ pub struct GuestView {
     pub reported_ms: Option<u64>,
     /// Ports: name, in the guest, on the host's loopback.
     pub ports: Vec<(String, u16, u16)>,
+    /// For how many seconds its screen has shown one colour, and what can be done, while that is so for long.
+    pub blank: Option<(u64, BlankCure)>,
     /// Whether its process has ended.
     pub ended: bool,
 }
