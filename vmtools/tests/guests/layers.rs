@@ -61,6 +61,29 @@ async fn a_layer_is_seen_at_the_repositorys_place_and_proven() {
     assert_eq!(guest.handle.status(), GuestStatus::Running);
 }
 
+/// Nobody waits for the guest's word, and the ports are those that were just emptied.
+#[tokio::test(flavor = "multi_thread")]
+async fn layers_that_follow_each_other_quickly_are_all_brought_in() {
+    let plan = linux(false);
+    let dir = tempfile::tempdir().unwrap();
+    let mut guest = plan.start().await.unwrap();
+    guest.until_report().await;
+    guest.until_shell().await;
+    let monitor = guest.handle.monitor();
+    for round in 0..6 {
+        let texts = [format!("first {round}"), format!("second {round}")];
+        for text in &texts {
+            plug_layer(&monitor, &layer(dir.path(), text)).await.unwrap();
+        }
+        let wanted = tree_of(dir.path(), &texts[1]);
+        let report = guest.until("the second layer", |event| match event {
+            vmtools::GuestEvent::Reported(report) if report.tree == wanted => Some(report.clone()),
+            _ => None,
+        });
+        assert_eq!(report.await.trouble, None, "round {round}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shell_that_stands_in_the_repository_sees_each_new_tree() {
     let plan = linux(false);

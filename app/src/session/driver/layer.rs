@@ -16,14 +16,22 @@ use crate::session::logs::Pane;
 /// also of a layer that is pulled out, and of the one before.
 const DOUBT: Duration = Duration::from_secs(15);
 
+/// How long a guest that tells nothing of a layer keeps the next one waiting: perhaps nothing in it tells.
+const UNTOLD: Duration = Duration::from_secs(60);
+
 impl Driver {
-    /// Begins to plug the repository in; says whether it has begun.
+    /// Begins to plug the repository in, or does it once the guest has told of the layer that is on its way: one of two at the
+    /// same time could get lost. Says whether it will be done.
     pub(super) async fn plug_layer(&mut self) -> bool {
         let cartridge = self.inserted.as_ref().and_then(|i| Some((i.recipe.clone().ok()?, i.text.clone())));
         let (Some(guest), Some(cartridge)) = (&self.guest, cartridge) else {
             self.notice(Level::Warning, "No guest is running, or the cartridge has errors".into()).await;
             return false;
         };
+        if self.slots.plugging.is_some_and(|since| since.elapsed() < UNTOLD) {
+            self.slots.again = true;
+            return true;
+        }
         let monitor = guest.monitor();
         let (paths, cancel, side) = (self.paths.clone(), self.cancel.clone(), self.guest_side.0.clone());
         let (logs, tree, guest) = (Arc::clone(&self.logs), Arc::default(), self.boots);
@@ -99,6 +107,14 @@ impl Driver {
                 self.not_brought_in();
             }
             self.test_layered(matches, told).await;
+            self.plug_again().await;
+        }
+    }
+
+    /// What was to be plugged in meanwhile comes now.
+    pub(super) async fn plug_again(&mut self) {
+        if std::mem::take(&mut self.slots.again) {
+            self.plug_layer().await;
         }
     }
 }

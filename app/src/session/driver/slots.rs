@@ -39,6 +39,8 @@ pub(super) struct Slots {
     pub(super) layer: Arc<OnceLock<SourceTree>>,
     /// Since when a layer is on its way.
     pub(super) plugging: Option<Instant>,
+    /// Another one is to follow it.
+    pub(super) again: bool,
     /// What the guest told instead of that layer, and until when it may tell better.
     pub(super) doubt: Option<(GuestReport, tokio::time::Instant)>,
 }
@@ -199,6 +201,7 @@ impl Driver {
             Event::SideFailed { side: Side::Slot, failure } => self.test_saved(Some(failure.detail), paused).await,
             Event::SideFailed { side: Side::Layer, failure } => {
                 self.test_layered(false, Some(failure.detail)).await;
+                self.plug_again().await;
             }
             _ => {}
         }
