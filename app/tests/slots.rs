@@ -48,8 +48,34 @@ async fn a_guest_is_saved_restored_and_given_the_repository_as_it_is_now() {
     fs::write(repo.join("script"), "echo two\n").unwrap();
     session.send(Command::PlugLayer).await;
     session.until("the layer", |event, _| matches!(event, Event::LayerPlugged { matches: true, .. })).await;
+    // Two at once: the second follows the first, with what is there then.
+    for content in ["echo three\n", "echo four\n"] {
+        fs::write(repo.join("script"), content).unwrap();
+        session.send(Command::PlugLayer).await;
+    }
+    let trees = std::sync::Mutex::new(Vec::new());
+    let both = |event: &Event| {
+        let mut trees = trees.lock().unwrap();
+        match event {
+            Event::LayerPlugged { matches, tree, trouble, .. } => {
+                assert!(*matches && trouble.is_none(), "{event:?}");
+                trees.push(tree.clone());
+            }
+            Event::SideFailed { failure, .. } => panic!("{failure:?}"),
+            _ => {}
+        }
+        trees.len() == 2
+    };
+    session.until("both layers", |event, _| both(event)).await;
+    let report = session.model.guest.as_ref().unwrap().report.clone().unwrap();
+    assert_eq!((report.generation, Some(&report.tree)), (3, trees.into_inner().unwrap().last()));
     session.send(save("with the change")).await;
     session.until("the second slot", |event, _| matches!(event, Event::SlotSaved { .. })).await;
+    session.until("the slots", |event, _| matches!(event, Event::SlotsChanged { .. })).await;
+    let of = |name: &str| session.model.slots.iter().flatten().find(|slot| slot.name == name).unwrap();
+    assert!(of("with the change").layered && !of("before Submit").layered);
+    assert!(of("with the change").depends.contains("a layer that was plugged in"), "{:?}", of("with the change"));
+    assert_eq!([of("with the change").same_tree, of("before Submit").same_tree], [Some(true), Some(false)]);
     session.send(restore("with the change", false)).await;
     session.until("the guest with a layer", |event, _| matches!(event, Event::SlotRestored { .. })).await;
     session.until_phase(Phase::Running).await;
@@ -117,14 +143,14 @@ async fn other_settings_are_refused_in_words() {
     session.set("guest.memory", "777M").await;
     session.send(Command::ListSlots).await;
     let differs = |event: &Event| match event {
-        Event::SlotsChanged { slots } => slots[0].obstacle().is_some_and(|why| why.contains("is `-m 777M` now")),
+        Event::SlotsChanged { slots } => slots[0].obstacle().is_some_and(|why| why.contains("is 777 MiB now")),
         _ => false,
     };
     session.until("the obstacle", |event, _| differs(event)).await;
     session.send(restore("a", true)).await;
     session.until("the refusal", |event, _| matches!(event, Event::Failed { .. })).await;
     let failure = session.model.failure.clone().unwrap();
-    assert!(failure.detail.contains("is `-m 777M` now"), "{failure:?}");
+    assert!(failure.detail.contains("and is 777 MiB now (guest.memory)"), "{failure:?}");
     assert!(failure.advice.unwrap().contains("change the settings back"));
     session.until_phase(Phase::Idle).await;
     session.quit().await;
@@ -152,7 +178,8 @@ fn the_terminal_restores_what_is_old_only_if_asked_and_plugs_in_what_is_new() {
         old.code != 0 && failure["detail"].as_str().unwrap().contains("the repository has changed since"),
         "{failure}"
     );
-    assert!(failure["advice"].as_str().unwrap().contains("--anyway"), "{failure}");
+    let advice = failure["advice"].as_str().unwrap();
+    assert!(advice.contains("--anyway") && advice.contains("--plug"), "{failure}");
     assert_eq!(run(&["boot", "--slot", "s", "--anyway"]).code, 0);
     // Built since as well: what is plugged in is what is there now.
     assert_eq!(run(&["build"]).code, 0);

@@ -120,6 +120,8 @@ async fn what_changed_is_brought_to_the_guest() {
     let (same, first) = of_guest(&session.model);
     assert!(same == pid && first != before, "{same} {pid}, {first}");
     until_changed(&mut session, &[]).await;
+    let source = session.model.source.clone().unwrap();
+    assert_eq!((source.words(), source.unchanged()), (None, "The guest has the repository as it is now"));
     // More often than the guest has ports for layers.
     let mut last = first;
     for round in 0..5 {

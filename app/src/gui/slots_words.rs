@@ -30,7 +30,8 @@ pub fn fit(slot: &SlotView) -> (Fit, String) {
         let mut parts: Vec<String> = Vec::new();
         for change in changes {
             let words = match change.what.as_str() {
-                "repository" => "another tree than the image now".to_owned(),
+                "repository" if slot.layered => "its layer has another tree than the repository now".to_owned(),
+                "repository" => "another tree than the repository now".to_owned(),
                 "image" => "another image".to_owned(),
                 "QEMU" => "another QEMU".to_owned(),
                 "cartridge" => "another cartridge".to_owned(),
@@ -44,7 +45,8 @@ pub fn fit(slot: &SlotView) -> (Fit, String) {
     }
     match (&slot.differs, slot.same_tree) {
         (None, _) => (Fit::Unknown, "Compared when it is restored".to_owned()),
-        (Some(_), Some(true)) => (Fit::Same, "Same tree as the image now".to_owned()),
+        (Some(_), Some(true)) if slot.layered => (Fit::Same, "Its layer has the repository as it is now".to_owned()),
+        (Some(_), Some(true)) => (Fit::Same, "Same tree as the repository now".to_owned()),
         (Some(_), _) => (Fit::Same, "Fits this machine and this QEMU".to_owned()),
     }
 }
@@ -91,9 +93,11 @@ mod tests {
         assert_eq!(fit(&slot(None)).0, Fit::Unknown);
         assert_eq!(fit(&slot(Some(&[]))), (Fit::Same, "Fits this machine and this QEMU".into()));
         let same = SlotView { same_tree: Some(true), ..slot(Some(&[])) };
-        assert_eq!(fit(&same), (Fit::Same, "Same tree as the image now".into()));
+        assert_eq!(fit(&same), (Fit::Same, "Same tree as the repository now".into()));
+        let layer = SlotView { layered: true, ..same };
+        assert_eq!(fit(&layer), (Fit::Same, "Its layer has the repository as it is now".into()));
         let changed = slot(Some(&[("repository", false), ("image", false), ("image", false)]));
-        assert_eq!(fit(&changed), (Fit::Changed, "Another tree than the image now, another image".into()));
+        assert_eq!(fit(&changed), (Fit::Changed, "Another tree than the repository now, another image".into()));
         let not = slot(Some(&[("repository", false), ("memory", true)]));
         assert_eq!(fit(&not), (Fit::Not, "Cannot be restored now: the memory".into()));
         let broken = SlotView { problem: Some("its memory is short".into()), ..slot(None) };

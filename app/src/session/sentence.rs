@@ -113,7 +113,7 @@ impl Event {
             }
             Self::SourceChanged { since, changes, total, way } => {
                 let view = SourceView { since: *since, changes: changes.clone(), total: *total, way: *way };
-                let Some(words) = view.words() else { return Some("The repository is as it was built".into()) };
+                let Some(words) = view.words() else { return Some(view.unchanged().into()) };
                 let named: Vec<_> = changes.iter().take(NAMED).map(|it| it.path.display().to_string()).collect();
                 let more = if *total > named.len() { ", …" } else { "" };
                 format!("{words}: {}{more}", named.join(", "))

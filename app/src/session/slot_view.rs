@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use vmtools::slot::{Mismatch, Slot};
+use vmtools::slot::{Manifest, Mismatch, Slot};
 
 /// A slot as front ends show it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -28,6 +28,8 @@ pub struct SlotView {
     /// Whether the repository's tree in it is the repository's as it was when this was found; `None` where one of them is not
     /// known.
     pub same_tree: Option<bool>,
+    /// Whether it has its tree from a layer that was plugged into the guest, and not from its image.
+    pub layered: bool,
 }
 
 impl SlotView {
@@ -64,6 +66,9 @@ impl From<&Slot> for SlotView {
                 for file in &inputs.files {
                     text.push_str(&format!(", {} {}", file.what, file.path.display()));
                 }
+                if manifest.is_layered() {
+                    text.push_str(", with the repository in a layer that was plugged in");
+                }
                 text
             },
         );
@@ -77,6 +82,7 @@ impl From<&Slot> for SlotView {
             problem: slot.manifest.as_ref().err().cloned(),
             differs: None,
             same_tree: None,
+            layered: slot.manifest.as_ref().is_ok_and(Manifest::is_layered),
         }
     }
 }

@@ -157,8 +157,8 @@ fn each_card_says_what_a_slot_is_and_how_it_fits() {
     let mut stage = Stage::new();
     let _display = saved(&mut stage, dir.path());
     for card in [
-        "Slot just before Submit, 4 min ago · 734.0 MiB. Same tree as the image now",
-        "Slot shell, 3 h ago · 312.0 MiB. Another tree than the image now, another image",
+        "Slot just before Submit, 4 min ago · 734.0 MiB. Same tree as the repository now",
+        "Slot shell, 3 h ago · 312.0 MiB. Another tree than the repository now, another image",
     ] {
         assert!(has(&stage, card), "{card}");
     }

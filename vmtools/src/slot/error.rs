@@ -192,7 +192,8 @@ fn way_out(mismatches: &[Mismatch]) -> &'static str {
     if mismatches.iter().any(|it| it.fatal) {
         "\nMemory fits only into the machine that it was taken from: change the settings back, or boot and save anew"
     } else {
-        "\nIt can be restored all the same if you ask for that (in a terminal: --anyway); the guest is the old one then"
+        "\nIt can be restored all the same if you ask for that, in a terminal with --anyway: the guest is the old one then. With \
+         --plug the guest gets the repository as it is now besides"
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use cartridge_supervise::{Cancel, CommandLine, RunError, run};
 use serde::{Deserialize, Serialize};
 
+use super::words;
 use crate::guest::GuestPlan;
 use crate::machine::{Accelerator, Boot, RuntimePaths, qemu_arguments};
 
@@ -94,13 +95,9 @@ impl SlotInputs {
             }
         }
         for (then, now) in changed_words(&self.machine, &now.machine) {
-            let what = word_for(then.or(now).unwrap_or_default());
-            let says = match (then, now) {
-                (Some(then), Some(now)) => format!("the {what} was `{then}`, and is `{now}` now"),
-                (Some(then), None) => format!("the {what} `{then}` is not there now"),
-                (None, now) => format!("the {what} `{}` was not there", now.unwrap_or_default()),
-            };
-            tell(what, true, says);
+            let what = words::what(then.or(now).unwrap_or_default());
+            let says = words::changed(then, now);
+            tell(&what, true, says);
         }
         if self.cartridge != now.cartridge {
             let (then, now) = (&self.cartridge, &now.cartridge);
@@ -261,22 +258,6 @@ fn changed_words<'a>(then: &'a [String], now: &'a [String]) -> Vec<(Option<&'a s
     pairs
 }
 
-/// What an option is about.
-fn word_for(word: &str) -> &'static str {
-    match word.split(' ').next().unwrap_or_default() {
-        "-m" => "memory",
-        "-smp" => "number of processors",
-        "-cpu" => "processor",
-        "-accel" => "accelerator",
-        "-machine" => "type of machine",
-        "-drive" | "-blockdev" => "drive",
-        "-netdev" => "network",
-        "-device" => "device",
-        "-share" => "shared folder",
-        _ => "option",
-    }
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -319,9 +300,12 @@ pub(super) mod tests {
         let found = says(&inputs(), &SlotInputs::of(&other, "7.2.22", "demo", Some("aa")));
         let all = found.iter().map(|(says, _)| says.as_str()).collect::<Vec<_>>().join("\n");
         assert!(found.iter().all(|(_, fatal)| *fatal), "{all}");
-        assert!(all.contains("the memory was `-m 4096M`, and is `-m 512M` now"), "{all}");
+        assert!(all.contains("the memory was 4 GiB, and is 512 MiB now (guest.memory)"), "{all}");
         assert!(all.contains("the number of processors was"), "{all}");
-        assert!(all.contains("the device `-device virtio-blk-pci,drive=disk"), "{all}");
+        assert!(
+            all.contains("the guest did not have the disk, and would have it now (guest.disk, guest.disks)"),
+            "{all}"
+        );
         assert!(!all.contains("/d"), "{all}");
     }
 

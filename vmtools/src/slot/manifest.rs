@@ -58,8 +58,14 @@ impl Manifest {
     #[must_use]
     pub fn tree_seen(&self) -> Option<&str> {
         // What is live is not hashed.
-        let layered = self.report.as_ref().filter(|report| report.generation > 0 && report.live().is_none());
+        let layered = self.report.as_ref().filter(|_| self.is_layered());
         layered.map(|report| report.tree.as_str()).or(self.inputs.tree.as_deref())
+    }
+
+    /// Whether the guest has that tree from a layer that was plugged into it, and not from its image.
+    #[must_use]
+    pub fn is_layered(&self) -> bool {
+        self.report.as_ref().is_some_and(|report| report.generation > 0 && report.live().is_none())
     }
 
     /// In what the present differs from what the slot has.
@@ -164,6 +170,7 @@ pub(super) mod tests {
         assert_eq!(seen(None).tree_seen(), Some("image"));
         assert_eq!(seen(Some(report(0))).tree_seen(), Some("image"));
         let layered = seen(Some(report(2)));
+        assert!(layered.is_layered() && !seen(Some(report(0))).is_layered() && !seen(None).is_layered());
         assert_eq!(layered.tree_seen(), Some("layer"));
         let now = |tree: &str| SlotInputs { tree: Some(tree.into()), ..image.clone() };
         assert_eq!((layered.mismatches(&now("layer")).len(), layered.mismatches(&now("image")).len()), (0, 1));

@@ -27,6 +27,7 @@ mod plug;
 mod restore;
 mod save;
 mod store;
+mod words;
 
 pub(crate) use copy::copy_content;
 pub use error::{PlugError, SlotError, existing};

@@ -33,6 +33,15 @@ pub struct SourceView {
 }
 
 impl SourceView {
+    /// What is said where nothing differs.
+    #[must_use]
+    pub fn unchanged(&self) -> &'static str {
+        match self.since {
+            Since::Guest => "The guest has the repository as it is now",
+            Since::Build => "The repository is as it was built",
+        }
+    }
+
     /// "3 files changed since the guest saw them"; `None` if nothing has.
     #[must_use]
     pub fn words(&self) -> Option<String> {
