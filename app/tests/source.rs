@@ -163,3 +163,72 @@ fn of_guest(model: &Model) -> (u32, String) {
     assert_eq!(guest.matches, Some(true));
     (guest.pid, guest.report.unwrap().tree)
 }
+
+/// What was said of the cartridge's file.
+async fn said(session: &mut Session, words: &str) -> String {
+    let text = std::sync::Mutex::new(String::new());
+    let says = |event: &Event, _: &Model| match event {
+        Event::Noticed { text: told, .. } if told.starts_with("cartridge.toml ") => {
+            told.clone_into(&mut text.lock().unwrap());
+            told.contains(words)
+        }
+        _ => false,
+    };
+    session.until(words, says).await;
+    text.into_inner().unwrap()
+}
+
+fn memory(model: &Model) -> String {
+    let cartridge = model.cartridge.as_ref().unwrap();
+    cartridge.fields.iter().find(|field| field.key == "guest.memory").unwrap().value.clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_an_editor_writes_are_taken_over_and_broken_ones_are_not() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    fs::create_dir(repo.join("tree")).unwrap();
+    fs::write(repo.join("tree/file"), "content\n").unwrap();
+    let file = repo.join("cartridge.toml");
+    let write = |memory: &str, path: &str| {
+        // Editors write beside, then rename.
+        let text =
+            format!("[guest]\nmemory = \"{memory}\"\ncpus = 1\naccelerator = \"tcg\"\n[source]\npath = \"{path}\"\n");
+        fs::write(repo.join(".cartridge.toml.swp"), text).unwrap();
+        fs::rename(repo.join(".cartridge.toml.swp"), &file).unwrap();
+    };
+    let mut session = Session::with(&console, true);
+    session.insert(&repo).await;
+    write("768M", ".");
+    said(&mut session, "its settings are in use now").await;
+    assert_eq!(memory(&session.model), "768M");
+
+    write("lots", ".");
+    let text = said(&mut session, "in line 2: guest.memory").await;
+    assert!(text.ends_with("The settings of before stay in use"), "{text}");
+    let cartridge = session.model.cartridge.clone().unwrap();
+    assert_eq!(
+        (memory(&session.model), cartridge.findings.len(), session.model.state.inserted),
+        ("768M".into(), 0, true)
+    );
+
+    // Where the repository is another folder, the file is watched all the same; so is one that was broken.
+    write("768M", "tree");
+    said(&mut session, "its settings are in use now").await;
+    write("512M", "tree");
+    said(&mut session, "its settings are in use now").await;
+    session.send(Command::Ask(Goal::Up)).await;
+    session.until_phase(Phase::Running).await;
+    write("640M", "tree");
+    said(&mut session, "the guest stays as it is").await;
+    assert_eq!((memory(&session.model), session.model.state.phase), ("640M".into(), Phase::Running));
+
+    // What was not saved here is not lost.
+    session.set("guest.cpus", "2").await;
+    session.until("the edit", |_, model| model.cartridge.as_ref().is_some_and(|it| it.dirty)).await;
+    write("700M", "tree");
+    said(&mut session, "Revert takes over").await;
+    assert_eq!(memory(&session.model), "640M");
+    session.quit().await;
+    console.assert_clean();
+}

@@ -20,6 +20,19 @@ pub(super) struct Inserted {
     pub(super) fields: Vec<RunField>,
 }
 
+/// What a change of the file by another program means.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum OnDisk {
+    /// There is none.
+    Same,
+    /// There are changes of the user's that are not saved: one of the two gets lost.
+    Unsaved,
+    /// It has errors, and what is in use has none.
+    Broken(Vec<Finding>),
+    /// It can be taken over.
+    New,
+}
+
 impl Inserted {
     /// A cartridge with fields set for this run.
     pub(super) fn new(file: CartridgeFile, builtin: bool, fields: Vec<RunField>) -> Result<Self, Failure> {
@@ -48,6 +61,22 @@ impl Inserted {
     pub(super) fn edit(&mut self, text: String) {
         self.text = text;
         self.parse();
+    }
+
+    /// What the file's text, as it is on the disk, means for what is in use.
+    pub(super) fn on_disk(&self, text: &str) -> OnDisk {
+        if text == self.file.text {
+            return OnDisk::Same;
+        }
+        if self.dirty() && self.fields.is_empty() {
+            return OnDisk::Unsaved;
+        }
+        let Ok(text) = run_field::apply(text, &self.fields) else { return OnDisk::Broken(Vec::new()) };
+        match isoprep::parse(&text, &self.root()) {
+            // What is in use has errors already: the newer ones count.
+            Err(error) if self.recipe.is_ok() => OnDisk::Broken(error.findings),
+            _ => OnDisk::New,
+        }
     }
 
     /// Takes over what the file says now, unless there are changes of the user's; what was set for this run stays set. Says

@@ -1,4 +1,4 @@
-//! Wakes the session when something in the repository may have changed. It says neither what nor whether: that is found out by
+//! Wakes the session when something in the repository, or the cartridge's own file, may have changed. It says neither what nor whether: that is found out by
 //! reading it, so that what git ignores, and what an editor writes and takes back, counts for nothing.
 
 use std::collections::BTreeSet;
@@ -11,26 +11,32 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 /// Watches the folders of one repository.
 pub(super) struct SourceWatch {
     root: PathBuf,
+    /// The folder of the cartridge's file, which may be another one.
+    beside: PathBuf,
     watcher: RecommendedWatcher,
+    /// Whole paths.
     watched: BTreeSet<PathBuf>,
     /// One message is enough to look again.
     stirred: Receiver<()>,
 }
 
 impl SourceWatch {
-    /// Watches `root` itself; what lies below it is added by [`follow`](Self::follow).
+    /// Watches `root` itself, and the folder `beside` that the cartridge's file lies in; what lies below the root is added by
+    /// [`follow`](Self::follow).
     ///
     /// # Errors
     /// What the system says, in words, with what helps.
-    pub(super) fn new(root: PathBuf) -> Result<Self, String> {
+    pub(super) fn new(root: PathBuf, beside: PathBuf) -> Result<Self, String> {
         let (sender, stirred) = channel(1);
         let watcher = notify::recommended_watcher(move |event| stir(&event, &sender)).map_err(|e| words(&e))?;
-        Ok(Self { root, watcher, watched: BTreeSet::new(), stirred })
+        let mut watch = Self { root, beside, watcher, watched: BTreeSet::new(), stirred };
+        watch.follow([PathBuf::new()].into())?;
+        Ok(watch)
     }
 
-    /// The repository that it watches.
-    pub(super) fn root(&self) -> &Path {
-        &self.root
+    /// Whether it watches that repository, with the cartridge's file in that folder.
+    pub(super) fn is_of(&self, root: &Path, beside: &Path) -> bool {
+        self.root == root && self.beside == beside
     }
 
     /// Watches exactly `folders`, relative to the repository: those of it that are injected, and no others. A folder that
@@ -39,9 +45,11 @@ impl SourceWatch {
     /// # Errors
     /// What the system says of the first folder that could not be watched, in words; the others are.
     pub(super) fn follow(&mut self, folders: BTreeSet<PathBuf>) -> Result<(), String> {
+        let folders = folders.iter().map(|it| self.root.join(it)).chain([self.beside.clone()]);
+        let folders: BTreeSet<PathBuf> = folders.collect();
         for gone in self.watched.difference(&folders) {
             // It may be gone from the disk as well: then nothing watches it any more.
-            let _ = self.watcher.unwatch(&self.root.join(gone));
+            let _ = self.watcher.unwatch(gone);
         }
         let mut failed = None;
         let mut watched: BTreeSet<PathBuf> = self.watched.intersection(&folders).cloned().collect();
@@ -49,10 +57,9 @@ impl SourceWatch {
             if watched.contains(&new) {
                 continue;
             }
-            let full = self.root.join(&new);
-            match self.watcher.watch(&full, RecursiveMode::NonRecursive) {
+            match self.watcher.watch(&new, RecursiveMode::NonRecursive) {
                 Ok(()) => drop(watched.insert(new)),
-                Err(_) if !full.is_dir() => {}
+                Err(_) if !new.is_dir() => {}
                 Err(e) => failed = failed.or(Some(words(&e))),
             }
         }

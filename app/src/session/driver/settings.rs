@@ -2,17 +2,26 @@
 
 use std::path::{Path, PathBuf};
 
+use isoprep::Finding;
+
 use super::Driver;
 use crate::session::built::{Built, IMAGE_RECORD};
 use crate::session::event::{Event, Failure, Level, Side};
 use crate::session::failure::{exit_code, internal};
-use crate::session::inserted::Inserted;
+use crate::session::inserted::{Inserted, OnDisk};
 use crate::session::run_field::RunField;
 use crate::session::state::{Input, Phase};
 
 /// Whether the cartridge's way to boot needs no image.
 fn inserted_boots_without_image(inserted: Option<&Inserted>) -> bool {
     inserted.and_then(|it| it.recipe.as_ref().ok()).is_some_and(|recipe| !recipe.boot.needs_image())
+}
+
+/// " in line 3: guest.cpuz: unknown key".
+fn error_words(finding: &Finding) -> String {
+    let line = finding.line.map_or_else(String::new, |line| format!(" in line {line}"));
+    let key = if finding.key.is_empty() { String::new() } else { format!("{}: ", finding.key) };
+    format!("{line}: {key}{}", finding.message)
 }
 
 impl Driver {
@@ -166,6 +175,52 @@ impl Driver {
         if inserted.refresh(text) {
             self.tell_cartridge().await;
         }
+    }
+
+    /// The repository has stirred: an editor may have written the cartridge's file. Says whether that was taken over. One with
+    /// errors is not: what was in use stays, until it is mended or something is asked for.
+    pub(super) async fn take_settings_from_disk(&mut self) -> bool {
+        let Some(inserted) = self.inserted.as_mut().filter(|it| !it.builtin) else { return false };
+        let Ok(text) = std::fs::read_to_string(&inserted.file.file) else { return false };
+        let found = inserted.on_disk(&text);
+        if found == OnDisk::Same {
+            self.watched.settings = None;
+            return false;
+        }
+        if self.watched.settings.as_ref() == Some(&text) {
+            return false;
+        }
+        let name = inserted.file.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let taken = found == OnDisk::New;
+        if taken {
+            inserted.file.exists = true;
+            inserted.refresh(text);
+            self.tell_cartridge().await;
+        } else {
+            self.watched.settings = Some(text);
+        }
+        let (level, text) = match found {
+            OnDisk::Broken(findings) => {
+                let what = findings.first().map_or_else(String::new, error_words);
+                (
+                    Level::Warning,
+                    format!("{name} has changed, and has an error{what}. The settings of before stay in use"),
+                )
+            }
+            OnDisk::Unsaved => {
+                let text = "has changed, and here are settings that are not saved: Revert takes over what the file says, Save \
+                            asks before it overwrites that";
+                (Level::Warning, format!("{name} {text}"))
+            }
+            _ if matches!(self.state.phase, Phase::Booting | Phase::Running) => {
+                let text =
+                    "has changed: its settings count from the next build or boot on, and the guest stays as it is";
+                (Level::Info, format!("{name} {text}"))
+            }
+            _ => (Level::Info, format!("{name} has changed: its settings are in use now")),
+        };
+        self.notice(level, text).await;
+        taken
     }
 
     /// Another session may have built since: what is booted is what its record says now.

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::testing::SlotNow;
 use super::{Driver, millis};
 use crate::session::event::{Event, Level, Since};
+use crate::session::inserted::Inserted;
 use crate::session::jobs::{self, Base, SourceLook};
 use crate::session::source_watch::SourceWatch;
 use crate::session::state::{Goal, Input, Phase, step};
@@ -33,6 +34,8 @@ pub(super) struct Watched {
     pub(super) running: Option<Looking>,
     /// The hash of the repository when it was looked at last.
     pub(super) tree: Option<String>,
+    /// The text of the cartridge's file that was told of and could not be taken over.
+    pub(super) settings: Option<String>,
     /// What was told last.
     told: Option<Event>,
     /// What was plugged into the guest since it started.
@@ -81,12 +84,18 @@ impl Driver {
     /// It is due.
     pub(super) async fn start_source_look(&mut self) {
         self.watched.due = None;
+        let Some(beside) = self.inserted.as_ref().map(Inserted::root) else { return };
+        let root = self.recipe_now().map_or_else(|| beside.clone(), |recipe| recipe.source.path.clone());
+        self.watch_source(root, beside).await;
+        if self.take_settings_from_disk().await {
+            // They may say another repository: it is looked at with them.
+            return;
+        }
         let Some(recipe) = self.recipe_now().cloned() else { return };
         // What is remembered of it lies in the cache, which is ours only with our marker.
         if isoprep::ensure_marked(&self.paths.stages(), "stages").is_err() {
             return;
         }
-        self.watch_source(recipe.source.path.clone()).await;
         let base = match &self.image {
             Some(built) => {
                 let of_guest = || self.slots.tree.as_ref().or(self.booted_tree.as_ref());
@@ -102,13 +111,12 @@ impl Driver {
     }
 
     /// Has the root watched before anything is read, so that nothing that changes meanwhile is missed.
-    async fn watch_source(&mut self, root: PathBuf) {
-        if self.watched.watch.as_ref().is_some_and(|watch| watch.root() == root) {
+    async fn watch_source(&mut self, root: PathBuf, beside: PathBuf) {
+        if self.watched.watch.as_ref().is_some_and(|watch| watch.is_of(&root, &beside)) {
             return;
         }
         self.watched.watch = None;
-        let made = SourceWatch::new(root).and_then(|mut watch| watch.follow([PathBuf::new()].into()).map(|()| watch));
-        match made {
+        match SourceWatch::new(root, beside) {
             Ok(watch) => {
                 self.watched.watch = Some(watch);
                 self.watched.unwatched = None;
