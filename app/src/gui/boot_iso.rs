@@ -38,7 +38,8 @@ pub(super) fn show(ui: &mut Ui, model: &Model, picker: bool, forms: &mut BootFor
         }
         return;
     };
-    let entered = entries(ui, menu, forms);
+    // What was entered twice is meant: once to read it, and once to boot.
+    let entered = entries(ui, menu, forms) || entered;
     forms.entry = forms.entry.min(menu.choices.len() - 1);
     let choice = &menu.choices[forms.entry];
     let entry = EntryWish::Listed(forms.entry + 1, choice.title.clone());

@@ -14,6 +14,12 @@ pub fn icon(icon: Icon, size: f32) -> RichText {
     RichText::new(char::from(icon).to_string()).family(theme::icons()).size(size)
 }
 
+/// What shows that a field opens a list.
+pub fn chevron(ui: &Ui, rect: egui::Rect, _: &egui::style::WidgetVisuals, _: bool) {
+    let (font, glyph) = (egui::FontId::new(14.0, theme::icons()), char::from(Icon::ChevronDown));
+    ui.painter().text(rect.center(), Align2::CENTER_CENTER, glyph, font, Palette::of(ui).dim);
+}
+
 /// A button with an icon and a word. Its accessible name is the word.
 pub fn button(ui: &mut Ui, enabled: bool, glyph: Icon, name: &str, hint: &str) -> Response {
     let response = ui.add_enabled(enabled, Button::new((icon(glyph, 15.0), name)));

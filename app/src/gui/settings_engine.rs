@@ -30,11 +30,7 @@ pub(super) fn choice(ui: &mut Ui, doc: &FieldDoc, options: &[&str], view: &Field
     let shown = egui::ComboBox::from_id_salt("choice")
         .selected_text(RichText::new(&view.value).color(palette.strong))
         .width(width)
-        .icon(|ui, rect, _, _| {
-            let font = egui::FontId::new(14.0, super::theme::icons());
-            let (place, glyph) = (egui::Align2::CENTER_CENTER, char::from(Icon::ChevronDown));
-            ui.painter().text(rect.center(), place, glyph, font, Palette::of(ui).dim);
-        })
+        .icon(controls::chevron)
         .show_ui(ui, |ui| {
             ui.set_min_width(330.0);
             for option in options {
@@ -46,8 +42,11 @@ pub(super) fn choice(ui: &mut Ui, doc: &FieldDoc, options: &[&str], view: &Field
                 let response = ui.add(line);
                 let name = format!("{}: {option}", doc.label);
                 response.widget_info(|| egui::WidgetInfo::selected(egui::Role::RadioButton, true, on, name.as_str()));
-                if response.clicked() && !on {
-                    wishes.send(Command::SetField { key: doc.key.to_owned(), value: (*option).to_owned() });
+                if response.clicked() {
+                    if !on {
+                        wishes.send(Command::SetField { key: doc.key.to_owned(), value: (*option).to_owned() });
+                    }
+                    ui.close();
                 }
             }
         });

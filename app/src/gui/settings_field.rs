@@ -80,10 +80,13 @@ pub fn field(
             }
             FieldKind::Choice(options) => {
                 let mut value = view.value.clone();
-                let shown = egui::ComboBox::from_id_salt("choice").selected_text(&view.value);
+                let shown = egui::ComboBox::from_id_salt("choice").selected_text(&view.value).icon(controls::chevron);
                 let shown = shown.width(ui.available_width()).show_ui(ui, |ui| {
                     for option in *options {
-                        ui.selectable_value(&mut value, (*option).to_owned(), *option);
+                        if ui.selectable_value(&mut value, (*option).to_owned(), *option).clicked() {
+                            // Enter closes it too, and not only a click.
+                            ui.close();
+                        }
                     }
                 });
                 shown.response.widget_info(|| {

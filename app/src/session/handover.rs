@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use vmtools::EscapeFilter;
 
+use super::kernel_line::is_kernels;
+
 /// The longest line that is looked at, bytes.
 const LINE_LIMIT: usize = 1024;
 /// How long a root that has said nothing since its init took over is waited for.
@@ -118,16 +120,8 @@ impl Handover {
         said || panics
     }
 
-    /// Whether the line is the kernel's own: `[    1.234567] usb 1-1: …`. What programs write into the kernel's log has their
-    /// process in it, as `systemd[1]: ` has.
     fn of_kernel(&self) -> bool {
-        let text = String::from_utf8_lossy(&self.line);
-        let Some((time, words)) = text.strip_prefix('[').and_then(|rest| rest.split_once("] ")) else { return false };
-        let stamp = time.contains('.') && time.trim().chars().all(|c| c.is_ascii_digit() || c == '.');
-        let program = words.split_once("]: ").is_some_and(|(name, _)| {
-            name.rsplit_once('[').is_some_and(|(_, pid)| !pid.is_empty() && pid.bytes().all(|it| it.is_ascii_digit()))
-        });
-        stamp && !program
+        is_kernels(&self.line)
     }
 
     /// Whether the open line looks like one that somebody is to go on with.

@@ -15,6 +15,7 @@ mod handover;
 mod inserted;
 mod jobs;
 pub mod kept_disks;
+mod kernel_line;
 pub mod logs;
 pub mod model;
 pub mod pace;

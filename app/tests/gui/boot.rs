@@ -178,6 +178,15 @@ fn an_entry_of_an_iso_is_chosen_and_booted_by_the_keyboard() {
 }
 
 #[test]
+fn a_path_that_is_entered_is_read_and_entered_again_it_is_booted() {
+    let mut stage = stage(iso);
+    stage.asked();
+    press(&mut stage, Key::Enter);
+    let entry = EntryWish::Listed(1, "Arch Linux install medium (x86_64, BIOS)".into());
+    assert_eq!(wish(&stage.asked()).source, DirectSource::Iso { iso: ISO.into(), entry });
+}
+
+#[test]
 fn an_edited_command_line_is_taken_whole_and_another_entry_has_its_own() {
     let mut stage = stage(iso);
     stage.window.get_by_role_and_label(egui::Role::MultilineTextInput, "Command line").focus();

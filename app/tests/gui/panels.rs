@@ -320,6 +320,36 @@ fn the_engine_is_chosen_with_a_word_of_what_it_is_for() {
     );
 }
 
+#[test]
+fn lists_close_once_something_is_chosen_by_the_keyboard() {
+    for (field, choice, key, value) in
+        [("Engine", "Engine: archiso", "image.engine", "archiso"), ("Way", "layers", "boot.way", "layers")]
+    {
+        let mut stage = stage(crate::story::inserted);
+        if field == "Way" {
+            // It is further down than can be seen.
+            stage.window.get_by_label("Direct boot").focus();
+            stage.settle();
+            stage.window.key_press(Key::Enter);
+            stage.settle();
+        }
+        let list = |stage: &Stage| stage.window.query_by_label(choice).is_some();
+        stage.window.get_by_role_and_label(egui::Role::ComboBox, field).focus();
+        stage.settle();
+        stage.window.key_press(Key::Enter);
+        stage.settle();
+        assert!(list(&stage), "{field}: Enter opens it");
+        stage.window.get_by_label(choice).focus();
+        stage.settle();
+        stage.window.key_press(Key::Enter);
+        stage.settle();
+        let asked = stage.asked();
+        let sets = |it: &Command| matches!(it, Command::SetField { key: k, value: v } if k == key && v == value);
+        assert!(asked.len() == 1 && sets(&asked[0]), "{asked:?}");
+        assert!(!list(&stage), "{field}: Enter closes it");
+    }
+}
+
 fn set(stage: &mut Stage) -> (String, String) {
     let asked = stage.asked();
     match &asked[..] {

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use crate::session::kernel_line::is_kernels;
+
 /// How many lines a ring keeps.
 pub const RING_LINES: usize = 1_000_000;
 /// How many bytes of text a ring keeps.
@@ -186,13 +188,25 @@ fn level_of(line: &[u8]) -> Level {
             continue;
         }
         if ERRORS.iter().any(|e| word.eq_ignore_ascii_case(e)) && !counted(line, start, word) {
-            return Level::Error;
+            if !tried(line, word) {
+                return Level::Error;
+            }
+            level = Level::Warning;
         }
         if WARNINGS.iter().any(|w| word.eq_ignore_ascii_case(w)) {
             level = Level::Warning;
         }
     }
     level
+}
+
+/// Whether the word is a kernel's of something that it has tried: a device or a measurement that is not there is no fault, and
+/// each boot has some (`calibrate_delay_direct() failed to get a good estimate`, firmware that nobody needs).
+fn tried(line: &[u8], word: &[u8]) -> bool {
+    let says = |words: &[u8]| line.windows(words.len()).any(|part| part.eq_ignore_ascii_case(words));
+    let of_trying = [b"failed".as_slice(), b"failure"].iter().any(|it| word.eq_ignore_ascii_case(it));
+    let of_firmware = word.eq_ignore_ascii_case(b"error") && says(b"firmware load");
+    (of_trying || of_firmware) && is_kernels(line)
 }
 
 /// Whether the word at `start` says how many there are, and not that there is one: "no error", "0 failed", "1 error, 2
@@ -222,6 +236,27 @@ mod tests {
         assert_eq!(level_of(b"kernel: panic=-1 on the command line"), Level::Plain);
         assert_eq!(level_of(b"xorriso : WARNING : x"), Level::Warning);
         assert_eq!(level_of(b"no terrors here"), Level::Plain);
+    }
+
+    #[test]
+    fn what_a_kernel_has_tried_is_no_error() {
+        for line in [
+            "[    0.000000] calibrate_delay_direct() failed to get a good estimate for loops_per_jiffy.",
+            "[    2.345678] cfg80211: failed to load regulatory.db",
+            "[    2.345678] platform regulatory.0: Direct firmware load for regulatory.db failed with error -2",
+        ] {
+            assert_eq!(level_of(line.as_bytes()), Level::Warning, "{line}");
+        }
+        for line in [
+            "[    2.1] Kernel panic - not syncing: VFS: Unable to mount root fs",
+            "[    9.1] EXT4-fs error (device vda): ext4_lookup",
+            "[    9.1] blk_update_request: I/O error, dev sda",
+            "[    5.1] systemd[1]: Failed to start a.service",
+            "[FAILED] Failed to start a.service",
+            "mount: failed",
+        ] {
+            assert_eq!(level_of(line.as_bytes()), Level::Error, "{line}");
+        }
     }
 
     #[test]
