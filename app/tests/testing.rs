@@ -218,3 +218,39 @@ fn a_guest_that_was_booted_directly_is_tested_warm_as_well() {
     }
     console.assert_clean();
 }
+
+/// A guest that reports at once, and only later has somebody who reads: what was typed before is thrown away, as getty(8) does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cold_test_waits_for_somebody_who_reads() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let root = console.dir("root");
+    for dir in ["bin", "sbin", "dev", "proc", "sys", "run"] {
+        fs::create_dir(root.join(dir)).unwrap();
+    }
+    fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
+    symlink("busybox", root.join("bin/sh")).unwrap();
+    let report =
+        r#"{"v":1,"name":"slow","kernel":"6","firmware":"bios","accelerator":"tcg","files":1,"tree":"aa","path":"/a"}"#;
+    let init = format!(
+        "#!/bin/sh\nexec </dev/ttyS0 >/dev/ttyS0 2>&1\necho 'CARTRIDGE-REPORT {report}'\n/bin/busybox sleep 4\n\
+         while read -t 1 line; do :; done\nprintf 'root@slow:~# '\nread line\necho \"got ${{#line}} letters\"\n\
+         while :; do /bin/busybox sleep 1000; done\n"
+    );
+    fs::write(root.join("sbin/init"), init).unwrap();
+    fs::set_permissions(root.join("sbin/init"), fs::Permissions::from_mode(0o755)).unwrap();
+    let text = format!(
+        "[guest]\nmemory = \"512M\"\ncpus = 1\naccelerator = \"tcg\"\n[boot]\nway = \"folder\"\nroot = \"{}\"\n\
+         [test]\nwithin = 20\nsteps = [\"serial hello\", \"expect got 5 letters\"]\n",
+        root.display()
+    );
+    fs::write(repo.join("cartridge.toml"), text).unwrap();
+    let mut session = Session::begin(&console);
+    session.insert(&repo).await;
+    session.send(Command::RunTest { warm: false }).await;
+    let (warm, passed, words) = ended(&mut session).await;
+    assert!(!warm && passed, "{words}");
+    session.quit().await;
+    console.assert_clean();
+}

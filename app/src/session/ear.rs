@@ -110,6 +110,11 @@ impl Ear {
         true
     }
 
+    /// Whether the guest waits for somebody to type: its open line ends as prompts of shells and of getty(8) do.
+    pub(super) fn asks(&self) -> bool {
+        [b"# ".as_slice(), b"$ ", b"% ", b"> ", b"login: "].iter().any(|end| self.heard.ends_with(end))
+    }
+
     /// The last line that was heard, for people.
     pub(super) fn last_line(&self) -> String {
         let text = String::from_utf8_lossy(&self.heard);

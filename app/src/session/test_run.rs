@@ -17,6 +17,8 @@ pub(crate) const WRITE_STEPS: &str =
 pub(super) enum TestStage {
     /// The guest is being started.
     Starting,
+    /// It is up, and whoever reads what is typed may not be there yet.
+    Waking,
     /// The repository is on its way into it.
     Bringing,
     /// The steps are done.
@@ -104,6 +106,13 @@ impl TestRun {
         }
     }
 
+    /// Whether what comes first needs somebody in the guest who reads: something is sent, or its moment is kept for tests that
+    /// begin there.
+    pub(super) fn needs_a_reader(&self) -> bool {
+        let saves = self.before == 0 && self.slot.is_some() && !self.saved;
+        saves || self.steps.first().is_some_and(sends)
+    }
+
     /// The step that was begun last, from 1, and how many there are.
     pub(super) fn count(&self) -> (usize, usize) {
         (self.begun, self.steps.len())
@@ -122,6 +131,14 @@ impl TestRun {
     /// How long it has taken.
     pub(super) fn took(&self, now: Instant) -> Duration {
         now.duration_since(self.began)
+    }
+}
+
+/// Whether a step sends something to the guest.
+fn sends(step: &TestStep) -> bool {
+    match step {
+        TestStep::Type(_) | TestStep::Run(_) | TestStep::Key(_) | TestStep::Serial(_) => true,
+        TestStep::Expect(_) | TestStep::Still(_) | TestStep::Wait(_) => false,
     }
 }
 
@@ -211,6 +228,20 @@ mod tests {
         assert_eq!(all(saving), ["type before", "save s", "type a", "key ctrl-c"]);
         let none = TestSettings { before: vec![], steps: vec![], ..settings() };
         assert_eq!(all(TestRun::cold(&none, Some("s".into()), now)), ["save s"]);
+    }
+
+    #[test]
+    fn what_is_sent_first_needs_a_reader_and_what_waits_needs_none() {
+        let now = Instant::now();
+        let cold = |before: Vec<TestStep>, save: Option<&str>| {
+            let settings = TestSettings { before, ..settings() };
+            TestRun::cold(&settings, save.map(str::to_owned), now).needs_a_reader()
+        };
+        let expect = || vec![TestStep::Expect("x".into())];
+        assert!(cold(vec![], None) && cold(vec![], Some("s")) && !cold(expect(), None) && !cold(expect(), Some("s")));
+        let waits = TestSettings { before: vec![], steps: expect(), ..settings() };
+        assert!(TestRun::cold(&waits, Some("s".into()), now).needs_a_reader());
+        assert!(!TestRun::cold(&waits, None, now).needs_a_reader());
     }
 
     #[test]

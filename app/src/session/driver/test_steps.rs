@@ -100,6 +100,9 @@ impl Driver {
         let ending = self.state.phase == Phase::Ejecting;
         let Some(run) = self.testing.run.as_mut().filter(|_| !ending) else { return };
         run.ear.push(bytes);
+        if run.stage == TestStage::Waking {
+            return self.look_for_a_prompt();
+        }
         if run.stage == TestStage::Stepping && self.testing.limit.is_some() && self.heard_it() {
             self.next_step().await;
         }
@@ -118,6 +121,7 @@ impl Driver {
         let Some(run) = &self.testing.run else { return };
         let within = run.within.as_secs();
         match run.step() {
+            _ if run.stage == TestStage::Waking => self.begin_steps().await,
             _ if run.stage == TestStage::Bringing => {
                 let text = format!("the guest has not told for {} s that it has the repository", UNTOLD.as_secs());
                 self.fail_test(text).await;

@@ -17,6 +17,11 @@ use crate::session::test_run::{TestRun, TestStage, doable};
 /// How long a guest may take to tell that it has the repository.
 pub(super) const UNTOLD: Duration = Duration::from_secs(180);
 
+/// How long a guest that is up may take at most until it shows a prompt: not all have one on their serial line.
+const PROMPT: Duration = Duration::from_secs(20);
+/// How long nothing must follow a prompt for somebody to be there who reads.
+const STANDS: Duration = Duration::from_millis(400);
+
 /// What the driver knows of tests.
 #[derive(Default)]
 pub(super) struct Testing {
@@ -208,14 +213,32 @@ impl Driver {
             (Some(false), _) => "the guest found another tree than the one that was injected",
             (_, Some(Sign::Emergency)) => "the guest did not come up: it waits in an emergency shell",
             _ if !up => "whether the guest is up is not known: it has neither reported nor shown a prompt",
-            _ => return self.begin_steps().await,
+            _ => return self.wait_for_a_reader().await,
         };
         self.fail_test(why.to_owned()).await;
     }
 
+    /// It is up. What is sent before its shell is there would be lost.
+    async fn wait_for_a_reader(&mut self) {
+        let Some(run) = &mut self.testing.run else { return };
+        if !run.needs_a_reader() {
+            return self.begin_steps().await;
+        }
+        run.stage = TestStage::Waking;
+        self.testing.limit = Some(Instant::now() + PROMPT.min(run.within));
+        self.look_for_a_prompt();
+    }
+
+    /// It may have shown its prompt.
+    pub(super) fn look_for_a_prompt(&mut self) {
+        let Some(run) = self.testing.run.as_ref().filter(|run| run.stage == TestStage::Waking) else { return };
+        let stands = run.ear.asks().then(|| Instant::now() + STANDS);
+        self.testing.due = stands.into_iter().chain(self.testing.limit).min();
+    }
+
     /// The guest was reset. Steps may be meant so; a layer on its way is gone.
     pub(super) async fn test_reset(&mut self) {
-        if self.testing.run.as_ref().is_some_and(|run| run.stage == TestStage::Bringing) {
+        if self.testing.run.as_ref().is_some_and(|run| matches!(run.stage, TestStage::Waking | TestStage::Bringing)) {
             self.fail_test("the guest was reset".to_owned()).await;
         }
     }
