@@ -2,10 +2,14 @@
 //! looked at.
 
 use cartridge::gui::release_key::ReleaseKey;
-use cartridge::session::Command;
+use cartridge::session::event::Since;
+use cartridge::session::state::Goal;
+use cartridge::session::way::Way;
+use cartridge::session::{Command, Event};
 use egui::{Key, Modifiers};
 use egui_kittest::SnapshotResults;
 use egui_kittest::kittest::Queryable as _;
+use isoprep::{ChangeKind, SourceChange};
 use vmtools::display::{HostLocks, InputEvent, Layout};
 use winit::keyboard::KeyCode;
 
@@ -177,6 +181,52 @@ fn what_a_layout_cannot_type_is_named_before_anything_is_typed() {
         matches!(&asked[..], [Command::TypeText { text, layout: Layout::De }] if typed(text)),
         "the session leaves out what has no key, and says so: {asked:?}"
     );
+}
+
+#[test]
+fn ctrl_enter_means_what_has_the_keyboard() {
+    let enter = |stage: &mut Stage, modifiers| {
+        stage.window.key_press_modifiers(modifiers, Key::Enter);
+        stage.settle();
+        stage.asked()
+    };
+    let shift = Modifiers { shift: true, ..Modifiers::COMMAND };
+    // In the window it builds and boots.
+    let (mut stage, _display) = running();
+    let asked = enter(&mut stage, Modifiers::COMMAND);
+    assert!(matches!(asked[..], [Command::Ask(Goal::Up)]), "{asked:?}");
+
+    // In a field of a pop-up it types the text, and nothing is built or brought in behind it.
+    let (mut stage, _display) = running();
+    stage.tell(90_000, changed());
+    stage.settle();
+    click(&mut stage, "Type text");
+    assert!(enter(&mut stage, Modifiers::COMMAND).is_empty(), "there is nothing to type");
+    stage.window.get_by_label("Text to type").type_text("ls");
+    stage.settle();
+    let asked = enter(&mut stage, Modifiers::COMMAND);
+    assert!(matches!(&asked[..], [Command::TypeText { text, .. }] if text == "ls"), "{asked:?}");
+    assert!(!has(&stage, "Text to type"), "it is done");
+    click(&mut stage, "Type text");
+    let asked = enter(&mut stage, shift);
+    assert!(asked.is_empty(), "nothing is brought in from here: {asked:?}");
+
+    // A terminal has it for itself, but for what no shell knows.
+    let (mut stage, _display) = running();
+    stage.tell(90_000, changed());
+    stage.settle();
+    click(&mut stage, "Serial terminal");
+    stage.asked();
+    let asked = enter(&mut stage, Modifiers::COMMAND);
+    assert!(!asked.iter().any(|it| !matches!(it, Command::SendSerial(_))), "{asked:?}");
+    let asked = enter(&mut stage, shift);
+    assert!(asked.iter().any(|it| matches!(it, Command::BringIn)), "{asked:?}");
+}
+
+fn changed() -> Event {
+    let path = "installer".into();
+    let changes = vec![SourceChange { path, kind: ChangeKind::Changed }];
+    Event::SourceChanged { since: Since::Guest, total: 1, changes, way: Way::Layer }
 }
 
 #[test]
