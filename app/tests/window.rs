@@ -400,8 +400,7 @@ fn every_key_arrives_as_it_is_on_every_layout() {
         // A single digit is a key's name for xdotool.
         let number = |key: u8| if key == 1 { "Escape".to_owned() } else { (u16::from(key) + 8).to_string() };
         let numbers: Vec<String> = keys.iter().map(|(key, _)| number(*key)).collect();
-        let words: Vec<&str> =
-            ["key", "--delay", "60"].into_iter().chain(numbers.iter().map(String::as_str)).collect();
+        let words: Vec<&str> = ["key", "--delay", "60"].into_iter().chain(numbers.iter().map(String::as_str)).collect();
         assert!(screen.xdotool(&words));
         let end = Instant::now() + Duration::from_secs(60);
         while arrived(&window).len() < before + wanted.len() && Instant::now() < end {

@@ -20,6 +20,8 @@ const LENT: &str = "2130706432:65536";
 const ROOT: &str = "root.sfs";
 const PACKAGES: &str = "pkglist.txt";
 const PARTS: [&str; 2] = [ROOT, PACKAGES];
+/// How often root builds anew where the archive has moved on meanwhile.
+const TRIES: usize = 3;
 /// Arguments: the folder of the test, and the command.
 const ENTER: &str = r#"set -e
 cd "$1"
@@ -65,15 +67,19 @@ fn an_ordinary_user_builds_the_same_image_bit_by_bit() {
     let theirs = |name: &str| place.path().join("user").join(name);
     let mut mine = (bench.build(), bench);
     let list = |file: &Path| fs::read_to_string(file).unwrap();
-    if list(&entry(&mine.0).join(PACKAGES)) != list(&theirs(PACKAGES)) {
-        // The archive has moved on since the base of all tests was made.
-        println!("other packages than the base has: root builds anew");
+    let same = |image: &Image| list(&entry(image).join(PACKAGES)) == list(&theirs(PACKAGES));
+    // The archive moves on, and not all of its mirrors at once: what was built of other packages is built anew.
+    for _ in 0..TRIES {
+        if same(&mine.0) {
+            break;
+        }
+        println!("other packages than the user's: root builds anew");
         let mut bench = Bench::without_base("debian", "");
         bench.request.cache = bench.dir.path().join("cache");
         copy_files(&theirs("debian-cache/packages-fetched"), &bench.request.cache.join("packages-fetched"));
         mine = (bench.build(), bench);
-        assert_eq!(list(&entry(&mine.0).join(PACKAGES)), list(&theirs(PACKAGES)));
     }
+    assert!(same(&mine.0), "the archive gave other packages {TRIES} times");
     let (image, bench) = &mine;
     if fs::read(&image.iso).unwrap() == fs::read(theirs("iso")).unwrap() {
         return;
