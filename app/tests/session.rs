@@ -176,7 +176,9 @@ async fn a_screen_of_one_colour_is_told_and_taken_back() {
     session.until("the report", |event, _| matches!(event, Event::GuestReported { .. })).await;
     // The shell asks where the cursor is when it is ready.
     let serial = session.model.logs.join("serial.log");
+    let end = std::time::Instant::now() + Duration::from_secs(60);
     while !fs::read(&serial).unwrap_or_default().windows(3).any(|it| it == b"[6n") {
+        assert!(std::time::Instant::now() < end, "no shell");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     // Nothing more of the kernel, no cursor, no text.

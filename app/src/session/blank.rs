@@ -52,6 +52,11 @@ impl BlankWatch {
         self.stirred = now;
     }
 
+    /// Whether it was said, and not taken back.
+    pub(super) fn says(&self) -> bool {
+        self.said
+    }
+
     /// The screen is of one colour `now`, or not. Says what is new about that.
     pub(super) fn look(&mut self, now: Instant, uniform: bool) -> Option<Seen> {
         if !uniform {

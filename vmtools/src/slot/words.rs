@@ -17,7 +17,11 @@ pub(super) fn what(word: &str) -> String {
 pub(super) fn changed(then: Option<&str>, now: Option<&str>) -> String {
     let setting = |part: &Part| if part.setting.is_empty() { String::new() } else { format!(" ({})", part.setting) };
     match (then.map(part), now.map(part)) {
-        (Some(then), Some(now)) if then.what == now.what && !now.is.is_empty() => {
+        (Some(was), Some(is)) if was.what == is.what && was.is == is.is => {
+            let (gone, new) = (beside(then, now), beside(now, then));
+            format!("the {} had {gone}, and has {new} now{}", named(&is), setting(&is))
+        }
+        (Some(then), Some(now)) if then.what == now.what && !now.is.is_empty() && !then.is.is_empty() => {
             format!("the {} was {}, and is {} now{}", then.what, then.is, now.is, setting(&now))
         }
         (Some(then), Some(now)) => {
@@ -33,8 +37,22 @@ pub(super) fn changed(then: Option<&str>, now: Option<&str>) -> String {
     }
 }
 
+/// What of `word` is not in `other`: "bootindex=1", "nothing".
+fn beside(word: Option<&str>, other: Option<&str>) -> String {
+    let parts = |text: Option<&'_ str>| -> Vec<String> {
+        text.unwrap_or_default().split([' ', ',']).filter(|it| !it.is_empty()).map(str::to_owned).collect()
+    };
+    let others = parts(other);
+    let own: Vec<_> = parts(word).into_iter().filter(|part| !others.contains(part)).collect();
+    if own.is_empty() { "no more than that".to_owned() } else { own.join(", ") }
+}
+
 fn named(part: &Part) -> String {
-    if part.is.is_empty() || part.is == part.what { part.what.clone() } else { format!("{} {}", part.what, part.is) }
+    if part.is.is_empty() || part.is == part.what || part.is.starts_with("a ") {
+        part.what.clone()
+    } else {
+        format!("{} {}", part.what, part.is)
+    }
 }
 
 fn part(word: &str) -> Part {
@@ -46,7 +64,10 @@ fn part(word: &str) -> Part {
         "-cpu" => of("processor", value.to_owned(), ""),
         "-accel" => of("accelerator", value.to_owned(), "guest.accelerator"),
         "-machine" => of("type of machine", value.to_owned(), "guest.firmware"),
-        "-drive" if value.contains("if=pflash") => of("firmware", field(value, "unit"), "guest.firmware"),
+        "-drive" if value.contains("if=pflash") => {
+            let file = field(value, "file");
+            of("firmware", file.rsplit('/').next().unwrap_or_default().to_owned(), "guest.firmware")
+        }
         "-drive" | "-blockdev" => of("drive", field(value, "id"), ""),
         "-netdev" => of("network", field(value, "id"), "guest.network"),
         "-tpmdev" => of("TPM", String::new(), "guest.tpm"),
@@ -73,7 +94,10 @@ fn device(value: &str) -> Part {
             let ids = format!("{}:{}", field(value, "vendorid"), field(value, "productid"));
             of("USB device", ids.replace("0x", ""), "guest.usb")
         }
-        "ide-cd" | "usb-storage" => of("medium", field(value, "drive"), ""),
+        "ide-cd" => {
+            of(if field(value, "drive") == "medium" { "medium" } else { "CD" }, "a CD".to_owned(), "guest.medium")
+        }
+        "usb-storage" => of("medium", "a USB disk".to_owned(), "guest.medium"),
         "virtio-9p-pci" | "vhost-user-fs-pci" => of("shared folder", String::new(), ""),
         _ => of("device", model.to_owned(), ""),
     }
@@ -124,6 +148,21 @@ mod tests {
                 Some("-device usb-host,bus=xhci.0,vendorid=0x1d6b,productid=0x0002"),
                 Some("-device virtio-net-pci,netdev=net0,romfile="),
                 "the guest had the USB device 1d6b:0002, and would have the network card now (guest.network)",
+            ),
+            (
+                Some("-device ide-cd,bus=ide.0,drive=medium,bootindex=1"),
+                Some("-device usb-storage,bus=xhci.0,drive=medium,bootindex=1"),
+                "the medium was a CD, and is a USB disk now (guest.medium)",
+            ),
+            (
+                Some("-drive if=none,id=disk0,format=raw"),
+                Some("-drive if=none,id=disk0,format=qcow2"),
+                "the drive disk0 had format=raw, and has format=qcow2 now",
+            ),
+            (
+                Some("-netdev user,id=net0,restrict=on"),
+                Some("-netdev user,id=net0"),
+                "the network net0 had restrict=on, and has no more than that now (guest.network)",
             ),
         ] {
             assert_eq!(changed(then, now), says);

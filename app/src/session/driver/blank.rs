@@ -22,6 +22,8 @@ pub(super) struct Blank {
     pub(super) due: Option<tokio::time::Instant>,
     /// The last look, and the screen's generation then: a picture that has not changed is not looked at again.
     last: Option<(u64, bool)>,
+    /// Ends the look at this host that a finding waits for.
+    cancel: Cancel,
 }
 
 impl Blank {
@@ -31,12 +33,17 @@ impl Blank {
             watch.stir(Instant::now());
         }
     }
+
+    /// Whether the screen is still as it was when that was said: the answer of this host may come later.
+    pub(super) fn says(&self) -> bool {
+        self.watch.is_some_and(|watch| watch.says())
+    }
 }
 
 impl Driver {
     /// The session's phase is another one: only the screen of a guest that is up is looked at.
     pub(super) fn watch_screen(&mut self) {
-        self.blank = Blank::default();
+        std::mem::take(&mut self.blank).cancel.cancel();
         if self.state.phase == Phase::Running {
             let accelerator = self.prepared.as_ref().and_then(|it| it.accelerator.as_ref());
             let emulated = accelerator.is_none_or(|it| it.accelerator != vmtools::Accelerator::Kvm);
@@ -66,13 +73,14 @@ impl Driver {
 
     fn say_blank(&mut self, lasted: Duration) {
         let gpu = self.prepared.as_ref().and_then(|it| it.machine.as_ref()).map(|it| it.machine.gpu);
+        let cancel = self.blank.cancel.clone();
         let (side, guest, seconds) = (self.guest_side.0.clone(), self.boots, lasted.as_secs());
         tokio::task::spawn_blocking(move || {
             let cure = match gpu {
                 Some(vmtools::Gpu::VirtioGl) => BlankCure::Has3d,
                 _ => jobs::find_qemu().map_or_else(
                     || BlankCure::No3d("QEMU is not in PATH any more".to_owned()),
-                    |qemu| match vmtools::find_render_node(Path::new("/"), &qemu, &Cancel::new()) {
+                    |qemu| match vmtools::find_render_node(Path::new("/"), &qemu, &cancel) {
                         Ok(_) => BlankCure::Give3d,
                         Err(error) => BlankCure::No3d(error.to_string()),
                     },

@@ -174,7 +174,7 @@ impl Driver {
 
     /// The same with a guest: of one that is gone others hear, and for us it means nothing.
     pub(super) async fn guest_side_event(&mut self, guest: u32, event: Event) {
-        let shown = guest == self.boots && self.state.phase == Phase::Running;
+        let shown = guest == self.boots && self.state.phase == Phase::Running && self.blank.says();
         if matches!(event, Event::ScreenBlank { .. }) && !shown {
             return;
         }
