@@ -1,5 +1,6 @@
 //! The app: one session, two front ends. `session` owns everything that happens; `cli` and `gui` send it commands and
 //! show its events.
+#![cfg_attr(not(test), deny(clippy::print_stderr, clippy::print_stdout, reason = "they panic where nobody reads"))]
 
 pub mod builtin;
 pub mod cli;

@@ -30,7 +30,7 @@ pub fn start() -> ExitCode {
     match run(cli) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("cartridge: {error}");
+            crate::cli::print::err(&format!("cartridge: {error}"));
             ExitCode::from(exit_code::INTERNAL)
         }
     }
@@ -56,7 +56,7 @@ fn window(cli: &Cli, runtime: &tokio::runtime::Runtime, paths: Paths) -> Result<
         } else {
             "There is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)"
         };
-        eprintln!("{why}: doing the same without one, as `cartridge up` does.");
+        crate::cli::print::err(&format!("{why}: doing the same without one, as `cartridge up` does."));
         return Ok(runtime.block_on(cli::run(Verb::headless_default(cli), paths))?);
     }
     #[cfg(feature = "gui")]

@@ -144,3 +144,19 @@ fn every_signal_that_ends_a_command_lets_it_clean_up() {
         console.assert_clean();
     }
 }
+
+/// Whoever reads the output may go at any time (`| head`): that ends nothing, and is no fault.
+#[test]
+fn readers_that_go_are_no_fault() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let mut command = console.command(&["build", repo.to_str().unwrap()]);
+    let mut build = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    drop((build.stdout.take(), build.stderr.take()));
+    assert_eq!(build.wait().unwrap().code(), Some(0));
+    console.assert_clean();
+    let mut command = console.command(&["build", "nowhere"]);
+    let mut wrong = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    drop(wrong.stderr.take());
+    assert_eq!(wrong.wait().unwrap().code(), Some(3));
+}

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::sync::mpsc::Sender;
 
+use super::print;
 use crate::session::Command;
 use crate::session::logs::Pane;
 
@@ -28,7 +29,7 @@ impl Attached {
     /// Follows the serial log from its beginning, and sends what is typed. `None` if the log cannot be read.
     pub(super) fn begin(logs: &Path, commands: Sender<Command>) -> Option<Self> {
         let log = File::open(logs.join(Pane::Serial.file_name())).ok()?;
-        eprintln!("Serial line of the guest; Ctrl-] ejects and leaves.");
+        print::err("Serial line of the guest; Ctrl-] ejects and leaves.");
         let before = tcgetattr(std::io::stdin()).ok();
         if let Some(before) = &before {
             let mut raw = before.clone();

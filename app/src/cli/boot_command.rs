@@ -17,7 +17,7 @@ pub(super) fn print(mut args: BootArgs, paths: &Paths) -> u8 {
     let found = found.and_then(|wish| Ok((recipe(&args.goal.build, wish.as_ref(), paths)?, wish)));
     match found.and_then(|(recipe, wish)| crate::session::standalone(paths, &recipe, wish)) {
         Ok((command, notices)) => {
-            notices.iter().for_each(|(_, text)| eprintln!("{text}"));
+            notices.iter().for_each(|(_, text)| print::err(text));
             if json {
                 print::object("command", &command);
                 print::finished(exit_code::GOOD);

@@ -1,7 +1,7 @@
 //! `cartridge cache`: what the cache holds, and emptying it.
 
 use super::args::CacheArgs;
-use super::print::{Printer, out, size};
+use super::print::{self, Printer, out, size};
 use super::signals::Signals;
 use crate::session::failure::exit_code;
 use crate::session::sentence::number;
@@ -53,7 +53,7 @@ pub(super) async fn run(args: &CacheArgs, mut session: SessionHandle) -> u8 {
         }
     }
     if !model.closed {
-        eprintln!("The session stopped unexpectedly; this is a bug");
+        print::err("The session stopped unexpectedly; this is a bug");
         code = exit_code::INTERNAL;
     }
     printer.finished(code);

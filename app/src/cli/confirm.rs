@@ -22,7 +22,7 @@ pub(super) fn ask(yes: bool, question: &str) -> Answer {
     if !std::io::stdin().is_terminal() {
         return Answer::Nobody;
     }
-    eprint!("{question} [y/N] ");
+    let _ = write!(std::io::stderr(), "{question} [y/N] ");
     let _ = std::io::stderr().flush();
     let mut answer = String::new();
     let _ = std::io::stdin().lock().read_line(&mut answer);

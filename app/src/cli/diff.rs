@@ -52,7 +52,7 @@ pub(super) async fn run(args: DiffArgs, paths: &Paths) -> u8 {
             TROUBLE
         }
         Err(Trouble::Told(detail)) => {
-            eprintln!("cartridge: {detail}");
+            print::err(&format!("cartridge: {detail}"));
             TROUBLE
         }
     };
@@ -65,7 +65,7 @@ pub(super) async fn run(args: DiffArgs, paths: &Paths) -> u8 {
 fn show(args: &DiffArgs, compared: &Compared) -> u8 {
     let Compared { difference, names, notices } = compared;
     for notice in notices {
-        eprintln!("cartridge: {notice}");
+        print::err(&format!("cartridge: {notice}"));
     }
     let names = Change { from: names.from.as_str(), to: names.to.as_str() };
     let undecided = difference.undecided();
@@ -73,7 +73,7 @@ fn show(args: &DiffArgs, compared: &Compared) -> u8 {
         false => DIFFERENT,
         true if undecided == 0 => SAME,
         true => {
-            eprintln!("cartridge: nothing differs, but {undecided} files could not be compared");
+            print::err(&format!("cartridge: nothing differs, but {undecided} files could not be compared"));
             TROUBLE
         }
     };

@@ -137,7 +137,7 @@ impl Drive {
             tokio::select! {
                 told = self.session.events.recv() => {
                     let Some(told) = told else {
-                        eprintln!("The session stopped unexpectedly; this is a bug");
+                        print::err("The session stopped unexpectedly; this is a bug");
                         self.code = exit_code::INTERNAL;
                         break;
                     };

@@ -2,7 +2,7 @@
 
 use super::args::EjectArgs;
 use super::confirm;
-use super::print::{Printer, out, size};
+use super::print::{self, Printer, out, size};
 use crate::session::failure::exit_code;
 use crate::session::sentence::number;
 use crate::session::state::{EjectScope, Phase};
@@ -24,7 +24,7 @@ pub(super) async fn run(args: &EjectArgs, mut session: SessionHandle) -> u8 {
     loop {
         let Some(told) = session.events.recv().await else {
             if !model.closed {
-                eprintln!("The session stopped unexpectedly; this is a bug");
+                print::err("The session stopped unexpectedly; this is a bug");
                 code = exit_code::INTERNAL;
             }
             break;

@@ -34,10 +34,10 @@ pub(super) async fn run(args: &LogsArgs, paths: &Paths) -> u8 {
     let log = args.log.unwrap_or(if stage.is_some() { LogName::Build } else { LogName::Session });
     let pane = Pane::from(log);
     if stage.is_some() && pane != Pane::Build {
-        eprintln!(
+        print::err(&format!(
             "cartridge: only the build log has stages: cartridge logs build --stage {}",
             stage.unwrap_or_default()
-        );
+        ));
         return exit_code::USAGE;
     }
     let dir = match &args.session {
@@ -45,7 +45,7 @@ pub(super) async fn run(args: &LogsArgs, paths: &Paths) -> u8 {
         None => newest(&sessions, pane).cloned(),
     };
     let Some(dir) = dir else {
-        eprintln!("cartridge: there is no such log. `cartridge logs --list` lists the sessions");
+        print::err("cartridge: there is no such log. `cartridge logs --list` lists the sessions");
         return exit_code::USAGE;
     };
     let path = dir.join(pane.file_name());
@@ -65,7 +65,7 @@ pub(super) async fn run(args: &LogsArgs, paths: &Paths) -> u8 {
     let mut file = match File::open(&path) {
         Ok(file) => file,
         Err(error) => {
-            eprintln!("cartridge: {}: {error}", path.display());
+            print::err(&format!("cartridge: {}: {error}", path.display()));
             return exit_code::INTERNAL;
         }
     };
@@ -86,19 +86,20 @@ pub(super) async fn run(args: &LogsArgs, paths: &Paths) -> u8 {
                 }
             }
             Err(error) => {
-                eprintln!("cartridge: {}: {error}", path.display());
+                print::err(&format!("cartridge: {}: {error}", path.display()));
                 return exit_code::INTERNAL;
             }
         }
     }
 }
 
-/// The session that is meant where none is named: the newest whose log says something. Sessions that only looked at something
-/// have nothing to tell but that.
+/// The session that is meant where none is named: the newest whose log says something, of those that built or had a guest.
+/// Sessions that only looked at something have nothing to tell but that.
 fn newest(sessions: &[PathBuf], pane: Pane) -> Option<&PathBuf> {
     let says = |dir: &Path, pane: Pane| dir.join(pane.file_name()).metadata().is_ok_and(|meta| meta.len() > 0);
     let telling = || sessions.iter().rev().filter(|dir| says(dir, pane));
-    let did_something = |dir: &&PathBuf| says(dir, Pane::Build) || says(dir, Pane::Qemu);
+    // QEMU says nothing in a guest that runs well.
+    let did_something = |dir: &&PathBuf| [Pane::Build, Pane::Qemu, Pane::Serial].into_iter().any(|it| says(dir, it));
     telling().find(did_something).or_else(|| telling().next())
 }
 
@@ -140,7 +141,7 @@ async fn of_stage(file: File, stage: &str, follow: bool) -> u8 {
                 }
             }
             Err(error) => {
-                eprintln!("cartridge: {error}");
+                print::err(&format!("cartridge: {error}"));
                 return exit_code::INTERNAL;
             }
         }
@@ -166,11 +167,37 @@ fn lines(pane: Pane, file: File, stage: Option<&str>) -> u8 {
                 out(&event.to_string());
             }
             Err(error) => {
-                eprintln!("cartridge: {error}");
+                print::err(&format!("cartridge: {error}"));
                 return exit_code::INTERNAL;
             }
         }
     }
     print::finished(exit_code::GOOD);
     exit_code::GOOD
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_session_that_is_meant_is_the_newest_that_built_or_had_a_guest() {
+        let top = tempfile::tempdir().unwrap();
+        let made = |id: &str, logs: &[(Pane, &str)]| {
+            let dir = top.path().join(id);
+            std::fs::create_dir(&dir).unwrap();
+            for (pane, text) in logs {
+                std::fs::write(dir.join(pane.file_name()), text).unwrap();
+            }
+            dir
+        };
+        let built = made("1", &[(Pane::Session, "s"), (Pane::Build, "b"), (Pane::Serial, "old")]);
+        let warm = made("2", &[(Pane::Session, "s"), (Pane::Build, ""), (Pane::Qemu, ""), (Pane::Serial, "new")]);
+        let looked = made("3", &[(Pane::Session, "s"), (Pane::Build, ""), (Pane::Serial, "")]);
+        let sessions = [built.clone(), warm.clone(), looked];
+        assert_eq!(newest(&sessions, Pane::Serial), Some(&warm));
+        assert_eq!(newest(&sessions, Pane::Session), Some(&warm));
+        assert_eq!(newest(&sessions, Pane::Build), Some(&built));
+        assert_eq!(newest(&sessions, Pane::Qemu), None);
+    }
 }

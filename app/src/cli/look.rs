@@ -29,7 +29,7 @@ pub(super) async fn lint(args: LookArgs, session: SessionHandle) -> u8 {
 pub(super) async fn tree(args: LookArgs, session: SessionHandle) -> u8 {
     look(args, session, |examination| {
         out(isoprep::assembly::lines(&examination.tree).trim_end());
-        examination.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        examination.warnings.iter().for_each(|warning| print::err(&format!("warning: {warning}")));
     })
     .await
 }
@@ -68,7 +68,7 @@ async fn look(args: LookArgs, mut session: SessionHandle, show: impl Fn(&Examina
                     code = failure.exit_code;
                     if !args.json {
                         let text = Event::Failed { failure: failure.clone() }.sentence().unwrap_or_default();
-                        eprintln!("{text}");
+                        print::err(&text);
                     }
                 } else if lint.iter().any(|it| it.finding.severity == Severity::Error) {
                     code = exit_code::CARTRIDGE;
@@ -91,7 +91,7 @@ async fn look(args: LookArgs, mut session: SessionHandle, show: impl Fn(&Examina
         }
     }
     if !model.closed {
-        eprintln!("The session stopped unexpectedly; this is a bug");
+        print::err("The session stopped unexpectedly; this is a bug");
         code = exit_code::INTERNAL;
     }
     printer.finished(code);

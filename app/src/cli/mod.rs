@@ -13,7 +13,7 @@ mod eject;
 mod fields;
 mod logs;
 mod look;
-mod print;
+pub(crate) mod print;
 mod propose;
 mod shot;
 mod signals;
@@ -73,7 +73,7 @@ pub async fn run(verb: Verb, paths: Paths) -> Result<u8, BeginError> {
             let wish = match direct::wish(&mut args) {
                 Ok(wish) => wish,
                 Err(why) => {
-                    eprintln!("cartridge: {why}");
+                    print::err(&format!("cartridge: {why}"));
                     return Ok(exit_code::USAGE);
                 }
             };

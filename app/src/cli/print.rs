@@ -47,13 +47,13 @@ impl Printer {
                 self.no_bar();
             }
             Event::CartridgeChanged { cartridge } if !cartridge.proposed.is_empty() && !self.proposed.replace(true) => {
-                eprintln!("{} is not there. Proposed, and not written:", cartridge.file.display());
-                isoprep::proposal_lines(&cartridge.proposed).iter().for_each(|line| eprintln!("{line}"));
+                err(&format!("{} is not there. Proposed, and not written:", cartridge.file.display()));
+                isoprep::proposal_lines(&cartridge.proposed).iter().for_each(|line| err(line));
             }
             _ => {}
         }
         if let Some(sentence) = told.event.sentence() {
-            self.bar.suspend(|| eprintln!("{sentence}"));
+            self.bar.suspend(|| err(&sentence));
         }
     }
 
@@ -81,7 +81,7 @@ impl Printer {
 
     /// Says something that is no event, beside whatever runs on the line.
     pub(super) fn say(&self, text: &str) {
-        self.bar.suspend(|| eprintln!("{text}"));
+        self.bar.suspend(|| err(text));
     }
 
     /// A result that a script may want: `image: /path`.
@@ -162,7 +162,7 @@ pub(super) fn event(event: Event) {
 /// A command that did not begin: words for people, a failure for machines.
 pub(super) fn wrong(json: bool, title: &str, detail: &str, exit_code: u8) {
     if !json {
-        return eprintln!("cartridge: {detail}");
+        return err(&format!("cartridge: {detail}"));
     }
     let (title, detail) = (title.to_owned(), detail.to_owned());
     event(Event::Failed { failure: Failure { title, detail, advice: None, command: None, pane: None, exit_code } });
@@ -192,6 +192,11 @@ pub(super) fn checks(checks: Vec<Check>, json: bool) {
 /// A line on standard output. A reader that has gone (`| head`) is no reason to stop cleaning up.
 pub(super) fn out(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// A line on standard error. A reader that has gone is no reason to stop cleaning up: `eprintln!` would panic.
+pub(crate) fn err(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ pub(super) async fn run(args: ProposeArgs, mut session: SessionHandle) -> u8 {
         }
     }
     if !model.closed {
-        eprintln!("The session stopped unexpectedly; this is a bug");
+        print::err("The session stopped unexpectedly; this is a bug");
         code = exit_code::INTERNAL;
     }
     printer.finished(code);

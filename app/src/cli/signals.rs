@@ -2,6 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::print;
 use crate::session::failure::exit_code;
 use crate::session::{Command, SessionHandle, Told};
 
@@ -15,7 +16,7 @@ impl Signals {
         match kinds.map(signal) {
             [Ok(interrupts), Ok(terms), Ok(hangups)] => Some(Self([interrupts, terms, hangups])),
             _ => {
-                eprintln!("cartridge: signals cannot be caught on this system");
+                print::err("cartridge: signals cannot be caught on this system");
                 None
             }
         }

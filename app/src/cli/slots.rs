@@ -1,7 +1,7 @@
 //! `cartridge slots`: which guests of a cartridge were saved, and removing one.
 
 use super::args::SlotsArgs;
-use super::print::{Printer, out, size};
+use super::print::{self, Printer, out, size};
 use super::signals::Signals;
 use crate::session::event::SlotView;
 use crate::session::failure::exit_code;
@@ -39,9 +39,9 @@ pub(super) async fn run(args: SlotsArgs, mut session: SessionHandle) -> u8 {
                 } else {
                     slots.iter().flat_map(lines).for_each(|line| out(&line));
                     if slots.is_empty() {
-                        eprintln!(
+                        print::err(
                             "No slots: `cartridge up --save-slot NAME` saves a guest; `cartridge slots --all` shows those of \
-                             other cartridges, also of one that was moved"
+                             other cartridges, also of one that was moved",
                         );
                     }
                 }
@@ -64,7 +64,7 @@ pub(super) async fn run(args: SlotsArgs, mut session: SessionHandle) -> u8 {
         }
     }
     if !model.closed {
-        eprintln!("The session stopped unexpectedly; this is a bug");
+        print::err("The session stopped unexpectedly; this is a bug");
         code = exit_code::INTERNAL;
     }
     printer.finished(code);

@@ -61,12 +61,12 @@ fn show(args: &SlotsArgs, found: &[StoredSlot], paths: &Paths) -> u8 {
         let sum = format!("{} in all, in {}", number(found.len() as u64, "slot", "slots"), paths.slots().display());
         out(&format!("{:<16}  {:>10}  {sum}", "", size(bytes)));
         if !found.is_empty() {
-            eprintln!(
-                "`cartridge slots FOLDER --remove NAME` removes one, also where that folder is not there any more"
+            print::err(
+                "`cartridge slots FOLDER --remove NAME` removes one, also where that folder is not there any more",
             );
         }
         if found.iter().any(|it| it.gone) {
-            eprintln!("`cartridge slots NEW-FOLDER --take-from FOLDER` gives them to a cartridge that was moved");
+            print::err("`cartridge slots NEW-FOLDER --take-from FOLDER` gives them to a cartridge that was moved");
         }
     }
     exit_code::GOOD

@@ -12,6 +12,9 @@ use crate::machine::{RuntimeDir, RuntimeError};
 /// A picture counts as whole when nothing has been added for this long.
 const STILL: Duration = Duration::from_millis(300);
 
+/// A busy screen never is still, and one with a cursor that blinks hardly: after this long its newest picture will do.
+const BUSY: Duration = Duration::from_secs(1);
+
 /// No picture could be had.
 #[derive(Debug, thiserror::Error)]
 pub enum GrabError {
@@ -41,14 +44,18 @@ pub async fn grab(runtime: &Path, limit: Duration) -> Result<Frame, GrabError> {
     let source = tokio::spawn(Box::new(RfbSource::new(&socket)).run(link));
     let began = Instant::now();
     let (mut seen, mut since) = (0, Instant::now());
+    let mut shown = None;
     while began.elapsed() < limit {
         tokio::time::sleep(Duration::from_millis(20)).await;
         let generation = screen.generation();
         if generation != seen {
             (seen, since) = (generation, Instant::now());
         }
-        // A busy screen never is still: after half of the time its newest picture will do.
-        if seen > 0 && screen.live() && (since.elapsed() >= STILL || began.elapsed() >= limit / 2) {
+        let live = seen > 0 && screen.live();
+        let first = *shown.get_or_insert_with(Instant::now);
+        if !live {
+            shown = None;
+        } else if since.elapsed() >= STILL || first.elapsed() >= BUSY {
             break;
         }
     }
