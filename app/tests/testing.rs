@@ -155,6 +155,8 @@ fn the_terminal_says_how_a_test_ended_by_its_exit_code() {
     let bad = console.run(&["test", repo.to_str().unwrap(), "--set", "test.within=2"]);
     assert_eq!(bad.code, 10, "{}", text(&bad));
     assert!(text(&bad).contains("Test FAILED, warm"), "{}", text(&bad));
+    let log = bad.stdout.lines().find_map(|line| line.strip_prefix("serial log: ")).unwrap();
+    assert!(fs::metadata(log).unwrap().len() > 0);
     let none = console.run(&["test", repo.to_str().unwrap(), "--set", "test.slot="]);
     assert_eq!(none.code, 3, "{}", text(&none));
 }

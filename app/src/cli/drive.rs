@@ -14,6 +14,7 @@ use super::signals::Signals;
 use crate::session::direct::{DirectSource, DirectWish};
 use crate::session::event::Side;
 use crate::session::failure::exit_code;
+use crate::session::logs::Pane;
 use crate::session::model::SourceView;
 use crate::session::sign::Sign;
 use crate::session::state::{Goal, Outcome, Phase};
@@ -339,7 +340,15 @@ impl Drive {
             (false, exit_code::GOOD) => self.code = exit_code::TEST,
             (false, _) => {}
         }
-        if self.model.state.phase != Phase::Running || self.live() {
+        if self.model.state.phase != Phase::Running {
+            return;
+        }
+        if !passed {
+            // What the guest has said before its last line is what one needs now.
+            let log = self.model.logs.join(Pane::Serial.file_name());
+            self.printer.result("serial log", &log.display().to_string());
+        }
+        if self.live() {
             return;
         }
         self.photograph();
