@@ -78,8 +78,13 @@ impl PackageCache {
         wanted.iter().map(size).sum()
     }
 
-    /// Removes what killed fetches left unfinished. Nobody else fetches while the caller holds `_alone`.
-    pub(crate) fn sweep(&self, _alone: &File) {
+    /// Removes what killed fetches left unfinished and cannot be gone on with. Nobody else fetches while the caller holds
+    /// `_alone`. A file of which nothing is left to fetch, but its name, pacman neither fetches nor finds (its
+    /// `lib/libalpm/sync.c`, `find_dl_candidates`).
+    pub(crate) fn sweep(&self, _alone: &File, wanted: &[Wanted]) {
+        for one in wanted.iter().filter(|it| it.bytes == 0 && !self.dir.join(&it.file).exists()) {
+            let _ = fs::remove_file(self.dir.join(format!("{}.part", one.file)));
+        }
         for room in unfinished_rooms(&self.dir).filter(|room| !room.ends_with(PARTIAL)) {
             // What is left costs room and nothing else.
             let _ = fs::remove_dir_all(room);
@@ -159,7 +164,15 @@ mod tests {
         let all = [wanted("whole.pkg", 10), wanted("part.pkg", 10), wanted("seven.pkg", 10), wanted("apt.deb", 10)];
         assert_eq!(cache.arrived(&all), 22);
         assert_eq!(size(cache.path()).unwrap(), (4, 22));
-        cache.sweep(&File::open(dir.path()).unwrap());
+        write("fetched.pkg", 1);
+        write("fetched.pkg.part", 1);
+        write("unnamed.pkg.part", 10);
+        let fetched = [wanted("fetched.pkg", 0), wanted("unnamed.pkg", 0)];
+        cache.sweep(&File::open(dir.path()).unwrap(), &[&all[..], &fetched].concat());
+        assert!(cache.path().join("fetched.pkg").exists() && !cache.path().join("unnamed.pkg.part").exists());
+        for left in ["fetched.pkg", "fetched.pkg.part"] {
+            fs::remove_file(cache.path().join(left)).unwrap();
+        }
         assert_eq!(cache.arrived(&all), 18, "what pacman left unfinished in a folder of its own is begun again");
         assert_eq!(cache.clear().unwrap(), 18);
         assert_eq!(size(cache.path()).unwrap(), (0, 0));

@@ -9,6 +9,7 @@ use isoprep::{BuildError, Cancel, Progress};
 use rustix::fs::statvfs;
 use rustix::mount::{MountFlags, mount, mount_remount};
 
+use crate::arch::Repository;
 use crate::bench::{Bench, PLACE, profile};
 
 /// Tells the other process in which stage to die.
@@ -40,6 +41,23 @@ fn a_build_that_was_killed_at_any_stage_leaves_a_cache_that_builds() {
     // What the dead left may belong to lent users: it is taken back, and then removed like anything else.
     isoprep::reclaim(top.path(), &Cancel::new()).unwrap();
     top.close().unwrap();
+}
+
+#[test]
+fn a_fetch_that_was_killed_at_its_last_byte_is_done_again() {
+    let bench = Bench::new(&profile(), "");
+    let room = bench.request.cache.join("packages-fetched");
+    std::fs::create_dir_all(&room).unwrap();
+    let packages = std::fs::read_dir(Repository::get().path().join("archtest")).unwrap().flatten();
+    let package = packages.map(|it| it.path()).find(|it| {
+        let name = it.file_name().unwrap().to_string_lossy().into_owned();
+        name.starts_with("mkinitcpio-41") && name.ends_with(".pkg.tar.zst")
+    });
+    let package = package.expect("the repository has mkinitcpio");
+    let name = package.file_name().unwrap().to_str().unwrap();
+    std::fs::copy(&package, room.join(format!("{name}.part"))).unwrap();
+    bench.build();
+    assert!(room.join(name).exists());
 }
 
 /// Whether any process has a path below `top` on its command line.

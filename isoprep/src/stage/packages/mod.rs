@@ -199,7 +199,7 @@ fn install(
     room_for(stage, what.fetched.path(), bytes.saturating_sub(what.fetched.arrived(&wanted)))?;
     // Two builds that fetch at once would write into the same unfinished files.
     let alone = what.fetched.fetch_alone(reporter)?;
-    what.fetched.sweep(&alone);
+    what.fetched.sweep(&alone, &wanted);
     let alone = Mutex::new(Some(alone));
     let fetching = || alone.lock().unwrap_or_else(PoisonError::into_inner);
     let step = |step: PacmanStep| {
