@@ -218,7 +218,7 @@ impl Driver {
             () = source::stirred(&mut self.watched.watch) => Wake::Stirred,
             look = source::source_of(&mut self.watched.running) => Wake::SourceLooked(look),
             () = until(self.watched.due), if self.may_look_at_source() => Wake::LookAtSource,
-            (asked, answer) = check::check_of(&mut self.checking), if !ejecting => Wake::Checked(asked, answer),
+            (asked, answer) = check::check_of(&mut self.checking) => Wake::Checked(asked, answer),
             () = until(self.watching.quiet) => Wake::Quiet,
             () = until(self.watching.handed) => Wake::HandedOver,
             () = until(self.examining.due), if self.may_examine() => Wake::Examine,
@@ -257,10 +257,7 @@ impl Driver {
                     self.input(Input::Cancel).await;
                 }
             }
-            Command::Eject(scope) => {
-                self.stop_checking();
-                self.input(Input::Eject(scope)).await;
-            }
+            Command::Eject(scope) => self.input(Input::Eject(scope)).await,
             Command::SurveyEverything => self.survey_everything(),
             Command::BringIn => self.bring_in().await,
             Command::SendSerial(bytes) => self.with_guest(|guest| guest.send_serial(bytes)).await,
@@ -303,13 +300,14 @@ impl Driver {
         {
             return self.tell(Event::Failed { failure }).await;
         }
-        self.stop_checking();
+        if step(&self.state, Input::Ask(goal)).is_err() {
+            return self.input(Input::Ask(goal)).await;
+        }
+        self.replace_check().await;
         match self.to_be_checked(goal, wish.as_ref()) {
-            Some(Ok(wanted)) if step(&self.state, Input::Ask(goal)).is_ok() => {
-                self.check((goal, anyway, wish), wanted);
-            }
+            Some(Ok(wanted)) => self.check((goal, anyway, wish), wanted).await,
             Some(Err(failure)) => self.not_begun(failure).await,
-            _ => self.work_towards((goal, anyway, wish)).await,
+            None => self.work_towards((goal, anyway, wish)).await,
         }
     }
 
@@ -342,6 +340,7 @@ impl Driver {
                     self.tell(Event::StateChanged { state }).await;
                     if state.phase != before {
                         self.watch_screen();
+                        self.drop_check().await;
                     }
                     self.test_moved(before).await;
                 }
@@ -430,7 +429,6 @@ impl Driver {
         self.stop_reading();
         let nothing = self.record.works().is_empty() && self.record.made().runtime.is_none();
         self.stop_comparing();
-        self.stop_checking();
         if self.state.phase == Phase::Idle && nothing {
             self.tell(Event::Closed).await;
             self.closed = true;

@@ -149,6 +149,13 @@ pub enum Event {
         /// The ISO, and what it offers or why nothing.
         view: MenuView,
     },
+    /// What was asked for while a guest runs is looked at before that guest is ended for it; [`Event::BootChecked`] follows.
+    BootChecking,
+    /// That look is over. What was found wrong is told next.
+    BootChecked {
+        /// Whether nothing comes of it: it was cancelled, or the guest went meanwhile.
+        dropped: bool,
+    },
     /// A guest is about to be booted without a boot loader.
     DirectChosen {
         /// From what.

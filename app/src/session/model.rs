@@ -73,6 +73,8 @@ pub struct Model {
     pub menu: Option<MenuView>,
     /// How the guest is booted without a boot loader, if it is.
     pub direct: Option<DirectView>,
+    /// Whether what was asked for is looked at before the guest that runs is ended for it.
+    pub checking: bool,
     /// The guest that runs, or the last one.
     pub guest: Option<GuestView>,
     /// What is being ejected right now.
@@ -182,6 +184,8 @@ impl Model {
                 self.build_took_ms = Some(*took_ms);
             }
             Event::MenuRead { view } => self.menu = Some(view.clone()),
+            Event::BootChecking => self.checking = true,
+            Event::BootChecked { .. } => self.checking = false,
             Event::DirectChosen { view } => self.direct = Some(view.clone()),
             Event::GuestStarted { pid, command, mute } => {
                 self.guest = Some(GuestView {

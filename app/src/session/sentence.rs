@@ -199,6 +199,8 @@ impl Event {
             | Self::NotExamined { .. }
             | Self::NotCompared { error: None }
             | Self::Comparing
+            | Self::BootChecking
+            | Self::BootChecked { .. }
             | Self::SourceUnknown
             | Self::RecentChanged { .. }
             | Self::SlotsChanged { .. }

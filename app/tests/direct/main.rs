@@ -4,6 +4,7 @@
 
 mod image;
 mod kernel;
+mod looks;
 mod parts;
 mod refusals;
 mod silent;

@@ -9,7 +9,7 @@ use crate::session::direct::DirectWish;
 use crate::session::event::{Event, Failure, Level, Side};
 use crate::session::failure::internal;
 use crate::session::jobs::direct::{Wanted, make_ready};
-use crate::session::state::{Goal, Phase};
+use crate::session::state::{Goal, Outcome, Phase};
 
 /// What was asked for: the goal, whether in spite of the lint, and how it is booted where a front end has said it.
 pub(super) type Asked = (Goal, bool, Option<DirectWish>);
@@ -40,15 +40,17 @@ impl Driver {
     }
 
     /// Makes it ready once, off the driver: when the guest is to start, most of that is in the cache.
-    pub(super) fn check(&mut self, asked: Asked, wanted: Wanted) {
+    pub(super) async fn check(&mut self, asked: Asked, wanted: Wanted) {
         let cancel = Cancel::new();
         let token = cancel.clone();
         let answer = tokio::task::spawn_blocking(move || make_ready(&wanted, &token).map(drop));
         self.checking = Some(Checking { asked, cancel, answer });
+        self.tell(Event::BootChecking).await;
     }
 
     /// It was looked at: the guest that runs is ended for it, or stays.
     pub(super) async fn checked(&mut self, asked: Asked, answer: Result<(), Failure>) {
+        self.tell(Event::BootChecked { dropped: false }).await;
         match answer {
             Ok(()) => self.work_towards(asked).await,
             Err(failure) => self.not_begun(failure).await,
@@ -59,27 +61,49 @@ impl Driver {
     pub(super) async fn not_begun(&mut self, failure: Failure) {
         let title = failure.title.clone();
         self.tell(Event::SideFailed { side: Side::Boot, failure }).await;
-        self.not_brought_in();
-        self.fail_test(title).await;
+        self.nothing_comes(&title).await;
     }
 
-    /// Stops the look under way: something else was asked for, or everything ends. Says whether there was one.
-    pub(super) fn stop_checking(&mut self) -> bool {
-        let checking = self.checking.take();
-        if let Some(checking) = &checking {
-            checking.cancel.cancel();
-        }
-        checking.is_some()
+    /// Stops the look under way: nothing follows it, or what is asked for instead. Says whether there was one.
+    pub(super) async fn stop_checking(&mut self, dropped: bool) -> bool {
+        let Some(checking) = self.checking.take() else { return false };
+        checking.cancel.cancel();
+        self.tell(Event::BootChecked { dropped }).await;
+        true
     }
 
     /// Stops it because that was asked for.
     pub(super) async fn cancel_check(&mut self) -> bool {
-        let stopped = self.stop_checking();
+        let stopped = self.stop_checking(true).await;
         if stopped {
-            self.not_brought_in();
+            self.nothing_comes("it was cancelled").await;
             self.notice(Level::Info, "Cancelled: the guest that runs stays".to_owned()).await;
         }
         stopped
+    }
+
+    /// Stops it because something else is asked for.
+    pub(super) async fn replace_check(&mut self) {
+        if self.stop_checking(false).await {
+            self.nothing_comes("something else was asked for").await;
+        }
+    }
+
+    /// The guest goes, for whatever reason: what was asked for while it ran counts no longer.
+    pub(super) async fn drop_check(&mut self) {
+        if self.stop_checking(true).await && !matches!(self.state.outcome, Some(Outcome::Ejected)) {
+            let text =
+                "The guest went while the next boot was being made ready, so that one is not begun: ask for it again";
+            self.notice(Level::Info, text.to_owned()).await;
+        }
+    }
+
+    /// Nothing comes of what was looked at: who waited for it is told. A test that does its steps has not.
+    async fn nothing_comes(&mut self, why: &str) {
+        self.not_brought_in();
+        if self.testing.begins() {
+            self.fail_test(why.to_owned()).await;
+        }
     }
 }
 

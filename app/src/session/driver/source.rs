@@ -209,6 +209,8 @@ impl Driver {
             Some(_) => return self.notice(Level::Info, "The changes are on their way already".to_owned()).await,
             None => {}
         }
+        // What was asked for before is not what is brought.
+        self.stop_checking(false).await;
         self.watched.bringing = Some((way, std::time::Instant::now()));
         let begun = match way {
             Way::Live => {

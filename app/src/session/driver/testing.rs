@@ -54,6 +54,11 @@ impl Testing {
         self.run.is_some()
     }
 
+    /// Whether a test waits for its guest to start.
+    pub(super) fn begins(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.stage == TestStage::Starting)
+    }
+
     /// Whether a test is under way that brings the repository to a guest.
     fn brings(&self) -> bool {
         self.run.as_ref().is_some_and(|run| run.stage != TestStage::Stepping)
@@ -101,6 +106,8 @@ impl Driver {
             return self.tell(Event::Refused { denied, reason: denied.to_string() }).await;
         }
         self.end_test(Some("another one was begun".to_owned())).await;
+        // What was asked for before this test is none of its own.
+        self.stop_checking(false).await;
         self.not_brought_in();
         let slot = run.slot.clone();
         self.tell(Event::TestBegan { warm: run.warm, slot: slot.clone() }).await;
@@ -113,7 +120,7 @@ impl Driver {
             None => self.ask(Goal::Up, false, None).await,
         }
         let waits = matches!(self.state.phase, Phase::Idle | Phase::Running) && self.checking.is_none();
-        if waits && self.testing.run.as_ref().is_some_and(|run| run.stage == TestStage::Starting) {
+        if waits && self.testing.begins() {
             self.fail_test("it could not begin".to_owned()).await;
         }
     }
