@@ -38,12 +38,18 @@ fn a_command_that_cannot_begin_says_so_in_json_too() {
     let console = Console::new();
     let repo = console.repository("distro");
     let repo = repo.to_str().unwrap();
+    let (broken, bare) = (console.repository("broken"), console.dir("bare"));
+    fs::write(broken.join("cartridge.toml"), "[guest]\ncpus = = 4\n").unwrap();
+    let (broken, bare) = (broken.to_str().unwrap(), bare.to_str().unwrap());
     for (args, code, word) in [
         (&["doctor", "--json", "/nope"][..], 3, "/nope"),
         (&["shot", "--json", "x.png"], 2, "no guest is running"),
         (&["lint", "--json", "--set", "foo=1", repo], 2, "foo"),
         (&["lint", "--json", "--set", "image.engin=micro", repo], 2, "did you mean image.engine?"),
         (&["propose", "--json", "--set", "guest.gpus=1", repo], 2, "did you mean guest.gpu?"),
+        (&["propose", "--json", "--set", "guest.cpus=0", bare], 2, "--set guest.cpus=0: "),
+        (&["propose", "--json", "--set", "guest.cpus=two", bare], 2, "--set guest.cpus=two: "),
+        (&["build", "--json", "--set", "guest.cpus=2", broken], 3, "cartridge.toml:2:"),
     ] {
         let run = console.run(args);
         let failure = run.failure();

@@ -223,6 +223,13 @@ async fn settings_that_an_editor_writes_are_taken_over_and_broken_ones_are_not()
     said(&mut session, "the guest stays as it is").await;
     assert_eq!((memory(&session.model), session.model.state.phase), ("640M".into(), Phase::Running));
 
+    // What nobody writes to is not waited for, and what is in use stays.
+    fs::remove_file(&file).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+    session.send(Command::Examine).await;
+    session.until("the examination", |event, _| matches!(event, Event::Examined { .. })).await;
+    assert_eq!(memory(&session.model), "640M");
+
     // What was not saved here is not lost.
     session.set("guest.cpus", "2").await;
     session.until("the edit", |_, model| model.cartridge.as_ref().is_some_and(|it| it.dirty)).await;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::args::{BootArgs, BuildArgs};
 use super::{direct, fields, print};
 use crate::paths::Paths;
+use crate::session::RunField;
 use crate::session::direct::DirectWish;
 use crate::session::event::Failure;
 use crate::session::failure::exit_code;
@@ -15,7 +16,7 @@ pub(super) fn print(mut args: BootArgs, paths: &Paths) -> u8 {
     let json = args.goal.build.json;
     let found = direct::wish(&mut args).map_err(|why| usage(&why));
     let found = found.and_then(|wish| Ok((recipe(&args.goal.build, wish.as_ref(), paths)?, wish)));
-    match found.and_then(|(recipe, wish)| crate::session::standalone(paths, &recipe, wish)) {
+    match found.and_then(|((recipe, fields), wish)| crate::session::standalone(paths, (&recipe, &fields), wish)) {
         Ok((command, notices)) => {
             notices.iter().for_each(|(_, text)| print::err(text));
             if json {
@@ -38,20 +39,23 @@ pub(super) fn print(mut args: BootArgs, paths: &Paths) -> u8 {
     }
 }
 
+/// A recipe, and the fields that were set in it for this run.
+type Changed = (isoprep::Recipe, Vec<RunField>);
+
 /// What is wrong with what was asked for.
 fn usage(why: &str) -> Failure {
     wrong("The command line is wrong", why, exit_code::USAGE)
 }
 
-/// The recipe with the command line's changes; that of no cartridge for what needs none.
-fn recipe(args: &BuildArgs, wish: Option<&DirectWish>, paths: &Paths) -> Result<isoprep::Recipe, Failure> {
+/// The recipe with the command line's changes, and these; that of no cartridge for what needs none.
+fn recipe(args: &BuildArgs, wish: Option<&DirectWish>, paths: &Paths) -> Result<Changed, Failure> {
     let (text, root) = match wish {
         Some(wish) if !wish.needs_image() => (String::new(), PathBuf::from("/")),
         _ => cartridge(args, paths)?,
     };
     let mut fields = fields::parse(&args.set).map_err(|why| usage(&why))?;
     fields.extend(wish.iter().flat_map(|wish| wish.fields.clone()));
-    crate::session::recipe(&text, &root, &fields).map(|(recipe, _)| recipe)
+    crate::session::recipe(&text, &root, &fields).map(|(recipe, _)| (recipe, fields))
 }
 
 /// The text of the cartridge and its folder.

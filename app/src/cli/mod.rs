@@ -94,7 +94,7 @@ pub async fn run(verb: Verb, paths: Paths) -> Result<u8, BeginError> {
         Verb::Tree(args) => look::tree(args, crate::session::begin(plain("tree"))?).await,
         Verb::Propose(args) => propose::run(args, crate::session::begin(plain("propose"))?).await,
         Verb::Slots(args) => {
-            let path = args.path.as_ref().map(|path| crate::start::current_folder().join(path));
+            let path = args.path.as_deref().map(slots_all::place);
             match (&args.take_from, slots_all::whose(args.all, path.as_deref(), &paths)) {
                 (Some(from), _) => slots_all::take(&args, from, &paths),
                 (None, Some(whose)) => slots_all::run(&args, &whose, &paths),

@@ -16,32 +16,37 @@ pub(super) async fn run(args: ProposeArgs, mut session: SessionHandle) -> u8 {
     let printer = Printer::new(args.json);
     let (mut model, mut code) = (Model::default(), exit_code::GOOD);
     let path = current_folder().join(args.path.as_deref().unwrap_or(Path::new("")));
-    let mut commands = vec![Command::Insert(path)];
-    match fields::parse(&args.set) {
-        Ok(sets) => commands.extend(sets.into_iter().map(|it| Command::SetField { key: it.key, value: it.value })),
+    // What was set is in the text that is shown and written.
+    let first = match fields::parse(&args.set) {
+        Ok(fields) => Command::InsertFor { cartridge: Some(path), fields },
         Err(why) => {
             print::wrong(args.json, "The command line is wrong", &why, exit_code::USAGE);
-            (code, commands) = (exit_code::USAGE, vec![Command::Quit]);
+            code = exit_code::USAGE;
+            Command::Quit
         }
-    }
+    };
     let Some(mut signals) = Signals::catch() else { return exit_code::INTERNAL };
-    // The cartridge is told once for each of them.
-    let mut to_come = commands.len();
-    for command in commands {
-        let _ = session.commands.send(command).await;
-    }
+    let _ = session.commands.send(first).await;
+    let mut shown = false;
     while let Some(told) = signals.next_event(&mut session, &mut code).await {
         model.fold(&told);
         if args.json {
             printer.show(&told, &model);
         }
         let next = match &told.event {
-            Event::CartridgeChanged { cartridge } if to_come > 0 => {
-                to_come -= 1;
-                (to_come == 0).then(|| proposed(cartridge, &args, &mut code))
+            Event::CartridgeChanged { cartridge } if !shown => {
+                shown = true;
+                Some(proposed(cartridge, &args, &mut code))
             }
-            // What is wrong with it is told with it.
-            Event::Failed { .. } if model.cartridge.is_some() => None,
+            // What is wrong with the proposal alone is told with it.
+            Event::Failed { .. } if model.cartridge.is_some() && args.set.is_empty() => None,
+            Event::Failed { failure } if model.cartridge.is_some() => {
+                code = failure.exit_code;
+                if !args.json {
+                    printer.show(&told, &model);
+                }
+                None
+            }
             Event::Failed { failure } | Event::SideFailed { failure, .. } => {
                 code = failure.exit_code;
                 if !args.json {
@@ -89,7 +94,8 @@ fn proposed(cartridge: &CartridgeView, args: &ProposeArgs, code: &mut u8) -> Com
         say(args, "Nothing was found that needs a setting: defaults are proposed");
     }
     isoprep::proposal_lines(&cartridge.proposed).iter().for_each(|line| say(args, line));
-    for finding in &cartridge.findings {
+    // Where something was set, a failure follows that tells of what with its option.
+    for finding in cartridge.findings.iter().filter(|_| args.set.is_empty()) {
         *code = exit_code::CARTRIDGE;
         let words = format!("{}: {}; {}", finding.key, finding.message, finding.advice);
         print::wrong(args.json, "The cartridge cannot be built as it is proposed", &words, *code);

@@ -1,7 +1,7 @@
 //! `cartridge slots --all`: the slots of every cartridge, also of those whose folder is not there any more, and removing one. No
 //! session is begun for it: nothing is compared.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use vmtools::slot::{SlotName, existing};
 
@@ -22,7 +22,25 @@ pub(super) enum Whose {
     Gone(PathBuf),
 }
 
-/// Which slots are meant, where they are not those of a cartridge that can be inserted. `path` is absolute.
+/// Where `path` is, or was when it was there: links and `..` are resolved as far as there is something, as they are for a cartridge
+/// that is inserted.
+pub(super) fn place(path: &Path) -> PathBuf {
+    let mut place = PathBuf::new();
+    for component in current_folder().join(path).components() {
+        match component {
+            // What is there has no links any more: its parent is the folder above it.
+            Component::ParentDir => drop(place.pop()),
+            Component::CurDir => {}
+            other => {
+                place.push(other);
+                place = place.canonicalize().unwrap_or(place);
+            }
+        }
+    }
+    place
+}
+
+/// Which slots are meant, where they are not those of a cartridge that can be inserted. `path` is a [`place`].
 pub(super) fn whose(all: bool, path: Option<&Path>, paths: &Paths) -> Option<Whose> {
     if all {
         return Some(Whose::All);
@@ -102,8 +120,12 @@ fn taken(args: &SlotsArgs, from: &Path, paths: &Paths) -> Result<Vec<String>, (S
     let file = isoprep::open(&path).map_err(|error| unread(&error))?;
     let root = file.file.parent().unwrap_or(Path::new("/"));
     let recipe = isoprep::parse(&file.text, root).map_err(|error| unread(&error))?;
-    slot_stores::take(paths, &current_folder().join(from), &recipe.name, root).map_err(|error| {
-        let code = if matches!(error, TakeError::Io { .. }) { exit_code::INTERNAL } else { exit_code::USAGE };
+    slot_stores::take(paths, &place(from), &recipe.name, root).map_err(|error| {
+        let code = match error {
+            TakeError::Io { .. } => exit_code::INTERNAL,
+            TakeError::InUse(_) => exit_code::IN_USE,
+            TakeError::There(_) | TakeError::Unknown(_) | TakeError::Taken { .. } => exit_code::USAGE,
+        };
         (error.to_string(), code)
     })
 }
@@ -151,5 +173,29 @@ fn remove(args: &SlotsArgs, name: &SlotName, found: &[StoredSlot]) -> u8 {
             );
             wrong(&text, exit_code::USAGE)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_of_what_was_there_has_no_links_and_no_dots() {
+        let top = tempfile::tempdir().unwrap();
+        let real = top.path().canonicalize().unwrap();
+        std::fs::create_dir_all(real.join("a/b")).unwrap();
+        std::os::unix::fs::symlink("a/b", real.join("link")).unwrap();
+        for (path, place_of_it) in [
+            ("link/../old", "a/old"),
+            ("link/old", "a/b/old"),
+            ("a/b/../../old/./deeper", "old/deeper"),
+            ("gone/../old", "old"),
+            ("link", "a/b"),
+        ] {
+            assert_eq!(place(&real.join(path)), real.join(place_of_it), "{path}");
+        }
+        let here = std::env::current_dir().unwrap().canonicalize().unwrap();
+        assert_eq!(place(Path::new("../never was")), here.parent().unwrap().join("never was"));
     }
 }

@@ -203,6 +203,17 @@ impl DirectWish {
         self
     }
 
+    /// Whether what a boot names is named for this run, by a front end (`asked`) or by a field that was set for it; if not, the
+    /// cartridge's file names it. Fields that choose among what is named count for nothing.
+    #[must_use]
+    pub fn named_for_run(asked: Option<&Self>, fields: &[RunField]) -> bool {
+        let names = |it: &Self| it.source != DirectSource::Image || it.cmdline.is_some() || !it.append.is_empty();
+        let set = |field: &RunField| {
+            field.key.starts_with("boot.") && !matches!(field.key.as_str(), "boot.way" | "boot.access")
+        };
+        asked.is_some_and(names) || fields.iter().any(set)
+    }
+
     /// Whether it boots what the last build left.
     #[must_use]
     pub fn needs_image(&self) -> bool {

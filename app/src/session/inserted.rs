@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use isoprep::{CartridgeFile, FIELDS, Finding, Recipe};
 
 use super::event::{CartridgeView, Failure, FieldView, FindingView};
-use super::failure::of_run_field;
 use super::run_field::{self, RunField};
 
 /// A cartridge in the console.
@@ -36,7 +35,9 @@ pub(super) enum OnDisk {
 impl Inserted {
     /// A cartridge with fields set for this run.
     pub(super) fn new(file: CartridgeFile, builtin: bool, fields: Vec<RunField>) -> Result<Self, Failure> {
-        let text = run_field::apply(&file.text, &fields).map_err(|(field, error)| of_run_field(field, &error))?;
+        let root = file.file.parent().unwrap_or(Path::new("/"));
+        let unset = |(field, error)| run_field::unset(&file.text, root, field, &error);
+        let text = run_field::apply(&file.text, &fields).map_err(unset)?;
         let mut inserted = Self { file, text, builtin, recipe: Err(Vec::new()), fields };
         inserted.parse();
         Ok(inserted)
@@ -45,6 +46,9 @@ impl Inserted {
     /// What is wrong with it, for people.
     pub(super) fn failure(&self) -> Option<Failure> {
         let findings = self.recipe.as_ref().err()?;
+        if let Err((field, error)) = run_field::apply(&self.file.text, &self.fields) {
+            return Some(run_field::unset(&self.file.text, &self.root(), field, &error));
+        }
         Some(run_field::failure_of(findings, &self.file.text, &self.root(), &self.fields))
     }
 
@@ -71,10 +75,14 @@ impl Inserted {
         if self.dirty() && self.fields.is_empty() {
             return OnDisk::Unsaved;
         }
-        let Ok(text) = run_field::apply(text, &self.fields) else { return OnDisk::Broken(Vec::new()) };
-        match isoprep::parse(&text, &self.root()) {
+        let root = self.root();
+        let found = match run_field::apply(text, &self.fields) {
+            Ok(text) => isoprep::parse(&text, &root).map_err(|error| error.findings),
+            Err((field, error)) => Err(run_field::unset_findings(text, &root, field, &error)),
+        };
+        match found {
             // What is in use has errors already: the newer ones count.
-            Err(error) if self.recipe.is_ok() => OnDisk::Broken(error.findings),
+            Err(findings) if self.recipe.is_ok() => OnDisk::Broken(findings),
             _ => OnDisk::New,
         }
     }
@@ -85,10 +93,18 @@ impl Inserted {
         if on_disk == self.file.text || (self.dirty() && self.fields.is_empty()) {
             return false;
         }
-        // What cannot be set in it any more is told when it is inserted again.
-        let Ok(text) = run_field::apply(&on_disk, &self.fields) else { return false };
+        let set = run_field::apply(&on_disk, &self.fields);
+        let unset = |(field, error)| run_field::unset_findings(&on_disk, &self.root(), field, &error);
+        let set = set.map_err(unset);
         self.file.text = on_disk;
-        self.edit(text);
+        match set {
+            Ok(text) => self.edit(text),
+            // What was in use is not what was asked for.
+            Err(findings) => {
+                self.text.clone_from(&self.file.text);
+                self.recipe = Err(findings);
+            }
+        }
         true
     }
 
@@ -157,5 +173,31 @@ pub(super) fn finding_view(finding: &Finding) -> FindingView {
         key: finding.key.clone(),
         message: finding.message.clone(),
         advice: finding.advice.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::failure::exit_code;
+
+    #[test]
+    fn a_file_that_no_field_can_be_set_in_any_more_is_told_with_its_line_and_not_passed_over() {
+        let file = "/home/u/p/cartridge.toml".into();
+        let file = CartridgeFile { file, text: "[guest]\ncpus = 1\n".into(), exists: true, proposed: Vec::new() };
+        let mut inserted = Inserted::new(file, false, vec![RunField::set("guest.memory", "1G")]).unwrap();
+        let broken = "[guest]\ncpus = = 4\n";
+        let OnDisk::Broken(findings) = inserted.on_disk(broken) else { panic!("{:?}", inserted.on_disk(broken)) };
+        assert_eq!(findings[0].line, Some(2), "{findings:?}");
+        assert!(inserted.refresh(broken.into()));
+        let failure = inserted.failure().unwrap();
+        assert_eq!(failure.exit_code, exit_code::CARTRIDGE, "{failure:?}");
+        assert!(failure.detail.contains("cartridge.toml:2:") && !failure.detail.contains("--set"), "{failure:?}");
+        // Mended, what was set for this run is set again.
+        let mended = "[guest]\ncpus = 4\n";
+        assert_eq!(inserted.on_disk(mended), OnDisk::New);
+        assert!(inserted.refresh(mended.into()) && inserted.failure().is_none());
+        let guest = inserted.recipe.unwrap().guest;
+        assert_eq!((guest.cpus, guest.memory_mib), (4, 1024));
     }
 }

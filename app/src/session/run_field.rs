@@ -43,12 +43,34 @@ pub(super) fn apply<'a>(text: &str, fields: &'a [RunField]) -> Result<String, (&
     })
 }
 
+/// What the file has wrong itself, where that is why a field cannot be set in it.
+fn of_the_file(text: &str, root: &Path, error: &EditError) -> Option<Vec<Finding>> {
+    let of_text = matches!(error, EditError::Syntax(_) | EditError::Tangled { .. } | EditError::NotASection { .. });
+    isoprep::parse(text, root).err().filter(|_| of_text).map(|error| error.findings)
+}
+
+/// What is wrong where a field cannot be set in `text`, for people: the file itself, or that field.
+pub(super) fn unset(text: &str, root: &Path, field: &RunField, error: &EditError) -> Failure {
+    match of_the_file(text, root, error) {
+        Some(findings) => failure::of_findings(&findings),
+        None => failure::of_run_field(field, error),
+    }
+}
+
+/// The same as findings.
+pub(super) fn unset_findings(text: &str, root: &Path, field: &RunField, error: &EditError) -> Vec<Finding> {
+    of_the_file(text, root, error).unwrap_or_else(|| {
+        let (key, message) = (field.key.clone(), error.to_string());
+        vec![Finding { line: None, column: None, key, message, advice: String::new() }]
+    })
+}
+
 /// The recipe of `text` with all of them set, and its text.
 ///
 /// # Errors
 /// What is wrong with it, or with one of them, ready to be shown.
 pub(crate) fn recipe(text: &str, root: &Path, fields: &[RunField]) -> Result<(Recipe, String), Failure> {
-    let set = apply(text, fields).map_err(|(field, error)| failure::of_run_field(field, &error))?;
+    let set = apply(text, fields).map_err(|(field, error)| unset(text, root, field, &error))?;
     let wrong = |findings| failure_of(&placed(findings, text, root, fields), text, root, fields);
     let recipe = isoprep::parse(&set, root).map_err(|error| wrong(error.findings))?;
     Ok((recipe, set))
@@ -136,5 +158,12 @@ mod tests {
         let text = "[guest]\ncpus = 1\n\n[boot]\nway = \"fodler\"\n";
         let (found, blame) = wrong(text, &[RunField::set("guest.memory", "1G")]);
         assert_eq!((found.len(), found[0].line, blame), (1, Some(5), false));
+        // A file that is no TOML takes no field: that is no fault of the option.
+        let failure =
+            recipe("name = \"x\"\n[guest\n", Path::new(ROOT), &[RunField::set("guest.cpus", "2")]).unwrap_err();
+        assert_eq!(failure.exit_code, failure::exit_code::CARTRIDGE, "{failure:?}");
+        assert!(failure.detail.contains("2:7") && !failure.detail.contains("--set"), "{failure:?}");
+        let value = recipe("", Path::new(ROOT), &[RunField::set("guest.cpus", "two")]).unwrap_err();
+        assert_eq!(value.exit_code, failure::exit_code::USAGE, "{value:?}");
     }
 }

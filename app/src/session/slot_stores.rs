@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use vmtools::slot::{self, Slot, SlotError, SlotName};
 
+use super::cartridge_lock;
 use super::event::{Failure, SlotView};
 use super::jobs;
 use crate::paths::Paths;
@@ -118,6 +119,9 @@ pub enum TakeError {
         /// The slot.
         name: String,
     },
+    /// A session works on one of the two, or that cannot be known.
+    #[error("{0}")]
+    InUse(String),
     /// The system refused.
     #[error("could not move {}: {source}", path.display())]
     Io {
@@ -131,11 +135,18 @@ pub enum TakeError {
 /// Makes the slots of the cartridge that was at `from` those of the cartridge called `name` at `root`; returns their names. Blocks.
 ///
 /// # Errors
-/// [`TakeError`]: that cartridge is still there, has no slots, or one has the name of a slot that there is.
+/// [`TakeError`]: that cartridge is still there, has no slots, or one has the name of a slot that there is; or a
+/// session works on one of the two.
 pub fn take(paths: &Paths, from: &Path, name: &str, root: &Path) -> Result<Vec<String>, TakeError> {
     if from.symlink_metadata().is_ok() {
         return Err(TakeError::There(from.to_owned()));
     }
+    // Nothing else saves, restores or removes them meanwhile.
+    let lock = |root: &Path| {
+        cartridge_lock::lock(&paths.locks(), root, "cartridge slots")
+            .map_err(|error| TakeError::InUse(error.to_string()))
+    };
+    let _locks = (lock(from)?, lock(root)?);
     let theirs = stores(paths).into_iter().filter(|store| cartridge_of(store).as_deref() == Some(from));
     let slots: Vec<_> =
         theirs.flat_map(|store| slot::list(&store).into_iter().map(move |it| (store.clone(), it))).collect();
@@ -237,6 +248,10 @@ mod tests {
         assert!(matches!(refused(&top.path().join("never")), TakeError::Unknown(_)));
         assert!(theirs.join("a").exists() && theirs.join("b%20c").exists());
         fs::remove_dir(own.join("a")).unwrap();
+        for root in [&old, &new] {
+            let _held = cartridge_lock::lock(&paths.locks(), root, "the window").unwrap();
+            assert!(matches!(refused(&old), TakeError::InUse(why) if why.contains("the window")));
+        }
         let mut names = take(&paths, &old, "x", &new).unwrap();
         names.sort();
         assert_eq!((names.as_slice(), theirs.exists()), (&["a".to_owned(), "b c".to_owned()][..], false));

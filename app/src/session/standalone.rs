@@ -10,18 +10,20 @@ use super::direct::DirectWish;
 use super::event::{Failure, Level};
 use super::failure;
 use super::jobs::{self, Hardware, direct};
+use super::run_field::RunField;
 use crate::paths::Paths;
 
 /// The command, and what should be known about it. `wish` is a boot without a boot loader that goes before the cartridge's own
-/// `[boot]`. Makes kept disks that are not there yet, and what a direct boot needs. Blocks for seconds.
+/// `[boot]`, `fields` were set in the recipe for this run. Makes kept disks that are not there yet, and what a direct boot needs. Blocks for seconds.
 ///
 /// # Errors
 /// A failure to be shown: nothing was built, this host lacks something that the guest needs, or no line boots it by itself.
 pub(crate) fn standalone(
     paths: &Paths,
-    recipe: &Recipe,
+    (recipe, fields): (&Recipe, &[RunField]),
     wish: Option<DirectWish>,
 ) -> Result<(String, Vec<(Level, String)>), Failure> {
+    let named = DirectWish::named_for_run(wish.as_ref(), fields);
     let wish = DirectWish::chosen(wish, &recipe.boot);
     let findings = isoprep::check_boot(recipe);
     if !findings.is_empty() {
@@ -40,7 +42,7 @@ pub(crate) fn standalone(
         let boot = image.map_or(Boot::Nothing, |image| Boot::Iso(image.iso));
         return Ok((hardware.standalone(&boot), notices));
     };
-    let wanted = direct::Wanted::new(wish, image, recipe, Some(&hardware), paths.clone());
+    let wanted = direct::Wanted::new((wish, named), image, recipe, Some(&hardware), paths.clone());
     let ready = direct::make_ready(&wanted, &cancel)?;
     notices.extend(ready.notices.iter().cloned());
     let Hardware { machine, firmware, qemu } = hardware;

@@ -46,7 +46,7 @@ pub use model_guest::{
     AcceleratorWish, DiskWish, Firmware, Forward, Gpu, GuestDisk, GuestSettings, Medium, Network, SecureBootKeys,
     UsbDevice,
 };
-pub use open::{CartridgeFile, FILE_NAME, OpenError, open};
+pub use open::{CartridgeFile, FILE_NAME, OpenError, open, read_text};
 pub use parse::parse;
 pub use proposal::{Proposal, Proposed, ProposedKind, proposal_lines};
 pub use proposal_now::proposal_now;

@@ -2,7 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use super::finding::{Finding, RecipeError, position};
 use super::proposal::{Proposal, Proposed};
@@ -112,21 +115,36 @@ fn in_folder(folder: &Path) -> Result<CartridgeFile, OpenError> {
 }
 
 fn read(file: &Path) -> Result<CartridgeFile, OpenError> {
+    let text = read_text(file)?;
+    Ok(CartridgeFile { file: file.to_owned(), text, exists: true, proposed: Vec::new() })
+}
+
+/// Reads the text of the `cartridge.toml` that `file` is. Waits for nobody: what is no regular file is not read.
+///
+/// # Errors
+/// [`OpenError`]: it is missing, is no regular file, cannot be read, has more than a megabyte, or is not UTF-8.
+pub fn read_text(file: &Path) -> Result<String, OpenError> {
     let unreadable = |source: io::Error| OpenError::Unreadable { path: file.to_owned(), source };
-    // Before opening: a FIFO would hold us for ever.
-    if !fs::metadata(file).map_err(unreadable)?.is_file() {
+    let other = || {
         let folder = file.parent().unwrap_or(file).to_owned();
-        return Err(OpenError::NotACartridge { path: file.to_owned(), folder });
+        OpenError::NotACartridge { path: file.to_owned(), folder }
+    };
+    // Before opening, which a device may take for more; and after it, as another may lie there by then.
+    if !fs::metadata(file).map_err(unreadable)?.is_file() {
+        return Err(other());
+    }
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let opened = File::options().read(true).custom_flags(flags).open(file).map_err(unreadable)?;
+    if !opened.metadata().map_err(unreadable)?.is_file() {
+        return Err(other());
     }
     let mut bytes = Vec::new();
-    let opened = File::open(file).map_err(unreadable)?;
     opened.take(LIMIT + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > LIMIT {
         let length = fs::metadata(file).map_or(bytes.len() as u64, |found| found.len());
         return Err(OpenError::TooLarge { path: file.to_owned(), bytes: length });
     }
-    let text = String::from_utf8(bytes).map_err(|error| not_text(file, &error))?;
-    Ok(CartridgeFile { file: file.to_owned(), text, exists: true, proposed: Vec::new() })
+    Ok(String::from_utf8(bytes).map_err(|error| not_text(file, &error))?)
 }
 
 fn not_text(file: &Path, error: &std::string::FromUtf8Error) -> RecipeError {

@@ -31,12 +31,13 @@ impl Driver {
             Ok((recipe, _)) => recipe,
             Err(failure) => return Some(Err(failure)),
         };
+        let named = DirectWish::named_for_run(wish, &self.run_fields_with(wish));
         // What a build is going to leave cannot be looked at.
         let wish =
             DirectWish::chosen(wish.cloned(), &recipe.boot).filter(|it| goal != Goal::Up || !it.needs_image())?;
         let image = self.image.as_ref().filter(|_| goal != Goal::Direct).map(|built| built.image.clone());
         let hardware = self.prepared.as_ref().and_then(|it| it.machine.as_ref());
-        Some(Ok(Wanted::new(wish, image, &recipe, hardware, self.paths.clone())))
+        Some(Ok(Wanted::new((wish, named), image, &recipe, hardware, self.paths.clone())))
     }
 
     /// Makes it ready once, off the driver: when the guest is to start, most of that is in the cache.

@@ -34,8 +34,13 @@ impl Driver {
 
     /// All that was set for this run: with the cartridge, and for this boot alone.
     pub(super) fn run_fields(&self) -> Vec<RunField> {
+        self.run_fields_with(self.wish.as_ref())
+    }
+
+    /// The same for a boot that is wished and has not begun.
+    pub(super) fn run_fields_with(&self, wish: Option<&DirectWish>) -> Vec<RunField> {
         let inserted = self.inserted.iter().flat_map(|it| &it.fields);
-        inserted.chain(self.wish.iter().flat_map(|wish| &wish.fields)).cloned().collect()
+        inserted.chain(wish.iter().flat_map(|wish| &wish.fields)).cloned().collect()
     }
 
     /// Reads what an ISO offers to boot, off the driver.

@@ -34,7 +34,9 @@ impl Driver {
         let needed = wish.as_ref().is_none_or(DirectWish::needs_image);
         let built = self.image.clone().filter(|_| self.state.goal != Some(Goal::Direct));
         let image = built.as_ref().map(|it| it.image.clone());
-        let wanted = wish.map(|wish| Wanted::new(wish, image, &prepared.recipe, hardware.as_ref(), self.paths.clone()));
+        let named = DirectWish::named_for_run(self.wish.as_ref(), &self.run_fields());
+        let recipe = &prepared.recipe;
+        let wanted = wish.map(|wish| Wanted::new((wish, named), image, recipe, hardware.as_ref(), self.paths.clone()));
         let Some(mut hardware) = hardware else {
             return self.fail(internal("There is nothing to boot", &"no machine")).await;
         };

@@ -98,6 +98,7 @@ impl Driver {
         let prepared = self.prepared.as_ref()?;
         let wish = DirectWish::of_recipe(&prepared.recipe.boot).unwrap_or_else(|| DirectWish::of(DirectSource::Image));
         let image = self.image.as_ref().map(|it| it.image.clone());
+        let wish = (wish, DirectWish::named_for_run(None, &self.run_fields()));
         Some(Wanted::new(wish, image, &prepared.recipe, prepared.machine.as_ref(), self.paths.clone()))
     }
 

@@ -133,7 +133,7 @@ impl Driver {
             return self.notice(Level::Warning, text).await;
         }
         let (file, text) = (inserted.file.file.clone(), inserted.text.clone());
-        if let Ok(now) = std::fs::read_to_string(&file)
+        if let Ok(now) = isoprep::read_text(&file)
             && (now != inserted.file.text || !inserted.file.exists)
         {
             // The next Save overwrites it knowingly; Revert takes it over.
@@ -169,19 +169,25 @@ impl Driver {
 
     /// The file may have been changed in an editor since: what is built is what it says now.
     pub(super) async fn refresh(&mut self) {
+        let Some(text) = self.settings_on_disk().await else { return };
         let Some(inserted) = &mut self.inserted else { return };
-        let Ok(text) = std::fs::read_to_string(&inserted.file.file) else { return };
         inserted.file.exists = true;
         if inserted.refresh(text) {
             self.tell_cartridge().await;
         }
     }
 
+    /// What the cartridge's file says now, if it can be read. Off the driver's thread: a file system may be slow.
+    async fn settings_on_disk(&self) -> Option<String> {
+        let file = self.inserted.as_ref()?.file.file.clone();
+        tokio::task::spawn_blocking(move || isoprep::read_text(&file)).await.ok()?.ok()
+    }
+
     /// The repository has stirred: an editor may have written the cartridge's file. Says whether that was taken over. One with
     /// errors is not: what was in use stays, until it is mended or something is asked for.
     pub(super) async fn take_settings_from_disk(&mut self) -> bool {
+        let Some(text) = self.settings_on_disk().await else { return false };
         let Some(inserted) = self.inserted.as_mut().filter(|it| !it.builtin) else { return false };
-        let Ok(text) = std::fs::read_to_string(&inserted.file.file) else { return false };
         let found = inserted.on_disk(&text);
         if found == OnDisk::Same {
             self.watched.settings = None;

@@ -70,7 +70,8 @@ pub(in crate::session) fn of_no_layers(iso: &Path) -> Failure {
         "{}: it has neither the layers of archiso (*/x86_64/airootfs.sfs) nor those of live-boot (live/*.squashfs) or their kin",
         iso.display()
     );
-    let advice = "Name the ISO of a live system, or an image of squashfs, EROFS or ext4. As a CD beside another root it is                   guest.extra_iso";
+    let advice = "Name the ISO of a live system, or an image of squashfs, EROFS or ext4. As a CD beside another root it is \
+                  guest.extra_iso";
     let title = "The ISO has no layers that can be a root".into();
     Failure { title, detail, advice: Some(advice.into()), command: None, pane: None, exit_code: exit_code::USAGE }
 }
@@ -131,5 +132,18 @@ pub(in crate::session) fn no_kernel() -> Failure {
         command: Some("cartridge doctor".into()),
         pane: None,
         exit_code: exit_code::HOST,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_iso_without_layers_is_told_in_whole_sentences() {
+        let advice = of_no_layers(Path::new("/x.iso")).advice.unwrap();
+        let whole = "Name the ISO of a live system, or an image of squashfs, EROFS or ext4. As a CD beside another root it is \
+                     guest.extra_iso";
+        assert_eq!(advice, whole);
     }
 }

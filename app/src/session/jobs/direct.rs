@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use isoprep::contents::{BootChoice, Watch, boot_menu, extract, live_layers};
 use isoprep::{BootAccess, Cancel, EngineKind, HostSearch, Image, Recipe};
-use vmtools::boot::{DirectBoot, Early, Prepared, Root};
+use vmtools::boot::{BootError, DirectBoot, Early, Prepared, Root};
 use vmtools::{Access, Boot, GuestKernel, SharedFolder};
 
 use crate::paths::Paths;
@@ -26,27 +26,51 @@ pub(in crate::session) struct Wanted {
     /// Where kernels are looked for.
     pub(in crate::session) search: HostSearch,
     pub(in crate::session) paths: Paths,
-    /// Whether the cartridge asks for it, not a front end.
-    of_cartridge: bool,
+    /// Whether what is named is named for this run: see [`DirectWish::named_for_run`].
+    named_for_run: bool,
 }
 
 impl Wanted {
-    /// What is wished, for that cartridge and on that machine.
+    /// What is wished, by whom, for that cartridge and on that machine.
     pub(in crate::session) fn new(
-        wish: DirectWish,
+        (wish, named_for_run): (DirectWish, bool),
         image: Option<Image>,
         recipe: &Recipe,
         hardware: Option<&super::Hardware>,
         paths: Paths,
     ) -> Self {
         Self {
-            of_cartridge: DirectWish::of_recipe(&recipe.boot).as_ref() == Some(&wish),
+            named_for_run,
             wish,
             image,
             tells_words: recipe.image.engine == EngineKind::Micro,
             emulated: hardware.is_some_and(|it| it.machine.accelerator == vmtools::Accelerator::Tcg),
             search: super::host_search(&paths, recipe),
             paths,
+        }
+    }
+
+    /// A failure of the image that the last build left: nobody has named that.
+    fn unless_ours(&self, failure: Failure) -> Failure {
+        match failure.exit_code {
+            exit_code::USAGE if self.wish.source == DirectSource::Image => {
+                Failure { exit_code: exit_code::GUEST, ..failure }
+            }
+            _ => failure,
+        }
+    }
+
+    fn of_boot(&self, error: &BootError) -> Failure {
+        let failure = failure::of_boot(error);
+        match (&self.wish.source, error) {
+            (
+                DirectSource::Kernel(DirectKernel { root: DirectRoot::LastImage, .. }),
+                BootError::NotARoot { path, .. },
+            ) if self.image.as_ref().is_some_and(|image| image.iso == *path) => {
+                Failure { exit_code: exit_code::GUEST, ..failure }
+            }
+            (_, BootError::CommandLine { .. }) => failure,
+            _ => self.unless_ours(failure),
         }
     }
 }
@@ -75,7 +99,7 @@ pub(in crate::session) struct Ready {
 pub(in crate::session) fn make_ready(wanted: &Wanted, cancel: &Cancel) -> Result<Ready, Failure> {
     made_ready(wanted, cancel).map_err(|failure| match failure.exit_code {
         // What is named wrongly is in the cartridge then, not on the command line.
-        exit_code::USAGE if wanted.of_cartridge => Failure { exit_code: exit_code::CARTRIDGE, ..failure },
+        exit_code::USAGE if !wanted.named_for_run => Failure { exit_code: exit_code::CARTRIDGE, ..failure },
         _ => failure,
     })
 }
@@ -101,7 +125,7 @@ fn made_ready(wanted: &Wanted, cancel: &Cancel) -> Result<Ready, Failure> {
     let prepared = match &wanted.wish.source {
         // An entry that names no initramfs boots none; without one we would make ours.
         DirectSource::Image | DirectSource::Iso { .. } if boot.initrds.is_empty() => bare(boot),
-        _ => vmtools::boot::prepare(&boot, &into, cancel).map_err(|e| failure::of_boot(&e))?,
+        _ => vmtools::boot::prepare(&boot, &into, cancel).map_err(|e| wanted.of_boot(&e))?,
     };
     let Prepared { boot, layers, keep, shares, kernel, early, notices: more } = prepared;
     notices.extend(more.into_iter().map(|text| (Level::Warning, text)));
@@ -153,9 +177,11 @@ fn of_image(wanted: &Wanted, into: &Path, cancel: &Cancel) -> Result<Found, Fail
                 return Err(failure::of_gone_part(file, &error));
             }
             let watch = Watch { cancel, tell: &|_| () };
-            let menu = boot_menu(&image.iso, &watch).map_err(|e| failure::of_choice(&e))?;
-            let choice = EntryWish::Best.choose(&menu).map_err(|why| failure::of_entry(&image.iso, &why))?;
-            let files = extract(&image.iso, choice, into, &watch).map_err(|e| failure::of_choice(&e))?;
+            let unread = |e| wanted.unless_ours(failure::of_choice(&e));
+            let menu = boot_menu(&image.iso, &watch).map_err(unread)?;
+            let none = |why: String| wanted.unless_ours(failure::of_entry(&image.iso, &why));
+            let choice = EntryWish::Best.choose(&menu).map_err(none)?;
+            let files = extract(&image.iso, choice, into, &watch).map_err(unread)?;
             (files.kernel, files.initrds)
         }
     };
@@ -166,14 +192,11 @@ fn of_image(wanted: &Wanted, into: &Path, cancel: &Cancel) -> Result<Found, Fail
 
 fn of_iso(wanted: &Wanted, iso: &Path, entry: &EntryWish, into: &Path, cancel: &Cancel) -> Result<Found, Failure> {
     let watch = Watch { cancel, tell: &|_| () };
-    let menu = boot_menu(iso, &watch).map_err(|e| match wanted.wish.source {
-        // Nobody has named this one.
-        DirectSource::Image => Failure { exit_code: exit_code::GUEST, ..failure::of_choice(&e) },
-        _ => failure::of_choice(&e),
-    })?;
-    let choice = entry.choose(&menu).map_err(|why| failure::of_entry(iso, &why))?;
+    let unread = |e| wanted.unless_ours(failure::of_choice(&e));
+    let menu = boot_menu(iso, &watch).map_err(unread)?;
+    let choice = entry.choose(&menu).map_err(|why| wanted.unless_ours(failure::of_entry(iso, &why)))?;
     let cmdline = cmdline(wanted, &choice.cmdline)?;
-    let files = extract(iso, choice, into, &watch).map_err(|e| failure::of_choice(&e))?;
+    let files = extract(iso, choice, into, &watch).map_err(unread)?;
     let boot = as_it_is(files.kernel, files.initrds, cmdline);
     let entry = Some(choice.title.clone());
     let view = DirectView { entry, disk: Some(iso.to_owned()), ..view("an entry of an ISO", &boot) };
@@ -287,7 +310,7 @@ mod tests {
             ..DirectKernel::default()
         };
         let wish = DirectWish::of(DirectSource::Kernel(kernel.clone()));
-        let wanted = Wanted::new(wish, None, &recipe, None, paths);
+        let wanted = Wanted::new((wish, true), None, &recipe, None, paths);
         let (_, _, notices) = of_kernel(&wanted, &kernel).unwrap();
         assert_eq!(notices, [(Level::Info, "What the guest writes is kept in /keep.img".to_owned())]);
     }
