@@ -131,6 +131,42 @@ async fn a_guest_that_tells_of_another_tree_than_that_of_its_layer_is_told_of() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_layer_that_waits_for_one_that_is_never_told_of_comes_all_the_same() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let mut session = Session::begin(&console);
+    session.insert(&repo).await;
+    session.send(Command::Ask(Goal::Up)).await;
+    session.until("the report", |event, _| matches!(event, Event::GuestReported { matches: Some(true), .. })).await;
+    // The guest sees no new disk; in halves, so that the echo is no answer.
+    let blind = "echo 0 >/sys/bus/virtio/drivers_autoprobe; echo bli''nd\n";
+    session.send(Command::SendSerial(blind.into())).await;
+    let logs = session.model.logs.join("serial.log");
+    for _ in 0..600 {
+        if fs::read_to_string(&logs).unwrap_or_default().contains("blind\r") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    for _ in 0..2 {
+        session.send(Command::PlugLayer).await;
+    }
+    let waits =
+        |event: &Event| matches!(event, Event::Noticed { text, .. } if text.contains("has told nothing of the layer"));
+    session.until("the second", |event, _| waits(event)).await;
+    let packed =
+        || fs::read_to_string(session.model.logs.join("session.log")).unwrap().matches("was packed in").count();
+    for _ in 0..300 {
+        if packed() == 2 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert_eq!(packed(), 2);
+    session.quit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn other_settings_are_refused_in_words() {
     let console = Console::new();
     let repo = console.repository("distro");

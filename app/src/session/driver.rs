@@ -163,6 +163,7 @@ enum Wake {
     Stroke,
     TestDue,
     Doubt,
+    LayerUntold,
     LookAtScreen,
     Deadline,
 }
@@ -195,6 +196,7 @@ impl Driver {
                 Wake::Stroke => self.stroke().await,
                 Wake::TestDue => self.test_due().await,
                 Wake::Doubt => self.doubt_is_over().await,
+                Wake::LayerUntold => self.layer_untold().await,
                 Wake::LookAtScreen => self.look_at_screen().await,
                 Wake::Deadline => self.late().await,
             }
@@ -225,6 +227,7 @@ impl Driver {
             () = tokio::time::sleep_until(self.next_stroke), if !self.typing.is_empty() => Wake::Stroke,
             () = until(self.testing.due) => Wake::TestDue,
             () = until(self.slots.doubtful()) => Wake::Doubt,
+            () = until(self.slots.untold()) => Wake::LayerUntold,
             () = until(self.blank.due) => Wake::LookAtScreen,
             () = until(self.boot_deadline) => Wake::Deadline,
         }

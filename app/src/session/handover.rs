@@ -50,6 +50,8 @@ pub(super) struct Handover {
     talks: bool,
     /// Its kernel may have panicked.
     doubtful: bool,
+    /// Its kernel has: until it begins again nobody takes over.
+    over: bool,
     line: Vec<u8>,
     escapes: EscapeFilter,
 }
@@ -63,6 +65,11 @@ impl Handover {
     /// It begins again: it was reset.
     pub(super) fn again(&mut self) {
         *self = Self::new(self.foreign);
+    }
+
+    /// Its kernel has panicked.
+    pub(super) fn panicked(&mut self) {
+        self.over = true;
     }
 
     /// Our init has told that the root's own takes over.
@@ -91,6 +98,7 @@ impl Handover {
     /// How long nothing more must be said for the guest to count as running; `None` as long as our init is at work.
     pub(super) fn patience(&self) -> Option<Duration> {
         match self.stage {
+            _ if self.over => None,
             Stage::Before if !self.foreign => None,
             Stage::Before if self.doubtful => Some(DOUBT),
             Stage::Before => Some(UNKNOWN),
@@ -176,6 +184,19 @@ mod tests {
         handover.again();
         assert_eq!(handover.patience(), Some(UNKNOWN));
         assert!(handover.push(run.as_bytes()), "it is foreign after a reset too");
+    }
+
+    #[test]
+    fn after_a_panic_nobody_takes_over_until_it_begins_again() {
+        let mut handover = Handover::new(true);
+        handover.push(b"[    1.0] Run /init as init process\r\n");
+        assert_eq!(handover.patience(), Some(PREPARING));
+        handover.panicked();
+        handover.push(b"what it still says\r\n");
+        assert_eq!(handover.patience(), None);
+        handover.again();
+        handover.push(b"[    0.1] booting\r\n");
+        assert_eq!(handover.patience(), Some(UNKNOWN), "its initramfs is still somebody else's");
     }
 
     proptest! {

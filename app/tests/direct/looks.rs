@@ -3,12 +3,15 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command as Program;
+use std::time::Duration;
 
 use cartridge::session::direct::{DirectKernel, DirectSource, DirectWish};
 use cartridge::session::state::{Outcome, Phase};
 use cartridge::session::{Command, Event, RunField};
+use rustix::fs::OFlags;
 
 use crate::parts::kernel;
 use crate::support::Console;
@@ -33,9 +36,19 @@ async fn held(fifo: &Path) -> File {
     tokio::task::spawn_blocking(move || File::options().write(true).open(fifo).unwrap()).await.unwrap()
 }
 
-/// Lets it go on: it is an initramfs.
-fn release(mut held: File) {
+/// Lets it go on: it is an initramfs. Nobody reads from the FIFO any more when this returns: who opens it next meets the next look.
+async fn release(mut held: File, fifo: &Path) {
     held.write_all(b"070701").unwrap();
+    drop(held);
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    for _ in 0..600 {
+        // ENXIO: nobody has it open to read (fifo(7)).
+        if File::options().write(true).custom_flags(nonblocking).open(fifo).is_err() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the look reads on");
 }
 
 /// A session with a guest that runs, and a cartridge whose boot is looked at for as long as is wished.
@@ -79,7 +92,7 @@ async fn a_test_whose_boot_is_looked_at_can_be_cancelled_and_begun_again() {
         session.send(Command::Cancel).await;
         let why = not_passed(&mut session).await;
         assert!(why.contains("it was cancelled") && !session.model.checking, "{why}");
-        release(held);
+        release(held, &fifo).await;
     }
     session.quit().await;
     console.assert_clean();
@@ -95,7 +108,7 @@ async fn what_is_asked_for_instead_ends_what_waited_for_the_look() {
     session.send(boot(Vec::new())).await;
     let why = not_passed(&mut session).await;
     assert!(why.contains("something else was asked for"), "{why}");
-    release(first);
+    release(first, &fifo).await;
     session.until_phase(Phase::Ejecting).await;
     session.until_phase(Phase::Running).await;
 
@@ -108,7 +121,7 @@ async fn what_is_asked_for_instead_ends_what_waited_for_the_look() {
             matches!(event, Event::GuestShowed { .. })
         })
         .await;
-    release(second);
+    release(second, &fifo).await;
     session
         .until("that it runs", |event, model| {
             assert!(!matches!(event, Event::BroughtIn { .. }), "it has nothing of the repository");
@@ -137,7 +150,7 @@ async fn a_guest_that_goes_meanwhile_takes_the_look_with_it() {
     session.until_phase(Phase::Idle).await;
     assert_eq!(session.model.state.outcome, Some(Outcome::Failed));
     assert!(!session.model.checking, "nothing is looked at any more");
-    release(held);
+    release(held, &fifo).await;
     // What it would have begun comes before the answer to what is asked for after it.
     session.send(Command::ReadMenu(fifo.with_file_name("none.iso"))).await;
     session

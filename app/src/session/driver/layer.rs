@@ -17,7 +17,7 @@ use crate::session::logs::Pane;
 const DOUBT: Duration = Duration::from_secs(15);
 
 /// How long a guest that tells nothing of a layer keeps the next one waiting: perhaps nothing in it tells.
-const UNTOLD: Duration = Duration::from_secs(60);
+pub(super) const UNTOLD: Duration = Duration::from_secs(60);
 
 impl Driver {
     /// Begins to plug the repository in, or does it once the guest has told of the layer that is on its way: one of two at the
@@ -109,6 +109,17 @@ impl Driver {
             self.test_layered(matches, told).await;
             self.plug_again().await;
         }
+    }
+
+    /// The guest has told nothing of the layer on its way, and another one waits.
+    pub(super) async fn layer_untold(&mut self) {
+        self.slots.plugging = None;
+        let text = format!(
+            "The guest has told nothing of the layer for {} s: the next one is plugged in all the same",
+            UNTOLD.as_secs()
+        );
+        self.notice(Level::Warning, text).await;
+        self.plug_again().await;
     }
 
     /// What was to be plugged in meanwhile comes now.

@@ -9,7 +9,7 @@ use isoprep::{Cancel, SourceTree};
 use vmtools::GuestReport;
 use vmtools::slot::{self, Saving, Slot, SlotName};
 
-use super::{Driver, millis};
+use super::{Driver, layer, millis};
 use crate::session::event::{Event, Level, Side, SlotView};
 use crate::session::failure::internal;
 use crate::session::inserted::Inserted;
@@ -61,6 +61,12 @@ impl Slots {
     /// Until when the guest may tell of the layer on its way, where it has told of something else.
     pub(super) fn doubtful(&self) -> Option<tokio::time::Instant> {
         self.doubt.as_ref().map(|(_, until)| *until)
+    }
+
+    /// Until when the guest may tell of the layer on its way, where another one waits for that.
+    pub(super) fn untold(&self) -> Option<tokio::time::Instant> {
+        let since = self.plugging.filter(|_| self.again)?;
+        Some(tokio::time::Instant::from_std(since) + layer::UNTOLD)
     }
 
     /// The hash of what was plugged in last, once it is known.

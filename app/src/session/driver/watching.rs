@@ -151,7 +151,7 @@ impl Driver {
     /// Its kernel has panicked: nobody takes over any more.
     pub(super) fn no_handover(&mut self) {
         self.watching.handed = None;
-        self.watching.handover = Handover::default();
+        self.watching.handover.panicked();
     }
 
     /// Nothing that it could show matters any more.
