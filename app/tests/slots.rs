@@ -48,10 +48,19 @@ async fn a_guest_is_saved_restored_and_given_the_repository_as_it_is_now() {
     fs::write(repo.join("script"), "echo two\n").unwrap();
     session.send(Command::PlugLayer).await;
     session.until("the layer", |event, _| matches!(event, Event::LayerPlugged { matches: true, .. })).await;
-    // Two at once: the second follows the first, with what is there then.
+    // Two at once: the second follows the first, with what is there then. What is packed must not change meanwhile.
+    let log = session.model.logs.join("session.log");
+    let packed = || fs::read_to_string(&log).unwrap().matches("was packed in").count();
+    let before = packed();
     for content in ["echo three\n", "echo four\n"] {
         fs::write(repo.join("script"), content).unwrap();
         session.send(Command::PlugLayer).await;
+        for _ in 0..300 {
+            if packed() > before {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
     }
     let trees = std::sync::Mutex::new(Vec::new());
     let both = |event: &Event| {
