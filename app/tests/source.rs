@@ -227,7 +227,7 @@ async fn settings_that_an_editor_writes_are_taken_over_and_broken_ones_are_not()
     fs::remove_file(&file).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
     session.send(Command::Examine).await;
-    session.until("the examination", |event, _| matches!(event, Event::Examined { .. })).await;
+    session.until("the answer", |event, _| matches!(event, Event::NotExamined { .. })).await;
     assert_eq!(memory(&session.model), "640M");
 
     // What was not saved here is not lost.
