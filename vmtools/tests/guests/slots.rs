@@ -136,7 +136,11 @@ async fn what_does_not_fit_is_refused_in_words() {
     let larger =
         GuestPlan { machine: Machine { memory_mib: 512, cpus: 2, ..guest_plan.machine.clone() }, ..guest_plan.clone() };
     let words = refused(larger, true).await;
-    for part in ["the memory was `-m 256M`, and is `-m 512M` now", "number of processors", "change the settings back"] {
+    for part in [
+        "the memory was 256 MiB, and is 512 MiB now (guest.memory)",
+        "number of processors",
+        "change the settings back",
+    ] {
         assert!(words.contains(part), "{part} is not in: {words}");
     }
     // An image that was made anew is said, and then it is restored if that is asked for.
