@@ -115,21 +115,29 @@ async fn a_guest_is_saved_restored_and_given_the_repository_as_it_is_now() {
     session.quit().await;
 }
 
+/// A session whose guest sees no new disk.
+async fn blind(console: &Console, repo: &std::path::Path) -> Session {
+    let mut session = Session::begin(console);
+    session.insert(repo).await;
+    session.send(Command::Ask(Goal::Up)).await;
+    session.until("the report", |event, _| matches!(event, Event::GuestReported { matches: Some(true), .. })).await;
+    // In halves, so that the echo is no answer.
+    let line = "echo 0 >/sys/bus/virtio/drivers_autoprobe; echo bli''nd\n";
+    session.send(Command::SendSerial(line.into())).await;
+    let log = session.model.logs.join("serial.log");
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !fs::read_to_string(&log).unwrap_or_default().contains("blind\r") {
+        assert!(std::time::Instant::now() < end, "the shell does not answer");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    session
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_that_tells_of_another_tree_than_that_of_its_layer_is_told_of() {
     let console = Console::new();
     let repo = console.repository("distro");
-    let mut session = Session::begin(&console);
-    session.insert(&repo).await;
-    session.send(Command::Ask(Goal::Up)).await;
-    session.until("the report", |event, _| matches!(event, Event::GuestReported { matches: Some(true), .. })).await;
-    // The guest sees no new disk, and says something else; in halves, so that the echo is no report.
-    let blind = "echo 0 >/sys/bus/virtio/drivers_autoprobe; echo bli''nd\n";
-    session.send(Command::SendSerial(blind.into())).await;
-    let logs = session.model.logs.join("serial.log");
-    while !fs::read_to_string(&logs).unwrap_or_default().contains("blind\r") {
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
+    let mut session = blind(&console, &repo).await;
     fs::write(repo.join("script"), "echo two\n").unwrap();
     session.send(Command::PlugLayer).await;
     let forged = r#"{"v":1,"name":"distro","kernel":"6","firmware":"bios","accelerator":"tcg","files":1,"tree":"ab","path":"/root/distro","generation":1}"#;
@@ -143,20 +151,7 @@ async fn a_guest_that_tells_of_another_tree_than_that_of_its_layer_is_told_of() 
 async fn a_layer_that_waits_for_one_that_is_never_told_of_comes_all_the_same() {
     let console = Console::new();
     let repo = console.repository("distro");
-    let mut session = Session::begin(&console);
-    session.insert(&repo).await;
-    session.send(Command::Ask(Goal::Up)).await;
-    session.until("the report", |event, _| matches!(event, Event::GuestReported { matches: Some(true), .. })).await;
-    // The guest sees no new disk; in halves, so that the echo is no answer.
-    let blind = "echo 0 >/sys/bus/virtio/drivers_autoprobe; echo bli''nd\n";
-    session.send(Command::SendSerial(blind.into())).await;
-    let logs = session.model.logs.join("serial.log");
-    for _ in 0..600 {
-        if fs::read_to_string(&logs).unwrap_or_default().contains("blind\r") {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
+    let mut session = blind(&console, &repo).await;
     for _ in 0..2 {
         session.send(Command::PlugLayer).await;
     }

@@ -95,7 +95,7 @@ fn signed(ui: &mut Ui, guest: &crate::session::model::GuestView) {
         Some(Sign::Shell) => (Icon::CircleCheck, palette.success, "Shows a shell", "The guest is up."),
         Some(Sign::Target) => (Icon::CircleCheck, palette.success, "Target reached", "The guest's systemd is up."),
         Some(Sign::HandedOver) => {
-            let hint = "It has an init of its own, which reports nothing by itself. Its screen says how far it is.";
+            let hint = "Nothing in it reports; it is taken to run. Its screen says how far it is.";
             (Icon::CircleHelp, palette.dim, "Reports nothing", hint)
         }
         Some(Sign::Emergency) => {

@@ -71,9 +71,11 @@ impl Event {
                 Sign::Shell => "The guest shows a shell's prompt on its serial line: it is up".into(),
                 Sign::Target => "The guest's systemd has reached its target: it is up".into(),
                 Sign::Emergency => "The guest's initramfs has given up and shows a shell of its own".into(),
-                Sign::HandedOver => "The guest has an init of its own, which reports nothing by itself, and has said nothing \
-                                     for a while: it is taken to run, and its screen and its serial line say how far it is"
-                    .into(),
+                Sign::HandedOver => {
+                    "Nothing in the guest reports, and it has said nothing for a while: it is taken to run; its \
+                                     screen and its serial line say how far it is"
+                        .into()
+                }
             },
             Self::GuestChanged { status } => status_words(status),
             Self::ScreenBlank { seconds, cure } => {
