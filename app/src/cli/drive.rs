@@ -12,7 +12,7 @@ use super::fields;
 use super::print::{self, Printer};
 use super::signals::Signals;
 use crate::session::direct::{DirectSource, DirectWish};
-use crate::session::event::Side;
+use crate::session::event::{Level, Side};
 use crate::session::failure::exit_code;
 use crate::session::logs::Pane;
 use crate::session::model::SourceView;
@@ -144,7 +144,11 @@ impl Drive {
                     };
                     self.model.fold(&told);
                     self.heard_at = Instant::now();
-                    self.printer.show(&told, &self.model);
+                    // Who types at the guest is not interrupted by what is only good to know; session.log has it.
+                    let aside = matches!(told.event, Event::Noticed { level: Level::Info, .. });
+                    if self.attached.is_none() || !aside {
+                        self.printer.show(&told, &self.model);
+                    }
                     self.heard(&told.event).await;
                 }
                 () = signals.any() => self.interrupted().await,

@@ -17,7 +17,7 @@ use super::wish::{Dialog, Wish, Wishes};
 use super::words;
 use crate::session::event::Level;
 use crate::session::logs::Pane;
-use crate::session::state::{EjectScope, Input, Outcome, Phase, step};
+use crate::session::state::{EjectScope, Outcome, Phase};
 use crate::session::{Command, Event};
 
 /// Bytes put on the clipboard at most.
@@ -73,8 +73,7 @@ impl App {
         if self.dialog.is_some() || egui::Popup::is_any_open(ctx) || self.logs.close_search() || self.had_focus {
             return;
         }
-        let tests = self.model.test.as_ref().is_some_and(|test| test.ended.is_none());
-        if tests || step(&self.model.state, Input::Cancel).is_ok() {
+        if self.model.can_cancel() {
             wishes.send(Command::Cancel);
         } else if self.full_screen {
             wishes.add(Wish::FullScreen(false));

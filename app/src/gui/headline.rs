@@ -86,7 +86,8 @@ fn guest(model: &Model) -> Option<&GuestStatus> {
 /// Whether something runs whose elapsed time is worth watching.
 #[must_use]
 pub fn ticking(model: &Model) -> bool {
-    matches!(model.state.phase, Phase::Preparing | Phase::Building | Phase::Booting | Phase::Ejecting)
+    let works = matches!(model.state.phase, Phase::Preparing | Phase::Building | Phase::Booting | Phase::Ejecting);
+    works || model.checking_since_ms.is_some()
 }
 
 #[cfg(test)]

@@ -132,7 +132,9 @@ fn bar(ui: &mut Ui, model: &Model, now_ms: u64, small: bool) {
         return;
     }
     let (mut words, fraction) = doing(model);
-    let mut time = words::elapsed(model.phase_elapsed_ms(now_ms));
+    let elapsed =
+        model.checking_since_ms.map_or_else(|| model.phase_elapsed_ms(now_ms), |since| now_ms.saturating_sub(since));
+    let mut time = words::elapsed(elapsed);
     if small && let Some(short) = progress::short(model) {
         words = short;
         time = model.stage_left_ms(now_ms).map_or(time, words::left);
@@ -160,6 +162,7 @@ pub fn doing(model: &Model) -> (String, Option<f32>) {
         Phase::Preparing => ("Looking at the cartridge and this host".to_owned(), None),
         Phase::Booting => ("Waiting for the guest to report".to_owned(), None),
         Phase::Ejecting => (model.eject_step.clone().unwrap_or_else(|| "Ejecting".to_owned()), None),
+        Phase::Running if model.checking_since_ms.is_some() => ("Making the next boot ready".to_owned(), None),
         Phase::Idle | Phase::Running => (String::new(), None),
     }
 }
@@ -207,7 +210,7 @@ fn actions(ui: &mut Ui, model: &Model, window: WindowState, small: bool, wishes:
     goal(ui, model, Goal::Boot, small, wishes);
     goal(ui, model, Goal::Build, small, wishes);
     lint_badge::show(ui, model, window.lint, wishes);
-    if step(&model.state, Input::Cancel).is_ok()
+    if model.can_cancel()
         && controls::button(ui, true, Icon::Square, "Cancel", "Stops what is under way. Esc").clicked()
     {
         wishes.send(Command::Cancel);

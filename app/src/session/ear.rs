@@ -5,6 +5,8 @@
 
 use vmtools::EscapeFilter;
 
+use super::prompt;
+
 /// How much is kept that nobody has waited for yet, bytes: the newest.
 const KEPT: usize = 64 << 10;
 /// How many sent lines are remembered: the newest.
@@ -112,7 +114,7 @@ impl Ear {
 
     /// Whether the guest waits for somebody to type: its open line ends as prompts of shells and of getty(8) do.
     pub(super) fn asks(&self) -> bool {
-        [b"# ".as_slice(), b"$ ", b"% ", b"> ", b"login: "].iter().any(|end| self.heard.ends_with(end))
+        prompt::asks(&self.heard)
     }
 
     /// The last line that was heard, for people.

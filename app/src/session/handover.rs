@@ -8,6 +8,7 @@ use std::time::Duration;
 use vmtools::EscapeFilter;
 
 use super::kernel_line::is_kernels;
+use super::prompt::is_prompt;
 
 /// The longest line that is looked at, bytes.
 const LINE_LIMIT: usize = 1024;
@@ -134,7 +135,7 @@ impl Handover {
 
     /// Whether the open line looks like one that somebody is to go on with.
     fn prompts(&self) -> bool {
-        [b"# ".as_slice(), b"$ ", b"> ", b": "].iter().any(|end| self.line.ends_with(end))
+        is_prompt(&self.line) || self.line.ends_with(b": ")
     }
 }
 

@@ -20,6 +20,7 @@ pub mod logs;
 pub mod model;
 pub mod pace;
 mod panic_words;
+mod prompt;
 mod recent;
 pub(crate) mod record;
 mod removal;

@@ -13,7 +13,7 @@ use super::direct::{DirectView, MenuView};
 use super::event::{CartridgeView, Event, Failure, Level, RecentView, Side, SlotView, Told};
 use super::examination::{Examination, Unexamined};
 use super::pace::Pace;
-use super::state::{Phase, State};
+use super::state::{Input, Phase, State, step};
 use crate::doctor::Check;
 
 pub use views::{Comparison, GuestView, Notice, SlotInTheMaking, SourceView, StageStatus, StageView, TestView};
@@ -73,8 +73,8 @@ pub struct Model {
     pub menu: Option<MenuView>,
     /// How the guest is booted without a boot loader, if it is.
     pub direct: Option<DirectView>,
-    /// Whether what was asked for is looked at before the guest that runs is ended for it.
-    pub checking: bool,
+    /// Since when what was asked for is looked at before the guest that runs is ended for it, ms of the session.
+    pub checking_since_ms: Option<u64>,
     /// The guest that runs, or the last one.
     pub guest: Option<GuestView>,
     /// What is being ejected right now.
@@ -184,8 +184,8 @@ impl Model {
                 self.build_took_ms = Some(*took_ms);
             }
             Event::MenuRead { view } => self.menu = Some(view.clone()),
-            Event::BootChecking => self.checking = true,
-            Event::BootChecked { .. } => self.checking = false,
+            Event::BootChecking => self.checking_since_ms = Some(at),
+            Event::BootChecked { .. } => self.checking_since_ms = None,
             Event::DirectChosen { view } => self.direct = Some(view.clone()),
             Event::GuestStarted { pid, command, mute } => {
                 self.guest = Some(GuestView {
@@ -352,6 +352,13 @@ impl Model {
     #[must_use]
     pub fn phase_elapsed_ms(&self, now_ms: u64) -> u64 {
         now_ms.saturating_sub(self.phase_since_ms)
+    }
+
+    /// Whether there is something that [`Command::Cancel`](super::Command::Cancel) stops.
+    #[must_use]
+    pub fn can_cancel(&self) -> bool {
+        let tests = self.test.as_ref().is_some_and(|test| test.ended.is_none());
+        tests || self.checking_since_ms.is_some() || step(&self.state, Input::Cancel).is_ok()
     }
 
     /// The stage that runs.

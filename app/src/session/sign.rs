@@ -7,6 +7,8 @@
 use serde::Serialize;
 use vmtools::EscapeFilter;
 
+use super::prompt;
+
 /// The longest line that is looked at, bytes: what is longer is no sign.
 const LINE_LIMIT: usize = 1024;
 
@@ -40,7 +42,7 @@ impl SignScanner {
         for &byte in bytes {
             if byte == b'\n' || byte == b'\r' {
                 self.escapes.line_ended();
-                found = found.or_else(|| of_line(&self.line));
+                found = found.or_else(|| of_line(&self.line)).or_else(|| of_interrupted(&self.line));
                 self.line.clear();
             } else if self.escapes.is_text(byte) && self.line.len() <= LINE_LIMIT {
                 self.line.push(byte);
@@ -74,6 +76,11 @@ fn of_line(line: &[u8]) -> Option<Sign> {
     } else {
         None
     }
+}
+
+/// A prompt that the kernel wrote behind: it is not shown again.
+fn of_interrupted(line: &[u8]) -> Option<Sign> {
+    prompt::before_kernel(line.get(..line.len().min(LINE_LIMIT))?).and_then(of_prompt)
 }
 
 /// An open line. A prompt without a host in it is that of a shell that somebody was dropped into.
@@ -155,11 +162,19 @@ mod tests {
             ),
             ("[  OK  ] Reached target Graphical Interface.\n", Sign::Target),
             ("You are now being dropped into an emergency shell.\n", Sign::Emergency),
+            // What is written behind a prompt makes no other come.
+            ("\x1b[?2004h[root@archiso ~]# [   12.345678] clocksource: tsc is unstable\r\n", Sign::Shell),
+            ("demo login: [    9.876543] random: crng init done\n", Sign::Login),
             ("You are in emergency mode. After logging in, type \"journalctl -xb\"\n", Sign::Emergency),
         ] {
             assert_eq!(SignScanner::default().push(text.as_bytes()), Some(sign), "{text:?}");
         }
-        for text in ["[  OK  ] Reached target Local File Systems.\n", "Stopped target Emergency Mode.\n", "x\n"] {
+        for text in [
+            "[  OK  ] Reached target Local File Systems.\n",
+            "Stopped target Emergency Mode.\n",
+            "root@x ~ # ls [ 1.0] a\n",
+            "x\n",
+        ] {
             assert_eq!(SignScanner::default().push(text.as_bytes()), None, "{text:?}");
         }
     }

@@ -88,10 +88,10 @@ async fn a_test_whose_boot_is_looked_at_can_be_cancelled_and_begun_again() {
         session.send(Command::RunTest { warm: false }).await;
         session.until("its begin", |event, _| matches!(event, Event::TestBegan { .. })).await;
         let held = held(&fifo).await;
-        session.until("the look", |_, model| model.checking).await;
+        session.until("the look", |_, model| model.checking_since_ms.is_some()).await;
         session.send(Command::Cancel).await;
         let why = not_passed(&mut session).await;
-        assert!(why.contains("it was cancelled") && !session.model.checking, "{why}");
+        assert!(why.contains("it was cancelled") && session.model.checking_since_ms.is_none(), "{why}");
         release(held, &fifo).await;
     }
     session.quit().await;
@@ -149,7 +149,7 @@ async fn a_guest_that_goes_meanwhile_takes_the_look_with_it() {
     assert!(Program::new("kill").args(["-s", "KILL", &pid.to_string()]).status().unwrap().success());
     session.until_phase(Phase::Idle).await;
     assert_eq!(session.model.state.outcome, Some(Outcome::Failed));
-    assert!(!session.model.checking, "nothing is looked at any more");
+    assert!(session.model.checking_since_ms.is_none(), "nothing is looked at any more");
     release(held, &fifo).await;
     // What it would have begun comes before the answer to what is asked for after it.
     session.send(Command::ReadMenu(fifo.with_file_name("none.iso"))).await;

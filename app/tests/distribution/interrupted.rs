@@ -45,7 +45,7 @@ fn rebuilds(bench: &Bench) -> Vec<Value> {
     let next = bench.console.run(&["build", "--json", "--set", "image.packages=", bench.path()]);
     assert_eq!(next.code, 0, "{:#?}\n{}", next.events, next.stderr);
     bench.console.assert_clean();
-    next.events
+    next.events.0
 }
 
 #[test]

@@ -11,7 +11,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 pub mod session;
+mod told;
 pub mod user;
+
+pub use told::Events;
 
 pub struct Console {
     pub home: tempfile::TempDir,
@@ -22,14 +25,14 @@ pub struct Console {
 pub struct Finished {
     pub code: i32,
     pub stdout: String,
-    pub events: Vec<Value>,
+    pub events: Events,
     pub stderr: String,
 }
 
 impl Finished {
     pub fn event(&self, name: &str) -> &Value {
         self.events.iter().rfind(|e| e["event"] == name).unwrap_or_else(|| {
-            panic!("no event {name} (exit code {}) in {:#?}\n{}", self.code, self.events, self.stderr)
+            panic!("no event {name} (exit code {}) in {:?}\n{}", self.code, self.events, self.stderr)
         })
     }
 
@@ -187,6 +190,7 @@ fn finished(mut command: Command, json: bool) -> Finished {
     let out = command.spawn().unwrap().wait_with_output().unwrap();
     let stdout = String::from_utf8_lossy(&out.stdout).into_owned();
     let events = if json { stdout.lines().map(event).collect() } else { Vec::new() };
+    let events = Events(events);
     Finished {
         code: out.status.code().unwrap_or(-1),
         stdout,
@@ -206,7 +210,7 @@ fn event(line: &str) -> Value {
 pub struct Running {
     pub child: Child,
     events: std::sync::mpsc::Receiver<Value>,
-    pub seen: Vec<Value>,
+    pub seen: Events,
 }
 
 impl Running {
@@ -224,7 +228,7 @@ impl Running {
                 let _ = sender.send(event(&line));
             }
         });
-        Self { child, events, seen: Vec::new() }
+        Self { child, events, seen: Events::default() }
     }
 
     /// Waits for an event; the limit is for a loaded machine, not a measurement.
@@ -234,12 +238,12 @@ impl Running {
             let left = end.saturating_duration_since(Instant::now());
             match self.events.recv_timeout(left) {
                 Ok(event) => {
-                    self.seen.push(event.clone());
+                    self.seen.0.push(event.clone());
                     if what(&event) {
                         return event;
                     }
                 }
-                Err(error) => panic!("{error}; seen so far: {:#?}", self.seen),
+                Err(error) => panic!("{error}; seen so far: {:?}", self.seen),
             }
         }
     }

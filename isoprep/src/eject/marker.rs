@@ -2,10 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::error::{EjectError, Refusal};
@@ -62,6 +62,27 @@ impl Marker {
 
     /// Writes the marker into `dir`, which must not have one: whole, or not at all.
     pub(super) fn write(&self, dir: impl AsFd) -> io::Result<()> {
+        // Without a name until it is whole: whatever ends us before leaves nothing.
+        let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+        match rustix::fs::openat(&dir, ".", flags, Mode::RUSR | Mode::WUSR) {
+            Ok(fd) => {
+                let mut file = File::from(fd);
+                file.write_all(self.render().as_bytes())?;
+                file.sync_all()?;
+                let whole = format!("/proc/self/fd/{}", file.as_raw_fd());
+                match rustix::fs::linkat(CWD, &whole, &dir, MARKER, AtFlags::SYMLINK_FOLLOW) {
+                    // No /proc, as in a sandbox.
+                    Err(Errno::NOENT) => self.write_by_draft(&dir),
+                    linked => Ok(linked?),
+                }
+            }
+            // Not every file system has files without names (open(2), O_TMPFILE).
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => self.write_by_draft(&dir),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn write_by_draft(&self, dir: impl AsFd) -> io::Result<()> {
         let draft = format!("{MARKER_DRAFT}{}", self.token);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(rustix::fs::openat(&dir, &draft, flags, Mode::RUSR | Mode::WUSR)?);
@@ -148,6 +169,20 @@ mod tests {
         assert_eq!(Marker::parse(&marker.render()), Ok(marker.clone()));
         assert_eq!(marker.name, "a-b name");
         assert_ne!(Marker::new("x").unwrap().token, marker.token);
+    }
+
+    #[test]
+    fn a_marker_is_written_once_by_either_way_and_leaves_no_draft() {
+        for draft in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let root = File::open(dir.path()).unwrap();
+            let marker = Marker::new("x").unwrap();
+            let write = |it: &Marker| if draft { it.write_by_draft(&root) } else { it.write(&root) };
+            write(&marker).unwrap();
+            assert_eq!(write(&Marker::new("y").unwrap()).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(OpenMarker::open(&root, dir.path()).unwrap().marker, marker);
+            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        }
     }
 
     #[test]

@@ -114,15 +114,15 @@ async fn what_a_guest_shows_is_played_as_it_was_and_a_cut_file_too() {
     assert_eq!(starts.len() as u64, recorded.frames);
     assert!(starts.is_sorted_by(|a, b| a < b) && starts[0] == 0.0, "{starts:?}");
     assert!((whole - recorded.length.as_secs_f64()).abs() < 0.2, "{whole} of {recorded:?}");
-    // Pauses are pauses: far fewer pictures than 15 a second, and none twice.
-    assert!(starts.len() > 8 && (starts.len() as f64) < whole * 12.0, "{} in {whole} s", starts.len());
+    // Pauses are pauses: far fewer pictures than 15 a second, and none twice. Who is quick shows a spurt in one picture.
+    assert!(starts.len() >= 5 && (starts.len() as f64) < whole * 12.0, "{} in {whole} s", starts.len());
     assert!(starts.windows(2).any(|two| two[1] - two[0] > 0.5), "no pause: {starts:?}");
     let off = difference(&path, &guest);
     assert!(off < 24.0, "the last picture differs by {off} of 255 on average");
 
     // What a killed program leaves is what had been written.
     let (cut_starts, cut_whole) = times(&cut);
-    assert_eq!(cut_starts, starts);
+    assert_eq!(cut_starts, starts, "of {recorded:?}");
     assert!(cut_whole > whole - 4.0, "{cut_whole} of {whole}");
     assert!(difference(&cut, &guest) < 24.0);
     // And in the middle of a picture: to the one before it.
