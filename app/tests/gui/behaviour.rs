@@ -86,6 +86,24 @@ fn while_building_it_can_be_cancelled_and_nothing_else_started() {
 }
 
 #[test]
+fn a_boot_that_is_made_ready_beside_the_guest_is_shown_and_can_be_cancelled() {
+    let mut stage = Stage::new();
+    let _display = story::running(&mut stage);
+    stage.tell(90_000, Event::BootChecking);
+    stage.settle();
+    stage.asked();
+    assert!(has(&stage, "State: Running") && has(&stage, "Progress: Making the next boot ready"));
+    click(&mut stage, "Cancel");
+    assert!(matches!(stage.asked()[..], [Command::Cancel]));
+    stage.window.key_press(Key::Escape);
+    stage.settle();
+    assert!(matches!(stage.asked()[..], [Command::Cancel]));
+    stage.tell(91_000, Event::BootChecked { dropped: true });
+    stage.settle();
+    assert!(!has(&stage, "Cancel") && !has(&stage, "Progress: Making the next boot ready"));
+}
+
+#[test]
 fn every_shortcut_does_what_the_list_says() {
     let mut stage = stage(story::inserted);
     let shift = Modifiers { shift: true, ..Modifiers::COMMAND };
