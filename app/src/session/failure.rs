@@ -13,8 +13,8 @@ use vmtools::GuestError;
 
 pub(super) use build::of_build;
 pub(super) use direct::{
-    no_image, no_kernel, no_line, of_boot, of_choice, of_cmdline, of_empty_root, of_entry, of_gone_part, of_named,
-    of_no_layers,
+    no_image, no_kernel, no_line, of_boot, of_choice, of_cmdline, of_empty_root, of_entry, of_folder, of_gone_part,
+    of_named, of_no_layers,
 };
 
 use super::cartridge_lock::LockError;

@@ -69,6 +69,9 @@ fn kernels_that_are_none() {
         ("--root", empty.to_str().unwrap(), "The root folder is empty", "Name the folder of a root file system"),
         ("--disk", data.to_str().unwrap(), "The ISO has no layers that can be a root", "Name the ISO of a live system"),
         ("--disk", cpio, "", "cannot be the root: it is a cpio archive"),
+        ("--disk", empty.to_str().unwrap(), "The disk is a folder", "Name the file itself"),
+        ("--initrd", empty.to_str().unwrap(), "The initramfs is a folder", "Name the file itself"),
+        ("--root", cpio, "The root folder is a file", "Name the folder itself"),
     ] {
         let run = console.run(&["boot", "--kernel", real.to_str().unwrap(), option, path, "--json"]);
         let (code, told) = failure(&run);

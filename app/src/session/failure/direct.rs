@@ -55,6 +55,14 @@ pub(in crate::session) fn of_named(what: &str, path: &Path, error: &std::io::Err
     Failure { title, detail, advice, command: None, pane: None, exit_code: exit_code::USAGE }
 }
 
+/// A folder where a file is wanted, or the other way round.
+pub(in crate::session) fn of_folder(what: &str, path: &Path, is_folder: bool) -> Failure {
+    let (is, wanted) = if is_folder { ("a folder", "file") } else { ("a file", "folder") };
+    let (title, advice) = (format!("The {what} is {is}"), format!("Name the {wanted} itself"));
+    let detail = format!("{}: it has to be a {wanted}", path.display());
+    Failure { title, detail, advice: Some(advice), command: None, pane: None, exit_code: exit_code::USAGE }
+}
+
 /// A folder as the root that has nothing in it.
 pub(in crate::session) fn of_empty_root(dir: &Path) -> Failure {
     let detail = format!("{}: a guest finds no program there", dir.display());

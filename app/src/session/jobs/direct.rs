@@ -106,7 +106,10 @@ pub(in crate::session) fn make_ready(wanted: &Wanted, cancel: &Cancel) -> Result
 
 fn made_ready(wanted: &Wanted, cancel: &Cancel) -> Result<Ready, Failure> {
     for (what, path) in wanted.wish.named() {
-        fs::metadata(path).map_err(|error| failure::of_named(what, path, &error))?;
+        let found = fs::metadata(path).map_err(|error| failure::of_named(what, path, &error))?;
+        if found.is_dir() != what.contains("folder") {
+            return Err(failure::of_folder(what, path, found.is_dir()));
+        }
     }
     if let DirectSource::Kernel(kernel) = &wanted.wish.source {
         look_at_root(&kernel.root, wanted.wish.names_a_root(), cancel)?;
