@@ -12,6 +12,7 @@
 //! | [`init`] | the guest's static init, as bytes |
 //! | [`serial`] | the guest's serial line, and what is to be found in it |
 //! | [`share`] | folders of this host in the guest, live: virtiofs or 9p |
+//! | [`attach`] | a VNC server of somebody else's in place of a guest, also through ssh |
 //! | [`display`] | the guest's screen, keyboard and pointer, and pictures as evidence |
 //! | [`ocr`] | text read off the guest's screen |
 //! | [`record`] | the guest's screen as a video |
@@ -20,6 +21,7 @@
 //! spawned by `cartridge-supervise` only. Functions that wait are `async` on tokio; those that block say so.
 
 pub mod accelerator;
+pub mod attach;
 pub mod boot;
 pub mod display;
 pub mod guest;

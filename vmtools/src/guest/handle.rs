@@ -1,7 +1,6 @@
 //! Wishes to a running guest: input, reset, power button, and its certain end.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use cartridge_supervise::{Exit, ProcessHandle};
@@ -10,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
-use crate::display::{InputEvent, SHIFT, keys_for_text};
+use crate::display::{InputEvent, InputQueue, SHIFT, keys_for_text};
 use crate::guest::buttons;
 use crate::guest::monitor::Monitor;
 use crate::guest::shared::Shared;
@@ -31,8 +30,6 @@ const TPM: Duration = Duration::from_secs(2);
 const CLOSING: Duration = Duration::from_millis(300);
 /// How long the screen may take to become dark.
 const DARK: Duration = Duration::from_millis(500);
-/// Room in the input queue that is kept for releases: a press may get lost, a release must not.
-const RELEASES: usize = 64;
 
 /// A step towards a guest's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -69,9 +66,7 @@ pub struct GuestHandle {
     pub(crate) qmp_closed: watch::Receiver<bool>,
     pub(crate) dark: watch::Receiver<bool>,
     pub(crate) serial: mpsc::Sender<Vec<u8>>,
-    pub(crate) inputs: mpsc::Sender<InputEvent>,
-    /// The mouse buttons that were down in the last input.
-    pub(crate) buttons: AtomicU16,
+    pub(crate) inputs: InputQueue,
     /// Takes what changed of those that VNC cannot tell QEMU: before and after.
     pub(crate) more_buttons: mpsc::Sender<(u16, u16)>,
     /// Serves its folders until it is dropped.
@@ -109,17 +104,8 @@ impl GuestHandle {
     /// Passes input to the guest. Never waits: when more than some thousands wait, presses and movements get lost, but
     /// releases do not.
     pub fn input(&self, event: InputEvent) {
-        let before = match event.buttons() {
-            Some(buttons) => {
-                let before = self.buttons.swap(buttons, Ordering::Relaxed);
-                buttons::tell(&self.more_buttons, before, buttons);
-                before
-            }
-            None => 0,
-        };
-        let releases = is_release(event, before);
-        if releases || self.inputs.capacity() > RELEASES {
-            let _ = self.inputs.try_send(event);
+        if let Some((before, after)) = self.inputs.push(event) {
+            buttons::tell(&self.more_buttons, before, after);
         }
     }
 
@@ -133,7 +119,7 @@ impl GuestHandle {
             let events =
                 [shift(true), Some(key(stroke.scancode, true)), Some(key(stroke.scancode, false)), shift(false)];
             for event in events.into_iter().flatten() {
-                if self.inputs.send(event).await.is_err() {
+                if !self.inputs.send(event).await {
                     return missing;
                 }
             }
@@ -223,30 +209,5 @@ impl GuestHandle {
         let _ = timeout(DARK, self.dark.clone().wait_for(|dark| *dark)).await;
         let exit = self.exit.borrow().clone();
         self.shared.conclude(exit.as_ref())
-    }
-}
-
-/// Whether `event` lets a key or button go; `before` are the buttons that were down.
-fn is_release(event: InputEvent, before: u16) -> bool {
-    match event {
-        InputEvent::Key { down, .. } => !down,
-        // A movement with no button down is none.
-        InputEvent::Pointer { buttons, .. } | InputEvent::Motion { buttons, .. } => before & !buttons != 0,
-        InputEvent::ReleaseAll => true,
-        InputEvent::Locks(_) => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_button_that_goes_up_is_a_release_and_a_movement_is_none() {
-        let pointer = |buttons| InputEvent::Pointer { x: 1, y: 1, buttons };
-        assert!(is_release(pointer(0), 1) && is_release(pointer(2), 3) && is_release(InputEvent::ReleaseAll, 0));
-        assert!(!is_release(pointer(0), 0) && !is_release(pointer(3), 1) && !is_release(pointer(1), 1));
-        let key = |down| InputEvent::Key { scancode: 1, down };
-        assert!(is_release(key(false), 0) && !is_release(key(true), 1));
     }
 }

@@ -5,7 +5,6 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU16;
 use std::time::Duration;
 
 use cartridge_supervise::{CommandLine, Exit, ProcessHandle, spawn};
@@ -15,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::display::{DisplayLink, DisplaySource, RfbSource, Screen};
+use crate::display::{DisplayLink, DisplaySource, InputQueue, RfbSource, Screen};
 use crate::guest::Monitor;
 use crate::guest::beginning::{Beginning, KeptMemory, Moment, Words};
 use crate::guest::forward::parse_usernet;
@@ -35,8 +34,6 @@ const OPENING: Duration = Duration::from_secs(20);
 const DYING: Duration = Duration::from_secs(2);
 /// How often we try.
 const RETRY: Duration = Duration::from_millis(10);
-/// How many inputs may wait for the display.
-const INPUTS: usize = 4096;
 /// How many pieces of serial input may wait for the guest.
 const SERIAL_INPUTS: usize = 256;
 /// What a QEMU that was built without seccomp says (softmmu/vl.c).
@@ -289,7 +286,7 @@ impl Launched {
         let files = moment.as_ref().map_or_else(|| slot::files_of(&plan), |moment| moment.files.clone());
         let (gone_sender, gone) = watch::channel(false);
         let (dark_sender, dark) = watch::channel(false);
-        let (inputs, display_inputs) = mpsc::channel(INPUTS);
+        let (inputs, display_inputs) = InputQueue::new();
         let source = Box::new(RfbSource::new(&runtime.vnc));
         let link = DisplayLink { screen: Arc::clone(&screen), inputs: display_inputs, gone };
         let display = tokio::spawn(source.run(link));
@@ -328,7 +325,6 @@ impl Launched {
             dark,
             serial: serial_keys,
             inputs,
-            buttons: AtomicU16::new(0),
             more_buttons,
             _shares: shares,
             runtime: Handle::current(),

@@ -1,6 +1,7 @@
 //! Guests under a real QEMU, and faults injected with fake ones. One binary, so that it is linked once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod attach;
 mod boot_sector;
 mod clipboard;
 mod display;
@@ -29,5 +30,7 @@ mod share_image;
 mod shares;
 mod slot_faults;
 mod slots;
+#[path = "../support/ssh.rs"]
+mod ssh;
 mod tls;
 mod viewer;

@@ -9,7 +9,7 @@ use crate::servers::{Said, Xvnc, end, free_port, until};
 use crate::viewer::view;
 
 /// An authority, and a server's key and certificate by it for "localhost" and 127.0.0.1, named as QEMU wants them.
-fn certificates(dir: &Path) -> Fingerprint {
+pub fn certificates(dir: &Path) -> Fingerprint {
     let openssl = |words: &[&str]| {
         let line = CommandLine::new("openssl").args(words).cwd(dir);
         run(&line, &Cancel::new(), |_, _| ()).unwrap().stdout
@@ -29,7 +29,7 @@ fn certificates(dir: &Path) -> Fingerprint {
 }
 
 /// An X screen whose server wants TLS: its address.
-fn xvnc(dir: &Path, kind: &str) -> (Xvnc, String) {
+pub fn xvnc(dir: &Path, kind: &str) -> (Xvnc, String) {
     let port = free_port().to_string();
     let file = |name: &str| dir.join(name).to_str().unwrap().to_owned();
     let (certificate, key) = (file("server-cert.pem"), file("server-key.pem"));

@@ -27,8 +27,8 @@ pub(super) type Outbox = mpsc::Sender<Vec<u8>>;
 /// What the reading thread says.
 #[derive(Debug)]
 pub(super) enum Said {
-    /// Hands are shaken.
-    Ready(Outbox),
+    /// Hands are shaken; the server's name, and whether TLS is around it all.
+    Ready { outbox: Outbox, name: String, tls: bool },
     /// It is over, and the thread with it.
     Ended(RfbError),
 }
@@ -119,7 +119,7 @@ fn read(
     facts: &Facts,
     sender: &mpsc::Sender<Said>,
 ) -> RfbError {
-    let begun = || -> Result<(Decoder<Line>, Outbox), RfbError> {
+    let begun = || -> Result<(Decoder<Line>, Outbox, String, bool), RfbError> {
         let failed = |source| RfbError::Io { doing: "connecting", source };
         let line = Line::connect(to)?;
         let writer = line.another().map_err(failed)?;
@@ -128,7 +128,7 @@ fn read(
         if facts.is_over() {
             return Err(RfbError::Closed { doing: "connecting" });
         }
-        let (wire, writer, server) = shake(line, writer, to, credentials, trust)?;
+        let (wire, writer, server, tls) = shake(line, writer, to, credentials, trust)?;
         let decoder = Decoder::with_wire(wire, server.width, server.height, &server.name)?;
         *lock(&facts.size) = decoder.size();
         let (outbox, queue) = mpsc::channel(OUTBOX);
@@ -140,13 +140,13 @@ fn read(
         }
         facts.asked.store(true, Ordering::SeqCst);
         screen.set_reach(Reach::Latin);
-        Ok((decoder, outbox))
+        Ok((decoder, outbox, server.name, tls))
     };
-    let (mut decoder, outbox) = match begun() {
+    let (mut decoder, outbox, name, tls) = match begun() {
         Ok(begun) => begun,
         Err(error) => return error,
     };
-    if sender.blocking_send(Said::Ready(outbox.clone())).is_err() {
+    if sender.blocking_send(Said::Ready { outbox: outbox.clone(), name, tls }).is_err() {
         return RfbError::Closed { doing: "connecting" };
     }
     loop {
@@ -170,14 +170,15 @@ fn read(
     }
 }
 
-/// Shakes hands on `line`, of which `writer` is another handle, and inside TLS where the server wants that.
+/// Shakes hands on `line`, of which `writer` is another handle, and inside TLS where the server wants that. The last of what
+/// is returned says whether it does.
 fn shake(
     line: Line,
     mut writer: Line,
     to: &Address,
     credentials: &Credentials,
     trust: &Trust,
-) -> Result<(Wire<Line>, Line, Server), RfbError> {
+) -> Result<(Wire<Line>, Line, Server, bool), RfbError> {
     let mut wire = Wire::new(line);
     let agreed = agree(&mut wire, &mut writer, credentials)?;
     if agreed.tls {
@@ -186,14 +187,14 @@ fn shake(
         wire = Wire::new(inside);
     }
     let server = log_in(&mut wire, &mut writer, agreed, credentials)?;
-    Ok((wire, writer, server))
+    Ok((wire, writer, server, agreed.tls))
 }
 
 /// Connects, shakes hands and hangs up: what a connection would meet.
 pub(super) fn meet(to: &Address, credentials: &Credentials, trust: &Trust) -> Result<(), RfbError> {
     let line = Line::connect(to)?;
     let writer = line.another().map_err(|source| RfbError::Io { doing: "connecting", source })?;
-    shake(line, writer, to, credentials, trust).map(|(wire, writer, _)| {
+    shake(line, writer, to, credentials, trust).map(|(wire, writer, ..)| {
         writer.shut();
         drop(wire);
     })

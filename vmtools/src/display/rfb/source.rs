@@ -17,7 +17,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::address::Address;
 use super::connection::{self, Facts, Outbox, Said, lock};
 use super::handshake::Credentials;
-use super::{Encoding, RfbError, Trust, outgoing};
+use super::news::Reporter;
+use super::{Encoding, News, RfbError, Trust, outgoing};
 use crate::display::locks::LockStep;
 use crate::display::pace::{ASK_AGAIN, BEAT, BURST, PATIENCE, is_gone, next_input, next_wait};
 use crate::display::{DisplayLink, DisplaySource, InputEvent, Keyboard, Screen};
@@ -36,6 +37,7 @@ pub struct RfbSource {
     credentials: Credentials,
     trust: Trust,
     encoding: Encoding,
+    reporter: Reporter,
 }
 
 impl RfbSource {
@@ -59,8 +61,18 @@ impl RfbSource {
         connection::meet(&self.address, &self.credentials, &self.trust)
     }
 
+    /// The display at `address`, in the way that fits it.
+    #[must_use]
+    pub fn at(address: &Address) -> Self {
+        match address {
+            Address::Unix(socket) => Self::new(socket),
+            Address::Tcp(address) => Self::tcp(address),
+        }
+    }
+
     fn of(address: Address, encoding: Encoding) -> Self {
-        Self { address, credentials: Credentials::default(), trust: Trust::Nobody, encoding }
+        let reporter = Reporter::default();
+        Self { address, credentials: Credentials::default(), trust: Trust::Nobody, encoding, reporter }
     }
 
     /// With a user of the server, for those that ask for one (X509Plain).
@@ -85,6 +97,13 @@ impl RfbSource {
         self
     }
 
+    /// With somebody who is told how its connections begin and end, and reads that.
+    #[must_use]
+    pub fn with_news(mut self, news: mpsc::Sender<News>) -> Self {
+        self.reporter = Reporter::to(news);
+        self
+    }
+
     /// With another encoding preferred.
     #[must_use]
     pub fn with_encoding(mut self, encoding: Encoding) -> Self {
@@ -106,7 +125,7 @@ impl DisplaySource for RfbSource {
                 let started = Instant::now();
                 let mut session = Session::new(&self, Arc::clone(&screen), &mut keyboard, &mut locks);
                 // Why it ends matters little: if QEMU lives we come back, and if not its own end is told.
-                let end = session.serve(&mut inputs, &mut gone).await;
+                let end = session.serve(&mut inputs, &mut gone, &self.reporter).await;
                 let shown = session.facts.shown.load(Ordering::SeqCst);
                 session.end().await;
                 screen.lost();
@@ -114,6 +133,9 @@ impl DisplaySource for RfbSource {
                 refusals = if shown || trouble.is_none() { 0 } else { refusals + 1 };
                 if let Some(why) = trouble.filter(|_| refusals >= REFUSALS) {
                     screen.set_trouble(why);
+                }
+                if let Some(error) = end {
+                    self.reporter.tell(News::Lost(error), &mut gone).await;
                 }
                 wait = next_wait(wait, started.elapsed());
                 let _ = timeout(wait, is_gone(&mut gone)).await;
@@ -152,7 +174,7 @@ impl Drop for Session<'_> {
 impl<'a> Session<'a> {
     fn new(source: &RfbSource, screen: Arc<Screen>, keyboard: &'a mut Keyboard, locks: &'a mut LockStep) -> Self {
         let facts = Arc::new(Facts::default());
-        let RfbSource { address, credentials, trust, encoding } = source.clone();
+        let RfbSource { address, credentials, trust, encoding, .. } = source.clone();
         let said = connection::begin(address, credentials, trust, encoding, Arc::clone(&screen), Arc::clone(&facts));
         let now = Instant::now();
         Self { facts, said, screen, keyboard, locks, asked: now, beat: now, keys_until: now, pointer: None }
@@ -169,17 +191,19 @@ impl<'a> Session<'a> {
         &mut self,
         inputs: &mut mpsc::Receiver<InputEvent>,
         gone: &mut watch::Receiver<bool>,
+        reporter: &Reporter,
     ) -> Option<RfbError> {
         let said = tokio::select! {
             said = timeout(PATIENCE, self.said.recv()) => said,
             () = is_gone(gone) => return None,
         };
-        let outbox = match said {
-            Ok(Some(Said::Ready(outbox))) => outbox,
+        let (outbox, news) = match said {
+            Ok(Some(Said::Ready { outbox, name, tls })) => (outbox, News::Connected { name, tls }),
             Ok(Some(Said::Ended(error))) => return Some(error),
             Ok(None) => return Some(RfbError::Closed { doing: "connecting" }),
             Err(_) => return Some(RfbError::Stalled { doing: "shaking hands", limit: PATIENCE }),
         };
+        reporter.tell(news, gone).await;
         self.talk(&outbox, inputs, gone).await.err()
     }
 
