@@ -64,7 +64,7 @@ fn an_empty_text_is_a_working_cartridge() {
     assert_eq!((guest.firmware, guest.gpu, guest.medium), (Firmware::Bios, Gpu::Std, Medium::Cd));
     assert_eq!((guest.accelerator, guest.forward), (AcceleratorWish::Auto, Vec::new()));
     assert_eq!((guest.network, guest.keys, guest.tpm), (Network::User, SecureBootKeys::Test, false));
-    assert!(!guest.clipboard);
+    assert!(!guest.clipboard && !guest.audio);
     assert!(guest.disks.is_empty() && guest.usb.is_empty() && guest.qemu_args.is_empty());
     assert_eq!(guest.extra_iso, None);
 }
@@ -97,6 +97,7 @@ fn everything_that_can_be_said_is_understood() {
         forward = { ssh = "auto", web = 8080, db = "15432:5432" }
         tpm = true
         clipboard = true
+        audio = true
         extra_iso = "drivers.iso"
         usb = ["1d6b:0002"]
         qemu_args = ["-device", "edu"]
@@ -125,7 +126,7 @@ fn everything_that_can_be_said_is_understood() {
     ];
     assert_eq!(recipe.guest.disks, disks);
     assert_eq!((recipe.guest.keys, recipe.guest.tpm), (SecureBootKeys::Vendor, true));
-    assert!(recipe.guest.clipboard);
+    assert!(recipe.guest.clipboard && recipe.guest.audio);
     assert_eq!(recipe.guest.extra_iso.as_deref(), Some(Path::new("/home/me/p/drivers.iso")));
     assert_eq!(recipe.guest.usb, [UsbDevice { vendor: 0x1d6b, product: 2 }]);
     assert_eq!(recipe.guest.qemu_args, ["-device", "edu"]);

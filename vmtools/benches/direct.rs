@@ -219,6 +219,7 @@ fn machine() -> Machine {
         forwards: vec![],
         tpm: false,
         clipboard: false,
+        audio: false,
         extra_iso: None,
         usb: vec![],
         extra: vec![],

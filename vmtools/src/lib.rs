@@ -33,6 +33,7 @@ pub mod record;
 pub mod serial;
 pub mod share;
 pub mod slot;
+pub mod sound;
 pub mod template;
 
 pub use accelerator::{AcceleratorChoice, AcceleratorWish, choose_accelerator, choose_accelerator_with, probe_main};

@@ -70,6 +70,8 @@ pub(super) const GUEST: &[FieldDoc] = &[
         "true or false",
         "Whether the guest has a clipboard to be shared, for spice-vdagent in it. Such a guest cannot be kept in a slot.",
     ),
+    guest("guest.audio", "Sound", FieldKind::Switch, "false")
+        .says("true or false", "Whether the guest has a sound card and a speaker, heard where this desktop has a sound server."),
     guest("guest.keys", "Secure Boot keys", FieldKind::Choice(&["test", "vendor"]), "test").says(
         "test or vendor",
         "Which keys uefi-secure knows. test: ours, to sign with; vendor: Microsoft's and the distribution's.",

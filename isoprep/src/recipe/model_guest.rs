@@ -31,6 +31,8 @@ pub struct GuestSettings {
     pub tpm: bool,
     /// Whether it has a clipboard that meets the desktop's.
     pub clipboard: bool,
+    /// Whether it has sound.
+    pub audio: bool,
     /// Which keys Secure Boot knows; means something with [`Firmware::UefiSecure`] alone.
     pub keys: SecureBootKeys,
     /// One more CD, absolute.

@@ -41,6 +41,7 @@ impl Judge<'_> {
             forward: self.forward(network),
             tpm: self.switch("guest.tpm"),
             clipboard: self.switch("guest.clipboard"),
+            audio: self.switch("guest.audio"),
             keys: self.choice("guest.keys", SecureBootKeys::Test, &[SecureBootKeys::Vendor]),
             extra_iso: self.text("guest.extra_iso", |text| values::host_path(text, root)),
             usb: self.list("guest.usb", |text| {

@@ -18,6 +18,7 @@ mod locks;
 mod pace;
 pub mod rfb;
 mod screen;
+mod sound;
 mod tiles;
 mod vnc_rs;
 
@@ -39,6 +40,7 @@ pub use layout::Layout;
 pub use locks::{HostLocks, Locks};
 pub use rfb::RfbSource;
 pub use screen::{Cursor, FrameView, Screen, SizeAnswer};
+pub use sound::{Played, SOUND_FRAME, SOUND_RATE, Sound};
 pub use vnc_rs::VncSource;
 
 /// Shows a picture of one colour on `screen`, as a source does.

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use crate::display::clipboard::Clipboard;
 use crate::display::framebuffer::Framebuffer;
+use crate::display::sound::Sound;
 use crate::display::tiles::Tiles;
 use crate::display::{Frame, Locks, Rect};
 
@@ -73,6 +74,7 @@ pub struct Screen {
     pub(super) wishes: Notify,
     pub(super) clipboard: Mutex<Clipboard>,
     bells: AtomicU64,
+    sound: Sound,
     locks: Mutex<Option<Locks>>,
 }
 
@@ -249,7 +251,7 @@ impl Screen {
         self.changed();
     }
 
-    /// Waits until [`Screen::set_visible`] or [`Screen::wish_size`] changes something.
+    /// Waits until [`Screen::set_visible`], [`Screen::wish_size`] or [`Screen::want_sound`] changes something.
     pub(crate) async fn wish_changed(&self) {
         self.wishes.notified().await;
     }
@@ -291,6 +293,7 @@ impl Screen {
         *lock(&self.locks) = None;
         self.relative.store(false, Ordering::Release);
         lock(&self.clipboard).forget();
+        self.sound.offer(false);
         if lock(&self.picture).cursor.take().is_some() || was_live {
             self.changed();
         }
@@ -306,6 +309,26 @@ impl Screen {
     pub(crate) fn ring(&self) {
         self.bells.fetch_add(1, Ordering::AcqRel);
         self.changed();
+    }
+
+    /// What the guest plays.
+    #[must_use]
+    pub fn sound(&self) -> &Sound {
+        &self.sound
+    }
+
+    /// Says whether anybody wants to hear the guest.
+    pub fn want_sound(&self, wanted: bool) {
+        if self.sound.want(wanted) {
+            self.wishes.notify_one();
+        }
+    }
+
+    /// Says whether the guest's display passes its sound on.
+    pub(crate) fn offer_sound(&self, offered: bool) {
+        if self.sound.offer(offered) {
+            self.changed();
+        }
     }
 
     /// Which lock keys are on in the guest, if its display tells.

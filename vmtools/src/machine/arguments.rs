@@ -68,6 +68,9 @@ pub(super) fn words(
         board.push_str(",smm=on");
         args.pair("-global", "driver=cfi.pflash01,property=secure,value=on");
     }
+    if machine.audio {
+        board.push_str(&format!(",pcspk-audiodev={}", devices::AUDIO));
+    }
     args.pair("-machine", board).pair("-accel", accelerator).pair("-cpu", cpu);
     args.pair("-smp", machine.cpus.to_string()).pair("-m", format!("{}M", machine.memory_mib));
     devices::memory(&mut args, machine);
@@ -79,7 +82,8 @@ pub(super) fn words(
     if let Some(files) = firmware {
         flash(&mut args, files, runtime);
     }
-    display(&mut args, machine.gpu, runtime, reach);
+    devices::audio(&mut args, machine);
+    display(&mut args, machine, runtime, reach);
     args.pair("-device", "qemu-xhci,id=xhci").pair("-device", "usb-tablet,bus=xhci.0");
     args.pair("-device", "pvpanic-pci").pair("-device", "virtio-rng-pci");
     match reach {
@@ -120,7 +124,8 @@ fn flash(args: &mut Arguments, files: &FirmwareFiles, runtime: &RuntimePaths) {
     args.pair("-drive", value().text(&format!("if=pflash,unit=1,format={vars},file=")).escaped(&runtime.vars));
 }
 
-fn display(args: &mut Arguments, gpu: Gpu, runtime: &RuntimePaths, reach: Reach) {
+fn display(args: &mut Arguments, machine: &Machine, runtime: &RuntimePaths, reach: Reach) {
+    let gpu = machine.gpu;
     let device = match gpu {
         Gpu::Std => "VGA",
         Gpu::Virtio => "virtio-vga",
@@ -137,7 +142,8 @@ fn display(args: &mut Arguments, gpu: Gpu, runtime: &RuntimePaths, reach: Reach)
     if reach == Reach::Sockets {
         // Without `display` Ctrl-Alt-1…9 would switch QEMU's own consoles. With `lock-key-sync` off QEMU would tell nothing of
         // the guest's lock keys; on, which is its default, it leaves them to a client that asks for them.
-        args.pair("-vnc", value().text("unix:").escaped(&runtime.vnc).text(",display=video0"));
+        let sound = if machine.audio { format!(",audiodev={}", devices::AUDIO) } else { String::new() };
+        args.pair("-vnc", value().text("unix:").escaped(&runtime.vnc).text(",display=video0").text(&sound));
     }
 }
 
@@ -254,6 +260,7 @@ pub(crate) mod tests {
             forwards: vec![],
             tpm: false,
             clipboard: false,
+            audio: false,
             extra_iso: None,
             usb: vec![],
             extra: vec![],
@@ -343,6 +350,7 @@ pub(crate) mod tests {
             ("uefi-secure", said(&|it| it.firmware = Firmware::UefiSecure)),
             ("tpm", said(&|it| it.tpm = true)),
             ("clipboard", said(&|it| it.clipboard = true)),
+            ("audio", said(&|it| it.audio = true)),
             ("disks", said(&|it| it.disks.clone_from(&disks))),
             ("gpu virtio-gl", said(&|it| it.gpu = Gpu::VirtioGl)),
             ("extra iso", said(&|it| it.extra_iso = Some("/i/x,y.iso".into()))),

@@ -101,6 +101,23 @@ pub fn has_clipboard(command: &str) -> bool {
     command.contains(CLIPBOARD)
 }
 
+/// A sound card without a microphone. QEMU mixes what it and the speaker play for the displays, and plays nothing itself.
+pub(super) fn audio(args: &mut Arguments, machine: &Machine) {
+    if machine.audio {
+        args.pair("-audiodev", format!("none,id={AUDIO}"));
+        args.pair("-device", "ich9-intel-hda,id=hda").pair("-device", format!("hda-output,bus=hda.0,audiodev={AUDIO}"));
+    }
+}
+
+/// The name of the guest's sound in QEMU.
+pub(super) const AUDIO: &str = "sound0";
+
+/// Whether the guest that a command starts has sound.
+#[must_use]
+pub fn has_audio(command: &str) -> bool {
+    command.contains(&format!("id={AUDIO}"))
+}
+
 /// The disks, the second CD and the USB devices.
 pub(super) fn drives(args: &mut Arguments, machine: &Machine) {
     for (number, disk) in machine.disks.iter().enumerate() {

@@ -20,7 +20,7 @@ use serde::Serialize;
 pub use arguments::{qemu_arguments, without_sandbox};
 pub use capacity::{HostCapacity, clamp, host_capacity};
 pub(crate) use devices::plugging_of_folders;
-pub use devices::{Share, Transport, has_clipboard};
+pub use devices::{Share, Transport, has_audio, has_clipboard};
 pub use disk::{Disk, DiskError, DiskFormat, Made, create_disk, make_disk};
 pub use enrol::{EnrolError, enrol_test_key};
 pub use firmware::{EnrolledKeys, FirmwareFiles, FlashFormat, MissingFirmware, find_firmware, find_secure_firmware};
@@ -62,6 +62,8 @@ pub struct Machine {
     /// Whether it has a clipboard that displays share: QEMU's own end of what spice-vdagent in the guest talks to. QEMU 7.2 keeps
     /// no guest that has one.
     pub clipboard: bool,
+    /// Whether it has a sound card and a speaker, whose sound displays pass on. It hears nothing of this host.
+    pub audio: bool,
     /// One more CD, in a drive of its own: an absolute path.
     pub extra_iso: Option<PathBuf>,
     /// USB devices of this machine that it gets.

@@ -29,6 +29,7 @@ pub fn machine() -> Machine {
         forwards: vec![],
         tpm: false,
         clipboard: false,
+        audio: false,
         extra_iso: None,
         usb: vec![],
         extra: vec![],

@@ -32,5 +32,6 @@ mod slot_faults;
 mod slots;
 #[path = "../support/ssh.rs"]
 mod ssh;
+mod sound;
 mod tls;
 mod viewer;

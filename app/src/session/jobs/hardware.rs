@@ -84,6 +84,7 @@ pub(in crate::session) fn machine_of(recipe: &Recipe, accelerator: vmtools::Acce
         forwards: guest.forward.iter().map(forward).collect(),
         tpm: guest.tpm,
         clipboard: guest.clipboard,
+        audio: guest.audio,
         extra_iso: guest.extra_iso.clone(),
         usb: guest.usb.iter().map(|it| UsbId { vendor: it.vendor, product: it.product }).collect(),
         extra: guest.qemu_args.clone(),

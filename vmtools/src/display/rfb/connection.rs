@@ -48,6 +48,10 @@ pub(super) struct Facts {
     pub(super) extended_buttons: AtomicBool,
     /// It takes movements of the pointer.
     pub(super) relative: AtomicBool,
+    /// It passes the guest's sound on.
+    pub(super) audio: AtomicBool,
+    /// Its sound was asked for.
+    hears: AtomicBool,
     pub(super) size: Mutex<(usize, usize)>,
     /// Its first monitor, where it can be asked for another size.
     pub(super) monitor: Mutex<Option<(u32, u32)>>,
@@ -77,6 +81,12 @@ impl Facts {
     /// Claims the right to ask for an update: false when one is on its way.
     pub(super) fn may_ask(&self) -> bool {
         !self.asked.swap(true, Ordering::SeqCst)
+    }
+
+    /// What to say of the guest's sound, if somebody wants it who has not, or no longer does.
+    pub(super) fn hearing(&self, screen: &Screen) -> Option<Vec<u8>> {
+        let wanted = self.audio.load(Ordering::SeqCst) && screen.sound().wanted();
+        (self.hears.swap(wanted, Ordering::SeqCst) != wanted).then(|| outgoing::sound(wanted))
     }
 
     fn is_over(&self) -> bool {
@@ -162,6 +172,10 @@ fn read(
                 screen.ring();
                 Ok(())
             }
+            Told::Sound(played) => {
+                screen.sound().hear(&played);
+                Ok(())
+            }
             Told::Nothing => Ok(()),
         };
         if let Err(error) = followed {
@@ -240,6 +254,14 @@ fn updated(
     }
     if update.extended_buttons {
         facts.extended_buttons.store(true, Ordering::SeqCst);
+    }
+    if update.audio {
+        facts.audio.store(true, Ordering::SeqCst);
+        screen.offer_sound(true);
+        send(outbox, outgoing::sound_format())?;
+        if let Some(asking) = facts.hearing(screen) {
+            send(outbox, asking)?;
+        }
     }
     if update.monitor.is_some() {
         *lock(&facts.monitor) = update.monitor;

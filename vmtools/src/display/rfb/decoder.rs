@@ -5,15 +5,15 @@ use std::io::{Read, Write};
 use super::clipboard::{self, Clip};
 use super::handshake::shake;
 use super::outgoing::{
-    COPY_RECT, CURSOR, CURSOR_WITH_ALPHA, DESKTOP_SIZE, EXTENDED_DESKTOP_SIZE, EXTENDED_KEY, EXTENDED_MOUSE_BUTTONS,
-    HEXTILE, LAST_RECT, LED_STATE, POINTER_MOTION, RAW, TIGHT, VMWARE_LED_STATE, ZRLE,
+    AUDIO, COPY_RECT, CURSOR, CURSOR_WITH_ALPHA, DESKTOP_SIZE, EXTENDED_DESKTOP_SIZE, EXTENDED_KEY,
+    EXTENDED_MOUSE_BUTTONS, HEXTILE, LAST_RECT, LED_STATE, POINTER_MOTION, RAW, TIGHT, VMWARE_LED_STATE, ZRLE,
 };
 use super::tight::Tight;
 use super::wire::Wire;
 use super::zrle::Zrle;
-use super::{RfbError, cursor, hextile};
+use super::{RfbError, audio, cursor, hextile};
 use crate::display::framebuffer::Framebuffer;
-use crate::display::{Cursor, Locks, Rect};
+use crate::display::{Cursor, Locks, Played, Rect};
 
 /// An update may paint its screen so often over, or a screen of a megapixel: honest servers do it once or twice, and what a
 /// hostile one can keep us busy with has an end.
@@ -28,6 +28,8 @@ pub enum Told {
     Bell,
     /// Something about the clipboard.
     Clipboard(Clip),
+    /// Something that the guest plays.
+    Sound(Played),
     /// Something that means nothing to us.
     Nothing,
 }
@@ -47,6 +49,8 @@ pub struct Update {
     pub locks: Option<Locks>,
     /// The server takes the mouse buttons back and forward.
     pub extended_buttons: bool,
+    /// The server passes the guest's sound on where that is asked for.
+    pub audio: bool,
     /// The server can be asked for another size; the id and flags of its first monitor.
     pub monitor: Option<(u32, u32)>,
     /// What became of the last wish for a size: 0 done, 1 prohibited, 2 no resources, 3 not such a size, 4 passed on.
@@ -155,6 +159,7 @@ impl<R: Read> Decoder<R> {
                 self.wire.doing = "sending its clipboard";
                 clipboard::read(&mut self.wire).map(Told::Clipboard)
             }
+            255 => audio::read(&mut self.wire).map(Told::Sound),
             kind => Err(RfbError::garbage(format!("a message of kind {kind}"))),
         }
     }
@@ -191,6 +196,7 @@ impl<R: Read> Decoder<R> {
             LED_STATE => update.locks = Some(Locks::from_bits(self.wire.u8()?.into())),
             VMWARE_LED_STATE => update.locks = Some(Locks::from_bits(self.wire.u32()?)),
             EXTENDED_MOUSE_BUTTONS => update.extended_buttons = true,
+            AUDIO => update.audio = true,
             _ => self.pixels(rect, encoding)?,
         }
         Ok(())

@@ -5,6 +5,7 @@
 //! that a server claims is believed: each length has an end, and no more is unpacked than a rectangle has pixels.
 
 mod address;
+mod audio;
 mod clipboard;
 mod connection;
 mod cursor;

@@ -1,5 +1,7 @@
 //! What a client says, as bytes (RFC 6143, 7.5, and rfbproto).
 
+use crate::display::SOUND_RATE;
+
 pub(super) const RAW: i32 = 0;
 pub(super) const COPY_RECT: i32 = 1;
 pub(super) const HEXTILE: i32 = 5;
@@ -10,6 +12,8 @@ pub(super) const LAST_RECT: i32 = -224;
 pub(super) const CURSOR: i32 = -239;
 pub(super) const POINTER_MOTION: i32 = -257;
 pub(super) const EXTENDED_KEY: i32 = -258;
+/// QEMU's sound (rfbproto, QEMU Audio).
+pub(super) const AUDIO: i32 = -259;
 pub(super) const LED_STATE: i32 = -261;
 pub(super) const EXTENDED_DESKTOP_SIZE: i32 = -308;
 pub(super) const CURSOR_WITH_ALPHA: i32 = -314;
@@ -57,6 +61,7 @@ impl Encoding {
             LED_STATE,
             VMWARE_LED_STATE,
             EXTENDED_MOUSE_BUTTONS,
+            AUDIO,
         ];
         pixels.iter().copied().chain(others).collect()
     }
@@ -102,6 +107,18 @@ pub(super) fn extended_key(scancode: u16, keysym: u32, down: bool) -> Vec<u8> {
     bytes.extend(keysym.to_be_bytes());
     bytes.extend(number.to_be_bytes());
     bytes
+}
+
+/// How sound is to come (rfbproto, QEMU Audio Client Message): signed 16 bits, two channels, at [`SOUND_RATE`].
+pub(super) fn sound_format() -> Vec<u8> {
+    let mut bytes = vec![255, 1, 0, 2, 3, 2];
+    bytes.extend(SOUND_RATE.to_be_bytes());
+    bytes
+}
+
+/// Asks for the guest's sound, or for no more of it.
+pub(super) fn sound(wanted: bool) -> Vec<u8> {
+    vec![255, 1, 0, u8::from(!wanted)]
 }
 
 /// Where the server takes them (`extended`), buttons above the seventh follow in a byte more, and the top bit says so
@@ -156,6 +173,8 @@ mod tests {
         assert_eq!(pointer((1, 2), 1 << 7 | 1, false), [5, 1, 0, 1, 0, 2]);
         assert_eq!(pointer((1, 2), 1 << 8 | 1, true), [5, 0x81, 0, 1, 0, 2, 2]);
         assert_eq!(desktop_size(1, 2, (3, 4)).len(), 8 + 16);
+        assert_eq!(sound_format(), [255, 1, 0, 2, 3, 2, 0, 0, 0xbb, 0x80]);
+        assert_eq!((sound(true), sound(false)), (vec![255, 1, 0, 0], vec![255, 1, 0, 1]));
         for encoding in [Encoding::Raw, Encoding::Hextile, Encoding::Zrle, Encoding::Tight] {
             let list = encoding.list();
             assert_eq!(encodings(encoding).len(), 4 + 4 * list.len());

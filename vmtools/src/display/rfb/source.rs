@@ -235,6 +235,9 @@ impl<'a> Session<'a> {
                 () = sleep_until(at) => self.act(outbox, due).await?,
                 () = screen.wish_changed() => {
                     self.hand_over(outbox).await?;
+                    if let Some(asking) = facts.hearing(&screen) {
+                        send(outbox, asking).await?;
+                    }
                     self.act(outbox, Due::Ask).await?;
                 }
                 () = facts.news.notified() => self.lights(outbox).await?,
