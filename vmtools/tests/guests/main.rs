@@ -30,8 +30,8 @@ mod share_image;
 mod shares;
 mod slot_faults;
 mod slots;
+mod sound;
 #[path = "../support/ssh.rs"]
 mod ssh;
-mod sound;
 mod tls;
 mod viewer;
