@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use egui::{Context, Frame, Margin, Ui, ViewportCommand};
+use egui::{Context, Frame, Margin, Ui, ViewportCommand, ViewportId};
 use tokio::sync::mpsc::error::TryRecvError;
 use vmtools::display::InputEvent;
 
 use super::boot_form::BootForms;
 use super::clock::Clock;
+use super::detached::Detached;
 use super::dialogs;
 use super::headline::ticking;
 use super::keyboard::KeyTap;
@@ -64,6 +65,10 @@ pub struct App {
     pub(super) boot_forms: BootForms,
     pub(super) copies: (mpsc::Sender<String>, mpsc::Receiver<String>),
     pub(super) full_screen: bool,
+    /// The guest's screen is in a window of its own.
+    pub(super) detached: Option<Detached>,
+    /// That window is being painted, not the main one.
+    pub(super) apart: bool,
     /// Nothing of keys and pointer goes to the guest.
     pub(super) view_only: bool,
     pub(super) closing: Option<Instant>,
@@ -106,6 +111,8 @@ impl App {
             boot_forms: BootForms::default(),
             copies: mpsc::channel(),
             full_screen: false,
+            detached: None,
+            apart: false,
             view_only: false,
             closing: None,
             warned_of_unsaved: false,
@@ -126,10 +133,11 @@ impl App {
         // Asking for a repaint "after" paints once and merges with others that are already asked for.
         let wake = |ctx: &Context, after: u64| {
             let ctx = ctx.clone();
-            move || ctx.request_repaint_after(Duration::from_millis(after))
+            move || ctx.request_repaint_after_for(Duration::from_millis(after), ViewportId::ROOT)
         };
         self.session.wake.set(Box::new(wake(ctx, 30)));
-        self.session.screen.set_waker(Box::new(wake(ctx, 4)));
+        let (keys, screen) = (Arc::clone(&self.keys), ctx.clone());
+        self.session.screen.set_waker(Box::new(move || keys.place.wake(&screen, Duration::from_millis(4))));
         self.desktop.follow(wake(ctx, 1));
     }
 
@@ -150,11 +158,11 @@ impl App {
         if ctx.options(|options| options.theme_preference) != wanted {
             ctx.set_theme(wanted);
         }
-        let hidden = ctx.input(|input| {
-            let viewport = input.viewport();
-            viewport.minimized == Some(true) || viewport.occluded == Some(true)
-        });
-        self.session.screen.set_visible(!hidden);
+        self.detach_again(ctx);
+        if self.detached_closes(ctx) {
+            self.detach(ctx, false);
+        }
+        self.session.screen.set_visible(!self.keys.place.hidden(ctx));
         // Whoever comes back may have edited something elsewhere.
         let focus = ctx.input(|input| input.focused);
         if self.window_focus.replace(focus) == Some(false) && focus {
@@ -176,6 +184,9 @@ impl App {
             }
             match self.session.events.try_recv() {
                 Ok(told) => {
+                    if self.detached.is_some() {
+                        self.keys.place.wake(ctx, Duration::from_millis(1));
+                    }
                     let before = self.model.state.phase;
                     self.clock.hear(told.at_ms);
                     self.model.fold(&told);
@@ -313,7 +324,7 @@ impl App {
         let mut wishes = Wishes::default();
         self.pressed(&ctx, &mut wishes);
         let now_ms = self.clock.now_ms();
-        if self.full_screen {
+        if self.full_screen && self.detached.is_none() {
             self.centre(ui, now_ms, &mut wishes);
         } else {
             self.panels(ui, now_ms, &mut wishes);
@@ -410,10 +421,14 @@ impl App {
         self.centre(ui, now_ms, wishes);
     }
 
-    fn centre(&mut self, ui: &mut Ui, now_ms: u64, wishes: &mut Wishes) {
+    /// The guest's screen; in the main window, while that is in its own, what is the case.
+    pub(super) fn centre(&mut self, ui: &mut Ui, now_ms: u64, wishes: &mut Wishes) {
         let around = Around {
-            covered: self.dialog.is_some() || self.closing.is_some() || egui::Popup::is_any_open(ui.ctx()),
-            full_screen: self.full_screen,
+            covered: self.dialog.is_some() && !self.apart
+                || self.closing.is_some()
+                || egui::Popup::is_any_open(ui.ctx()),
+            full_screen: self.detached.as_ref().map_or(self.full_screen, |own| own.full_screen),
+            detached: self.detached.is_some(),
             goal: self.panels.lint.asked,
             scaling: self.preferences.scaling,
             release: self.preferences.release,
@@ -422,6 +437,9 @@ impl App {
             view_only: self.view_only,
         };
         egui::CentralPanel::no_frame().show(ui, |ui| {
+            if around.detached && !self.apart {
+                return self.screen.elsewhere(ui, &self.model, now_ms, around, wishes);
+            }
             self.screen.show(ui, &self.model, &self.session.screen, now_ms, around, wishes);
         });
     }

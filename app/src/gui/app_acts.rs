@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use egui::{Context, ViewportCommand};
+use egui::{Context, ViewportCommand, ViewportId};
 use isoprep::contents::{Change, MOST_LISTED, show};
 use tokio::sync::mpsc::error::TrySendError;
 use vmtools::display::InputEvent;
@@ -31,18 +31,21 @@ impl App {
         }
         // What is typed into a pop-up is nothing that begins or ends a guest.
         let popup = egui::Popup::is_any_open(ctx) && ctx.memory(|memory| memory.focused().is_some());
+        let apart = self.apart;
         let keyboard = match (popup, self.logs.typing()) {
             (true, _) => Keyboard::PopUp,
+            _ if apart => Keyboard::Screen,
             (false, true) => Keyboard::Terminal,
             (false, false) => Keyboard::Window,
         };
         for shortcut in shortcuts::take(ctx, keyboard) {
             match shortcut {
                 Shortcut::Escape => self.escape(ctx, wishes),
-                Shortcut::FullScreen => wishes.add(Wish::FullScreen(!self.full_screen)),
+                Shortcut::FullScreen => wishes.add(Wish::FullScreen(!self.fills_display())),
                 Shortcut::Help => wishes.add(Wish::Open(Dialog::Shortcuts)),
                 // With a dialog open the rest would act on what cannot be seen.
-                _ if self.dialog.is_some() => {}
+                _ if self.dialog.is_some() && !apart => {}
+                Shortcut::Detach => wishes.add(Wish::Detach(self.detached.is_none())),
                 Shortcut::Scaling => wishes.add(Wish::Scale(self.preferences.scaling.next())),
                 Shortcut::CopyScreen => wishes.add(Wish::CopyScreen),
                 Shortcut::ReadText => self.screen.read_text(),
@@ -68,14 +71,24 @@ impl App {
         }
     }
 
+    /// Whether the window that a frame is of fills the display.
+    fn fills_display(&self) -> bool {
+        match &self.detached {
+            Some(detached) if self.apart => detached.full_screen,
+            _ => self.full_screen,
+        }
+    }
+
     fn escape(&mut self, ctx: &Context, wishes: &mut Wishes) {
         // Dialogs, menus and fields close by themselves; only what is left means "stop".
-        if self.dialog.is_some() || egui::Popup::is_any_open(ctx) || self.logs.close_search() || self.had_focus {
+        let apart = self.apart;
+        let mut closes = || self.dialog.is_some() || self.logs.close_search() || self.had_focus;
+        if egui::Popup::is_any_open(ctx) || !apart && closes() {
             return;
         }
         if self.model.can_cancel() {
             wishes.send(Command::Cancel);
-        } else if self.full_screen {
+        } else if self.fills_display() {
             wishes.add(Wish::FullScreen(false));
         }
     }
@@ -150,7 +163,7 @@ impl App {
             }
             Wish::Pick(what) => {
                 let waker = ctx.clone();
-                if let Err(error) = self.picker.pick(what, move || waker.request_repaint()) {
+                if let Err(error) = self.picker.pick(what, move || waker.request_repaint_of(ViewportId::ROOT)) {
                     self.toasts.add(Level::Warning, format!("The file chooser could not be opened: {error}"));
                 }
             }
@@ -167,9 +180,14 @@ impl App {
             Wish::CopyLog(pane) => self.copy_lines(ctx, pane, CopyRequest::all()),
             Wish::CopyChanges => self.copy_changes(ctx),
             Wish::FullScreen(on) => {
-                self.full_screen = on;
+                match &mut self.detached {
+                    Some(detached) if self.apart => detached.full_screen = on,
+                    _ => self.full_screen = on,
+                }
                 ctx.send_viewport_cmd(ViewportCommand::Fullscreen(on));
             }
+            Wish::Detach(on) => self.detach(ctx, on),
+            Wish::RaiseDetached => Self::raise_detached(ctx),
             Wish::Scale(scaling) => {
                 self.preferences.scaling = scaling;
                 self.save_preferences();
@@ -228,7 +246,7 @@ impl App {
         let started = std::thread::Builder::new().name("copy".to_owned()).spawn(move || {
             // The window may have closed meanwhile; then nobody wants the text any more.
             let _ = done.send(request.collect(logs.pane(pane), CLIPBOARD));
-            ctx.request_repaint();
+            ctx.request_repaint_of(ViewportId::ROOT);
         });
         if let Err(error) = started {
             self.toasts.add(Level::Warning, format!("The log could not be copied: {error}"));
@@ -261,7 +279,7 @@ impl App {
     }
 
     /// Writes the preferences, from a thread: a disk may be slow. Losing them is no loss that needs words.
-    fn save_preferences(&self) {
+    pub(super) fn save_preferences(&self) {
         let Some(file) = self.preferences_file.clone() else { return };
         let preferences = self.preferences.clone();
         let _ = std::thread::Builder::new().name("preferences".to_owned()).spawn(move || preferences.save(&file));

@@ -8,6 +8,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use vmtools::display::HostLocks;
 use winit::keyboard::KeyCode;
 
+use super::place::{ScreenPlace, WindowNumber};
 use super::release_key::ReleaseKey;
 
 /// How many keys wait at most: a frame drains them, and nobody types faster.
@@ -15,8 +16,10 @@ const WAITING: usize = 256;
 
 /// Something that keeps the host from acting on keys itself.
 pub trait Grip: Send + Sync {
-    /// Takes all keys; false when another program has them.
-    fn take(&self) -> bool;
+    /// A window of ours is new: it is told of its focus, and of whether it is shown.
+    fn watch(&self, window: WindowNumber);
+    /// Takes all keys for that window; false when another program has them.
+    fn take(&self, window: WindowNumber) -> bool;
     /// Gives them back.
     fn give(&self);
     /// Which lock keys are on.
@@ -26,6 +29,8 @@ pub trait Grip: Send + Sync {
 /// Where the event handler puts keys and the screen panel takes them.
 #[derive(Default)]
 pub struct KeyTap {
+    /// Which window the guest's screen is in.
+    pub place: ScreenPlace,
     captured: AtomicBool,
     /// The host acts on no key itself.
     grabbed: AtomicBool,
@@ -51,6 +56,15 @@ impl KeyTap {
     pub fn set_grip(&self, grip: Box<dyn Grip>) {
         // There is one window, which is made once.
         let _ = self.grip.set(grip);
+    }
+
+    /// A window of ours is heard of.
+    pub fn hear_of(&self, window: WindowNumber) {
+        if self.place.hear_of(window)
+            && let Some(grip) = self.grip.get()
+        {
+            grip.watch(window);
+        }
     }
 
     /// Whether the guest has the keyboard.
@@ -94,7 +108,7 @@ impl KeyTap {
             self.lost.store(false, Ordering::Release);
             // Known before the window is told that the keys have gone.
             self.grabbed.store(self.grip.get().is_some(), Ordering::Release);
-            if !self.grip.get().is_some_and(|grip| grip.take()) {
+            if !self.grip.get().is_some_and(|grip| grip.take(self.place.window())) {
                 self.grabbed.store(false, Ordering::Release);
             }
         } else {
@@ -373,7 +387,8 @@ mod tests {
         #[derive(Default)]
         struct Counted(std::sync::Arc<std::sync::atomic::AtomicI32>);
         impl Grip for Counted {
-            fn take(&self) -> bool {
+            fn watch(&self, _: WindowNumber) {}
+            fn take(&self, _: WindowNumber) -> bool {
                 self.0.fetch_add(1, Ordering::SeqCst) == 0
             }
             fn give(&self) {

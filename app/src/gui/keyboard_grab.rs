@@ -1,9 +1,12 @@
 //! The keys that a desktop keeps for itself, for the guest: on an X server the keyboard is grabbed while the guest has it,
 //! through a connection of our own, because the one that grabs is the only one who is told of keys. On Wayland winit offers
-//! no way to inhibit the compositor's shortcuts; there the menu of keys stays.
+//! no way to inhibit the compositor's shortcuts; there the menu of keys stays. The connection also hears which windows the
+//! window manager has put away, which winit does not tell.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use egui::ViewportId;
 use raw_window_handle::{HasWindowHandle, RawWindowHandle};
 use vmtools::display::HostLocks;
 use winit::keyboard::PhysicalKey;
@@ -18,6 +21,7 @@ use x11rb::protocol::xproto::{
 use x11rb::rust_connection::{ConnectError, ReplyError, RustConnection};
 
 use super::keyboard::{Grip, KeyTap};
+use super::place::WindowNumber;
 
 /// X key codes are the kernel's and 8 (the evdev rules of xkeyboard-config).
 const FIRST_KEY: u8 = 8;
@@ -50,19 +54,21 @@ impl From<x11rb::errors::ConnectionError> for NoGrab {
 /// Grabs the keyboard of an X server for a window.
 struct XGrip {
     connection: Arc<RustConnection>,
-    window: u32,
+    /// The window that it was grabbed for last.
+    grabbed: Arc<AtomicU32>,
     /// The names of its lights: Num Lock, Caps Lock.
     lights: [u32; 2],
 }
 
-/// Lets `keys` grab the keyboard while the guest has it; `wake` is called from a thread when there are keys.
+/// Lets `keys` grab the keyboard while the guest has it; `wake` is called from a thread with the viewport to look at when
+/// there are keys, and when a window was put away or comes back.
 ///
 /// # Errors
 /// When the window is not an X server's, or that does not let us.
 pub fn attach(
     window: &dyn HasWindowHandle,
     keys: &Arc<KeyTap>,
-    wake: impl Fn() + Send + 'static,
+    wake: impl Fn(ViewportId) + Send + 'static,
 ) -> Result<(), NoGrab> {
     let window = match window.window_handle().map(|handle| handle.as_raw()) {
         Ok(RawWindowHandle::Xlib(handle)) => u32::try_from(handle.window).map_err(|_| NoGrab::NotX)?,
@@ -77,22 +83,35 @@ pub fn attach(
     let none = xkb::BoolCtrl::from(0_u32);
     let keyboard = xkb::ID::USE_CORE_KBD.into();
     connection.xkb_per_client_flags(keyboard, repeats, repeats, none, none, none)?.reply()?;
-    // The grab takes the focus events of the window's own connection apart: only here a real loss is told from the grab.
-    let focus = ChangeWindowAttributesAux::new().event_mask(EventMask::FOCUS_CHANGE);
-    connection.change_window_attributes(window, &focus)?.check()?;
+    connection.change_window_attributes(window, &watched())?.check()?;
     // As xkeyboard-config names them.
     let named = |name: &[u8]| -> Result<u32, NoGrab> { Ok(connection.intern_atom(false, name)?.reply()?.atom) };
     let lights = [named(b"Num Lock")?, named(b"Caps Lock")?];
-    let (read, tap) = (Arc::clone(&connection), Arc::clone(keys));
-    std::thread::Builder::new().name("grabbed keys".to_owned()).spawn(move || follow(&read, &tap, &wake))?;
-    keys.set_grip(Box::new(XGrip { connection, window, lights }));
+    let grabbed = Arc::new(AtomicU32::new(window));
+    let (read, tap, of) = (Arc::clone(&connection), Arc::clone(keys), Arc::clone(&grabbed));
+    std::thread::Builder::new().name("grabbed keys".to_owned()).spawn(move || follow(&read, &tap, &of, &wake))?;
+    keys.set_grip(Box::new(XGrip { connection, grabbed, lights }));
     Ok(())
 }
 
+/// What is heard of a window. A grab takes the focus events of the window's own connection apart: only here a real loss is told
+/// from the grab.
+fn watched() -> ChangeWindowAttributesAux {
+    ChangeWindowAttributesAux::new().event_mask(EventMask::FOCUS_CHANGE | EventMask::STRUCTURE_NOTIFY)
+}
+
 impl Grip for XGrip {
-    fn take(&self) -> bool {
-        let grab =
-            self.connection.grab_keyboard(false, self.window, x11rb::CURRENT_TIME, GrabMode::ASYNC, GrabMode::ASYNC);
+    fn watch(&self, window: WindowNumber) {
+        let Ok(window) = u32::try_from(window) else { return };
+        // A window that is gone by now has nothing to tell.
+        let _ = self.connection.change_window_attributes(window, &watched());
+        let _ = self.connection.flush();
+    }
+
+    fn take(&self, window: WindowNumber) -> bool {
+        let Ok(window) = u32::try_from(window) else { return false };
+        self.grabbed.store(window, Ordering::Release);
+        let grab = self.connection.grab_keyboard(false, window, x11rb::CURRENT_TIME, GrabMode::ASYNC, GrabMode::ASYNC);
         let reply = grab.ok().and_then(|cookie| cookie.reply().ok());
         reply.is_some_and(|reply| reply.status == GrabStatus::SUCCESS)
     }
@@ -120,25 +139,40 @@ impl XGrip {
 }
 
 /// Passes on what the server tells, until it is gone.
-fn follow(connection: &RustConnection, keys: &KeyTap, wake: &dyn Fn()) {
+fn follow(connection: &RustConnection, keys: &KeyTap, grabbed: &AtomicU32, wake: &dyn Fn(ViewportId)) {
     while let Ok(event) = connection.wait_for_event() {
         let (code, down) = match event {
             Event::KeyPress(key) => (key.detail, true),
             Event::KeyRelease(key) => (key.detail, false),
-            Event::FocusOut(lost) if really(&lost) => {
+            Event::FocusOut(lost) if lost.event == grabbed.load(Ordering::Acquire) && really(&lost) => {
                 keys.lose_focus();
-                wake();
+                wake(keys.place.viewport());
+                continue;
+            }
+            Event::UnmapNotify(window) => {
+                mapped(keys, window.window, false, wake);
+                continue;
+            }
+            Event::MapNotify(window) => {
+                mapped(keys, window.window, true, wake);
                 continue;
             }
             _ => continue,
         };
         if let PhysicalKey::Code(key) = PhysicalKey::from_scancode(u32::from(code.saturating_sub(FIRST_KEY))) {
             keys.push(key, down);
-            wake();
+            wake(keys.place.viewport());
         }
     }
     keys.lose_focus();
-    wake();
+    wake(keys.place.viewport());
+}
+
+fn mapped(keys: &KeyTap, window: u32, mapped: bool, wake: &dyn Fn(ViewportId)) {
+    if keys.place.set_mapped(window.into(), mapped) {
+        // What nobody sees is told to the session by the main window's frames.
+        wake(ViewportId::ROOT);
+    }
 }
 
 /// Whether the focus went to another window, not only its keys to us.

@@ -12,7 +12,7 @@ use super::overlay_cards;
 use super::progress;
 use super::proposal;
 use super::theme::{self, Palette};
-use super::wish::Wishes;
+use super::wish::{Wish, Wishes};
 use crate::session::Model;
 use crate::session::state::{Goal, Outcome, Phase};
 
@@ -61,6 +61,37 @@ pub fn show(ui: &mut Ui, model: &Model, over: Over, wishes: &mut Wishes) {
             None => waiting(ui, model, wishes),
         },
     }
+}
+
+/// Says that the guest's screen is in a window of its own.
+pub fn elsewhere(ui: &mut Ui, wishes: &mut Wishes) {
+    let area = ui.max_rect();
+    let palette = Palette::of(ui);
+    middle(ui, 440.0, 190.0_f32.min(area.height()), |ui| {
+        ui.vertical_centered(|ui| {
+            controls::badge(ui, Icon::PictureInPicture2, palette.accent);
+            ui.add_space(4.0);
+            ui.label(RichText::new("In a window of its own").heading().color(palette.strong));
+            let words =
+                "The guest's screen is in another window, and is typed into there. Closing that window brings it back.";
+            ui.add(egui::Label::new(RichText::new(words).color(palette.dim)).wrap());
+        });
+        ui.add_space(8.0);
+        centred_row(ui, "ways back", |ui| {
+            let hint = "Shows the guest's screen here again.\nCtrl+Shift+W";
+            if controls::accent_button(ui, true, Icon::Undo2, "Bring back", hint).clicked() {
+                wishes.add(Wish::Detach(false));
+            }
+            if controls::button(ui, true, Icon::AppWindow, "Show it", "Brings that window to the front.").clicked() {
+                wishes.add(Wish::RaiseDetached);
+            }
+        });
+    });
+}
+
+/// Said in the window of the guest's screen while there is no guest.
+pub fn no_guest(ui: &mut Ui) {
+    invite(ui, Icon::Monitor, "No guest", "The screen of the next guest appears here.", &[]);
 }
 
 /// How things are, where there is room for a line only.
@@ -151,28 +182,34 @@ fn invite(ui: &mut Ui, glyph: Icon, title: &str, words: &str, keys: &[(&[&str], 
             return;
         }
         ui.add_space(8.0);
-        // Centred by hand: egui centres a row only once it knows its width.
-        let id = ui.scope_id().with("keys");
-        let width: f32 = ui.data(|data| data.get_temp(id)).unwrap_or(0.0);
-        let row = ui
-            .horizontal(|ui| {
-                ui.add_space(((ui.available_width() - width) / 2.0).max(0.0));
-                let start = ui.cursor().min.x;
-                for (at, (keys, what)) in keys.iter().enumerate() {
-                    if at > 0 {
-                        ui.add_space(14.0);
-                    }
-                    controls::keycaps(ui, keys);
-                    ui.label(RichText::new(*what).small().color(palette.dim));
+        centred_row(ui, "keys", |ui| {
+            for (at, (keys, what)) in keys.iter().enumerate() {
+                if at > 0 {
+                    ui.add_space(14.0);
                 }
-                ui.min_rect().max.x - start
-            })
-            .inner;
-        if (row - width).abs() > 0.5 {
-            ui.data_mut(|data| data.insert_temp(id, row));
-            ui.ctx().request_discard("the row of keys has a new width");
-        }
+                controls::keycaps(ui, keys);
+                ui.label(RichText::new(*what).small().color(palette.dim));
+            }
+        });
     });
+}
+
+/// A row in the middle, centred by hand: egui centres a row only once it knows its width.
+fn centred_row(ui: &mut Ui, name: &str, add: impl FnOnce(&mut Ui)) {
+    let id = ui.scope_id().with(name);
+    let width: f32 = ui.data(|data| data.get_temp(id)).unwrap_or(0.0);
+    let row = ui
+        .horizontal(|ui| {
+            ui.add_space(((ui.available_width() - width) / 2.0).max(0.0));
+            let start = ui.cursor().min.x;
+            add(ui);
+            ui.min_rect().max.x - start
+        })
+        .inner;
+    if (row - width).abs() > 0.5 {
+        ui.data_mut(|data| data.insert_temp(id, row));
+        ui.ctx().request_discard("a row has a new width");
+    }
 }
 
 /// A short state in the middle.

@@ -63,6 +63,33 @@ pub struct Preferences {
     pub layout: Layout,
     /// Whether what a guest copies goes to the desktop's clipboard by itself, while the guest has the keyboard.
     pub copy_by_itself: bool,
+    /// The window that the guest's screen can have of its own.
+    pub screen_window: ScreenWindow,
+}
+
+/// What is remembered of the window of the guest's screen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ScreenWindow {
+    /// Whether the screen is in it.
+    pub detached: bool,
+    /// Its width, points.
+    pub width: f32,
+    /// Its height, points.
+    pub height: f32,
+    /// Its upper left corner, with its frame, points; where the desktop tells none, it places it itself.
+    pub corner: Option<[f32; 2]>,
+    /// Whether it fills the display, with its decorations.
+    pub maximized: bool,
+    /// Whether it fills the display alone.
+    pub full_screen: bool,
+}
+
+impl Default for ScreenWindow {
+    /// Room for 1024 × 768 with the bar above and a frame around it.
+    fn default() -> Self {
+        Self { detached: false, width: 1040.0, height: 824.0, corner: None, maximized: false, full_screen: false }
+    }
 }
 
 /// The smallest window, points.
@@ -82,6 +109,7 @@ impl Default for Preferences {
             release: ReleaseKey::default(),
             layout: Layout::default(),
             copy_by_itself: false,
+            screen_window: ScreenWindow::default(),
         }
     }
 }
@@ -115,6 +143,11 @@ impl Preferences {
         if !ok(self.width, MIN_SIZE[0]) || !ok(self.height, MIN_SIZE[1]) {
             (self.width, self.height) = (fresh.width, fresh.height);
         }
+        let window = &mut self.screen_window;
+        if !ok(window.width, 1.0) || !ok(window.height, 1.0) {
+            (window.width, window.height) = (fresh.screen_window.width, fresh.screen_window.height);
+        }
+        window.corner = window.corner.filter(|corner| corner.iter().all(|side| side.abs() <= 65_536.0));
         self
     }
 }
@@ -132,6 +165,7 @@ mod tests {
             width: 1300.0,
             logs_open: false,
             scaling: Scaling::Whole,
+            screen_window: ScreenWindow { detached: true, corner: Some([-5.0, 12.5]), ..Default::default() },
             ..Default::default()
         };
         wanted.save(&file).unwrap();
@@ -149,6 +183,8 @@ mod tests {
             "width = 1e30",
             "scaling = 'huge'",
             "width = -5.0",
+            "[screen_window]\nwidth = -1.0\ncorner = [nan, 5.0]",
+            "[screen_window]\nheight = inf\ncorner = [1e9, 5.0]",
         ] {
             std::fs::write(&file, text).unwrap();
             assert_eq!(Preferences::load(&file), Preferences::default(), "{text}");

@@ -112,12 +112,8 @@ impl ScreenPanel {
         };
         let mut area = whole;
         if !window.full_screen {
-            let strip = Rect::from_min_max(whole.min, pos2(whole.max.x, whole.min.y + TOOLBAR));
-            area.min.y = strip.max.y;
-            ui.painter().rect_filled(strip, 0.0, palette.window);
-            ui.painter().hline(strip.x_range(), strip.max.y - 0.5, egui::Stroke::new(1.0, palette.line));
-            let room = egui::UiBuilder::new().id_salt("toolbar").max_rect(strip.shrink2(egui::vec2(8.0, 5.0)));
-            screen_toolbar::show(&mut ui.new_child(room), &mut self.toolbar, bar, wishes);
+            area.min.y += TOOLBAR;
+            screen_toolbar::show(&mut strip(ui), &mut self.toolbar, bar, wishes);
         }
         self.clipboards(ui, screen, window, wishes);
         let room = area.shrink(if window.full_screen { 0.0 } else { 8.0 });
@@ -146,7 +142,10 @@ impl ScreenPanel {
         let mut over = ui.new_child(egui::UiBuilder::new().id_salt("over").max_rect(area));
         over.set_clip_rect(area);
         let over_what = overlays::Over { now_ms, live, picture: placed.is_some(), goal: window.goal };
-        overlays::show(&mut over, model, over_what, wishes);
+        match window.detached && !Self::about_guest(model) {
+            true => overlays::no_guest(&mut over),
+            false => overlays::show(&mut over, model, over_what, wishes),
+        }
         if live && window.view_only && window.full_screen {
             overlays::corner(ui, area, "View only");
         }
@@ -372,6 +371,39 @@ impl ScreenPanel {
         }
     }
 
+    /// Says, in the main window, that the screen is in its own; or what there is to say without a guest.
+    pub fn elsewhere(&mut self, ui: &mut Ui, model: &Model, now_ms: u64, window: Around, wishes: &mut Wishes) {
+        let whole = ui.max_rect();
+        ui.painter().rect_filled(whole, 0.0, Palette::of(ui).sunken);
+        screen_toolbar::elsewhere(&mut strip(ui), wishes);
+        let area = Rect::from_min_max(pos2(whole.min.x, whole.min.y + TOOLBAR), whole.max);
+        let mut over = ui.new_child(egui::UiBuilder::new().id_salt("over").max_rect(area));
+        over.set_clip_rect(area);
+        match Self::about_guest(model) {
+            true => overlays::elsewhere(&mut over, wishes),
+            false => {
+                let over_what = overlays::Over { now_ms, live: false, picture: false, goal: window.goal };
+                overlays::show(&mut over, model, over_what, wishes);
+            }
+        }
+    }
+
+    /// Whether what is told over the screen is about the guest on it.
+    fn about_guest(model: &Model) -> bool {
+        match model.state.phase {
+            Phase::Booting | Phase::Running | Phase::Ejecting => true,
+            Phase::Idle => model.state.outcome == Some(Outcome::GuestEnded),
+            Phase::Preparing | Phase::Building => false,
+        }
+    }
+
+    /// The screen goes to another window.
+    pub fn let_go(&mut self, ctx: &egui::Context, wishes: &mut Wishes) {
+        self.give_back(ctx, wishes);
+        self.selection = None;
+        self.full.leave();
+    }
+
     /// Takes the keyboard back; no key and no button stays down in the guest.
     fn give_back(&mut self, ctx: &egui::Context, wishes: &mut Wishes) {
         let had = self.keys.captured();
@@ -394,6 +426,16 @@ impl ScreenPanel {
     }
 }
 
+/// The strip at the upper edge, for a bar.
+fn strip(ui: &mut Ui) -> Ui {
+    let (palette, whole) = (Palette::of(ui), ui.max_rect());
+    let strip = Rect::from_min_max(whole.min, pos2(whole.max.x, whole.min.y + TOOLBAR));
+    ui.painter().rect_filled(strip, 0.0, palette.window);
+    ui.painter().hline(strip.x_range(), strip.max.y - 0.5, egui::Stroke::new(1.0, palette.line));
+    let room = strip.shrink2(egui::vec2(8.0, 5.0));
+    ui.new_child(egui::UiBuilder::new().id_salt("toolbar").max_rect(room))
+}
+
 /// What is around the panel.
 #[derive(Clone, Copy, Debug)]
 pub struct Around {
@@ -401,6 +443,8 @@ pub struct Around {
     pub covered: bool,
     /// The window is full screen and shows nothing else.
     pub full_screen: bool,
+    /// The guest's screen is in a window of its own.
+    pub detached: bool,
     /// What was asked for last.
     pub goal: Option<Goal>,
     /// How large the guest's screen is shown.

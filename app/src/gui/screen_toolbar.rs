@@ -14,6 +14,9 @@ use super::theme::Palette;
 use super::wish::{Wish, Wishes};
 use crate::session::Command;
 
+/// The room that an icon needs beside words, points.
+const ICON: f32 = 22.0;
+
 /// What the bar remembers between frames.
 #[derive(Debug, Default)]
 pub struct ToolbarState {
@@ -89,6 +92,15 @@ pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes
             if controls::icon_button(ui, true, glyph, name, "F11").clicked() {
                 wishes.add(Wish::FullScreen(!window.full_screen));
             }
+            match window.detached {
+                true => bring_back(ui, wishes),
+                false => {
+                    let hint = "Gives the guest's screen a window of its own.\nCtrl+Shift+W";
+                    if controls::icon_button(ui, true, Icon::PictureInPicture2, "Detach the screen", hint).clicked() {
+                        wishes.add(Wish::Detach(true));
+                    }
+                }
+            }
             shown(ui, state, window, wishes);
             ui.add_space(4.0);
             let release = window.release.label();
@@ -114,12 +126,31 @@ pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes
                 (true, false) => (format!("{} held down in the guest", state.held.names()), palette.accent),
                 (false, _) => return,
             };
-            ui.add(egui::Label::new(RichText::new(words).small().color(colour)).truncate());
-            if captured {
+            let room = ui.available_width();
+            let label = ui.add(egui::Label::new(RichText::new(words).small().color(colour)).truncate());
+            if captured && room - label.rect.width() > ICON {
                 ui.label(controls::icon(Icon::Keyboard, 14.0).color(colour));
             }
         });
     });
+}
+
+/// Draws the bar's contents in the main window while the screen is in its own.
+pub fn elsewhere(ui: &mut Ui, wishes: &mut Wishes) {
+    let dim = Palette::of(ui).dim;
+    ui.horizontal_centered(|ui| {
+        ui.spacing_mut().item_spacing.x = 4.0;
+        ui.add_space(6.0);
+        ui.label(RichText::new("Guest screen: in its own window").small().color(dim));
+        ui.with_layout(egui::Layout::right_to_left(Align::Center), |ui| bring_back(ui, wishes));
+    });
+}
+
+fn bring_back(ui: &mut Ui, wishes: &mut Wishes) {
+    let hint = "Shows the guest's screen in the main window again.\nCtrl+Shift+W, or close its window";
+    if controls::icon_button(ui, true, Icon::Undo2, "Bring the screen back", hint).clicked() {
+        wishes.add(Wish::Detach(false));
+    }
 }
 
 /// The button that records and, while it does, a red dot and the time.

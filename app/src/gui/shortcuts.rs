@@ -25,6 +25,8 @@ pub enum Shortcut {
     Save,
     /// Enter or leave full screen.
     FullScreen,
+    /// Give the guest's screen a window of its own, or bring it back.
+    Detach,
     /// Show the guest's screen in the next way of scaling.
     Scaling,
     /// Put the guest's screen into the clipboard, as a picture.
@@ -61,6 +63,7 @@ pub const LIST: &[(&str, &str)] = &[
     ("Ctrl+O", "Open a repository"),
     ("Ctrl+S", "Save the cartridge"),
     ("F11", "Full screen"),
+    ("Ctrl+Shift+W", "The guest's screen in a window of its own, or back"),
     ("Ctrl+Shift+D", "The guest's screen in the next size"),
     ("Ctrl+Shift+P", "Copy the guest's screen as a picture"),
     ("Ctrl+Shift+T", "Copy text off the guest's screen"),
@@ -78,12 +81,13 @@ const CTRL: Modifiers = Modifiers::COMMAND;
 const CTRL_SHIFT: Modifiers = Modifiers { shift: true, ..Modifiers::COMMAND };
 
 /// More specific ones come first: egui lets Ctrl+B match Ctrl+Shift+B too.
-const KEYS: [(Modifiers, Key, Shortcut); 27] = [
+const KEYS: [(Modifiers, Key, Shortcut); 28] = [
     (CTRL_SHIFT, Key::B, Shortcut::Goal(Goal::Boot)),
     (CTRL_SHIFT, Key::S, Shortcut::Settings),
     (CTRL_SHIFT, Key::L, Shortcut::Logs),
     (CTRL_SHIFT, Key::M, Shortcut::Tall),
     (CTRL_SHIFT, Key::D, Shortcut::Scaling),
+    (CTRL_SHIFT, Key::W, Shortcut::Detach),
     (CTRL_SHIFT, Key::P, Shortcut::CopyScreen),
     (CTRL_SHIFT, Key::T, Shortcut::ReadText),
     (CTRL_SHIFT, Key::O, Shortcut::ViewOnly),
@@ -117,19 +121,32 @@ pub enum Keyboard {
     Terminal,
     /// A field of a pop-up: nothing counts that acts on what is behind it.
     PopUp,
+    /// The window of the guest's screen: what acts on the main window's panes does not count.
+    Screen,
+}
+
+/// Whether a shortcut is about the guest or its screen, and so means the same in each window.
+fn of_the_screen(shortcut: Shortcut) -> bool {
+    use Shortcut as S;
+    match shortcut {
+        S::Goal(_) | S::BringIn | S::Test | S::Eject | S::Escape | S::FullScreen | S::Detach => true,
+        S::Scaling | S::CopyScreen | S::ReadText | S::ViewOnly => true,
+        S::Open | S::Save | S::Log(_) | S::Panel(_) | S::Search | S::Help | S::Settings | S::Logs | S::Tall => false,
+    }
 }
 
 /// Takes the shortcuts that were pressed, so that no widget acts on them too.
 #[must_use]
 pub fn take(ctx: &Context, keyboard: Keyboard) -> Vec<Shortcut> {
-    let counts = |modifiers: Modifiers, key: Key| match keyboard {
+    let counts = |modifiers: Modifiers, key: Key, shortcut: Shortcut| match keyboard {
         Keyboard::Window => true,
         Keyboard::Terminal => modifiers == CTRL_SHIFT || key == Key::F11,
         Keyboard::PopUp => matches!(key, Key::F1 | Key::F11 | Key::Escape),
+        Keyboard::Screen => of_the_screen(shortcut),
     };
     ctx.input_mut(|input| {
         KEYS.iter()
-            .filter(|(modifiers, key, _)| counts(*modifiers, *key))
+            .filter(|(modifiers, key, shortcut)| counts(*modifiers, *key, *shortcut))
             .filter(|(modifiers, key, shortcut)| {
                 // Escape is only looked at: text fields and menus close with it first.
                 if *shortcut == Shortcut::Escape {

@@ -12,6 +12,7 @@ use winit::keyboard::PhysicalKey;
 use winit::window::WindowId;
 
 use super::app::App;
+use super::detached::Shell;
 use super::keyboard::KeyTap;
 use super::keyboard_grab;
 use super::preferences::{MIN_SIZE, Preferences};
@@ -36,13 +37,16 @@ pub(super) fn open(session: SessionHandle, options: Options) -> Result<(), GuiEr
             let ctx = &creation.egui_ctx;
             let app = App::new(session, keys, Desktop::default(), options);
             app.attach(ctx);
+            if let Some(window) = creation.winit_window() {
+                tap.hear_of(window.id().into());
+            }
             let waker = ctx.clone();
             // Where the keyboard cannot be grabbed the screen's bar says so once the guest has it.
-            let _ = keyboard_grab::attach(creation, &tap, move || waker.request_repaint());
+            let _ = keyboard_grab::attach(creation, &tap, move |viewport| waker.request_repaint_of(viewport));
             // Set once: this closure runs once.
             let _ = context.set(ctx.clone());
             created.store(true, Ordering::Release);
-            Ok(Box::new(app))
+            Ok(Box::new(Shell::new(app)))
         });
         creator
     };
@@ -78,14 +82,19 @@ struct Tapped {
 }
 
 impl Tapped {
+    /// Whether the guest's screen is in that window.
+    fn has_screen(&self, window: WindowId) -> bool {
+        self.keys.place.window() == u64::from(window)
+    }
+
     /// A grab looks to winit as if the focus were lost: that is kept from egui, until it is so.
     fn grabbed(&mut self, window: WindowId, event: &WindowEvent) -> bool {
         match event {
-            WindowEvent::Focused(false) if self.keys.grabbed() => {
+            WindowEvent::Focused(false) if self.keys.grabbed() && self.has_screen(window) => {
                 self.unfocused = Some(window);
                 true
             }
-            WindowEvent::Focused(true) => {
+            WindowEvent::Focused(true) if self.unfocused == Some(window) => {
                 self.unfocused = None;
                 false
             }
@@ -94,9 +103,9 @@ impl Tapped {
     }
 
     /// While the guest has the keyboard its keys are not for egui. Releases are for both, so that no key stays down.
-    fn tap(&self, event: &WindowEvent) -> bool {
+    fn tap(&self, window: WindowId, event: &WindowEvent) -> bool {
         let WindowEvent::KeyboardInput { event: key, is_synthetic, .. } = event else { return false };
-        if !self.keys.captured() {
+        if !self.keys.captured() || !self.has_screen(window) {
             return false;
         }
         let down = key.state == ElementState::Pressed;
@@ -107,7 +116,7 @@ impl Tapped {
             self.keys.push(code, down);
         }
         if let Some(ctx) = self.context.get() {
-            ctx.request_repaint();
+            ctx.request_repaint_of(self.keys.place.viewport());
         }
         down
     }
@@ -115,12 +124,21 @@ impl Tapped {
 
 impl ApplicationHandler<UserEvent> for Tapped {
     fn window_event(&mut self, event_loop: &ActiveEventLoop, window_id: WindowId, event: WindowEvent) {
-        if !self.grabbed(window_id, &event) && !self.tap(&event) {
+        match &event {
+            WindowEvent::Destroyed => self.keys.place.forget(window_id.into()),
+            _ => self.keys.hear_of(window_id.into()),
+        }
+        if !self.grabbed(window_id, &event) && !self.tap(window_id, &event) {
             self.inner.window_event(event_loop, window_id, event);
         }
     }
 
     fn resumed(&mut self, event_loop: &ActiveEventLoop) {
+        let display = |monitor: winit::monitor::MonitorHandle| {
+            let (at, size) = (monitor.position(), monitor.size().cast::<i32>());
+            [at.x, at.y, at.x.saturating_add(size.width), at.y.saturating_add(size.height)]
+        };
+        self.keys.place.set_displays(event_loop.available_monitors().map(display).collect());
         self.inner.resumed(event_loop);
     }
 

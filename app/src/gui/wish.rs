@@ -35,6 +35,10 @@ pub enum Wish {
     CopyChanges,
     /// Enter or leave full screen.
     FullScreen(bool),
+    /// Give the guest's screen a window of its own, or bring it back.
+    Detach(bool),
+    /// Bring that window to the front.
+    RaiseDetached,
     /// Show the guest's screen this large.
     Scale(Scaling),
     /// Let these keys give the keyboard back.

@@ -6,6 +6,7 @@ mod behaviour;
 mod blank;
 mod boot;
 mod clipboard;
+mod detached;
 mod display;
 mod distribution;
 mod flood;

@@ -89,7 +89,8 @@ fn a_held_modifier_stays_down_until_it_is_let_go_or_the_focus_is_lost() {
 fn a_focus_that_is_lost_while_keys_are_grabbed_releases_all_keys() {
     struct Grab;
     impl cartridge::gui::keyboard::Grip for Grab {
-        fn take(&self) -> bool {
+        fn watch(&self, _: u64) {}
+        fn take(&self, _: u64) -> bool {
             true
         }
         fn give(&self) {}

@@ -35,6 +35,15 @@ impl Stage {
 
     /// A window of 1100 × 700 points.
     pub fn with(dark: bool, pixels_per_point: f32) -> Self {
+        Self::of(dark, pixels_per_point, false)
+    }
+
+    /// A dark window that is the one of the guest's screen while there is such a one.
+    pub fn apart() -> Self {
+        Self::of(true, 1.0, true)
+    }
+
+    fn of(dark: bool, pixels_per_point: f32, apart: bool) -> Self {
         let (command_sender, commands) = mpsc::channel(256);
         let (events, event_receiver) = mpsc::channel(1024);
         let logs = LogHub::in_memory();
@@ -51,18 +60,28 @@ impl Stage {
         let tap = keys.clone();
         let desktop = Desktop::default();
         desktop.file_chooser.store(true, std::sync::atomic::Ordering::Release);
+        let make = move || {
+            let mut app = App::new(session, tap, desktop, options);
+            app.clock = Clock::Fixed(0);
+            app.preferences.theme = if dark { ThemeChoice::Dark } else { ThemeChoice::Light };
+            app
+        };
         let window = Harness::builder()
             .with_size([1100.0, 700.0])
             .with_pixels_per_point(pixels_per_point)
             .with_max_steps(12)
             .with_render_cursor(false)
-            .with_context_setup(theme::install)
-            .build_eframe(move |_| {
-                let mut app = App::new(session, tap, desktop, options);
-                app.clock = Clock::Fixed(0);
-                app.preferences.theme = if dark { ThemeChoice::Dark } else { ThemeChoice::Light };
-                app
-            });
+            .with_context_setup(theme::install);
+        let window = match apart {
+            false => window.build_eframe(move |_| make()),
+            true => window.build_ui_state(
+                |ui, app: &mut App| {
+                    app.logic(ui.ctx());
+                    if app.is_detached() { app.detached_ui(ui) } else { app.ui(ui) }
+                },
+                make(),
+            ),
+        };
         Self { window, keys, logs, screen, events, commands }
     }
 

@@ -26,9 +26,25 @@ impl Screen {
     }
 
     pub fn xdotool(&self, args: &[&str]) -> bool {
-        let mut command = Command::new("xdotool");
-        command.args(args).env("DISPLAY", &self.display).stderr(Stdio::null()).stdout(Stdio::null());
+        // `--sync` waits for ever for a window that does not come.
+        let mut command = Command::new("timeout");
+        command
+            .args(["90", "xdotool"])
+            .args(args)
+            .env("DISPLAY", &self.display)
+            .stderr(Stdio::null())
+            .stdout(Stdio::null());
         command.status().is_ok_and(|s| s.success())
+    }
+
+    /// Left, top, width and height of the window with that title, pixels.
+    pub fn place(&self, title: &str) -> [i32; 4] {
+        let found = ["search", "--sync", "--onlyvisible", "--name", title, "getwindowgeometry", "--shell"];
+        let out =
+            Command::new("timeout").args(["90", "xdotool"]).args(found).env("DISPLAY", &self.display).output().unwrap();
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')?.parse().ok());
+        ["X", "Y", "WIDTH", "HEIGHT"].map(|key| value(key).unwrap_or_else(|| panic!("{title}: {text}")))
     }
 
     /// Gives the X server's keyboard another layout.

@@ -1,0 +1,171 @@
+//! The real window on a desktop of its own: an X server, a window manager, a session bus, and the driver that presses what a
+//! screen reader would see.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::screen::Screen;
+use crate::support::Console;
+
+/// The app, a session bus of its own around it, and the driver that presses what a screen reader would see.
+pub struct Window<'a> {
+    pub console: &'a Console,
+    screen: &'a Screen,
+    bus: Bus,
+    app: Child,
+}
+
+struct Bus {
+    daemon: Child,
+    address: String,
+}
+
+impl Bus {
+    fn start(console: &Console, screen: &Screen) -> Self {
+        let mut daemon = Command::new("dbus-daemon")
+            .args(["--session", "--nofork", "--print-address=1"])
+            .env("DISPLAY", &screen.display)
+            .env("XDG_RUNTIME_DIR", console.home.path().join("run"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut address = String::new();
+        let out = daemon.stdout.take().unwrap();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut address).unwrap();
+        Self { daemon, address: address.trim().to_owned() }
+    }
+}
+
+impl Drop for Bus {
+    fn drop(&mut self) {
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
+}
+
+impl<'a> Window<'a> {
+    pub fn open(console: &'a Console, screen: &'a Screen, args: &[&str]) -> Self {
+        let bus = Bus::start(console, screen);
+        drive(console, screen, &bus, &["--enable"]);
+        let mut command = console.command(args);
+        command.env("DISPLAY", &screen.display).env("DBUS_SESSION_BUS_ADDRESS", &bus.address);
+        command.env("LIBGL_ALWAYS_SOFTWARE", "1").stdout(Stdio::null()).stderr(Stdio::null());
+        let app = command.spawn().unwrap();
+        let window = Self { console, screen, bus, app };
+        window.wait("Build & Boot");
+        window.focus();
+        window
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.app.id()
+    }
+
+    pub fn focus(&self) {
+        let found = [
+            "search",
+            "--sync",
+            "--onlyvisible",
+            "--name",
+            "Cartridge",
+            "windowsize",
+            "1280",
+            "800",
+            "windowmove",
+            "0",
+            "0",
+            "windowfocus",
+            "--sync",
+        ];
+        assert!(self.screen.xdotool(&found), "the window is not there");
+    }
+
+    pub fn press(&self, name: &str) {
+        drive(self.console, self.screen, &self.bus, &["--app", "cartridge", "--timeout", "30", "press", "-", name]);
+    }
+
+    pub fn wait(&self, name: &str) {
+        drive(self.console, self.screen, &self.bus, &["--app", "cartridge", "--timeout", "240", "wait", "-", name]);
+    }
+
+    /// Whether it comes within ten seconds.
+    pub fn shows(&self, name: &str) -> bool {
+        let args = ["--app", "cartridge", "--timeout", "10", "wait", "-", name];
+        driven(self.console, self.screen, &self.bus, &args).status.success()
+    }
+
+    pub fn log(&self, name: &str) -> String {
+        let sessions = fs::read_dir(self.console.home.path().join("state/cartridge/sessions")).unwrap();
+        let read = |e: fs::DirEntry| fs::read(e.path().join(name)).unwrap_or_default();
+        sessions.flatten().map(|e| String::from_utf8_lossy(&read(e)).into_owned()).collect()
+    }
+
+    pub fn wait_for_log(&self, name: &str, word: &str) {
+        self.wait_for_log_times(name, word, 1);
+    }
+
+    pub fn wait_for_log_times(&self, name: &str, word: &str, times: usize) {
+        let end = Instant::now() + Duration::from_secs(60);
+        while self.log(name).matches(word).count() < times {
+            assert!(Instant::now() < end, "{word:?} never came in {name}:\n{}", self.log(name));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Closing ends the session, and the process.
+    pub fn close(self) {
+        self.focus();
+        assert!(self.screen.xdotool(&["search", "--onlyvisible", "--name", "Cartridge", "windowclose"]));
+        self.ends();
+    }
+
+    pub fn ends(mut self) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while self.app.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < end, "the window does not close");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    pub fn photograph(&self, name: &str) -> image::RgbImage {
+        let file = self.console.home.path().join(name);
+        assert!(self.screen.photograph(&file));
+        // For people: what the test saw.
+        if let Some(dir) = std::env::var_os("KEEP_PHOTOGRAPHS") {
+            fs::copy(&file, Path::new(&dir).join(name)).unwrap();
+        }
+        image::open(&file).unwrap().to_rgb8()
+    }
+}
+
+impl Drop for Window<'_> {
+    fn drop(&mut self) {
+        let _ = self.app.kill();
+        let _ = self.app.wait();
+    }
+}
+
+fn driven(console: &Console, screen: &Screen, bus: &Bus, args: &[&str]) -> std::process::Output {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/drive.py");
+    Command::new("/usr/bin/python3")
+        .arg(script)
+        .args(args)
+        .env("DISPLAY", &screen.display)
+        .env("DBUS_SESSION_BUS_ADDRESS", &bus.address)
+        .env("XDG_RUNTIME_DIR", console.home.path().join("run"))
+        .output()
+        .unwrap()
+}
+
+fn drive(console: &Console, screen: &Screen, bus: &Bus, args: &[&str]) {
+    let out = driven(console, screen, bus, args);
+    assert!(
+        out.status.success(),
+        "{args:?}: {}{}",
+        String::from_utf8_lossy(&out.stdout),
+        String::from_utf8_lossy(&out.stderr)
+    );
+}

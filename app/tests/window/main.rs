@@ -1,0 +1,12 @@
+//! The whole job through the real window: on an X server, pressed by accessible names, typed into, photographed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![cfg(feature = "gui")]
+
+mod desktop;
+mod detached;
+mod job;
+mod keys;
+#[path = "../support/screen.rs"]
+mod screen;
+#[path = "../support/mod.rs"]
+mod support;
