@@ -14,6 +14,7 @@ use super::boot_form::BootForms;
 use super::clock::Clock;
 use super::detached::Detached;
 use super::dialogs;
+use super::guest_sound::{GuestSound, Heard};
 use super::headline::ticking;
 use super::keyboard::KeyTap;
 use super::logs::LogsPanel;
@@ -54,6 +55,7 @@ pub struct App {
     pub(super) keys: Arc<KeyTap>,
     pub(super) settings: SettingsPanel,
     pub(super) screen: ScreenPanel,
+    sound: GuestSound,
     /// The logs at the bottom.
     pub logs: LogsPanel,
     /// The panels beside them.
@@ -102,6 +104,7 @@ impl App {
             picker: Picker::new(desktop.file_chooser.clone()),
             desktop,
             screen: ScreenPanel::new(keys.clone()),
+            sound: GuestSound::default(),
             keys,
             settings: SettingsPanel::default(),
             logs: LogsPanel::default(),
@@ -423,6 +426,8 @@ impl App {
 
     /// The guest's screen; in the main window, while that is in its own, what is the case.
     pub(super) fn centre(&mut self, ui: &mut Ui, now_ms: u64, wishes: &mut Wishes) {
+        let heard = Heard::of(&self.model, self.preferences.muted);
+        self.screen.say_silent(self.sound.follow(ui.ctx(), &self.session.screen, heard));
         let around = Around {
             covered: self.dialog.is_some() && !self.apart
                 || self.closing.is_some()
@@ -434,6 +439,7 @@ impl App {
             release: self.preferences.release,
             layout: self.preferences.layout,
             copy_by_itself: self.preferences.copy_by_itself,
+            heard,
             view_only: self.view_only,
         };
         egui::CentralPanel::no_frame().show(ui, |ui| {

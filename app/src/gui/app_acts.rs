@@ -201,6 +201,10 @@ impl App {
                 self.save_preferences();
             }
             Wish::CopyByItself(on) => self.preferences.copy_by_itself = on,
+            Wish::Mute(muted) => {
+                self.preferences.muted = muted;
+                self.save_preferences();
+            }
             Wish::ViewOnly(on) => self.view_only = on,
             Wish::CopyScreen => {
                 let (level, words) = match screen_picture::copy(ctx, &self.session.screen) {

@@ -21,6 +21,7 @@ mod dialogs;
 mod doctor;
 pub mod files;
 mod files_rows;
+mod guest_sound;
 pub mod headline;
 pub mod keyboard;
 mod keyboard_grab;

@@ -63,6 +63,8 @@ pub struct Preferences {
     pub layout: Layout,
     /// Whether what a guest copies goes to the desktop's clipboard by itself, while the guest has the keyboard.
     pub copy_by_itself: bool,
+    /// Whether guests are not heard.
+    pub muted: bool,
     /// The window that the guest's screen can have of its own.
     pub screen_window: ScreenWindow,
 }
@@ -110,6 +112,7 @@ impl Default for Preferences {
             layout: Layout::default(),
             copy_by_itself: false,
             screen_window: ScreenWindow::default(),
+            muted: false,
         }
     }
 }

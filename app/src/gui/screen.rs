@@ -8,6 +8,7 @@ use vmtools::display::{HostLocks, InputEvent, Layout, Screen};
 use vmtools::has_clipboard;
 
 use super::bell::Bell;
+use super::guest_sound::Heard;
 use super::keyboard::{Chord, KeyTap, Stroke};
 use super::overlays;
 use super::pointer::Pointer;
@@ -84,6 +85,13 @@ impl ScreenPanel {
         self.toolbar.read_text = true;
     }
 
+    /// Says why nothing is heard of the guest although it should be.
+    pub fn say_silent(&mut self, why: Option<&str>) {
+        if self.toolbar.silent.as_deref() != why {
+            self.toolbar.silent = why.map(str::to_owned);
+        }
+    }
+
     /// Draws the panel.
     pub fn show(
         &mut self,
@@ -103,6 +111,7 @@ impl ScreenPanel {
             runs: model.guest_runs(),
             live,
             sharing: self.sharing(model, screen, window),
+            heard: window.heard,
             recorded: model.recording.as_ref().map(|(since, _)| now_ms.saturating_sub(*since)),
             captured: self.keys.captured(),
             caps: screen.locks().is_some_and(|locks| locks.caps),
@@ -455,6 +464,8 @@ pub struct Around {
     pub layout: Layout,
     /// What the guest copies goes to the desktop's clipboard, while it has the keyboard.
     pub copy_by_itself: bool,
+    /// Whether the guest is heard.
+    pub heard: Heard,
     /// Nothing of keys and pointer goes to the guest.
     pub view_only: bool,
 }

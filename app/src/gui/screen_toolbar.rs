@@ -5,6 +5,7 @@ use lucide_icons::Icon;
 use vmtools::display::{CTRL_ALT_DEL, Layout};
 
 use super::controls;
+use super::guest_sound::{self, Heard};
 use super::pointer_lock::PointerLock;
 use super::scaling::Scaling;
 use super::screen::Around;
@@ -23,6 +24,8 @@ pub struct ToolbarState {
     text: String,
     /// Why the guest's screen has not the panel's size, where it is to follow.
     pub why: Option<String>,
+    /// Why nothing is heard of the guest although it should be.
+    pub silent: Option<String>,
     /// Modifiers that are kept down in the guest.
     pub held: Held,
     /// Text is to be read off the screen.
@@ -50,6 +53,8 @@ pub struct Bar {
     pub grabs: bool,
     /// Whether its clipboard meets the desktop's.
     pub sharing: Sharing,
+    /// Whether it is heard.
+    pub heard: Heard,
     /// How it is shown and typed into.
     pub window: Around,
 }
@@ -76,6 +81,7 @@ pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes
             state.read_text = true;
         }
         record(ui, live, bar.recorded, wishes);
+        guest_sound::button(ui, bar.heard, state.silent.as_deref(), wishes);
         divider(ui);
         if controls::icon_button(ui, runs, Icon::RotateCw, "Reset", "Presses the guest's reset button.").clicked() {
             wishes.send(Command::ResetGuest);

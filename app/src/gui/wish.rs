@@ -47,6 +47,8 @@ pub enum Wish {
     Layout(Layout),
     /// Take what the guest copies by itself, or only at a press.
     CopyByItself(bool),
+    /// Hear nothing of the guest, or what it plays.
+    Mute(bool),
     /// Send keys and pointer to the guest, or only look.
     ViewOnly(bool),
     /// Put the guest's screen into the clipboard, as a picture.

@@ -18,6 +18,7 @@ mod pointer;
 mod screen_keys;
 mod screen_size;
 mod slots;
+mod sound;
 mod source;
 mod stage;
 mod states;
