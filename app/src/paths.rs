@@ -123,6 +123,12 @@ impl Paths {
         [("cache", &self.cache), ("state", &self.state), ("runtime", &self.runtime)]
     }
 
+    /// Certificates of VNC servers that the user trusts.
+    #[must_use]
+    pub fn known_servers(&self) -> PathBuf {
+        self.state.join("vnc-servers")
+    }
+
     /// Locks of cartridges in use.
     #[must_use]
     pub fn locks(&self) -> PathBuf {

@@ -4,8 +4,9 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::cli::{self, Cli, Verb};
+use crate::cli::{self, AttachArgs, Cli, Verb};
 use crate::paths::Paths;
+use crate::session::attachment::AttachWish;
 use crate::session::failure::exit_code;
 
 /// When the program began.
@@ -40,6 +41,7 @@ fn run(cli: Cli) -> Result<u8, Box<dyn std::error::Error>> {
     let paths = Paths::from_env()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let code = match cli.verb() {
+        Some(Verb::Attach(args)) if args.in_window() => attach_window(&cli, &args, &runtime, paths),
         Some(verb) => runtime.block_on(cli::run(verb, paths)).map_err(Into::into),
         None => window(&cli, &runtime, paths),
     };
@@ -48,17 +50,50 @@ fn run(cli: Cli) -> Result<u8, Box<dyn std::error::Error>> {
     code
 }
 
-fn window(cli: &Cli, runtime: &tokio::runtime::Runtime, paths: Paths) -> Result<u8, Box<dyn std::error::Error>> {
+/// Why there can be no window, if that is so.
+fn no_window() -> Option<&'static str> {
     let has_display = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|v| std::env::var_os(v).is_some_and(|v| !v.is_empty()));
-    if !has_display || !cfg!(feature = "gui") {
-        let why = if has_display {
-            "This build has no window"
-        } else {
-            "There is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)"
-        };
+    match (has_display, cfg!(feature = "gui")) {
+        (true, true) => None,
+        (true, false) => Some("This build has no window"),
+        (false, _) => Some("There is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)"),
+    }
+}
+
+/// The window on a VNC server of somebody else's.
+fn attach_window(
+    cli: &Cli,
+    args: &AttachArgs,
+    runtime: &tokio::runtime::Runtime,
+    paths: Paths,
+) -> Result<u8, Box<dyn std::error::Error>> {
+    let wrong = |why: &str| {
+        crate::cli::print::err(&format!("cartridge: {why}"));
+        Ok(exit_code::USAGE)
+    };
+    match (cli::attach_wish(args), no_window()) {
+        (Err(why), _) => wrong(&why),
+        (Ok(_), Some(why)) => wrong(&format!("{why}: --shot FILE, --record FILE and --json do without one")),
+        (Ok(wish), None) => shown(cli, runtime, paths, Some((wish, args.view_only))),
+    }
+}
+
+fn window(cli: &Cli, runtime: &tokio::runtime::Runtime, paths: Paths) -> Result<u8, Box<dyn std::error::Error>> {
+    if let Some(why) = no_window() {
         crate::cli::print::err(&format!("{why}: doing the same without one, as `cartridge up` does."));
         return Ok(runtime.block_on(cli::run(Verb::headless_default(cli), paths))?);
     }
+    shown(cli, runtime, paths, None)
+}
+
+/// The window; `attach` is the server that it begins with, and whether it is only looked at.
+#[cfg_attr(not(feature = "gui"), expect(unused_variables, reason = "there is none"))]
+fn shown(
+    cli: &Cli,
+    runtime: &tokio::runtime::Runtime,
+    paths: Paths,
+    attach: Option<(AttachWish, bool)>,
+) -> Result<u8, Box<dyn std::error::Error>> {
     #[cfg(feature = "gui")]
     {
         let _guard = runtime.enter();
@@ -74,7 +109,8 @@ fn window(cli: &Cli, runtime: &tokio::runtime::Runtime, paths: Paths) -> Result<
             blank_after: None,
         })?;
         runtime.spawn(quit_on_signal(session.commands.clone()));
-        crate::gui::run(session, cli.path.clone().filter(|p| p.as_path() != std::path::Path::new("")), cli.builtin)?;
+        let path = cli.path.clone().filter(|p| p.as_path() != std::path::Path::new(""));
+        crate::gui::run(session, path, cli.builtin, attach)?;
     }
     Ok(exit_code::GOOD)
 }

@@ -1,5 +1,6 @@
 //! The command line, as `--help`, the man page and the completions show it.
 
+mod attach;
 mod goals;
 mod kept;
 mod misspelt;
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::session::logs::Pane;
 
+pub use attach::AttachArgs;
 pub use goals::{AccessName, BootArgs, BuildArgs, DirectArgs, GoalArgs, TestArgs, TestWish};
 pub use kept::{DisksArgs, SlotsArgs};
 
@@ -110,6 +112,12 @@ pub enum Verb {
     Slots(SlotsArgs),
     /// Show what the cache holds
     Cache(CacheArgs),
+    /// Attach to a VNC server of somebody else's: in the window, or with --shot, --record or --json without one
+    ///
+    /// Its screen takes the place of a guest's: keyboard, pointer, pictures, recordings, clipboard and text are as there. With
+    /// --ssh or an ssh:// address it is reached through the system's ssh, which is to get there without a question (a key, and
+    /// ssh-agent for its passphrase). What a server with TLS is trusted by is remembered.
+    Attach(AttachArgs),
     /// Say in what two images differ: packages, files and their sizes, boot entries
     #[command(after_help = DIFF_EXIT_CODES)]
     Diff(DiffArgs),

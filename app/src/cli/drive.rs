@@ -11,6 +11,7 @@ use super::attach::Attached;
 use super::fields;
 use super::print::{self, Printer};
 use super::signals::Signals;
+use super::still::Settling;
 use crate::session::direct::{DirectSource, DirectWish};
 use crate::session::event::{Level, Side};
 use crate::session::failure::exit_code;
@@ -21,11 +22,6 @@ use crate::session::state::{Goal, Outcome, Phase};
 use crate::session::way::Way;
 use crate::session::{Command, Event, Model, SessionHandle};
 use crate::start::{at_a_terminal, current_folder};
-
-/// The guest's screen counts as still when it has not changed for this long.
-const STILL: Duration = Duration::from_millis(600);
-/// How long we wait for the screen to become still before the screenshot is taken anyway.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 struct Drive {
     session: SessionHandle,
@@ -60,8 +56,8 @@ struct Steps {
 enum Shot {
     None,
     Wanted(PathBuf),
-    /// Waiting for a still screen: generation seen, since when, since when at all.
-    Settling(PathBuf, u64, Instant, Instant),
+    /// Waiting for a still screen.
+    Settling(Settling),
     Asked,
     Done,
 }
@@ -384,7 +380,7 @@ impl Drive {
 
     fn photograph(&mut self) {
         if let Shot::Wanted(path) = std::mem::replace(&mut self.shot, Shot::None) {
-            self.shot = Shot::Settling(path, self.session.screen.generation(), Instant::now(), Instant::now());
+            self.shot = Shot::Settling(Settling::begin(path, &self.session.screen));
         }
     }
 
@@ -398,20 +394,15 @@ impl Drive {
         {
             self.end(self.code).await;
         }
-        if let Shot::Settling(path, seen, since, began) = &mut self.shot {
-            let generation = self.session.screen.generation();
-            if generation != *seen {
-                (*seen, *since) = (generation, Instant::now());
+        if let Shot::Settling(settling) = &mut self.shot
+            && let Some(path) = settling.due(&self.session.screen)
+        {
+            self.shot = Shot::Asked;
+            if self.session.screen.snapshot().is_none() {
+                self.printer.say("The guest has shown nothing on its screen");
+                return self.end(exit_code::GUEST).await;
             }
-            if (generation > 0 && since.elapsed() >= STILL) || began.elapsed() >= PATIENCE {
-                let path = path.clone();
-                self.shot = Shot::Asked;
-                if self.session.screen.snapshot().is_none() {
-                    self.printer.say("The guest has shown nothing on its screen");
-                    return self.end(exit_code::GUEST).await;
-                }
-                self.send(Command::Screenshot(Some(path))).await;
-            }
+            self.send(Command::Screenshot(Some(path))).await;
         }
     }
 

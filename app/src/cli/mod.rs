@@ -15,15 +15,20 @@ mod logs;
 mod look;
 pub(crate) mod print;
 mod propose;
+mod secret;
 mod shot;
 mod signals;
 mod slots;
 mod slots_all;
+mod still;
+mod vnc;
 
 pub use args::{
-    AccessName, BootArgs, BuildArgs, CacheArgs, Cli, Colour, DiffArgs, DirectArgs, DisksArgs, DoctorArgs, EjectArgs,
-    GoalArgs, LogsArgs, LookArgs, ProposeArgs, ShotArgs, SlotsArgs, TestArgs, TestWish, Verb,
+    AccessName, AttachArgs, BootArgs, BuildArgs, CacheArgs, Cli, Colour, DiffArgs, DirectArgs, DisksArgs, DoctorArgs,
+    EjectArgs, GoalArgs, LogsArgs, LookArgs, ProposeArgs, ShotArgs, SlotsArgs, TestArgs, TestWish, Verb,
 };
+
+pub(crate) use vnc::wish as attach_wish;
 
 use std::time::Duration;
 
@@ -90,6 +95,16 @@ pub async fn run(verb: Verb, paths: Paths) -> Result<u8, BeginError> {
             let session = crate::session::begin(watching(towards("test", &args.build, args.wait), watches))?;
             drive::to(Goal::Up, args, session).await
         }
+        Verb::Attach(args) => match vnc::wish(&args) {
+            Ok(wish) => vnc::run(args, wish, crate::session::begin(plain("attach"))?).await,
+            Err(why) => {
+                print::wrong(args.json, "The command line is wrong", &why, exit_code::USAGE);
+                if args.json {
+                    print::finished(exit_code::USAGE);
+                }
+                exit_code::USAGE
+            }
+        },
         Verb::Lint(args) => look::lint(args, crate::session::begin(plain("lint"))?).await,
         Verb::Tree(args) => look::tree(args, crate::session::begin(plain("tree"))?).await,
         Verb::Propose(args) => propose::run(args, crate::session::begin(plain("propose"))?).await,

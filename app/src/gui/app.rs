@@ -10,6 +10,7 @@ use egui::{Context, Frame, Margin, Ui, ViewportCommand, ViewportId};
 use tokio::sync::mpsc::error::TryRecvError;
 use vmtools::display::InputEvent;
 
+use super::attach::AttachForm;
 use super::boot_form::BootForms;
 use super::clock::Clock;
 use super::detached::Detached;
@@ -29,6 +30,7 @@ use super::toasts::Toasts;
 use super::topbar::{self, WindowState};
 use super::wish::{Dialog, PickFor, Wish, Wishes};
 use super::{Insert, Options, overlays, screen, settings_values, status};
+use crate::session::attachment::AttachWish;
 use crate::session::event::{Level, Side};
 use crate::session::logs::Pane;
 use crate::session::state::{Goal, Phase};
@@ -44,6 +46,8 @@ pub struct App {
     pub(super) session: SessionHandle,
     /// What to insert once the session is open.
     pub(super) insert: Option<Insert>,
+    /// What to attach to then.
+    attach: Option<AttachWish>,
     /// Everything that was told, folded.
     pub model: Model,
     /// The session's time.
@@ -65,6 +69,8 @@ pub struct App {
     pub(super) dialog: Option<Dialog>,
     /// What is typed into the dialogs that boot without a boot loader.
     pub(super) boot_forms: BootForms,
+    /// What is typed into the one that attaches.
+    pub(super) attach_form: AttachForm,
     pub(super) copies: (mpsc::Sender<String>, mpsc::Receiver<String>),
     pub(super) full_screen: bool,
     /// The guest's screen is in a window of its own.
@@ -92,11 +98,13 @@ impl App {
     /// A window of this session. `keys` is filled by whoever sees physical keys.
     #[must_use]
     pub fn new(session: SessionHandle, keys: Arc<KeyTap>, desktop: Desktop, options: Options) -> Self {
-        let Options { insert, preferences: preferences_file } = options;
+        let Options { insert, preferences: preferences_file, attach } = options;
+        let (attach, view_only) = attach.map_or((None, false), |(wish, only)| (Some(wish), only));
         let preferences = preferences_file.as_deref().map(Preferences::load).unwrap_or_default();
         Self {
             session,
             insert: Some(insert),
+            attach,
             model: Model::default(),
             clock: Clock::default(),
             preferences,
@@ -112,11 +120,12 @@ impl App {
             toasts: Toasts::default(),
             dialog: None,
             boot_forms: BootForms::default(),
+            attach_form: AttachForm::default(),
             copies: mpsc::channel(),
             full_screen: false,
             detached: None,
             apart: false,
-            view_only: false,
+            view_only,
             closing: None,
             warned_of_unsaved: false,
             slots_of: None,
@@ -171,7 +180,9 @@ impl App {
         if self.window_focus.replace(focus) == Some(false) && focus {
             self.send(Command::Refresh);
         }
-        let title = self.model.cartridge.as_ref().map_or("Cartridge".to_owned(), |c| format!("{} – Cartridge", c.name));
+        let cartridge = self.model.cartridge.as_ref().map(|cartridge| &cartridge.name);
+        let of = self.model.attached().map(|view| &view.name).or(cartridge);
+        let title = of.map_or("Cartridge".to_owned(), |name| format!("{name} – Cartridge"));
         if title != self.title {
             ctx.send_viewport_cmd(ViewportCommand::Title(title.clone()));
             self.title = title;
@@ -196,6 +207,7 @@ impl App {
                     self.front_log(before, &told.event);
                     self.refresh(&told.event);
                     self.list_slots(&told.event);
+                    self.follow_attach(&told.event);
                     self.follow_boot(&told.event);
                     self.copy_text(ctx, &told.event);
                     if matches!(told.event, Event::RecentChanged { .. }) {
@@ -227,6 +239,9 @@ impl App {
         };
         self.send(command);
         self.send(Command::Diagnose);
+        if let Some(wish) = self.attach.take() {
+            self.send(Command::Attach(Box::new(wish)));
+        }
     }
 
     /// The log that tells most about what begins now comes to the front; where the lint stopped a build, its findings.
@@ -243,6 +258,8 @@ impl App {
             }
             // Who restores from the list of slots goes on there.
             (_, Phase::Booting) if self.model.state.goal == Some(Goal::Restore) && self.shows(Panel::Slots) => {}
+            // It has no log but the session's.
+            (_, Phase::Booting) if self.model.attaches() => {}
             (_, Phase::Building | Phase::Booting) if before != after => {
                 self.logs.pane = if after == Phase::Building { Pane::Build } else { Pane::Serial };
                 self.panels.front = None;
@@ -268,7 +285,7 @@ impl App {
             }
             // A dialog that waits for it says it.
             Event::Failed { failure } | Event::SideFailed { side: Side::Boot, failure }
-                if self.boot_forms.failed(failure) => {}
+                if self.boot_forms.failed(failure) || self.attach_form.failed(failure) => {}
             Event::Failed { failure } if model.state.phase == Phase::Idle => self.toasts.failed(model, failure),
             // It is said in the dialog that asked for it.
             Event::SideFailed { side: Side::Cache, .. } if self.dialog == Some(Dialog::Cache) => {}
@@ -333,7 +350,8 @@ impl App {
             self.panels(ui, now_ms, &mut wishes);
         }
         let picker = self.picker.available();
-        dialogs::show(&ctx, self.dialog.as_ref(), &self.model, picker, &mut self.boot_forms, &mut wishes);
+        let forms = (&mut self.boot_forms, &mut self.attach_form);
+        dialogs::show(&ctx, self.dialog.as_ref(), &self.model, picker, forms, &mut wishes);
         if self.closing.is_some() {
             dialogs::closing(&ctx, &self.model);
         }
@@ -407,7 +425,7 @@ impl App {
         }
         if window.logs_open {
             // A guest's screen stays large enough to be watched; else a line that says how things are is enough.
-            let above = if self.model.guest_runs() { 220.0 } else { screen::TOOLBAR + overlays::LINE };
+            let above = if self.model.takes_keys() { 220.0 } else { screen::TOOLBAR + overlays::LINE };
             let most = (ui.available_height() - above).max(140.0);
             let tall = self.preferences.tall;
             let bottom = match tall {

@@ -130,6 +130,31 @@ impl App {
         }
     }
 
+    /// The dialog that attaches goes once the server is there, and comes when one wants something.
+    pub(super) fn follow_attach(&mut self, event: &Event) {
+        match event {
+            Event::Attached { .. } => {
+                if self.attach_form.over() && self.dialog == Some(Dialog::Attach) {
+                    self.dialog = None;
+                }
+                self.attach_form.open();
+            }
+            Event::AttachAsks { want } => {
+                let address = self.model.attach.as_ref().map_or("", |attach| attach.address.as_str());
+                if self.attach_form.wanted(want, address) {
+                    self.dialog = Some(Dialog::Attach);
+                }
+            }
+            Event::StateChanged { state } if state.phase == Phase::Idle => {
+                let _ = self.attach_form.over();
+            }
+            Event::Refused { .. } => {
+                let _ = self.attach_form.over();
+            }
+            _ => {}
+        }
+    }
+
     /// Text that was read off the guest's screen goes into the clipboard.
     pub(super) fn copy_text(&mut self, ctx: &Context, event: &Event) {
         match event {
@@ -155,10 +180,15 @@ impl App {
             }
             Wish::Open(dialog) => {
                 self.boot_forms.open();
+                self.attach_form.open();
+                if let Some(attach) = &self.model.attach {
+                    self.attach_form.remember(&attach.address);
+                }
                 self.dialog = Some(dialog);
             }
             Wish::CloseDialog => {
                 self.boot_forms.open();
+                self.attach_form.open();
                 self.dialog = None;
             }
             Wish::Pick(what) => {

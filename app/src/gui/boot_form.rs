@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use egui::{Align, Key, Label, Layout, RichText, TextEdit, Ui};
 use lucide_icons::Icon;
 
+use super::asked::Asked;
 use super::controls;
 use super::picker::NO_PORTAL;
 use super::theme::Palette;
@@ -46,16 +47,7 @@ pub struct BootForms {
     pub(super) access: usize,
     /// Words for the end of the command line.
     pub(super) append: String,
-    sent: Sent,
-}
-
-/// What became of the boot that a dialog asked for.
-#[derive(Debug, Default)]
-enum Sent {
-    #[default]
-    Nothing,
-    Waiting,
-    Failed(Box<Failure>),
+    sent: Asked,
 }
 
 impl BootForms {
@@ -82,31 +74,23 @@ impl BootForms {
     /// Has an ISO's entries read.
     pub(super) fn read(&mut self, iso: PathBuf, wishes: &mut Wishes) {
         self.asked = Some(iso.clone());
-        self.sent = Sent::Nothing;
+        self.sent = Asked::Nothing;
         wishes.send(Command::ReadMenu(iso));
     }
 
     /// A dialog opens: what went wrong before is not about this.
     pub(super) fn open(&mut self) {
-        self.sent = Sent::Nothing;
+        self.sent = Asked::Nothing;
     }
 
     /// What was asked for has failed. Says whether a dialog waits for it, and so says it.
     pub(super) fn failed(&mut self, failure: &Failure) -> bool {
-        let waits = matches!(self.sent, Sent::Waiting);
-        if waits {
-            self.sent = Sent::Failed(Box::new(failure.clone()));
-        }
-        waits
+        self.sent.failed(failure)
     }
 
     /// A guest has started, or everything has ended. Says whether a dialog waited for it.
     pub(super) fn over(&mut self) -> bool {
-        let waits = matches!(self.sent, Sent::Waiting);
-        if waits {
-            self.sent = Sent::Nothing;
-        }
-        waits
+        self.sent.over()
     }
 
     /// The end of a dialog: what has failed, what is wrong, and the button that boots. `wish` is what is booted, or why not.
@@ -120,10 +104,8 @@ impl BootForms {
         wishes: &mut Wishes,
     ) {
         let palette = Palette::of(ui);
-        if let Sent::Failed(failure) = &self.sent {
-            failed(ui, failure);
-        }
-        let waiting = matches!(self.sent, Sent::Waiting);
+        self.sent.show(ui, "why not booted");
+        let waiting = self.sent.waits();
         let goal = if wish.as_ref().is_ok_and(DirectWish::needs_image) { Goal::Boot } else { Goal::Direct };
         let denied = step(&model.state, Input::Ask(goal)).err().map(|it| words::sentence(&format!("{it}.")));
         let wish = wish.and_then(|wish| denied.map_or(Ok(wish), Err));
@@ -147,7 +129,7 @@ impl BootForms {
                 && !waiting
                 && (clicked || entered)
             {
-                self.sent = Sent::Waiting;
+                self.sent = Asked::Waiting;
                 wishes.send(Command::BootDirect(Box::new(wish)));
             }
         });
@@ -157,26 +139,6 @@ impl BootForms {
 /// A row from right to left, as high as a button.
 pub(super) fn row(ui: &mut Ui, add: impl FnOnce(&mut Ui)) {
     ui.horizontal(|ui| ui.with_layout(Layout::right_to_left(Align::Center), add));
-}
-
-/// Why a boot has failed.
-fn failed(ui: &mut Ui, failure: &Failure) {
-    let palette = Palette::of(ui);
-    ui.add_space(8.0);
-    ui.horizontal(|ui| {
-        ui.label(controls::icon(Icon::CircleX, 15.0).color(palette.error));
-        ui.add(Label::new(RichText::new(&failure.title).color(palette.strong)).wrap());
-    });
-    if !failure.detail.is_empty() {
-        controls::quote(ui, "why not booted", &failure.detail, 90.0);
-    }
-    if let Some(advice) = &failure.advice {
-        ui.horizontal_top(|ui| {
-            ui.label(controls::icon(Icon::Lightbulb, 14.0).color(palette.warning));
-            let advice = RichText::new(words::sentence(advice)).color(palette.text);
-            ui.add(Label::new(advice).wrap().selectable(true));
-        });
-    }
 }
 
 /// A sentence below the title.

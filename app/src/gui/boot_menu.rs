@@ -1,4 +1,4 @@
-//! The menu beside the button that boots: the image by its boot loader, or a kernel without one.
+//! The menu beside the button that boots: the image by its boot loader, a kernel without one, or a VNC server instead.
 
 use egui::{Ui, vec2};
 use lucide_icons::Icon;
@@ -49,6 +49,18 @@ fn items(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
     let kernel = "A kernel of this machine, with an initramfs, with layers on a disk, or with a folder as its root.";
     if item(Icon::Cpu, "Boot a kernel…", "", kernel, Goal::Direct) {
         wishes.add(Wish::Open(Dialog::BootKernel));
+    }
+    ui.separator();
+    attach(ui, model, wishes);
+}
+
+/// What is no boot: a screen that somebody else's machine has.
+fn attach(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
+    let denied = step(&model.state, Input::Ask(Goal::Attach)).err().map(|it| words::sentence(&format!("{it}.")));
+    let hint = "Its screen in place of a guest's: by its address, or through ssh.";
+    let item = controls::menu_item(ui, denied.is_none(), Some(Icon::ScreenShare), "Attach to a VNC server…", "");
+    if item.on_hover_text(hint).on_disabled_hover_text(denied.as_deref().unwrap_or(hint)).clicked() {
+        wishes.add(Wish::Open(Dialog::Attach));
     }
 }
 

@@ -3,6 +3,7 @@
 use egui::{Align, Context, Id, Label, Layout, Modal, RichText, Ui};
 use lucide_icons::Icon;
 
+use super::attach::{self, AttachForm};
 use super::boot_form::BootForms;
 use super::cache;
 use super::controls;
@@ -23,7 +24,7 @@ pub fn show(
     open: Option<&Dialog>,
     model: &Model,
     picker: bool,
-    forms: &mut BootForms,
+    (forms, attach_form): (&mut BootForms, &mut AttachForm),
     wishes: &mut Wishes,
 ) {
     let Some(dialog) = open else { return };
@@ -37,6 +38,7 @@ pub fn show(
         Dialog::RemoveSlot { .. } => (460.0, "Remove the slot?"),
         Dialog::BootIso => (600.0, "Boot an ISO directly"),
         Dialog::BootKernel => (560.0, "Boot a kernel"),
+        Dialog::Attach => (520.0, "Attach to a VNC server"),
         Dialog::Doctor => (620.0, "This host"),
         Dialog::Shortcuts => (520.0, "Keyboard shortcuts"),
     };
@@ -50,6 +52,7 @@ pub fn show(
         Dialog::RemoveSlot { name } => slots_ask::remove(ui, model, name, wishes),
         Dialog::BootIso => boot_iso::show(ui, model, picker, forms, wishes),
         Dialog::BootKernel => boot_kernel::show(ui, model, picker, forms, wishes),
+        Dialog::Attach => attach::show(ui, model, attach_form, wishes),
         Dialog::Doctor => doctor::show(ui, model, wishes),
         Dialog::Shortcuts => shortcut_list(ui),
     });

@@ -39,6 +39,9 @@ impl Tone {
 /// The word and the tone of the state.
 #[must_use]
 pub fn headline(model: &Model) -> (&'static str, Tone) {
+    if model.attaches() {
+        return attaching(model);
+    }
     match model.state.phase {
         Phase::Preparing => ("Preparing", Tone::Busy),
         Phase::Building => ("Building", Tone::Busy),
@@ -61,9 +64,21 @@ pub fn headline(model: &Model) -> (&'static str, Tone) {
     }
 }
 
+/// The same of a VNC server of somebody else's.
+fn attaching(model: &Model) -> (&'static str, Tone) {
+    let lost = model.attach.as_ref().is_some_and(|attach| attach.lost.is_some());
+    match model.state.phase {
+        Phase::Running if lost => ("Connection lost", Tone::Warning),
+        Phase::Running => ("Attached", Tone::Good),
+        Phase::Ejecting => ("Detaching", Tone::Busy),
+        _ => ("Connecting", Tone::Busy),
+    }
+}
+
 fn idle(model: &Model) -> (&'static str, Tone) {
     match model.state.outcome {
         Some(Outcome::Built) => ("Built", Tone::Good),
+        Some(Outcome::Ejected) if model.attach.is_some() => ("Detached", Tone::Calm),
         Some(Outcome::Ejected) => ("Ejected", Tone::Calm),
         Some(Outcome::Cancelled) => ("Cancelled", Tone::Calm),
         Some(Outcome::Failed) if model.mended() => ("Ready", Tone::Calm),

@@ -5,6 +5,8 @@ pub mod ansi;
 mod ansi_colours;
 pub mod app;
 mod app_acts;
+mod asked;
+mod attach;
 mod bell;
 mod boot_form;
 mod boot_iso;
@@ -94,6 +96,7 @@ pub use keyboard::KeyTap;
 
 use crate::paths::Paths;
 use crate::session::SessionHandle;
+use crate::session::attachment::AttachWish;
 
 /// The window's id: the name of its `.desktop` file, so that docks find its icon.
 pub const APP_ID: &str = "io.github.cartridge_console.Cartridge";
@@ -105,6 +108,8 @@ pub struct Options {
     pub insert: Insert,
     /// Where size, theme and panes are remembered; `None` remembers nothing.
     pub preferences: Option<PathBuf>,
+    /// The VNC server to attach to, and whether it is only looked at.
+    pub attach: Option<(AttachWish, bool)>,
 }
 
 /// The cartridge that a window begins with.
@@ -147,12 +152,17 @@ impl GuiError {
 }
 
 /// Shows the session in a window until it is closed, beginning with the cartridge at `path`, with the built-in one, or
-/// with the last one. To be called from the main thread. Closing the window sends
+/// with the last one, and with the VNC server of `attach`, which is only looked at if that says so. To be called from the main thread. Closing the window sends
 /// [`Command::Quit`](crate::session::Command::Quit) and waits, with the window open, for the session's end.
 ///
 /// # Errors
 /// When there is no display or no window can be made; the session has then not been told to end.
-pub fn run(session: SessionHandle, path: Option<PathBuf>, builtin: bool) -> Result<(), GuiError> {
+pub fn run(
+    session: SessionHandle,
+    path: Option<PathBuf>,
+    builtin: bool,
+    attach: Option<(AttachWish, bool)>,
+) -> Result<(), GuiError> {
     let insert = match path {
         Some(path) => Insert::Path(path),
         None if builtin => Insert::Builtin,
@@ -160,5 +170,5 @@ pub fn run(session: SessionHandle, path: Option<PathBuf>, builtin: bool) -> Resu
     };
     // Without a home nothing is remembered; the session has already said what is wrong then.
     let preferences = Paths::from_env().ok().map(|paths| paths.config.join("window.toml"));
-    window::open(session, Options { insert, preferences })
+    window::open(session, Options { insert, preferences, attach })
 }

@@ -115,6 +115,18 @@ pub fn failed(ui: &mut Ui, model: &Model, goal: Option<Goal>, wishes: &mut Wishe
             } else if let Some(pane) = failure.pane {
                 log_button(ui, pane, wishes);
             }
+            if model.attach.is_some()
+                && controls::button(
+                    ui,
+                    true,
+                    Icon::ScreenShare,
+                    "Attach again…",
+                    "Asks where to, and for the password.",
+                )
+                .clicked()
+            {
+                wishes.add(Wish::Open(Dialog::Attach));
+            }
             if failure.exit_code == exit_code::HOST
                 && controls::button(ui, true, Icon::Stethoscope, "Show checks", CHECKS).clicked()
             {
@@ -188,6 +200,10 @@ pub fn ended(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
 /// What an eject removed, and what it would not touch.
 pub fn ejected(ui: &mut Ui, model: &Model) {
     let palette = Palette::of(ui);
+    if let Some(attach) = &model.attach {
+        let words = format!("What runs at {} goes on without us.", attach.address);
+        return card(ui, Icon::CircleCheck, palette.success, "Detached", &words, |_| {});
+    }
     let Some(report) = &model.ejected else {
         card(ui, Icon::CircleArrowOutUpRight, palette.dim, "Ejected", "There was nothing to remove.", |_| {});
         return;

@@ -38,6 +38,9 @@ pub fn show(ui: &mut Ui, model: &Model, over: Over, wishes: &mut Wishes) {
     if ui.max_rect().height() < LINE * 1.5 {
         return line(ui, model);
     }
+    if model.attaches() {
+        return attached(ui, model, over);
+    }
     match model.state.phase {
         Phase::Preparing => progress::card(ui, "Preparing", "Looking at the cartridge and this host", model, now_ms),
         Phase::Building => {
@@ -98,7 +101,8 @@ pub fn no_guest(ui: &mut Ui) {
 fn line(ui: &mut Ui, model: &Model) {
     let palette = Palette::of(ui);
     let (word, tone) = headline(model);
-    let name = model.cartridge.as_ref().map_or("Cartridge", |cartridge| cartridge.name.as_str());
+    let cartridge = model.cartridge.as_ref().map(|cartridge| cartridge.name.as_str());
+    let name = model.attached().map(|view| view.name.as_str()).or(cartridge).unwrap_or("Cartridge");
     let busy = super::topbar::doing(model).0;
     let words = match (&model.failure, model.state.outcome) {
         (Some(failure), Some(Outcome::Failed)) if !model.mended() => failure.title.clone(),
@@ -135,6 +139,25 @@ fn guest(ui: &mut Ui, model: &Model, Over { live, picture, .. }: Over, wishes: &
         Some(GuestStatus::Crashed { how }) => notice(ui, Icon::Bug, Tone::Bad, "Crashed", how),
         _ if picture => chip(ui, area, "No signal: this is the last picture"),
         _ => notice(ui, Icon::Monitor, Tone::Busy, "Booting", "Waiting for the guest's first picture"),
+    }
+}
+
+/// The same of a VNC server of somebody else's.
+fn attached(ui: &mut Ui, model: &Model, Over { live, picture, .. }: Over) {
+    let area = ui.max_rect();
+    let Some(attach) = &model.attach else { return };
+    let words = super::topbar::doing(model).0;
+    match model.state.phase {
+        Phase::Running if attach.lost.is_some() => {
+            chip(ui, area, "Connection lost, trying again: this is the last picture")
+        }
+        Phase::Running if live => {}
+        Phase::Running if picture => chip(ui, area, "No signal: this is the last picture"),
+        Phase::Running => {
+            notice(ui, Icon::ScreenShare, Tone::Busy, "Attached", "Waiting for the server's first picture")
+        }
+        Phase::Ejecting => notice(ui, Icon::CircleArrowOutUpRight, Tone::Busy, "Detaching", &words),
+        _ => notice(ui, Icon::ScreenShare, Tone::Busy, "Connecting", &words),
     }
 }
 

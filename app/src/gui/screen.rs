@@ -36,7 +36,7 @@ pub struct ScreenPanel {
     chord: Chord,
     keys: Arc<KeyTap>,
     toolbar: ToolbarState,
-    /// The guest that the picture is of: its process id and when it was started.
+    /// The guest that the picture is of: its process id, 0 for a server that is attached, and when it was started.
     guest: Option<(u32, u64)>,
     full: FullScreen,
     follow: Follow,
@@ -106,9 +106,10 @@ impl ScreenPanel {
         self.follow(ui.ctx(), model, screen);
         let whole = ui.max_rect();
         ui.painter().rect_filled(whole, 0.0, palette.sunken);
-        let live = model.guest_runs() && screen.live();
+        let live = model.takes_keys() && screen.live();
         let bar = Bar {
-            runs: model.guest_runs(),
+            runs: model.takes_keys(),
+            attached: model.attached().is_some(),
             live,
             sharing: self.sharing(model, screen, window),
             heard: window.heard,
@@ -181,8 +182,9 @@ impl ScreenPanel {
 
     fn sharing(&self, model: &Model, screen: &Screen, window: Around) -> Sharing {
         Sharing {
-            device: model.guest.as_ref().is_some_and(|guest| has_clipboard(&guest.command)),
-            takes: model.guest_runs() && !window.view_only,
+            device: model.attached().is_some()
+                || model.guest.as_ref().is_some_and(|guest| has_clipboard(&guest.command)),
+            takes: model.takes_keys() && !window.view_only,
             copied: screen.copied().is_some(),
             by_itself: window.copy_by_itself,
         }
@@ -266,7 +268,8 @@ impl ScreenPanel {
 
     /// Takes what is new of the picture; forgets the picture of an earlier guest.
     fn follow(&mut self, ctx: &egui::Context, model: &Model, screen: &Screen) {
-        let guest = model.guest.as_ref().map(|guest| (guest.pid, guest.since_ms));
+        let attached = model.attach.as_ref().map(|attach| (0, attach.since_ms));
+        let guest = model.guest.as_ref().map(|guest| (guest.pid, guest.since_ms)).or(attached);
         if guest != self.guest {
             self.guest = guest;
             self.picture.clear();
@@ -279,7 +282,7 @@ impl ScreenPanel {
 
     fn shows_picture(&self, model: &Model) -> bool {
         let ended = model.state.outcome == Some(Outcome::GuestEnded);
-        model.guest.is_some()
+        (model.guest.is_some() || model.attach.is_some())
             && match model.state.phase {
                 Phase::Booting | Phase::Running | Phase::Ejecting => true,
                 // How a guest ended is seen on its last picture; what was ejected is gone.

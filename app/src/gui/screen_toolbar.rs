@@ -17,6 +17,8 @@ use crate::session::Command;
 
 /// The room that an icon needs beside words, points.
 const ICON: f32 = 22.0;
+/// Why a server that is attached has no buttons.
+const NOT_OURS: &str = "An attached VNC server is somebody else's machine: it has no reset and no power button here.";
 
 /// What the bar remembers between frames.
 #[derive(Debug, Default)]
@@ -37,8 +39,10 @@ pub struct ToolbarState {
 /// What the bar shows.
 #[derive(Clone, Copy, Debug)]
 pub struct Bar {
-    /// A guest runs.
+    /// A guest runs, or a server is attached.
     pub runs: bool,
+    /// It is such a server, whose machine is not ours.
+    pub attached: bool,
     /// Its picture is of this moment.
     pub live: bool,
     /// For how long it has been recorded, milliseconds.
@@ -83,11 +87,13 @@ pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes
         record(ui, live, bar.recorded, wishes);
         guest_sound::button(ui, bar.heard, state.silent.as_deref(), wishes);
         divider(ui);
-        if controls::icon_button(ui, runs, Icon::RotateCw, "Reset", "Presses the guest's reset button.").clicked() {
+        let hint = if bar.attached { NOT_OURS } else { "Presses the guest's reset button." };
+        if controls::icon_button(ui, runs && !bar.attached, Icon::RotateCw, "Reset", hint).clicked() {
             wishes.send(Command::ResetGuest);
         }
         let hint = "Presses the guest's power button; the guest decides what it does.";
-        if controls::icon_button(ui, runs, Icon::Power, "Power", hint).clicked() {
+        let hint = if bar.attached { NOT_OURS } else { hint };
+        if controls::icon_button(ui, runs && !bar.attached, Icon::Power, "Power", hint).clicked() {
             wishes.send(Command::PressPower);
         }
         ui.with_layout(egui::Layout::right_to_left(Align::Center), |ui| {

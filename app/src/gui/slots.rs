@@ -231,7 +231,11 @@ fn denied(model: &Model) -> Option<String> {
 }
 
 fn can_save(model: &Model) -> Result<(), &'static str> {
-    if model.guest_runs() { Ok(()) } else { Err("No guest is running.") }
+    match (model.guest_runs(), model.attached()) {
+        (true, _) => Ok(()),
+        (_, Some(_)) => Err("An attached VNC server is somebody else's machine: it cannot be saved."),
+        _ => Err("No guest is running."),
+    }
 }
 
 /// How far saving is, and the way to stop it.

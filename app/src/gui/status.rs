@@ -27,6 +27,11 @@ pub fn show(ui: &mut Ui, model: &Model, logs_open: bool, wishes: &mut Wishes) {
             let hint = format!("{}\nTree {}\nKernel {}", image.iso.display(), image.tree_hash, image.kernel_version);
             fact(ui, Icon::Disc3, palette.dim, &text, &hint);
         }
+        if let Some(view) = model.attached() {
+            let (glyph, colour) =
+                if view.is_secret() { (Icon::Lock, palette.dim) } else { (Icon::LockOpen, palette.warning) };
+            fact(ui, glyph, colour, &view.address, &format!("{}\n{}", view.name, view.secrecy()));
+        }
         source::show(ui, model, wishes);
         if let Some(guest) = &model.guest {
             reported(ui, guest);

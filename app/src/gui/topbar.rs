@@ -157,6 +157,14 @@ fn bar(ui: &mut Ui, model: &Model, now_ms: u64, small: bool) {
 /// What is being done, and how far it is where that is known.
 #[must_use]
 pub fn doing(model: &Model) -> (String, Option<f32>) {
+    if let Some(attach) = model.attach.as_ref().filter(|_| model.attaches()) {
+        let words = match model.state.phase {
+            Phase::Preparing | Phase::Booting => format!("Connecting to {}", attach.address),
+            Phase::Ejecting => "Letting go of the server".to_owned(),
+            _ => String::new(),
+        };
+        return (words, None);
+    }
     match model.state.phase {
         Phase::Building => (progress::sentence(model), Some(model.build_fraction())),
         Phase::Preparing => ("Looking at the cartridge and this host".to_owned(), None),
@@ -192,13 +200,14 @@ fn actions(ui: &mut Ui, model: &Model, window: WindowState, small: bool, wishes:
         })
         .inner;
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, "More ways to eject"));
-    let hint = if busy {
-        "An eject is under way."
-    } else {
-        "Ends the guest and removes this session's work; caches stay. Ctrl+E"
+    let hint = match (busy, model.attaches()) {
+        (true, _) => "An eject is under way.",
+        (_, true) => "Lets go of the VNC server; what runs there goes on. Ctrl+E",
+        _ => "Ends the guest and removes this session's work; caches stay. Ctrl+E",
     };
+    let name = if model.attaches() { "Detach" } else { "Eject" };
     ui.add_space(-4.0);
-    if controls::button(ui, !busy, Icon::CircleArrowOutUpRight, "Eject", hint).clicked() {
+    if controls::button(ui, !busy, Icon::CircleArrowOutUpRight, name, hint).clicked() {
         wishes.send(Command::Eject(EjectScope::Session));
     }
     goal(ui, model, Goal::Up, false, wishes);
@@ -224,6 +233,7 @@ fn goal(ui: &mut Ui, model: &Model, goal: Goal, small: bool, wishes: &mut Wishes
         Goal::Direct => (Icon::Play, "Direct boot", "Boots a kernel without a boot loader"),
         Goal::Up => (Icon::Zap, "Build & Boot", "Makes the image and boots it. Ctrl+Enter"),
         Goal::Restore => (Icon::RotateCcw, "Restore", "Starts the guest from a slot"),
+        Goal::Attach => (Icon::ScreenShare, "Attach", "Shows a VNC server of somebody else's"),
     };
     let denied = step(&model.state, Input::Ask(goal)).err().map(|denied| words::sentence(&format!("{denied}.")));
     let hint = denied.as_deref().unwrap_or(hint);

@@ -95,6 +95,8 @@ pub enum Dialog {
     BootIso,
     /// A kernel that is booted without a boot loader.
     BootKernel,
+    /// A VNC server that is attached to.
+    Attach,
     /// The host's checks.
     Doctor,
     /// All shortcuts.

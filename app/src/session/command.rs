@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use vmtools::display::{InputEvent, Layout, Rect};
 
+use super::attachment::AttachWish;
 use super::direct::DirectWish;
 use super::run_field::RunField;
 use super::state::{EjectScope, Goal};
@@ -52,6 +53,9 @@ pub enum Command {
     AskAnyway(Goal),
     /// Boot a kernel without a boot loader: that of the last build's image, of an ISO, or of this host.
     BootDirect(Box<DirectWish>),
+    /// Attach to a VNC server of somebody else's, in place of one that is attached:
+    /// [`Event::Attached`](super::event::Event::Attached) follows. An eject lets go of it.
+    Attach(Box<AttachWish>),
     /// Read what an ISO offers to boot. [`Event::MenuRead`](super::event::Event::MenuRead) answers.
     ReadMenu(PathBuf),
     /// Stop what is under way.

@@ -1,6 +1,7 @@
 //! The only task that owns a session's state. It takes commands, answers of jobs and events of the guest, asks the
 //! state machine what they mean, performs its effects, and tells everybody else by events.
 
+mod attach;
 mod begin;
 mod blank;
 mod build;
@@ -32,9 +33,11 @@ use isoprep::contents::StageTime;
 use isoprep::{Cancel, Progress};
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::task::JoinHandle;
+use vmtools::attach::{AttachEvent, Attached, Place};
 use vmtools::display::{InputEvent, Screen};
 use vmtools::{GuestEvent, GuestHandle, GuestStatus};
 
+use super::attachment::AttachWish;
 use super::built::Built;
 use super::command::Command;
 use super::direct::DirectWish;
@@ -88,6 +91,13 @@ struct Driver {
     job: Option<JoinHandle<Outcome>>,
     guest: Option<Box<GuestHandle>>,
     guest_events: Option<Receiver<GuestEvent>>,
+    /// The server that is to be attached to.
+    attach_wish: Option<AttachWish>,
+    /// Where the one is that is attached, or was.
+    attached_to: Option<Place>,
+    /// A VNC server of somebody else's on the screen, in place of a guest.
+    attached: Option<Box<Attached>>,
+    attached_events: Option<Receiver<AttachEvent>>,
     /// What was last told of it.
     guest_status: Option<GuestStatus>,
     progress: Option<Receiver<Progress>>,
@@ -150,6 +160,7 @@ enum Wake {
     GuestSide(u32, Event),
     Progress(Option<Progress>),
     Guest(Option<GuestEvent>),
+    Attached(Option<AttachEvent>),
     Job(Outcome),
     Examine,
     Examined(Option<jobs::Look>),
@@ -183,6 +194,8 @@ impl Driver {
                 Wake::Progress(None) => self.progress = None,
                 Wake::Guest(Some(event)) => self.guest_event(event).await,
                 Wake::Guest(None) => self.guest_events = None,
+                Wake::Attached(Some(event)) => self.attached_event(event).await,
+                Wake::Attached(None) => self.attached_events = None,
                 Wake::Job(outcome) => self.answer(outcome).await,
                 Wake::Examine => self.start_examination().await,
                 Wake::Examined(look) => self.examined(look).await,
@@ -213,6 +226,7 @@ impl Driver {
             progress = next_of(&mut self.progress) => Wake::Progress(progress),
             // A guest's events wait until its start has been told; an eject ends it without anybody reading them.
             event = next_of(&mut self.guest_events), if self.job.is_none() || ejecting => Wake::Guest(event),
+            event = next_of(&mut self.attached_events), if self.job.is_none() || ejecting => Wake::Attached(event),
             // Progress is told before the answer that follows it.
             outcome = answer_of(&mut self.job, ejecting), if self.progress.is_none() => Wake::Job(outcome),
             look = examine::look_of(&mut self.examining.running) => Wake::Examined(look),
@@ -252,6 +266,7 @@ impl Driver {
             Command::Ask(goal) => self.ask(goal, false, None).await,
             Command::AskAnyway(goal) => self.ask(goal, true, None).await,
             Command::BootDirect(wish) => self.boot_direct(*wish).await,
+            Command::Attach(wish) => self.attach(*wish).await,
             Command::ReadMenu(iso) => self.read_menu(iso),
             Command::ViewCache => self.view_cache(false),
             Command::CleanCache => self.view_cache(true),
@@ -265,13 +280,14 @@ impl Driver {
             Command::BringIn => self.bring_in().await,
             Command::SendSerial(bytes) => self.with_guest(|guest| guest.send_serial(bytes)).await,
             Command::Input(event) => {
-                if let Some(guest) = &self.guest {
-                    guest.input(event);
-                }
+                let _ = self.pass(event);
             }
-            Command::SendCombo(keys) => {
-                self.with_guest(|guest| together(&keys).for_each(|event| guest.input(event))).await
+            Command::SendCombo(_) if !self.has_screen() => {
+                self.notice(Level::Warning, self.no_guest().into()).await;
             }
+            Command::SendCombo(keys) => together(&keys).for_each(|event| {
+                let _ = self.pass(event);
+            }),
             Command::TypeText { text, layout } => self.type_text(&text, layout).await,
             Command::Screenshot(path) => self.screenshot(path).await,
             Command::ReadText(area) => self.read_text(area).await,
@@ -298,7 +314,7 @@ impl Driver {
 
     async fn ask(&mut self, goal: Goal, anyway: bool, wish: Option<DirectWish>) {
         self.refresh().await;
-        if goal != Goal::Direct
+        if !matches!(goal, Goal::Direct | Goal::Attach)
             && let Some(failure) = self.inserted.as_ref().and_then(Inserted::failure)
         {
             return self.tell(Event::Failed { failure }).await;
@@ -352,6 +368,7 @@ impl Driver {
                 }
                 if self.state.phase == Phase::Idle {
                     self.prepared = None;
+                    self.attach_wish = None;
                     self.not_brought_in();
                 }
             }
@@ -360,9 +377,11 @@ impl Driver {
 
     async fn perform(&mut self, effect: Effect) {
         match effect {
+            Effect::Prepare(Goal::Attach) => self.prepare_attach().await,
             Effect::Prepare(goal) => self.start_prepare(goal).await,
             Effect::Build => self.start_build().await,
             Effect::Boot if self.state.goal == Some(Goal::Restore) => self.start_restore().await,
+            Effect::Boot if self.state.goal == Some(Goal::Attach) => self.start_attach().await,
             Effect::Boot => self.start_guest().await,
             Effect::Eject(scope) => self.start_eject(scope).await,
         }
@@ -395,6 +414,7 @@ impl Driver {
             }
             Outcome::Built(answer) => self.built(answer).await,
             Outcome::Started(Ok(guest)) => self.guest_started(guest).await,
+            Outcome::Attached(answer) => self.attached(answer).await,
             Outcome::Prepared(Err(failure)) | Outcome::Started(Err(failure)) => self.fail(failure).await,
             Outcome::Ejected(ejected) => self.ejected(*ejected).await,
         }

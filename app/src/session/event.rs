@@ -9,6 +9,7 @@ use isoprep::{CacheView, EjectReport, Image, Progress, SourceChange, Survey};
 use serde::Serialize;
 use vmtools::{GuestReport, GuestStatus};
 
+use super::attachment::{AttachWant, AttachedView};
 use super::blank::BlankCure;
 use super::direct::{DirectView, MenuView};
 use super::examination::{LintView, Unexamined};
@@ -170,6 +171,30 @@ pub enum Event {
         /// Why its image has nothing in it that reports, if that is so: a [`Sign`] is what can be waited for.
         mute: Option<String>,
     },
+    /// A VNC server of somebody else's is being connected to; [`Event::Attached`] or [`Event::Failed`] follows.
+    AttachBegan {
+        /// Where it is.
+        address: String,
+        /// The host that ssh reaches it from, if it does.
+        ssh: Option<String>,
+    },
+    /// It is attached, and its screen is shown in place of a guest's.
+    Attached {
+        /// Which one.
+        view: AttachedView,
+    },
+    /// The server wants something that the user could give. [`Event::Failed`] follows.
+    AttachAsks {
+        /// What.
+        want: AttachWant,
+    },
+    /// The connection to it is lost, and tried again for a while.
+    AttachLost {
+        /// Why.
+        why: String,
+    },
+    /// The connection is there again.
+    AttachBack,
     /// The guest showed on its serial line how far it has come.
     GuestShowed {
         /// By what.

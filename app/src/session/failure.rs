@@ -1,6 +1,7 @@
 //! From the typed errors of the libraries to what a person is shown, and the exit code of the headless front end.
-//! `build` has those of builds.
+//! `build` has those of builds, `attach` those of VNC servers.
 
+mod attach;
 mod build;
 mod direct;
 
@@ -11,6 +12,7 @@ use cartridge_supervise::IsolationError;
 use isoprep::{EditError, Finding, MissingParts};
 use vmtools::GuestError;
 
+pub(super) use attach::of_attach;
 pub(super) use build::of_build;
 pub(super) use direct::{
     no_image, no_kernel, no_line, of_boot, of_choice, of_cmdline, of_empty_root, of_entry, of_folder, of_gone_part,

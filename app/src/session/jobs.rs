@@ -1,6 +1,7 @@
 //! The work behind the phases, each a function from what it needs to what it leaves. Blocking ones run on the blocking
 //! pool; none of them knows the driver's state.
 
+mod attach;
 mod compare;
 pub(super) mod direct;
 mod hardware;
@@ -33,6 +34,7 @@ use super::sentence::number;
 use super::state::Goal;
 use crate::paths::Paths;
 
+pub(super) use attach::{Joined, NotAttached, join};
 pub(super) use compare::{Compared, compare};
 pub(super) use hardware::{Hardware, machine_of, place_disks};
 pub(super) use look::{Look, look};
@@ -51,6 +53,7 @@ pub(super) enum Outcome {
     Prepared(Result<Box<Prepared>, Failure>),
     Built(Result<Box<Image>, Box<NotBuilt>>),
     Started(Result<Box<GuestHandle>, Failure>),
+    Attached(Result<Box<Joined>, Box<NotAttached>>),
     Ejected(Box<Ejected>),
 }
 

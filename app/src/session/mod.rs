@@ -1,5 +1,6 @@
 //! One session from insert to eject: commands in, events out, one driver that owns the state.
 
+pub mod attachment;
 pub mod blank;
 mod built;
 mod cartridge_lock;

@@ -1,6 +1,7 @@
 //! What a front end knows: the fold of all events. Pure, so that the window and the terminal show the same thing, and
 //! so that tests need no clock but the one in the events.
 
+mod attach;
 mod views;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use isoprep::mkarchiso::Chosen;
 use isoprep::{CacheView, EjectReport, Image, Progress, Survey, Unit};
 use vmtools::GuestStatus;
 
+use super::attachment::AttachWant;
 use super::direct::{DirectView, MenuView};
 use super::event::{CartridgeView, Event, Failure, Level, RecentView, Side, SlotView, Told};
 use super::examination::{Examination, Unexamined};
@@ -16,6 +18,7 @@ use super::pace::Pace;
 use super::state::{Input, Phase, State, step};
 use crate::doctor::Check;
 
+pub use attach::AttachView;
 pub use views::{Comparison, GuestView, Notice, SlotInTheMaking, SourceView, StageStatus, StageView, TestView};
 
 /// How many notices are kept.
@@ -77,6 +80,10 @@ pub struct Model {
     pub checking_since_ms: Option<u64>,
     /// The guest that runs, or the last one.
     pub guest: Option<GuestView>,
+    /// The VNC server of somebody else's that is attached in place of a guest, or was last.
+    pub attach: Option<AttachView>,
+    /// What such a server wants that the user could give, until the next attempt.
+    pub attach_want: Option<AttachWant>,
     /// What is being ejected right now.
     pub eject_step: Option<String>,
     /// The last eject.
@@ -204,6 +211,11 @@ impl Model {
                     ended: false,
                 });
             }
+            Event::AttachBegan { .. }
+            | Event::Attached { .. }
+            | Event::AttachAsks { .. }
+            | Event::AttachLost { .. }
+            | Event::AttachBack => self.fold_attach(&told.event, at),
             Event::GuestChanged { status } => {
                 if let Some(guest) = &mut self.guest {
                     guest.status = status.clone();
@@ -418,6 +430,7 @@ impl Model {
                 self.uncompare();
                 self.ejected = None;
                 self.guest = None;
+                (self.attach, self.attach_want) = (None, None);
                 self.direct = None;
                 self.stages.clear();
                 self.way = None;

@@ -19,6 +19,10 @@ impl Event {
     pub fn sentence(&self) -> Option<String> {
         Some(match self {
             Self::Opened { logs } => format!("Logs of this session: {}", logs.display()),
+            // Attaching tells its own.
+            Self::StateChanged { state } if state.goal == Some(Goal::Attach) && state.phase != Phase::Ejecting => {
+                return None;
+            }
             Self::StateChanged { state } => match (state.phase, state.goal, state.outcome) {
                 (Phase::Preparing, Some(goal), _) => format!("Preparing to {}", goal_words(goal)),
                 (Phase::Building, ..) => "Building".into(),
@@ -66,6 +70,12 @@ impl Event {
             Self::GuestStarted { pid, command, .. } => {
                 format!("QEMU runs as process {pid}. Without Cartridge, in a terminal, it is: {command}")
             }
+            Self::AttachBegan { address, .. } => format!("Attaching to the VNC server at {address}"),
+            Self::Attached { view } => {
+                format!("Attached to {:?} at {}. {}", view.name, view.address, view.secrecy())
+            }
+            Self::AttachLost { why } => format!("Warning: the VNC server is lost, and tried again: {why}"),
+            Self::AttachBack => "The VNC server is there again".into(),
             Self::GuestShowed { sign } => match sign {
                 Sign::Login => "The guest asks for a login on its serial line: it is up".into(),
                 Sign::Shell => "The guest shows a shell's prompt on its serial line: it is up".into(),
@@ -204,6 +214,7 @@ impl Event {
             | Self::BootChecking
             | Self::BootChecked { .. }
             | Self::SourceUnknown
+            | Self::AttachAsks { .. }
             | Self::RecentChanged { .. }
             | Self::SlotsChanged { .. }
             | Self::SlotAdvanced { .. }
@@ -264,6 +275,7 @@ fn goal_words(goal: Goal) -> &'static str {
         Goal::Up => "build and boot",
         Goal::Restore => "restore a slot",
         Goal::Direct => "boot directly",
+        Goal::Attach => "attach to a VNC server",
     }
 }
 

@@ -13,7 +13,7 @@
 //!                             └──────────┘
 //! ```
 //!
-//! "boot" stands for every goal that builds nothing: Boot, Restore, Direct.
+//! "boot" stands for every goal that builds nothing: Boot, Restore, Direct, Attach.
 //!
 //! Every failure and every cancel leaves through `Ejecting`, so that cleaning has one path.
 
@@ -52,6 +52,8 @@ pub enum Goal {
     Restore,
     /// A guest from a kernel or an ISO that no build has left: needs neither a cartridge nor an image.
     Direct,
+    /// A VNC server of somebody else's on the screen: needs nothing.
+    Attach,
 }
 
 /// How the last thing that was asked for ended.
@@ -155,6 +157,9 @@ pub enum Denied {
     /// Something is under way.
     #[error("the session is busy: cancel or eject first")]
     Busy,
+    /// A guest of ours would be ended for somebody else's.
+    #[error("a guest is running, and attaching to a VNC server would end it: eject it first")]
+    GuestRuns,
     /// There is nothing to cancel.
     #[error("nothing is under way")]
     NothingToCancel,
@@ -188,6 +193,9 @@ pub fn step(state: &State, input: Input) -> Result<(State, Option<Effect>), Deni
 
         (Idle | Running, Input::Ask(goal)) => {
             allowed(state, goal)?;
+            if goal == Goal::Attach && state.phase == Running && state.goal != Some(Goal::Attach) {
+                return Err(Denied::GuestRuns);
+            }
             if state.phase == Running {
                 leave(&State { next: Some(goal), ..*state }, Outcome::Ejected, EjectScope::Session)
             } else {
@@ -204,7 +212,7 @@ pub fn step(state: &State, input: Input) -> Result<(State, Option<Effect>), Deni
         (_, Input::Eject(scope)) => leave(state, Outcome::Ejected, scope),
 
         (Preparing, Input::Prepared) => match state.goal {
-            Some(Goal::Boot | Goal::Restore | Goal::Direct) => to(Booting, Effect::Boot),
+            Some(Goal::Boot | Goal::Restore | Goal::Direct | Goal::Attach) => to(Booting, Effect::Boot),
             Some(Goal::Build | Goal::Up) => to(Building, Effect::Build),
             None => Err(Denied::Stale),
         },
@@ -213,7 +221,7 @@ pub fn step(state: &State, input: Input) -> Result<(State, Option<Effect>), Deni
             Some(Goal::Build) => {
                 Ok((State { phase: Idle, goal: None, image: true, outcome: Some(Outcome::Built), ..*state }, None))
             }
-            Some(Goal::Boot | Goal::Restore | Goal::Direct) | None => Err(Denied::Stale),
+            Some(Goal::Boot | Goal::Restore | Goal::Direct | Goal::Attach) | None => Err(Denied::Stale),
         },
         (Booting, Input::BootDone) => Ok((State { phase: Running, ..*state }, None)),
         (Preparing | Building | Booting | Running, Input::Failed) => leave(state, Outcome::Failed, EjectScope::Session),
@@ -230,7 +238,7 @@ pub fn step(state: &State, input: Input) -> Result<(State, Option<Effect>), Deni
 }
 
 fn allowed(state: &State, goal: Goal) -> Result<(), Denied> {
-    if goal == Goal::Direct {
+    if matches!(goal, Goal::Direct | Goal::Attach) {
         return Ok(());
     }
     if !state.inserted {
@@ -254,8 +262,14 @@ mod tests {
     use super::*;
 
     fn inputs() -> impl Strategy<Value = Input> {
-        let goal =
-            prop_oneof![Just(Goal::Build), Just(Goal::Boot), Just(Goal::Up), Just(Goal::Restore), Just(Goal::Direct)];
+        let goal = prop_oneof![
+            Just(Goal::Build),
+            Just(Goal::Boot),
+            Just(Goal::Up),
+            Just(Goal::Restore),
+            Just(Goal::Direct),
+            Just(Goal::Attach)
+        ];
         let scope = prop_oneof![Just(EjectScope::Session), Just(EjectScope::Everything)];
         prop_oneof![
             (any::<bool>(), any::<bool>()).prop_map(|(valid, image)| Input::Inserted { valid, image }),
@@ -276,12 +290,13 @@ mod tests {
         match effect {
             Some(Effect::Prepare(goal)) => {
                 assert!(after.phase == Phase::Preparing && after.goal == Some(goal));
-                assert!(after.inserted || goal == Goal::Direct);
+                assert!(after.inserted || matches!(goal, Goal::Direct | Goal::Attach));
+                assert!(state.phase != Phase::Running, "what runs is ejected first");
                 assert!(goal != Goal::Boot || after.image);
             }
             Some(Effect::Build) => assert_eq!((state.phase, after.phase), (Phase::Preparing, Phase::Building)),
             Some(Effect::Boot) => {
-                let made = matches!(after.goal, Some(Goal::Restore | Goal::Direct));
+                let made = matches!(after.goal, Some(Goal::Restore | Goal::Direct | Goal::Attach));
                 assert!((after.image || made) && after.phase == Phase::Booting);
             }
             Some(Effect::Eject(_)) => assert_eq!(after.phase, Phase::Ejecting),
@@ -376,6 +391,18 @@ mod tests {
         assert_eq!(effects, [prepare, Effect::Boot, Effect::Eject(EjectScope::Session), prepare]);
         assert!(state.phase == Phase::Preparing && !state.inserted);
         assert_eq!(step(&State::default(), Input::Ask(Goal::Boot)), Err(Denied::NoCartridge));
+    }
+
+    #[test]
+    fn attaching_ends_no_guest_of_ours_and_may_be_followed_by_anything() {
+        let (state, effects) = run(&[Input::Ask(Goal::Attach), Input::Prepared, Input::BootDone]);
+        assert_eq!((state.phase, effects), (Phase::Running, vec![Effect::Prepare(Goal::Attach), Effect::Boot]));
+        for goal in [Goal::Attach, Goal::Direct] {
+            let (after, effect) = step(&state, Input::Ask(goal)).unwrap();
+            assert_eq!((after.next, effect), (Some(goal), Some(Effect::Eject(EjectScope::Session))));
+        }
+        let (guest, _) = run(&[Input::Ask(Goal::Direct), Input::Prepared, Input::BootDone]);
+        assert_eq!(step(&guest, Input::Ask(Goal::Attach)), Err(Denied::GuestRuns));
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Stage {
             screen: screen.clone(),
             wake: Arc::new(Waker::default()),
         };
-        let options = Options { insert: Insert::Builtin, preferences: None };
+        let options = Options { insert: Insert::Builtin, preferences: None, attach: None };
         let tap = keys.clone();
         let desktop = Desktop::default();
         desktop.file_chooser.store(true, std::sync::atomic::Ordering::Release);

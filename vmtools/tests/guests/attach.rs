@@ -13,7 +13,7 @@ use vmtools::{InputEvent, RuntimeDir, Screen};
 use crate::harness::SOON;
 use crate::servers::{Said, Xvnc, free_port, until};
 use crate::ssh::SshServer;
-use crate::tls;
+use crate::xvnc;
 
 /// A place to attach from.
 struct Desk {
@@ -168,8 +168,8 @@ async fn a_server_that_comes_back_is_shown_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_is_asked_for_and_another_one_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let fingerprint = tls::certificates(dir.path());
-    let (xvnc, address) = tls::xvnc(dir.path(), "X509Vnc");
+    let fingerprint = xvnc::certificates(dir.path());
+    let (xvnc, address) = xvnc::xvnc(dir.path(), "X509Vnc");
     until("the server", &xvnc, || std::net::TcpStream::connect(&address).is_ok()).await;
     let desk = Desk::new();
     let plan = |known| AttachPlan { fingerprint: known, password: password("secret"), ..desk.plan(&address) };

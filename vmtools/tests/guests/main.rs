@@ -35,3 +35,5 @@ mod sound;
 mod ssh;
 mod tls;
 mod viewer;
+#[path = "../support/xvnc.rs"]
+mod xvnc;

@@ -1,100 +1,16 @@
 //! Our own VNC client against other real servers: TigerVNC's Xvnc, and x11vnc, which is made with libvncserver. An X screen, what
 //! was drawn on it by others, and a window that says which keys and buttons it got.
 
-use std::net::TcpListener;
-use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use cartridge_supervise::{Cancel, Channel, CommandLine, Exit, Observer, ProcessHandle, run, spawn};
+use cartridge_supervise::spawn;
 use vmtools::display::SizeAnswer;
 use vmtools::display::rfb::{Encoding, RfbSource};
 use vmtools::{InputEvent, Screen};
 
 use crate::harness::SOON;
 use crate::viewer::{Viewer, view};
-
-/// "secret" as vncpasswd(1) writes it.
-const PASSWORD_FILE: [u8; 8] = [0x2e, 0x2d, 0xbf, 0x57, 0x6e, 0xb0, 0x6c, 0x9e];
-
-#[derive(Clone, Default)]
-pub struct Said(Arc<Mutex<Vec<u8>>>);
-
-impl Observer for Said {
-    fn output(&mut self, _: Channel, bytes: &[u8]) {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-    }
-
-    fn exited(&mut self, _: &Exit) {}
-}
-
-impl Said {
-    fn has(&self, words: &str) -> bool {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).contains(words)
-    }
-
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-/// An X screen of 320×200 pixels that is a VNC server.
-pub struct Xvnc {
-    display: String,
-    pub dir: tempfile::TempDir,
-    said: Said,
-    _server: ProcessHandle,
-}
-
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-impl Xvnc {
-    pub fn start(words: &[&str]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("password"), PASSWORD_FILE).unwrap();
-        // A number that no other X screen has: a port that is free just now.
-        let display = format!(":{}", free_port());
-        let line =
-            CommandLine::new("Xvnc").arg(&display).args(["-geometry", "320x200", "-depth", "24", "-nolisten", "tcp"]);
-        let line = line.args(["-UseBlacklist=0", "-AlwaysShared", "-PasswordFile"]).arg(dir.path().join("password"));
-        let said = Said::default();
-        let server = spawn(&line.args(words), said.clone()).unwrap();
-        Self { display, dir, said, _server: server }
-    }
-
-    pub fn socket() -> (tempfile::TempDir, std::path::PathBuf) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("vnc");
-        (dir, path)
-    }
-
-    pub fn on_socket(path: &Path) -> Self {
-        Self::start(&["-SecurityTypes", "None", "-rfbport", "-1", "-rfbunixpath", path.to_str().unwrap()])
-    }
-
-    pub fn program(&self, name: &str) -> CommandLine {
-        CommandLine::new(name).env("DISPLAY", &self.display)
-    }
-
-    pub fn run(&self, line: CommandLine) -> Vec<u8> {
-        run(&line, &Cancel::new(), |_, _| ()).unwrap().stdout
-    }
-
-    /// Draws a pattern of two colours all over the screen.
-    pub fn draw(&self) {
-        self.run(self.program("xsetroot").args(["-mod", "7", "5", "-fg", "orange", "-bg", "navy"]));
-    }
-
-    /// The screen as another program sees it: width, height, RGBA.
-    pub fn picture(&self) -> (u32, u32, Vec<u8>) {
-        let file = self.dir.path().join("screen.png");
-        self.run(self.program("import").args(["-window", "root"]).arg(&file));
-        let image = image::open(&file).unwrap().into_rgba8();
-        (image.width(), image.height(), image.into_raw())
-    }
-}
+pub use crate::xvnc::{Said, Xvnc, free_port};
 
 pub async fn until(what: &str, xvnc: &Xvnc, mut done: impl FnMut() -> bool) {
     let end = Instant::now() + SOON;

@@ -1,41 +1,11 @@
 //! TLS to real servers: Xvnc with certificates, and QEMU's VNC server; who is not what it says is told with what to compare.
 
-use std::path::Path;
-
-use cartridge_supervise::{Cancel, CommandLine, ProcessHandle, run, spawn};
-use vmtools::display::rfb::{Fingerprint, RfbError, RfbSource, Trust};
+use cartridge_supervise::{CommandLine, ProcessHandle, spawn};
+use vmtools::display::rfb::{RfbError, RfbSource, Trust};
 
 use crate::servers::{Said, Xvnc, end, free_port, until};
 use crate::viewer::view;
-
-/// An authority, and a server's key and certificate by it for "localhost" and 127.0.0.1, named as QEMU wants them.
-pub fn certificates(dir: &Path) -> Fingerprint {
-    let openssl = |words: &[&str]| {
-        let line = CommandLine::new("openssl").args(words).cwd(dir);
-        run(&line, &Cancel::new(), |_, _| ()).unwrap().stdout
-    };
-    std::fs::write(dir.join("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n").unwrap();
-    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"];
-    let authority = ["req", "-x509", "-subj", "/CN=authority", "-keyout", "ca-key.pem", "-out", "ca-cert.pem"];
-    openssl(&[&authority[..], &key].concat());
-    let request = ["req", "-new", "-subj", "/CN=localhost", "-keyout", "server-key.pem", "-out", "request.pem"];
-    openssl(&[&request[..], &key[..5]].concat());
-    let sign = "x509 -req -in request.pem -CA ca-cert.pem -CAkey ca-key.pem -CAcreateserial -days 30 -extfile names -out \
-                server-cert.pem";
-    openssl(&sign.split_whitespace().collect::<Vec<_>>());
-    let told = openssl(&["x509", "-noout", "-fingerprint", "-sha256", "-in", "server-cert.pem"]);
-    let told = String::from_utf8(told).unwrap();
-    Fingerprint::parse(told.split_once('=').unwrap().1).unwrap()
-}
-
-/// An X screen whose server wants TLS: its address.
-pub fn xvnc(dir: &Path, kind: &str) -> (Xvnc, String) {
-    let port = free_port().to_string();
-    let file = |name: &str| dir.join(name).to_str().unwrap().to_owned();
-    let (certificate, key) = (file("server-cert.pem"), file("server-key.pem"));
-    let words = ["-SecurityTypes", kind, "-X509Cert", &certificate, "-X509Key", &key, "-localhost", "-rfbport", &port];
-    (Xvnc::start(&words), format!("127.0.0.1:{port}"))
-}
+use crate::xvnc::{certificates, xvnc};
 
 /// What a source meets, once its server listens.
 async fn meets(source: &RfbSource, xvnc: &Xvnc) -> Result<(), RfbError> {

@@ -66,7 +66,13 @@ mod tests {
 
     #[test]
     fn a_misspelt_command_is_told_with_the_one_that_was_meant() {
-        for (line, meant) in [("upp repo", "up"), ("upp", "up"), ("biuld --json", "build"), ("tset --slot a", "test")] {
+        for (line, meant) in [
+            ("upp repo", "up"),
+            ("upp", "up"),
+            ("biuld --json", "build"),
+            ("tset --slot a", "test"),
+            ("atach :1", "attach"),
+        ] {
             let error = read(line, false).unwrap_err();
             let text = error.to_string();
             assert_eq!((error.kind(), error.exit_code()), (ErrorKind::InvalidSubcommand, 2), "{line}: {text}");

@@ -9,7 +9,7 @@ use super::Driver;
 use crate::session::blank::{BlankCure, BlankWatch, Seen, patience};
 use crate::session::event::Event;
 use crate::session::jobs;
-use crate::session::state::Phase;
+use crate::session::state::{Goal, Phase};
 
 /// How often the screen is looked at.
 const BEAT: Duration = Duration::from_secs(5);
@@ -44,7 +44,8 @@ impl Driver {
     /// The session's phase is another one: only the screen of a guest that is up is looked at.
     pub(super) fn watch_screen(&mut self) {
         std::mem::take(&mut self.blank).cancel.cancel();
-        if self.state.phase == Phase::Running {
+        // What somebody else's server shows is nothing that our machine could change.
+        if self.state.phase == Phase::Running && self.state.goal != Some(Goal::Attach) {
             let accelerator = self.prepared.as_ref().and_then(|it| it.accelerator.as_ref());
             let emulated = accelerator.is_none_or(|it| it.accelerator != vmtools::Accelerator::Kvm);
             let patience = self.blank_after.unwrap_or_else(|| patience(emulated));

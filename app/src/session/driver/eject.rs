@@ -27,6 +27,7 @@ impl Driver {
         self.nothing_is_waited_for();
         self.progress = None;
         let (job, guest, side) = (self.job.take(), self.guest.take(), self.side.0.clone());
+        let attached = self.attached.take();
         let look = self.take_examination().await;
         let making = self.templates.stop();
         let comparing = if scope == EjectScope::Everything { self.stop_comparing() } else { None };
@@ -47,6 +48,9 @@ impl Driver {
             }
             if let Some(making) = making {
                 let _ = making.await;
+            }
+            if let Some(attached) = attached {
+                attached.end().await;
             }
             eject(job, guest, what, side).await
         }));
@@ -74,6 +78,7 @@ impl Driver {
             self.image = None;
         }
         self.guest_events = None;
+        self.attached_events = None;
         self.tell(Event::Ejected { report: ejected.report.clone(), took_ms: millis(ejected.took) }).await;
         if !ejected.clean {
             let left = ejected.report.untouched.iter().map(|u| format!("{}: {}", u.path.display(), u.reason));
@@ -139,6 +144,10 @@ async fn eject(
     let started = match job {
         Some(job) => match job.await {
             Ok(Outcome::Started(Ok(guest))) => Some(guest),
+            Ok(Outcome::Attached(Ok(joined))) => {
+                joined.attached.end().await;
+                None
+            }
             _ => None,
         },
         None => None,

@@ -228,13 +228,13 @@ impl Driver {
     pub(super) async fn with_guest(&mut self, act: impl FnOnce(&GuestHandle)) {
         match &self.guest {
             Some(guest) => act(guest),
-            None => self.notice(Level::Warning, "No guest is running".into()).await,
+            None => self.notice(Level::Warning, self.no_guest().into()).await,
         }
     }
 
     pub(super) async fn type_text(&mut self, text: &str, layout: Layout) {
-        if self.guest.is_none() {
-            return self.notice(Level::Warning, "No guest is running".into()).await;
+        if !self.has_screen() {
+            return self.notice(Level::Warning, self.no_guest().into()).await;
         }
         let (strokes, lost) = layout.strokes(text);
         for stroke in strokes {
@@ -249,9 +249,9 @@ impl Driver {
 
     pub(super) async fn stroke(&mut self) {
         self.next_stroke = tokio::time::Instant::now() + STROKE;
-        match (&self.guest, self.typing.pop_front()) {
-            (Some(guest), Some(event)) => guest.input(event),
-            _ => self.typing.clear(),
+        let passed = self.typing.pop_front().is_some_and(|event| self.pass(event));
+        if !passed {
+            self.typing.clear();
         }
         if self.typing.is_empty() {
             self.typed().await;
@@ -281,8 +281,6 @@ impl Driver {
     /// Every key up, nothing more to type.
     pub(super) fn hands_off(&mut self) {
         self.typing.clear();
-        if let Some(guest) = &self.guest {
-            guest.input(InputEvent::ReleaseAll);
-        }
+        let _ = self.pass(InputEvent::ReleaseAll);
     }
 }

@@ -25,7 +25,12 @@ impl Driver {
     pub(super) async fn plug_layer(&mut self) -> bool {
         let cartridge = self.inserted.as_ref().and_then(|i| Some((i.recipe.clone().ok()?, i.text.clone())));
         let (Some(guest), Some(cartridge)) = (&self.guest, cartridge) else {
-            self.notice(Level::Warning, "No guest is running, or the cartridge has errors".into()).await;
+            let why = if self.attached.is_some() {
+                self.no_guest()
+            } else {
+                "No guest is running, or the cartridge has errors"
+            };
+            self.notice(Level::Warning, why.into()).await;
             return false;
         };
         if self.slots.plugging.is_some_and(|since| since.elapsed() < UNTOLD) {

@@ -15,7 +15,7 @@ const WHOLE: Duration = Duration::from_secs(5);
 
 impl Driver {
     pub(super) async fn start_recording(&mut self, path: Option<PathBuf>) {
-        if self.guest.is_none() {
+        if !self.has_screen() {
             return self.notice(Level::Warning, "No guest is running whose screen could be recorded".into()).await;
         }
         if self.recording.is_some() {

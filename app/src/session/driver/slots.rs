@@ -107,7 +107,7 @@ impl Driver {
 
     pub(super) async fn save_slot(&mut self, name: &str) {
         let (Some(guest), Some(store)) = (&self.guest, self.slot_store()) else {
-            return self.slot_failed("The guest could not be saved", "no guest is running".into()).await;
+            return self.slot_failed("The guest could not be saved", self.no_guest().into()).await;
         };
         let monitor = guest.monitor();
         let name = match SlotName::new(name) {
