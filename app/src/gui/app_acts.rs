@@ -145,7 +145,7 @@ impl App {
                     self.dialog = Some(Dialog::Attach);
                 }
             }
-            Event::StateChanged { state } if state.phase == Phase::Idle => {
+            Event::StateChanged { state } if state.outcome == Some(Outcome::Cancelled) => {
                 let _ = self.attach_form.over();
             }
             Event::Refused { .. } => {

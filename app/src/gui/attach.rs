@@ -104,22 +104,67 @@ pub(super) fn show(ui: &mut Ui, model: &Model, form: &mut AttachForm, wishes: &m
     entered |= edit.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
     ui.add_space(4.0);
     ui.checkbox(&mut form.view_only, RichText::new("View only: send neither keys nor the pointer").size(13.0));
-    form.asked.show(ui, "why not attached");
-    finish(ui, model, form, entered, wishes);
+    let trust = trust(model, form);
+    match &trust {
+        Some((fingerprint, changed)) => certificate(ui, fingerprint, *changed),
+        None => form.asked.show(ui, "why not attached"),
+    }
+    finish(ui, model, form, trust, entered, wishes);
 }
 
-/// The end of the dialog: what is wrong, and the buttons.
-fn finish(ui: &mut Ui, model: &Model, form: &mut AttachForm, entered: bool, wishes: &mut Wishes) {
-    let palette = Palette::of(ui);
-    let waiting = form.asked.waits();
-    let denied = step(&model.state, Input::Ask(Goal::Attach)).err().map(|it| words::sentence(&format!("{it}.")));
-    let wish = form.wish().and_then(|wish| denied.map_or(Ok(wish), Err));
-    let trust = match (&form.asked, &model.attach_want) {
+/// The certificate that the last attempt has met and that nobody trusts, and whether the server had another one before.
+fn trust(model: &Model, form: &AttachForm) -> Option<(Fingerprint, bool)> {
+    match (&form.asked, &model.attach_want) {
         (Asked::Failed(_), Some(AttachWant::Trust { fingerprint, changed })) => {
             Fingerprint::parse(fingerprint).map(|fingerprint| (fingerprint, *changed))
         }
         _ => None,
+    }
+}
+
+/// Asks whether that certificate is the server's.
+fn certificate(ui: &mut Ui, fingerprint: &Fingerprint, changed: bool) {
+    let palette = Palette::of(ui);
+    let (glyph, colour, title, words) = match changed {
+        false => (
+            Icon::ShieldQuestionMark,
+            palette.warning,
+            "Is this the server's own certificate?",
+            "Compare its SHA-256 fingerprint with the one on the server: openssl x509 -noout -fingerprint -sha256 -in CERTIFICATE",
+        ),
+        true => (
+            Icon::ShieldAlert,
+            palette.error,
+            "The server has another certificate than before",
+            "If nobody has renewed it, somebody is in between. The password was not sent. Its SHA-256 fingerprint:",
+        ),
     };
+    ui.add_space(8.0);
+    ui.horizontal(|ui| {
+        ui.label(controls::icon(glyph, 15.0).color(colour));
+        ui.add(Label::new(RichText::new(title).color(palette.strong)).wrap());
+    });
+    ui.add(Label::new(RichText::new(words).size(13.0).color(palette.text)).wrap().selectable(true));
+    let shown = fingerprint.to_string();
+    // Two lines of sixteen bytes.
+    let halves =
+        shown.split_at_checked(shown.len() / 2 + 1).map_or(shown.clone(), |(one, other)| format!("{one}\n{other}"));
+    controls::quote(ui, "fingerprint", &halves, 60.0);
+}
+
+/// The end of the dialog: what is wrong, and the buttons.
+fn finish(
+    ui: &mut Ui,
+    model: &Model,
+    form: &mut AttachForm,
+    trust: Option<(Fingerprint, bool)>,
+    entered: bool,
+    wishes: &mut Wishes,
+) {
+    let palette = Palette::of(ui);
+    let waiting = form.asked.waits();
+    let denied = step(&model.state, Input::Ask(Goal::Attach)).err().map(|it| words::sentence(&format!("{it}.")));
+    let wish = form.wish().and_then(|wish| denied.map_or(Ok(wish), Err));
     ui.add_space(10.0);
     row(ui, |ui| {
         let hint = wish.as_ref().err().map_or("Enter", String::as_str);

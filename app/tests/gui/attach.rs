@@ -71,8 +71,10 @@ fn filled(stage: &mut Stage) {
 }
 
 fn wish(asked: &[Command]) -> AttachWish {
-    let wishes: Vec<_> =
-        asked.iter().filter_map(|it| if let Command::Attach(wish) = it { Some((**wish).clone()) } else { None }).collect();
+    let wishes: Vec<_> = asked
+        .iter()
+        .filter_map(|it| if let Command::Attach(wish) = it { Some((**wish).clone()) } else { None })
+        .collect();
     assert_eq!(wishes.len(), 1, "{asked:?}");
     wishes[0].clone()
 }
@@ -110,7 +112,6 @@ fn unknown(stage: &mut Stage, at: u64, changed: bool) {
 }
 
 fn attached(stage: &mut Stage) -> Display {
-    story::inserted(stage);
     begins(stage, 100);
     let view = AttachedView {
         address: "ssh://ann@box.example/localhost:5901".into(),
@@ -209,7 +210,7 @@ fn a_certificate_is_trusted_by_a_press_alone() {
 
 #[test]
 fn what_is_somebody_elses_has_no_buttons_and_says_why() {
-    let mut stage = stage(|_| ());
+    let mut stage = stage(story::inserted);
     let _display = attached(&mut stage);
     stage.settle();
     assert!(!enabled(&stage, "Reset") && !enabled(&stage, "Power") && enabled(&stage, "Send Ctrl-Alt-Del"));
@@ -249,7 +250,19 @@ fn a_certificate_that_is_not_known() {
 }
 
 #[test]
+fn a_certificate_that_is_another_one() {
+    picture("attach_changed", &["dark"], |stage| {
+        filled(stage);
+        click(stage, "Attach");
+        unknown(stage, 50, true);
+    });
+}
+
+#[test]
 fn the_screen_of_a_server() {
     let display = std::cell::RefCell::new(Vec::new());
-    picture("attached", &["dark"], |stage| display.borrow_mut().push(attached(stage)));
+    picture("attached", &["dark"], |stage| {
+        story::inserted(stage);
+        display.borrow_mut().push(attached(stage));
+    });
 }
