@@ -101,7 +101,7 @@ impl App {
 
     /// The window comes again when there is something to show in it, if it was there when the last run ended.
     pub(super) fn detach_again(&mut self, ctx: &Context) {
-        if self.preferences.screen_window.detached && self.detached.is_none() && self.model.guest_runs() {
+        if self.preferences.screen_window.detached && self.detached.is_none() && self.model.takes_keys() {
             self.open_detached(ctx);
             ctx.request_repaint_of(ViewportId::ROOT);
         }
@@ -131,8 +131,9 @@ impl App {
 
     /// What is written over it.
     pub(super) fn detached_title(&self) -> String {
-        let name = self.model.cartridge.as_ref().map_or("Cartridge", |cartridge| cartridge.name.as_str());
-        format!("{name} – guest screen")
+        let cartridge = self.model.cartridge.as_ref().map(|cartridge| cartridge.name.as_str());
+        let name = self.model.attached().map(|view| view.name.as_str()).or(cartridge);
+        format!("{} – guest screen", name.unwrap_or("Cartridge"))
     }
 
     /// Whether somebody has closed it, seen from either window.

@@ -70,7 +70,7 @@ fn attaching(model: &Model) -> (&'static str, Tone) {
     match model.state.phase {
         Phase::Running if lost => ("Connection lost", Tone::Warning),
         Phase::Running => ("Attached", Tone::Good),
-        Phase::Ejecting => ("Detaching", Tone::Busy),
+        Phase::Ejecting => ("Disconnecting", Tone::Busy),
         _ => ("Connecting", Tone::Busy),
     }
 }
@@ -78,7 +78,7 @@ fn attaching(model: &Model) -> (&'static str, Tone) {
 fn idle(model: &Model) -> (&'static str, Tone) {
     match model.state.outcome {
         Some(Outcome::Built) => ("Built", Tone::Good),
-        Some(Outcome::Ejected) if model.attach.is_some() => ("Detached", Tone::Calm),
+        Some(Outcome::Ejected) if model.attach.is_some() => ("Disconnected", Tone::Calm),
         Some(Outcome::Ejected) => ("Ejected", Tone::Calm),
         Some(Outcome::Cancelled) => ("Cancelled", Tone::Calm),
         Some(Outcome::Failed) if model.mended() => ("Ready", Tone::Calm),

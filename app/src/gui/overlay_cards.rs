@@ -202,7 +202,7 @@ pub fn ejected(ui: &mut Ui, model: &Model) {
     let palette = Palette::of(ui);
     if let Some(attach) = &model.attach {
         let words = format!("What runs at {} goes on without us.", attach.address);
-        return card(ui, Icon::CircleCheck, palette.success, "Detached", &words, |_| {});
+        return card(ui, Icon::CircleCheck, palette.success, "Disconnected", &words, |_| {});
     }
     let Some(report) = &model.ejected else {
         card(ui, Icon::CircleArrowOutUpRight, palette.dim, "Ejected", "There was nothing to remove.", |_| {});

@@ -156,7 +156,7 @@ fn attached(ui: &mut Ui, model: &Model, Over { live, picture, .. }: Over) {
         Phase::Running => {
             notice(ui, Icon::ScreenShare, Tone::Busy, "Attached", "Waiting for the server's first picture")
         }
-        Phase::Ejecting => notice(ui, Icon::CircleArrowOutUpRight, Tone::Busy, "Detaching", &words),
+        Phase::Ejecting => notice(ui, Icon::CircleArrowOutUpRight, Tone::Busy, "Disconnecting", &words),
         _ => notice(ui, Icon::ScreenShare, Tone::Busy, "Connecting", &words),
     }
 }

@@ -205,7 +205,7 @@ fn actions(ui: &mut Ui, model: &Model, window: WindowState, small: bool, wishes:
         (_, true) => "Lets go of the VNC server; what runs there goes on. Ctrl+E",
         _ => "Ends the guest and removes this session's work; caches stay. Ctrl+E",
     };
-    let name = if model.attaches() { "Detach" } else { "Eject" };
+    let name = if model.attaches() { "Disconnect" } else { "Eject" };
     ui.add_space(-4.0);
     if controls::button(ui, !busy, Icon::CircleArrowOutUpRight, name, hint).clicked() {
         wishes.send(Command::Eject(EjectScope::Session));

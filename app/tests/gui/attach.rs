@@ -139,10 +139,10 @@ fn what_is_typed_is_asked_for_and_the_dialog_stays_until_the_server_is_there() {
     stage.settle();
     assert!(!has(&stage, TITLE));
     // A password is not kept for whoever opens the dialog next.
-    click(&mut stage, "Detach");
+    click(&mut stage, "Disconnect");
     stage.tell(400, state(Phase::Idle, None, Some(Outcome::Ejected)));
     stage.settle();
-    assert!(matches!(stage.asked()[..], [Command::Eject(EjectScope::Session)]) && has(&stage, "Detached"));
+    assert!(matches!(stage.asked()[..], [Command::Eject(EjectScope::Session)]) && has(&stage, "Disconnected"));
     dialog(&mut stage);
     press(&mut stage, Key::Enter);
     click(&mut stage, "Attach");
@@ -214,7 +214,7 @@ fn what_is_somebody_elses_has_no_buttons_and_says_why() {
     let _display = attached(&mut stage);
     stage.settle();
     assert!(!enabled(&stage, "Reset") && !enabled(&stage, "Power") && enabled(&stage, "Send Ctrl-Alt-Del"));
-    for name in ["Screenshot", "Record", "Copy text from the screen", "Type text", "Detach"] {
+    for name in ["Screenshot", "Record", "Copy text from the screen", "Type text", "Disconnect"] {
         assert!(enabled(&stage, name), "{name}");
     }
     assert!(has(&stage, "State: Attached") && has(&stage, "Guest screen"));

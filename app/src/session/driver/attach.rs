@@ -15,7 +15,7 @@ use crate::session::jobs::{self, Joined, NotAttached, Outcome};
 use crate::session::state::{Goal, Input, Phase, step};
 
 /// What is said where something wants a guest of ours, and a server is attached.
-const NOT_OURS: &str = "A VNC server is attached: it has neither a power button, nor a serial line, nor slots here. Detach from it to \
+const NOT_OURS: &str = "A VNC server is attached: it has neither a power button, nor a serial line, nor slots here. Disconnect from it to \
                         boot a guest of your own";
 
 impl Driver {
