@@ -275,6 +275,7 @@ async fn a_session_types_records_and_lets_go_and_says_what_is_not_its_own() {
     session.until_phase(Phase::Running).await;
     assert_eq!(session.model.attached().unwrap().name, "far away");
     assert!(session.model.takes_keys() && !session.model.guest_runs());
+    assert_eq!(session.model.attach_recent, [address.as_str()]);
     let screen = std::sync::Arc::clone(&session.handle.screen);
     until("a picture", || screen.live());
     let film = console.home.path().join("x.mp4");

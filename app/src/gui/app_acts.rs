@@ -141,7 +141,7 @@ impl App {
             }
             Event::AttachAsks { want } => {
                 let address = self.model.attach.as_ref().map_or("", |attach| attach.address.as_str());
-                if self.attach_form.wanted(want, address) {
+                if self.attach_form.wanted(want, address, self.view_only) {
                     self.dialog = Some(Dialog::Attach);
                 }
             }
@@ -180,10 +180,8 @@ impl App {
             }
             Wish::Open(dialog) => {
                 self.boot_forms.open();
-                self.attach_form.open();
-                if let Some(attach) = &self.model.attach {
-                    self.attach_form.remember(&attach.address);
-                }
+                let last = self.model.attach.as_ref().map(|attach| attach.address.as_str());
+                self.attach_form.begin(last, self.view_only);
                 self.dialog = Some(dialog);
             }
             Wish::CloseDialog => {

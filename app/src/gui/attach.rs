@@ -17,6 +17,9 @@ use crate::session::event::Failure;
 use crate::session::state::{Goal, Input, step};
 use crate::session::{Command, Model};
 
+/// How many servers of before are offered.
+const SEEN: usize = 4;
+
 /// What is typed into the dialog.
 #[derive(Default)]
 pub struct AttachForm {
@@ -42,19 +45,22 @@ impl AttachForm {
         self.password.clear();
     }
 
-    /// Begins with the server that was attached last, where nothing is typed yet.
-    pub(super) fn remember(&mut self, address: &str) {
-        if self.address.is_empty() {
-            address.clone_into(&mut self.address);
+    /// Begins with the server that was attached last, where nothing is typed yet, and as the screen is now.
+    pub(super) fn begin(&mut self, last: Option<&str>, view_only: bool) {
+        self.open();
+        self.view_only = view_only;
+        if let Some(last) = last.filter(|_| self.address.is_empty()) {
+            last.clone_into(&mut self.address);
         }
     }
 
     /// A server wants something, whoever has asked for it: the next failure is said here. Says whether the dialog has to open.
-    pub(super) fn wanted(&mut self, want: &AttachWant, address: &str) -> bool {
+    pub(super) fn wanted(&mut self, want: &AttachWant, address: &str, view_only: bool) -> bool {
         self.to_password = matches!(want, AttachWant::Password { .. });
         let waits = self.asked.waits();
         if !waits {
             (self.address, self.ssh) = (address.to_owned(), String::new());
+            self.view_only = view_only;
             self.asked = Asked::Waiting;
         }
         !waits
@@ -93,6 +99,7 @@ pub(super) fn show(ui: &mut Ui, model: &Model, form: &mut AttachForm, wishes: &m
         "host, host:1, host::5901, vnc://user@host or the path of a socket",
         true,
     );
+    recent(ui, model, form);
     entered |= field(ui, &mut form.ssh, "Through ssh", "user@host: the address is meant as seen from there", false);
     label(ui, "Password");
     let hint = RichText::new("If the server asks for one").color(Palette::of(ui).dim);
@@ -203,6 +210,30 @@ fn finish(
             form.asked = Asked::Waiting;
             wishes.add(Wish::ViewOnly(form.view_only));
             wishes.send(Command::Attach(Box::new(wish)));
+        }
+    });
+}
+
+/// Servers that were attached to before.
+fn recent(ui: &mut Ui, model: &Model, form: &mut AttachForm) {
+    let others = model.attach_recent.iter().filter(|address| **address != form.address);
+    let others: Vec<_> = others.take(SEEN).cloned().collect();
+    if others.is_empty() {
+        return;
+    }
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing = egui::vec2(4.0, 2.0);
+        ui.spacing_mut().button_padding = egui::vec2(6.0, 2.0);
+        ui.spacing_mut().interact_size.y = 22.0;
+        for address in others {
+            let text = RichText::new(&address).small().color(Palette::of(ui).dim);
+            let button =
+                ui.add(egui::Button::new((controls::icon(Icon::History, 12.0).color(Palette::of(ui).dim), text)));
+            button.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, format!("Recent: {address}")));
+            if button.clicked() {
+                // The way is a part of it.
+                (form.address, form.ssh) = (address, String::new());
+            }
         }
     });
 }

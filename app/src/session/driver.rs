@@ -37,6 +37,7 @@ use vmtools::attach::{AttachEvent, Attached, Place};
 use vmtools::display::{InputEvent, Screen};
 use vmtools::{GuestEvent, GuestHandle, GuestStatus};
 
+use super::attach_recent::AttachRecent;
 use super::attachment::AttachWish;
 use super::built::Built;
 use super::command::Command;
@@ -79,6 +80,8 @@ struct Driver {
     id: String,
     record: Record,
     recent: Recent,
+    /// Servers that were attached to.
+    attach_recent: AttachRecent,
     started: Instant,
     state: State,
     inserted: Option<Inserted>,
@@ -183,6 +186,7 @@ impl Driver {
     async fn run(mut self, mut commands: Receiver<Command>) {
         self.tell(Event::Opened { logs: self.record.dir().to_owned() }).await;
         self.tell_recent();
+        self.tell_attach_recent().await;
         while !self.closed {
             match self.next(&mut commands).await {
                 Wake::Command(Some(command)) => self.command(command).await,

@@ -188,6 +188,11 @@ pub enum Event {
         /// What.
         want: AttachWant,
     },
+    /// The list of servers that were attached to changed.
+    AttachRecentChanged {
+        /// Their addresses, newest first.
+        addresses: Vec<String>,
+    },
     /// The connection to it is lost, and tried again for a while.
     AttachLost {
         /// Why.

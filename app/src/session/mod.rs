@@ -1,5 +1,6 @@
 //! One session from insert to eject: commands in, events out, one driver that owns the state.
 
+mod attach_recent;
 pub mod attachment;
 pub mod blank;
 mod built;

@@ -82,6 +82,8 @@ pub struct Model {
     pub guest: Option<GuestView>,
     /// The VNC server of somebody else's that is attached in place of a guest, or was last.
     pub attach: Option<AttachView>,
+    /// Addresses of those that were attached to before, newest first.
+    pub attach_recent: Vec<String>,
     /// What such a server wants that the user could give, until the next attempt.
     pub attach_want: Option<AttachWant>,
     /// What is being ejected right now.
@@ -215,6 +217,7 @@ impl Model {
             | Event::Attached { .. }
             | Event::AttachAsks { .. }
             | Event::AttachLost { .. }
+            | Event::AttachRecentChanged { .. }
             | Event::AttachBack => self.fold_attach(&told.event, at),
             Event::GuestChanged { status } => {
                 if let Some(guest) = &mut self.guest {

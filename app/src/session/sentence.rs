@@ -215,6 +215,7 @@ impl Event {
             | Self::BootChecked { .. }
             | Self::SourceUnknown
             | Self::AttachAsks { .. }
+            | Self::AttachRecentChanged { .. }
             | Self::RecentChanged { .. }
             | Self::SlotsChanged { .. }
             | Self::SlotAdvanced { .. }

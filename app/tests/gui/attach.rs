@@ -189,6 +189,26 @@ fn a_server_that_was_attached_to_from_elsewhere_opens_the_dialog_when_it_wants_s
 }
 
 #[test]
+fn a_server_of_before_is_a_press_away_and_view_only_stays_as_it_was() {
+    let mut stage = stage(|stage| {
+        story::inserted(stage);
+        let addresses = vec!["box.example:5901".to_owned(), "ssh://ann@box.example/localhost:5901".to_owned()];
+        stage.tell(20, Event::AttachRecentChanged { addresses });
+    });
+    stage.window.key_press_modifiers(egui::Modifiers::COMMAND | egui::Modifiers::SHIFT, Key::O);
+    stage.settle();
+    dialog(&mut stage);
+    let on = || egui::accesskit::Toggled::True;
+    let check = stage.window.get_by_label("View only: send neither keys nor the pointer");
+    assert_eq!(check.accesskit_node().toggled(), Some(on()));
+    write(&mut stage, "Through ssh", "other");
+    click(&mut stage, "Recent: ssh://ann@box.example/localhost:5901");
+    assert!(!has(&stage, "Recent: ssh://ann@box.example/localhost:5901"), "it is in the field");
+    click(&mut stage, "Attach");
+    assert_eq!(wish(&stage.asked()).place, Place::parse("ssh://ann@box.example/localhost:5901").unwrap());
+}
+
+#[test]
 fn a_certificate_is_trusted_by_a_press_alone() {
     let known = Fingerprint::parse(FINGERPRINT);
     for (changed, name) in [(false, "Trust it and attach"), (true, "Trust the new one")] {
@@ -237,7 +257,12 @@ fn a_guest_of_ours_is_not_ended_for_it() {
 
 #[test]
 fn the_dialog() {
-    picture("attach", &["dark", "light"], filled);
+    picture("attach", &["dark", "light"], |stage| {
+        let addresses =
+            ["box.example:5901", "ssh://ann@box.example/localhost:5901", "192.0.2.7:5900"].map(str::to_owned);
+        stage.tell(1, Event::AttachRecentChanged { addresses: addresses.to_vec() });
+        filled(stage);
+    });
 }
 
 #[test]

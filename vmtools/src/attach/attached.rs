@@ -18,6 +18,8 @@ use crate::display::{DisplayLink, DisplaySource as _, InputEvent, InputQueue, Sc
 const NEWS: usize = 16;
 /// How long a socket may take from when it is there until it takes connections.
 const LISTENING: Duration = Duration::from_secs(2);
+/// A connection that has lasted for so long is a good one.
+const STEADY: Duration = Duration::from_secs(5);
 /// How long between two attempts to open the way anew.
 const AGAIN: Duration = Duration::from_secs(2);
 /// How long the display may take to end.
@@ -152,7 +154,7 @@ impl Line {
 
     /// Hears how it goes, until it is over; says why it is.
     async fn watch(&mut self) -> AttachError {
-        let mut lost: Option<Instant> = None;
+        let mut trouble = Trouble::new(Instant::now());
         loop {
             let news = tokio::select! {
                 news = self.news.recv() => match news {
@@ -160,7 +162,12 @@ impl Line {
                     None => return AttachError::Server(RfbError::Closed { doing: "connecting" }),
                 },
                 () = tunnel_gone(self.tunnel.as_mut()) => {
-                    let since = *lost.get_or_insert_with(Instant::now);
+                    let words = self.tunnel.take().map(|tunnel| tunnel.words()).unwrap_or_default();
+                    let why = words.lines().last().unwrap_or("ssh has ended").trim().to_owned();
+                    let (since, news) = trouble.lost(Instant::now());
+                    if news {
+                        self.tell(AttachEvent::Lost { why }).await;
+                    }
                     if let Err(error) = self.reopen(since).await {
                         return error;
                     }
@@ -169,21 +176,19 @@ impl Line {
             };
             match news {
                 News::Connected { .. } => {
-                    if lost.take().is_some() {
+                    if trouble.connected(Instant::now()) {
                         self.tell(AttachEvent::Back).await;
                     }
                 }
                 News::Lost(error) if stays(&error) => return self.met(error).await,
                 News::Lost(error) => {
-                    let met = self.met(error).await;
-                    let why = met.to_string();
-                    match lost {
-                        None => {
-                            lost = Some(Instant::now());
-                            self.tell(AttachEvent::Lost { why }).await;
-                        }
-                        Some(since) if since.elapsed() >= self.plan.patience => return self.not_back(why),
-                        Some(_) => {}
+                    let why = self.met(error).await.to_string();
+                    let (since, news) = trouble.lost(Instant::now());
+                    if since.elapsed() >= self.plan.patience {
+                        return self.not_back(why);
+                    }
+                    if news {
+                        self.tell(AttachEvent::Lost { why }).await;
                     }
                 }
             }
@@ -193,9 +198,6 @@ impl Line {
     /// Opens the way anew after ssh has ended, for as long as we are patient.
     async fn reopen(&mut self, since: Instant) -> Result<(), AttachError> {
         let Some(host) = self.plan.place.ssh.clone() else { return Ok(()) };
-        let words = self.tunnel.take().map(|tunnel| tunnel.words()).unwrap_or_default();
-        let why = words.lines().last().unwrap_or("ssh has ended").trim().to_owned();
-        self.tell(AttachEvent::Lost { why }).await;
         loop {
             let (ssh, socket) = (self.plan.ssh.clone(), self.socket());
             match Tunnel::open(&ssh, (&host, &self.plan.place.at), &socket, &self.events).await {
@@ -258,10 +260,57 @@ impl Line {
     }
 }
 
+/// Since when a connection comes and goes.
+#[derive(Debug)]
+struct Trouble {
+    since: Option<Instant>,
+    /// When the connection that there is was made.
+    connected: Option<Instant>,
+}
+
+impl Trouble {
+    fn new(connected: Instant) -> Self {
+        Self { since: None, connected: Some(connected) }
+    }
+
+    /// It is there. Says whether it was not.
+    fn connected(&mut self, now: Instant) -> bool {
+        self.connected.replace(now).is_none()
+    }
+
+    /// It is lost. Says since when it comes and goes, and whether it was there before.
+    fn lost(&mut self, now: Instant) -> (Instant, bool) {
+        let before = self.connected.take();
+        // One that is lost at once is none.
+        if before.is_some_and(|connected| now.saturating_duration_since(connected) >= STEADY) {
+            self.since = None;
+        }
+        (*self.since.get_or_insert(now), before.is_some())
+    }
+}
+
 /// Waits until the way has ended, where there is one.
 async fn tunnel_gone(tunnel: Option<&mut Tunnel>) {
     match tunnel {
         Some(tunnel) => tunnel.gone().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_and_goes_is_in_trouble_since_it_first_went() {
+        let begun = Instant::now();
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        let mut trouble = Trouble::new(begun);
+        assert_eq!(trouble.lost(at(60)), (at(60), true));
+        assert_eq!(trouble.lost(at(61)), (at(60), false));
+        assert!(trouble.connected(at(62)) && !trouble.connected(at(62)));
+        assert_eq!(trouble.lost(at(63)), (at(60), true), "it was no good connection");
+        assert!(trouble.connected(at(64)));
+        assert_eq!(trouble.lost(at(70)), (at(70), true));
     }
 }

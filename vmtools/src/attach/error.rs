@@ -36,7 +36,7 @@ pub enum AttachError {
     #[error(transparent)]
     Server(RfbError),
     /// It went and did not come back.
-    #[error("the VNC server at {at} has gone, and did not come back within {} s: {why}", limit.as_secs())]
+    #[error("the VNC server at {at} was lost, and did not come back for good within {} s: {why}", limit.as_secs())]
     Gone {
         /// Where it was.
         at: String,

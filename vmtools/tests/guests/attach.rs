@@ -265,6 +265,29 @@ async fn a_way_that_ends_is_opened_anew_and_one_that_cannot_be_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_sends_garbage_again_and_again_is_given_up() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap().to_string();
+    // Hands are shaken as RFC 6143 says, and then comes a message that there is not.
+    let bytes =
+        b"RFB 003.008\n\x01\x01\0\0\0\0\0\x14\0\x0a\x20\x18\0\x01\0\xff\0\xff\0\xff\x10\x08\0\0\0\0\0\0\0\0\x63";
+    let serving = tokio::spawn(async move {
+        let mut lines = Vec::new();
+        while let Ok((mut line, _)) = listener.accept().await {
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut line, bytes).await;
+            lines.push(line);
+        }
+    });
+    let mut desk = Desk::new();
+    let plan = AttachPlan { patience: Duration::from_secs(2), ..desk.plan(&at) };
+    let attached = desk.attach(plan).await.unwrap();
+    let gone = desk.ended().await;
+    assert!(matches!(&gone, AttachError::Gone { .. }) && gone.to_string().contains("sends garbage"), "{gone}");
+    attached.end().await;
+    serving.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_is_no_server_or_hangs_is_told_and_never_waited_for() {
     let desk = Desk::new();
     let nobody = desk.refused(desk.plan(&format!("127.0.0.1:{}", free_port().max(100)))).await;

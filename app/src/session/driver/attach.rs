@@ -82,7 +82,20 @@ impl Driver {
         if let Some(why) = joined.forgotten {
             self.notice(Level::Warning, format!("The certificate is not remembered: {why}")).await;
         }
+        match self.attach_recent.insert(&place.to_string()) {
+            Ok(true) => self.tell_attach_recent().await,
+            Ok(false) => {}
+            Err(error) => self.notice(Level::Warning, format!("The address is not remembered: {error}")).await,
+        }
         self.input(Input::BootDone).await;
+    }
+
+    /// Tells which servers were attached to, if any was.
+    pub(super) async fn tell_attach_recent(&mut self) {
+        let addresses = self.attach_recent.addresses().to_vec();
+        if !addresses.is_empty() {
+            self.tell(Event::AttachRecentChanged { addresses }).await;
+        }
     }
 
     async fn not_attached(&mut self, not: NotAttached) {

@@ -12,6 +12,7 @@ use vmtools::display::Screen;
 
 use super::{Driver, blank, diagnose, examine, slots, source, templates, testing, watching};
 use crate::paths::Paths;
+use crate::session::attach_recent::AttachRecent;
 use crate::session::handle::{SessionHandle, Waker};
 use crate::session::logs::LogHub;
 use crate::session::pace::PaceMaker;
@@ -65,6 +66,7 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
     let (event_queue, events) = channel(1024);
     let (screen, wake) = (Arc::new(Screen::new()), Arc::new(Waker::default()));
     let driver = Driver {
+        attach_recent: AttachRecent::load(&config.paths.state.join("vnc-recent")),
         recent: Recent::load(&config.paths.state.join("recent.json")),
         paths: config.paths,
         fresh: config.fresh,

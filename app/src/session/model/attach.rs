@@ -27,6 +27,9 @@ impl Model {
             let (address, ssh) = (address.clone(), ssh.clone());
             self.attach = Some(AttachView { address, ssh, since_ms: at, server: None, lost: None });
         }
+        if let Event::AttachRecentChanged { addresses } = event {
+            self.attach_recent.clone_from(addresses);
+        }
         let Some(attach) = &mut self.attach else { return };
         match event {
             Event::Attached { view } => attach.server = Some(view.clone()),
