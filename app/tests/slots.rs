@@ -78,6 +78,9 @@ async fn a_guest_is_saved_restored_and_given_the_repository_as_it_is_now() {
     session.until("both layers", |event, _| both(event)).await;
     let report = session.model.guest.as_ref().unwrap().report.clone().unwrap();
     assert_eq!((report.generation, Some(&report.tree)), (3, trees.into_inner().unwrap().last()));
+    // The layers that the guest has are not in the way of whoever empties the cache, and stay.
+    session.send(Command::CleanCache).await;
+    session.until("an empty cache", |event, _| matches!(event, Event::CacheViewed { freed: Some(_), .. })).await;
     session.send(save("with the change")).await;
     session.until("the second slot", |event, _| matches!(event, Event::SlotSaved { .. })).await;
     session.until("the slots", |event, _| matches!(event, Event::SlotsChanged { .. })).await;

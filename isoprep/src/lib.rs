@@ -26,9 +26,9 @@ pub mod stage;
 pub use build::{
     BuildError, BuildRequest, BuildWarning, Examination, RepositoryLayer, build, examine, repository_layer,
 };
-pub use cache::cache_in_use;
 pub use cache::drafts::sweep_drafts;
 pub use cache::view::{CacheRow, CacheView, clean_cache, view_cache};
+pub use cache::{Held, cache_in_use};
 pub use cartridge_supervise::Cancel;
 pub use eject::{
     EjectError, EjectReport, Survey, Untouched, WorkDir, eject, ensure_marked, is_marked, remove_unmarked, survey,

@@ -23,8 +23,8 @@ pub(super) struct Printer {
 
 impl Printer {
     pub(super) fn new(json: bool) -> Self {
-        let target = if json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let bar = ProgressBar::with_draw_target(Some(1000), target);
+        // Seen once it has begun: whoever writes beside it would draw it before.
+        let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::hidden());
         Self { json, bar, proposed: Cell::new(false) }
     }
 
@@ -71,12 +71,14 @@ impl Printer {
         }
         self.bar.set_message("");
         self.bar.reset();
+        self.bar.set_draw_target(ProgressDrawTarget::stderr());
         self.bar.enable_steady_tick(Duration::from_millis(250));
     }
 
     fn no_bar(&self) {
         self.bar.disable_steady_tick();
         self.bar.finish_and_clear();
+        self.bar.set_draw_target(ProgressDrawTarget::hidden());
     }
 
     /// Says something that is no event, beside whatever runs on the line.
@@ -87,7 +89,7 @@ impl Printer {
     /// A result that a script may want: `image: /path`.
     pub(super) fn result(&self, key: &str, value: &str) {
         if !self.json {
-            out(&format!("{key}: {value}"));
+            self.bar.suspend(|| out(&format!("{key}: {value}")));
         }
     }
 

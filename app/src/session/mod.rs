@@ -8,6 +8,7 @@ mod cartridge_lock;
 pub mod command;
 pub mod direct;
 mod driver;
+mod dying;
 mod ear;
 pub mod event;
 pub mod examination;

@@ -197,6 +197,8 @@ impl Model {
             Event::BootChecked { .. } => self.checking_since_ms = None,
             Event::DirectChosen { view } => self.direct = Some(view.clone()),
             Event::GuestStarted { pid, command, mute } => {
+                // It was of the guest before.
+                self.slot_failure = None;
                 self.guest = Some(GuestView {
                     pid: *pid,
                     command: command.clone(),

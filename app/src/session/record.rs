@@ -10,7 +10,7 @@ use isoprep::{Cancel, EjectReport};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use serde::{Deserialize, Serialize};
 
-use super::removal;
+use super::{dying, removal};
 use crate::paths::Paths;
 
 /// How many sessions' logs are kept.
@@ -27,6 +27,9 @@ pub(crate) struct Made {
     pub guest: Option<u32>,
     /// Who runs it: "the window (process 4711)".
     pub who: String,
+    /// Its process.
+    #[serde(default)]
+    pub process: u32,
 }
 
 /// This session's directory and record. Dropping it marks the session as closed.
@@ -54,8 +57,12 @@ impl Record {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         let alive = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(dir.join(LOCK))?;
         alive.try_lock().map_err(io::Error::from)?;
-        let record =
-            Self { dir, work: paths.work(), made: Made { who: who.to_owned(), ..Made::default() }, _alive: alive };
+        let record = Self {
+            dir,
+            work: paths.work(),
+            made: Made { who: who.to_owned(), process: std::process::id(), ..Made::default() },
+            _alive: alive,
+        };
         record.save()?;
         Ok(record)
     }
@@ -118,7 +125,9 @@ pub(crate) fn recover(paths: &Paths, cancel: &Cancel) -> Recovered {
     let report = EjectReport { removed: 0, bytes: 0, untouched: Vec::new() };
     let mut done = Recovered { said: Vec::new(), problems: Vec::new(), report };
     for dir in open_records(paths) {
-        let Some(_held) = claim(&dir) else { continue };
+        // Who was killed just now may not have let go of it yet.
+        let process = read(&dir).map_or(0, |made| made.process);
+        let Some(_held) = dying::wait(process, || claim(&dir)) else { continue };
         // Read under the lock: what a session wrote just before it died counts.
         let made = read(&dir).unwrap_or_default();
         let id = id_of(&dir);

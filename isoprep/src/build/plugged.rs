@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{BuildError, BuildRequest, Stages};
 use crate::Cancel;
-use crate::cache::Cache;
+use crate::cache::{Cache, Held};
 use crate::engine;
 use crate::plan::KeyHasher;
 use crate::progress::Progress;
@@ -13,7 +13,7 @@ use crate::stage::base::Folders;
 use crate::stage::layer::{self, Additions};
 
 /// A layer to be plugged into a guest.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct RepositoryLayer {
     /// A squashfs in the cache: the repository at its place in the guest, and what `image.files` names.
     pub file: PathBuf,
@@ -25,6 +25,8 @@ pub struct RepositoryLayer {
     pub source: SourceTree,
     /// Whether it was in the cache already.
     pub reused: bool,
+    /// Keeps the file, which a guest has open, until the last of these is gone.
+    pub held: Held,
 }
 
 /// Packs the repository of `request` as it is now, for any engine. Blocks; `progress` is called from several threads.
@@ -63,8 +65,9 @@ pub fn repository_layer(
         };
         layer::layer(recipe, &repository.manifest, &what, (&stages.cache, key), reporter)
     })?;
+    let held = made.hold().map_err(BuildError::io(first, "keep", &request.cache))?;
     stages.cache.prune(&engine::ALL);
     let (files, tree_hash) = (repository.files, repository.tree.to_string());
     let source = SourceTree::of(&repository.manifest);
-    Ok(RepositoryLayer { file: made.file(layer::LAYER), files, tree_hash, source, reused })
+    Ok(RepositoryLayer { file: made.file(layer::LAYER), files, tree_hash, source, reused, held })
 }

@@ -13,6 +13,7 @@ pub(crate) mod view;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustix::fs::{FlockOperation, flock};
@@ -38,6 +39,12 @@ pub(crate) struct Cache {
 /// A result in the cache.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry(PathBuf);
+
+/// Keeps a result where it is for as long as it lives: it is in use beyond the build that made it.
+#[derive(Clone, Debug)]
+pub struct Held {
+    _dir: Arc<File>,
+}
 
 /// A result that is being made; dropped without a commit, it is gone.
 pub(crate) struct Draft {
@@ -111,6 +118,15 @@ impl Entry {
     /// The path of one of its files.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
+    }
+}
+
+impl Entry {
+    /// Keeps it: neither a later build nor whoever empties the cache removes it meanwhile. To be called while the cache is open.
+    pub(crate) fn hold(&self) -> io::Result<Held> {
+        let dir = File::open(&self.0)?;
+        flock(&dir, FlockOperation::LockShared)?;
+        Ok(Held { _dir: Arc::new(dir) })
     }
 }
 

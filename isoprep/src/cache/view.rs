@@ -64,7 +64,8 @@ pub fn view_cache(stages: &Path) -> io::Result<CacheView> {
     Ok(view)
 }
 
-/// Empties the cache: results of stages and fetched packages. Nothing is removed while a build uses it. Returns the bytes freed.
+/// Empties the cache: results of stages and fetched packages. Nothing is removed while a build uses it, and nothing that a guest
+/// has. Returns the bytes freed.
 ///
 /// # Errors
 /// [`io::ErrorKind::ResourceBusy`] while a build uses it; what the system said otherwise.
@@ -79,6 +80,9 @@ pub fn clean_cache(stages: &Path) -> io::Result<u64> {
     let mut freed = 0;
     for stage in engine::ALL {
         for result in results(stages, stage)? {
+            if is_held(&result.dir) {
+                continue;
+            }
             fs::remove_dir_all(&result.dir)?;
             freed += result.bytes;
         }
@@ -125,9 +129,14 @@ fn tree_size(dir: &Path) -> io::Result<u64> {
 /// Removes what is over the limits, least recently used first. The caller holds the cache alone.
 pub(super) fn prune(root: &Path, stages: &[StageName]) {
     let found = stages.iter().filter_map(|stage| results(root, *stage).ok()).collect();
-    for dir in over(found, LIMIT) {
+    for dir in over(found, LIMIT).into_iter().filter(|dir| !is_held(dir)) {
         let _ = fs::remove_dir_all(dir);
     }
+}
+
+/// Whether somebody [holds](super::Held) it.
+fn is_held(dir: &Path) -> bool {
+    File::open(dir).is_ok_and(|dir| flock(&dir, FlockOperation::NonBlockingLockExclusive).is_err())
 }
 
 /// Which results go, out of those of each stage, newest first. The newest of each stage stays whatever its size: the build that
@@ -190,7 +199,18 @@ mod tests {
         let rows: Vec<_> = view.rows.iter().map(|row| (row.what.as_str(), row.results, row.bytes)).collect();
         assert_eq!((rows, view.bytes), (vec![("inject", 1, 5), ("fetched packages", 1, 3)], 8));
         assert_eq!(clean_cache(dir.path()).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+        let held = super::super::Entry(result.clone()).hold().unwrap();
         drop(cache);
+        assert_eq!(clean_cache(dir.path()).unwrap(), 3, "a guest has the other one");
+        fs::write(PackageCache::open(dir.path()).unwrap().path().join("a.pkg"), "123").unwrap();
+        (0..KEPT).for_each(|number| fs::create_dir_all(dir.path().join(format!("inject/{number}"))).unwrap());
+        File::open(&result).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        prune(dir.path(), &[engine::INJECT]);
+        assert!(result.is_dir(), "the oldest is kept");
+        drop(held.clone());
+        prune(dir.path(), &[engine::INJECT]);
+        assert!(result.is_dir(), "for as long as anybody holds it");
+        drop(held);
         assert_eq!(clean_cache(dir.path()).unwrap(), 8);
         assert_eq!(view_cache(dir.path()).unwrap().bytes, 0);
     }

@@ -1,9 +1,10 @@
 //! Layers: the repository as it is now, plugged into a running guest, and what the guest tells of it.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use isoprep::SourceTree;
+use isoprep::{Held, SourceTree};
 use vmtools::{GuestReport, slot};
 
 use super::{Driver, millis};
@@ -18,6 +19,16 @@ const DOUBT: Duration = Duration::from_secs(15);
 
 /// How long a guest that tells nothing of a layer keeps the next one waiting: perhaps nothing in it tells.
 pub(super) const UNTOLD: Duration = Duration::from_secs(60);
+
+/// How many layers are kept: more than a guest has ports for.
+const KEPT: usize = 8;
+
+fn keep(held: &Mutex<VecDeque<Held>>, layer: Held) {
+    let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
+    held.push_back(layer);
+    let old = held.len().saturating_sub(KEPT);
+    held.drain(..old);
+}
 
 impl Driver {
     /// Begins to plug the repository in, or does it once the guest has told of the layer that is on its way: one of two at the
@@ -40,6 +51,7 @@ impl Driver {
         let monitor = guest.monitor();
         let (paths, cancel, side) = (self.paths.clone(), self.cancel.clone(), self.guest_side.0.clone());
         let (logs, tree, guest) = (Arc::clone(&self.logs), Arc::default(), self.boots);
+        let held = Arc::clone(&self.slots.held);
         self.slots.layer = Arc::clone(&tree);
         (self.slots.plugging, self.slots.doubt) = (Some(Instant::now()), None);
         tokio::spawn(async move {
@@ -49,6 +61,7 @@ impl Driver {
                 Ok(Ok(jobs::Layered { layer, took })) => {
                     let (file, took) = (layer.file.display(), took.as_secs_f64());
                     logs.pane(Pane::Session).line(&format!("The layer {file} was packed in {took:.2} s"));
+                    keep(&held, layer.held);
                     // Known before the guest can tell what it sees.
                     let _ = tree.set(layer.source);
                     match slot::plug_layer(&monitor, &layer.file).await {

@@ -1,11 +1,12 @@
 //! Slots: a running guest kept by name. Saving is work at the side; `restoring` brings one back, `layer` plugs the repository into
 //! one.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use isoprep::{Cancel, SourceTree};
+use isoprep::{Cancel, Held, SourceTree};
 use vmtools::GuestReport;
 use vmtools::slot::{self, Saving, Slot, SlotName};
 
@@ -37,6 +38,8 @@ pub(super) struct Slots {
     pub(super) report: Option<GuestReport>,
     /// What was plugged in last, once it is known.
     pub(super) layer: Arc<OnceLock<SourceTree>>,
+    /// Keeps the layers that the guest may have.
+    pub(super) held: Arc<Mutex<VecDeque<Held>>>,
     /// Since when a layer is on its way.
     pub(super) plugging: Option<Instant>,
     /// Another one is to follow it.
