@@ -1,5 +1,6 @@
 //! One goal from the command line to its end: insert, ask, watch, photograph, eject.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -163,6 +164,8 @@ impl Drive {
             self.send(Command::StartRecording(Some(absolute(&path)))).await;
         }
         match event {
+            // At a terminal it was said in a sentence.
+            Event::Opened { .. } if std::io::stdout().is_terminal() => {}
             Event::Opened { logs } => self.printer.result("logs", &logs.display().to_string()),
             // One with errors fails by itself.
             Event::CartridgeChanged { cartridge } if !self.asked && cartridge.findings.is_empty() => self.ask().await,

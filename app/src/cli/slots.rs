@@ -37,8 +37,13 @@ pub(super) async fn run(args: SlotsArgs, mut session: SessionHandle) -> u8 {
                 if args.json {
                     printer.show(&told, &model);
                 } else {
+                    let removed =
+                        args.remove.as_ref().filter(|name| slots.iter().all(|slot| slot.name != name.to_string()));
+                    if let Some(name) = removed {
+                        print::err(&format!("The slot {name} was removed"));
+                    }
                     slots.iter().flat_map(lines).for_each(|line| out(&line));
-                    if slots.is_empty() {
+                    if slots.is_empty() && removed.is_none() {
                         print::err(
                             "No slots: `cartridge up --save-slot NAME` saves a guest; `cartridge slots --all` shows those of \
                              other cartridges, also of one that was moved",

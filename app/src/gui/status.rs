@@ -34,7 +34,7 @@ pub fn show(ui: &mut Ui, model: &Model, logs_open: bool, wishes: &mut Wishes) {
         }
         source::show(ui, model, wishes);
         if let Some(guest) = &model.guest {
-            reported(ui, guest);
+            reported(ui, guest, model.source.as_ref().is_some_and(|source| source.total > 0));
             for (name, guest_port, host_port) in guest.ports.iter().filter(|_| !guest.ended) {
                 port(ui, name, *guest_port, *host_port, wishes);
             }
@@ -49,7 +49,7 @@ pub fn show(ui: &mut Ui, model: &Model, logs_open: bool, wishes: &mut Wishes) {
     });
 }
 
-fn reported(ui: &mut Ui, guest: &crate::session::model::GuestView) {
+fn reported(ui: &mut Ui, guest: &crate::session::model::GuestView, changed: bool) {
     let palette = Palette::of(ui);
     let Some(report) = &guest.report else {
         signed(ui, guest);
@@ -69,6 +69,12 @@ fn reported(ui: &mut Ui, guest: &crate::session::model::GuestView) {
             palette.success,
             "Live tree",
             "The guest sees the folder itself: what you save is there at once. What was injected lies below it.",
+        ),
+        Some(true) if changed => (
+            Icon::CircleCheck,
+            palette.dim,
+            "Tree matched",
+            "The guest found the very files that were injected; the repository has changed since.",
         ),
         Some(true) => {
             (Icon::CircleCheck, palette.success, "Tree matches", "The guest found the very files that were injected.")

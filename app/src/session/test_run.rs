@@ -169,7 +169,7 @@ pub(super) fn doable(settings: &TestSettings, warm: bool) -> Result<(), String> 
         return Err(format!("no US keyboard can type {letters:?} in [test]; a serial step can"));
     }
     if warm && settings.slot.is_none() {
-        return Err("no slot is named to start from: set test.slot to one, or run the test cold".to_owned());
+        return Err("no slot is named to start from: set test.slot to one, or run the test from a cold boot (Prove, `cartridge test --prove`)".to_owned());
     }
     Ok(())
 }
