@@ -389,6 +389,7 @@ impl App {
                 let value = picker::value(cartridge?, &key, &path);
                 Some(Command::SetField { key, value })
             }
+            PickFor::Recording => Some(Command::StartRecording(Some(dialogs::video(path)))),
             PickFor::Boot(_) => None,
             PickFor::Item { key, .. } => {
                 let view = cartridge?.fields.iter().find(|field| field.key == key)?;

@@ -13,7 +13,7 @@ use super::panels::Panel;
 use super::screen_picture;
 use super::shortcuts::{self, Keyboard, Shortcut};
 use super::source;
-use super::wish::{Dialog, Wish, Wishes};
+use super::wish::{Dialog, PickFor, Wish, Wishes};
 use super::words;
 use crate::session::event::Level;
 use crate::session::logs::Pane;
@@ -188,6 +188,13 @@ impl App {
                 self.boot_forms.open();
                 self.attach_form.open();
                 self.dialog = None;
+            }
+            Wish::RecordTo if self.picker.available() => self.fulfil(ctx, Wish::Pick(PickFor::Recording)),
+            Wish::RecordTo => {
+                self.fulfil(ctx, Wish::Open(Dialog::RecordTo));
+                if self.apart {
+                    ctx.send_viewport_cmd_to(ViewportId::ROOT, ViewportCommand::Focus);
+                }
             }
             Wish::Pick(what) => {
                 let waker = ctx.clone();

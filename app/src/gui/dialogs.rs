@@ -16,7 +16,7 @@ use super::wish::{Dialog, PickFor, Wish, Wishes};
 use super::words;
 use super::{boot_iso, boot_kernel};
 use crate::session::state::EjectScope;
-use crate::session::{Command, Model};
+use crate::session::{Command, Model, recording_name};
 
 /// Draws the open dialog, if there is one.
 pub fn show(
@@ -39,6 +39,7 @@ pub fn show(
         Dialog::BootIso => (600.0, "Boot an ISO directly"),
         Dialog::BootKernel => (560.0, "Boot a kernel"),
         Dialog::Attach => (520.0, "Attach to a VNC server"),
+        Dialog::RecordTo => (520.0, "Record the guest's screen"),
         Dialog::Doctor => (620.0, "This host"),
         Dialog::Shortcuts => (520.0, "Keyboard shortcuts"),
     };
@@ -53,6 +54,7 @@ pub fn show(
         Dialog::BootIso => boot_iso::show(ui, model, picker, forms, wishes),
         Dialog::BootKernel => boot_kernel::show(ui, model, picker, forms, wishes),
         Dialog::Attach => attach::show(ui, model, attach_form, wishes),
+        Dialog::RecordTo => record_to(ui, picker, wishes),
         Dialog::Doctor => doctor::show(ui, model, wishes),
         Dialog::Shortcuts => shortcut_list(ui),
     });
@@ -106,24 +108,13 @@ fn open_repository(ui: &mut Ui, picker: bool, wishes: &mut Wishes) {
     let words = "The folder of a repository, or its cartridge.toml. A folder without one gets one proposed.";
     ui.label(RichText::new(words).color(palette.dim));
     ui.add_space(4.0);
-    let mut insert = false;
-    ui.horizontal(|ui| {
-        let field = egui::TextEdit::singleline(&mut path)
-            .hint_text(RichText::new("/home/you/distro").color(palette.dim))
-            .desired_width(ui.available_width() - 48.0);
-        let field = ui.add(field);
-        let label = || egui::WidgetInfo::labeled(egui::Role::TextInput, true, "Path of the repository");
-        field.widget_info(label);
-        insert = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
-        if ui.memory(|memory| memory.focused()).is_none() && !insert {
-            field.request_focus();
-        }
-        let hint = if picker { "The desktop's file chooser" } else { super::picker::NO_PORTAL };
-        if controls::icon_button(ui, picker, Icon::FolderOpen, "Choose a folder…", hint).clicked() {
-            wishes.add(Wish::CloseDialog);
-            wishes.add(Wish::Pick(PickFor::Repository));
-        }
-    });
+    let row = PathRow {
+        name: "Path of the repository",
+        hint: "/home/you/distro",
+        button: "Choose a folder…",
+        pick: PickFor::Repository,
+    };
+    let mut insert = path_row(ui, &mut path, row, picker, wishes);
     ui.add_space(8.0);
     let typed = path.trim().to_owned();
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
@@ -135,6 +126,68 @@ fn open_repository(ui: &mut Ui, picker: bool, wishes: &mut Wishes) {
         wishes.send(Command::Insert(home_of(&typed)));
     }
     ui.data_mut(|data| data.insert_temp(id, path));
+}
+
+/// The file that the guest's screen is recorded to.
+fn record_to(ui: &mut Ui, picker: bool, wishes: &mut Wishes) {
+    let id = Id::unique("path of a recording");
+    let mut path: String = ui.data(|data| data.get_temp(id)).unwrap_or_else(|| format!("~/{}", recording_name()));
+    ui.add_space(8.0);
+    let words = "A new file, MP4. A file that is there already is not replaced.";
+    ui.label(RichText::new(words).color(Palette::of(ui).dim));
+    ui.add_space(4.0);
+    let row =
+        PathRow {
+            name: "File to record to", hint: "~/guest.mp4", button: "Choose a file…", pick: PickFor::Recording
+        };
+    let mut record = path_row(ui, &mut path, row, picker, wishes);
+    ui.add_space(8.0);
+    let typed = path.trim().to_owned();
+    ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+        record |= controls::button(ui, !typed.is_empty(), Icon::Video, "Start recording", "Enter").clicked();
+    });
+    if record && !typed.is_empty() {
+        wishes.add(Wish::CloseDialog);
+        wishes.send(Command::StartRecording(Some(video(home_of(&typed)))));
+        ui.data_mut(|data| data.remove::<String>(id));
+    } else {
+        ui.data_mut(|data| data.insert_temp(id, path));
+    }
+}
+
+/// A file for a video: one without an ending gets the one that players know.
+pub(super) fn video(path: std::path::PathBuf) -> std::path::PathBuf {
+    if path.extension().is_some() { path } else { path.with_extension("mp4") }
+}
+
+/// What a row for a path says, and what its chooser is for.
+struct PathRow {
+    name: &'static str,
+    hint: &'static str,
+    button: &'static str,
+    pick: PickFor,
+}
+
+/// A path field that has the keyboard, and the desktop's chooser beside it where there is one. Whether Enter was pressed in it.
+fn path_row(ui: &mut Ui, path: &mut String, row: PathRow, picker: bool, wishes: &mut Wishes) -> bool {
+    let mut entered = false;
+    ui.horizontal(|ui| {
+        let field = egui::TextEdit::singleline(path)
+            .hint_text(RichText::new(row.hint).color(Palette::of(ui).dim))
+            .desired_width(ui.available_width() - 48.0);
+        let field = ui.add(field);
+        field.widget_info(|| egui::WidgetInfo::labeled(egui::Role::TextInput, true, row.name));
+        entered = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
+        if ui.memory(|memory| memory.focused()).is_none() && !entered {
+            field.request_focus();
+        }
+        let hint = if picker { "The desktop's file chooser" } else { super::picker::NO_PORTAL };
+        if controls::icon_button(ui, picker, Icon::FolderOpen, row.button, hint).clicked() {
+            wishes.add(Wish::CloseDialog);
+            wishes.add(Wish::Pick(row.pick));
+        }
+    });
+    entered
 }
 
 /// A path as people type it: `~/` is their home.
@@ -220,7 +273,7 @@ fn shortcut_list(ui: &mut Ui) {
     let palette = Palette::of(ui);
     ui.add_space(2.0);
     ui.spacing_mut().interact_size.y = 22.0;
-    egui::Grid::new("shortcuts").num_columns(2).spacing([28.0, 1.0]).min_row_height(24.0).show(ui, |ui| {
+    egui::Grid::new("shortcuts").num_columns(2).spacing([28.0, 0.0]).min_row_height(23.0).show(ui, |ui| {
         for (keys, what) in shortcuts::LIST {
             ui.horizontal(|ui| controls::keycaps(ui, &keys.split('+').collect::<Vec<_>>()));
             ui.label(RichText::new(*what).color(palette.text));

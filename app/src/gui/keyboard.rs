@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use egui::Vec2;
 use vmtools::display::HostLocks;
 use winit::keyboard::KeyCode;
 
@@ -24,6 +25,8 @@ pub trait Grip: Send + Sync {
     fn give(&self);
     /// Which lock keys are on.
     fn locks(&self) -> HostLocks;
+    /// Tells the pointer's movements from now on, or no longer.
+    fn follow_pointer(&self, follow: bool);
 }
 
 /// Where the event handler puts keys and the screen panel takes them.
@@ -40,6 +43,8 @@ pub struct KeyTap {
     lost: AtomicBool,
     grip: OnceLock<Box<dyn Grip>>,
     waiting: Mutex<VecDeque<(KeyCode, bool)>>,
+    /// How far the pointer has moved, device pixels, where the grip tells it.
+    moved: Mutex<Vec2>,
 }
 
 impl std::fmt::Debug for KeyTap {
@@ -91,7 +96,7 @@ impl KeyTap {
         self.grabbed.load(Ordering::Acquire)
     }
 
-    /// Whether the window's event handler is to hear of the pointer's movements although the focus seems to be lost.
+    /// Whether the guest takes movements of the pointer.
     #[must_use]
     pub fn moving(&self) -> bool {
         self.moving.load(Ordering::Acquire)
@@ -99,7 +104,27 @@ impl KeyTap {
 
     /// Says that the guest takes movements of the pointer, or that it no longer does.
     pub fn set_moving(&self, moving: bool) {
-        self.moving.store(moving, Ordering::Release);
+        if self.moving.swap(moving, Ordering::AcqRel) == moving {
+            return;
+        }
+        let _ = self.take_moved();
+        if let Some(grip) = self.grip.get() {
+            grip.follow_pointer(moving);
+        }
+    }
+
+    /// The pointer has moved, as the grip tells. Ignored where nobody wants that.
+    pub fn push_moved(&self, way: Vec2) {
+        if self.moving() {
+            *self.moved.lock().unwrap_or_else(PoisonError::into_inner) += way;
+        }
+    }
+
+    /// How far it has moved since the last call; `None` where the window's own events tell it.
+    #[must_use]
+    pub fn take_moved(&self) -> Option<Vec2> {
+        let moved = std::mem::take(&mut *self.moved.lock().unwrap_or_else(PoisonError::into_inner));
+        self.can_grab().then_some(moved)
     }
 
     /// Gives the keyboard to the guest, or takes it back.
@@ -318,9 +343,13 @@ pub fn scancode(key: KeyCode) -> Option<u16> {
         K::NonConvert => 0x7b,
         K::IntlYen => 0x7d,
         K::NumpadComma => 0x7e,
+        K::MediaTrackPrevious => 0xe010,
+        K::MediaTrackNext => 0xe019,
         K::NumpadEnter => 0xe01c,
         K::ControlRight => 0xe01d,
         K::AudioVolumeMute => 0xe020,
+        K::MediaPlayPause => 0xe022,
+        K::MediaStop => 0xe024,
         K::AudioVolumeDown => 0xe02e,
         K::AudioVolumeUp => 0xe030,
         K::NumpadDivide => 0xe035,
@@ -346,6 +375,9 @@ pub fn scancode(key: KeyCode) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
+    use winit::keyboard::PhysicalKey;
+    use winit::platform::scancode::PhysicalKeyExtScancode as _;
+
     use super::*;
 
     #[test]
@@ -353,6 +385,17 @@ mod tests {
         assert_ne!(scancode(KeyCode::Numpad1), scancode(KeyCode::Digit1));
         assert_eq!(scancode(KeyCode::NumpadEnter), Some(0xe01c));
         assert_eq!(scancode(KeyCode::Enter), Some(0x1c));
+    }
+
+    #[test]
+    fn every_key_of_the_table_can_be_sent() {
+        // Linux's numbers of keys, as winit has them.
+        let keys = (1..=255).filter_map(|code| match PhysicalKey::from_scancode(code) {
+            PhysicalKey::Code(key) => scancode(key).map(|code| (key, code)),
+            PhysicalKey::Unidentified(_) => None,
+        });
+        let lost: Vec<_> = keys.filter(|(_, code)| vmtools::display::keysym(*code).is_none()).collect();
+        assert_eq!(lost, []);
     }
 
     #[test]
@@ -397,6 +440,7 @@ mod tests {
             fn locks(&self) -> HostLocks {
                 HostLocks::default()
             }
+            fn follow_pointer(&self, _: bool) {}
         }
         let (tap, held) = (KeyTap::default(), std::sync::Arc::<std::sync::atomic::AtomicI32>::default());
         tap.set_grip(Box::new(Counted(held.clone())));

@@ -1,7 +1,8 @@
 //! The keys that a desktop keeps for itself, for the guest: on an X server the keyboard is grabbed while the guest has it,
 //! through a connection of our own, because the one that grabs is the only one who is told of keys. On Wayland winit offers
 //! no way to inhibit the compositor's shortcuts; there the menu of keys stays. The connection also hears which windows the
-//! window manager has put away, which winit does not tell.
+//! window manager has put away, which winit does not tell, and how far the pointer goes, which winit is told twice of while it has
+//! grabbed the pointer: an X server tells raw movements to whoever has the grab and, once more, to whoever listens at its root.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,6 +14,7 @@ use winit::keyboard::PhysicalKey;
 use winit::platform::scancode::PhysicalKeyExtScancode as _;
 use x11rb::connection::Connection as _;
 use x11rb::protocol::Event;
+use x11rb::protocol::xinput::{self, ConnectionExt as _, Fp3232, XIEventMask};
 use x11rb::protocol::xkb::{self, ConnectionExt as _};
 use x11rb::protocol::xproto::{
     ChangeWindowAttributesAux, ConnectionExt as _, EventMask, FocusOutEvent, GrabMode, GrabStatus, NotifyDetail,
@@ -54,6 +56,7 @@ impl From<x11rb::errors::ConnectionError> for NoGrab {
 /// Grabs the keyboard of an X server for a window.
 struct XGrip {
     connection: Arc<RustConnection>,
+    root: u32,
     /// The window that it was grabbed for last.
     grabbed: Arc<AtomicU32>,
     /// The names of its lights: Num Lock, Caps Lock.
@@ -75,8 +78,11 @@ pub fn attach(
         Ok(RawWindowHandle::Xcb(handle)) => handle.window.get(),
         _ => return Err(NoGrab::NotX),
     };
-    let (connection, _) = x11rb::connect(None)?;
+    let (connection, screen) = x11rb::connect(None)?;
+    let root = connection.setup().roots.get(screen).map_or(0, |screen| screen.root);
     let connection = Arc::new(connection);
+    // 2.2: movements are told whoever has grabbed the pointer.
+    connection.xinput_xi_query_version(2, 2)?.reply()?;
     // A key that repeats goes down again and again, without going up between.
     connection.xkb_use_extension(1, 0)?.reply()?;
     let repeats = xkb::PerClientFlag::DETECTABLE_AUTO_REPEAT;
@@ -90,7 +96,7 @@ pub fn attach(
     let grabbed = Arc::new(AtomicU32::new(window));
     let (read, tap, of) = (Arc::clone(&connection), Arc::clone(keys), Arc::clone(&grabbed));
     std::thread::Builder::new().name("grabbed keys".to_owned()).spawn(move || follow(&read, &tap, &of, &wake))?;
-    keys.set_grip(Box::new(XGrip { connection, grabbed, lights }));
+    keys.set_grip(Box::new(XGrip { connection, root, grabbed, lights }));
     Ok(())
 }
 
@@ -122,6 +128,14 @@ impl Grip for XGrip {
         let _ = self.connection.flush();
     }
 
+    fn follow_pointer(&self, follow: bool) {
+        let told = if follow { XIEventMask::RAW_MOTION } else { XIEventMask::from(0_u32) };
+        let mask = xinput::EventMask { deviceid: xinput::Device::ALL_MASTER.into(), mask: vec![told] };
+        // A server that is gone tells nothing.
+        let _ = self.connection.xinput_xi_select_events(self.root, &[mask]);
+        let _ = self.connection.flush();
+    }
+
     fn locks(&self) -> HostLocks {
         let [num, caps] = self.lights.map(|name| self.light(name));
         HostLocks { num, caps }
@@ -149,6 +163,11 @@ fn follow(connection: &RustConnection, keys: &KeyTap, grabbed: &AtomicU32, wake:
                 wake(keys.place.viewport());
                 continue;
             }
+            Event::XinputRawMotion(moved) => {
+                keys.push_moved(way(&moved));
+                wake(keys.place.viewport());
+                continue;
+            }
             Event::UnmapNotify(window) => {
                 mapped(keys, window.window, false, wake);
                 continue;
@@ -168,6 +187,24 @@ fn follow(connection: &RustConnection, keys: &KeyTap, grabbed: &AtomicU32, wake:
     wake(keys.place.viewport());
 }
 
+/// How far the pointer went: the first two axes, before the server has accelerated it.
+fn way(moved: &xinput::RawMotionEvent) -> egui::Vec2 {
+    let axis = |n: u32| {
+        let bits = moved.valuator_mask.first().copied().unwrap_or_default();
+        // Only axes that moved have a value.
+        let at = (bits & ((1 << n) - 1)).count_ones() as usize;
+        let value = moved.axisvalues_raw.get(at).filter(|_| bits & (1 << n) != 0);
+        value.map_or(0.0, number)
+    };
+    egui::vec2(axis(0), axis(1))
+}
+
+/// A number with 32 bits of fraction.
+#[allow(clippy::cast_possible_truncation, reason = "a movement has few digits")]
+fn number(value: &Fp3232) -> f32 {
+    (f64::from(value.integral) + f64::from(value.frac) / 4_294_967_296.0) as f32
+}
+
 fn mapped(keys: &KeyTap, window: u32, mapped: bool, wake: &dyn Fn(ViewportId)) {
     if keys.place.set_mapped(window.into(), mapped) {
         // What nobody sees is told to the session by the main window's frames.
@@ -179,4 +216,23 @@ fn mapped(keys: &KeyTap, window: u32, mapped: bool, wake: &dyn Fn(ViewportId)) {
 fn really(lost: &FocusOutEvent) -> bool {
     matches!(lost.mode, NotifyMode::NORMAL | NotifyMode::WHILE_GRABBED)
         && !matches!(lost.detail, NotifyDetail::INFERIOR | NotifyDetail::POINTER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_movement_has_values_for_those_axes_that_moved() {
+        let moved = |bits: u32, values: &[(i32, u32)]| {
+            let axisvalues_raw = values.iter().map(|(integral, frac)| Fp3232 { integral: *integral, frac: *frac });
+            let axisvalues_raw = axisvalues_raw.collect();
+            way(&xinput::RawMotionEvent { valuator_mask: vec![bits], axisvalues_raw, ..Default::default() })
+        };
+        assert_eq!(moved(0b11, &[(-3, 0), (2, 0x8000_0000)]), egui::vec2(-3.0, 2.5));
+        assert_eq!(moved(0b10, &[(7, 0)]), egui::vec2(0.0, 7.0));
+        assert_eq!(moved(0b1100, &[(7, 0), (8, 0)]), egui::Vec2::ZERO, "a wheel");
+        assert_eq!(moved(0b11, &[(-1, 0x8000_0000)]), egui::vec2(-0.5, 0.0), "cut short");
+        assert_eq!(way(&xinput::RawMotionEvent::default()), egui::Vec2::ZERO);
+    }
 }

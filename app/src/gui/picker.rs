@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::wish::{BootFile, PickFor};
 use crate::session::event::CartridgeView;
+use crate::session::recording_name;
 
 /// Said where a picker cannot be opened.
 pub const NO_PORTAL: &str =
@@ -84,6 +85,10 @@ fn ask(what: &PickFor) -> Option<PathBuf> {
         PickFor::Repository => return dialog.set_title("Open a repository").pick_folder(),
         PickFor::Field { folder, start, .. } => (start, *folder),
         PickFor::Item { start, .. } => (start, true),
+        PickFor::Recording => {
+            let videos = dialog.set_title("Record the guest's screen").add_filter("MP4 video", &["mp4"]);
+            return videos.set_file_name(recording_name()).save_file();
+        }
         PickFor::Boot(BootFile::Keep) => return dialog.set_file_name("kept.img").save_file(),
         PickFor::Boot(file) => (&None, matches!(file, BootFile::Folder | BootFile::Modules)),
     };

@@ -67,13 +67,15 @@ impl Pointer {
         out
     }
 
-    /// What the window's events mean for a guest that takes movements and has the pointer.
-    pub fn movements(&mut self, events: &[Event]) -> Vec<InputEvent> {
+    /// What the window's events mean for a guest that takes movements and has the pointer. `moved`: how far it went, where
+    /// that is known better than from events.
+    pub fn movements(&mut self, events: &[Event], moved: Option<egui::Vec2>) -> Vec<InputEvent> {
         let mut out = Vec::new();
         self.moves = true;
+        self.way += moved.unwrap_or_default();
         for event in events {
             match event {
-                Event::MouseMoved(way) => self.way += *way,
+                Event::MouseMoved(way) if moved.is_none() => self.way += *way,
                 Event::PointerButton { button, pressed, .. } => {
                     let Some(mask) = mask(*button) else { continue };
                     let buttons = if *pressed { self.buttons | mask } else { self.buttons & !mask };
@@ -226,7 +228,7 @@ mod tests {
         let moved = |x, y| Event::MouseMoved(vec2(x, y));
         let told = |dx, dy, buttons| InputEvent::Motion { dx, dy, buttons };
         let at = pos2(5.0, 5.0);
-        assert_eq!(pointer.movements(&[moved(0.6, -0.5), moved(0.6, -0.6)]), [told(1, -1, 0)]);
+        assert_eq!(pointer.movements(&[moved(0.6, -0.5), moved(0.6, -0.6)], None), [told(1, -1, 0)]);
         let events = [
             moved(2.8, 0.0),
             button(at, PointerButton::Extra1, true),
@@ -234,9 +236,12 @@ mod tests {
             button(at, PointerButton::Extra1, false),
         ];
         let expected = [told(3, 0, 0), told(0, 0, 1 << 7), told(4, 2, 1 << 7), told(0, 0, 0)];
-        assert_eq!(pointer.movements(&events), expected, "with what was left before");
-        assert_eq!(pointer.movements(&[moved(1e9, 0.0)]), [told(i16::MAX, 0, 0)]);
-        assert_eq!(pointer.movements(&[moved(f32::NAN, f32::INFINITY)]), [told(0, i16::MAX, 0)]);
+        assert_eq!(pointer.movements(&events, None), expected, "with what was left before");
+        assert_eq!(pointer.movements(&[moved(1e9, 0.0)], None), [told(i16::MAX, 0, 0)]);
+        assert_eq!(pointer.movements(&[moved(f32::NAN, f32::INFINITY)], None), [told(0, i16::MAX, 0)]);
+        pointer.forget();
+        let better = pointer.movements(&[moved(50.0, 50.0)], Some(vec2(3.5, -2.0)));
+        assert_eq!(better, [told(3, -2, 0)], "what is known better counts alone");
         pointer.forget();
         let wheel = Event::MouseWheel {
             unit: MouseWheelUnit::Line,
@@ -245,7 +250,7 @@ mod tests {
             modifiers: Modifiers::NONE,
             source: egui::MouseWheelSource::Unknown,
         };
-        assert_eq!(pointer.movements(&[wheel]), [told(0, 0, 1 << 6), told(0, 0, 0)], "to the right");
+        assert_eq!(pointer.movements(&[wheel], None), [told(0, 0, 1 << 6), told(0, 0, 0)], "to the right");
     }
 
     #[test]

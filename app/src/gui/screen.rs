@@ -315,7 +315,7 @@ impl ScreenPanel {
         let events = ui.input(|input| input.events.clone());
         let sent = match (before, self.lock) {
             (_, PointerLock::Needless) => self.pointer.events(&events, inside, placed),
-            (PointerLock::Locked, PointerLock::Locked) => self.pointer.movements(&events),
+            (PointerLock::Locked, PointerLock::Locked) => self.pointer.movements(&events, self.keys.take_moved()),
             // Where its own pointer is, nobody knows: a press would hit something else.
             _ => Vec::new(),
         };

@@ -172,6 +172,16 @@ fn record(ui: &mut Ui, live: bool, recorded: Option<u64>, wishes: &mut Wishes) {
         if controls::icon_button(ui, live, Icon::Video, "Record", hint).clicked() {
             wishes.send(Command::StartRecording(None));
         }
+        ui.scope(|ui| {
+            ui.spacing_mut().button_padding = vec2(2.0, 4.0);
+            ui.spacing_mut().interact_size = vec2(0.0, 28.0);
+            let chevron = egui::Button::new(controls::icon(Icon::ChevronDown, 13.0));
+            let response = ui.add_enabled(live, chevron.frame(true).frame_when_inactive(false));
+            response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, live, "Record to a file"));
+            if response.on_hover_text("Records it to a file that you choose.").clicked() {
+                wishes.add(Wish::RecordTo);
+            }
+        });
         return;
     };
     let seconds = since / 1000;

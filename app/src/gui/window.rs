@@ -7,7 +7,7 @@ use eframe::{EframeWinitApplication, NativeOptions, UserEvent};
 use egui::{Context, ViewportBuilder};
 use winit::application::ApplicationHandler;
 use winit::event::{ElementState, StartCause, WindowEvent};
-use winit::event_loop::{ActiveEventLoop, ControlFlow, DeviceEvents, EventLoop};
+use winit::event_loop::{ActiveEventLoop, ControlFlow, EventLoop};
 use winit::keyboard::PhysicalKey;
 use winit::window::WindowId;
 
@@ -51,7 +51,7 @@ pub(super) fn open(session: SessionHandle, options: Options) -> Result<(), GuiEr
         creator
     };
     let inner = eframe::create_native(APP_ID, native_options(&preferences), creator, &event_loop);
-    let mut tapped = Tapped { inner, keys, context, unfocused: None, moving: false };
+    let mut tapped = Tapped { inner, keys, context, unfocused: None };
     event_loop.run_app(&mut tapped).map_err(GuiError::event_loop)?;
     // eframe logs why a window could not be made and ends its loop; all that is left to see is that there was none.
     if created.load(Ordering::Acquire) { Ok(()) } else { Err(GuiError::NoWindow) }
@@ -67,7 +67,9 @@ fn native_options(preferences: &Preferences) -> NativeOptions {
     if let Ok(icon) = eframe::icon_data::from_png_bytes(ICON) {
         viewport = viewport.with_icon(icon);
     }
-    NativeOptions { viewport, dithering: false, ..NativeOptions::default() }
+    // Named, so that tests, for which eframe is built with wgpu too, have the same window as everybody.
+    let renderer = eframe::Renderer::Glow;
+    NativeOptions { viewport, renderer, dithering: false, ..NativeOptions::default() }
 }
 
 /// eframe's handler, with a tap on the keyboard.
@@ -77,8 +79,6 @@ struct Tapped {
     context: Arc<OnceLock<Context>>,
     /// The window that was told to have lost the focus when only its keys were grabbed.
     unfocused: Option<WindowId>,
-    /// Movements are heard of whoever has the focus.
-    moving: bool,
 }
 
 impl Tapped {
@@ -164,12 +164,6 @@ impl ApplicationHandler<UserEvent> for Tapped {
             && let Some(window) = self.unfocused.take()
         {
             self.inner.window_event(event_loop, window, WindowEvent::Focused(false));
-        }
-        // A grab of the keys looks to winit as if the focus were lost, and it would tell nothing of movements any more.
-        let moving = self.keys.moving();
-        if self.moving != moving {
-            self.moving = moving;
-            event_loop.listen_device_events(if moving { DeviceEvents::Always } else { DeviceEvents::WhenFocused });
         }
         self.inner.about_to_wait(event_loop);
     }

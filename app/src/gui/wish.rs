@@ -25,6 +25,8 @@ pub enum Wish {
     Open(Dialog),
     /// Close the dialog.
     CloseDialog,
+    /// Let the user say which file the guest's screen is recorded to.
+    RecordTo,
     /// Let the user pick a file or a folder.
     Pick(PickFor),
     /// Put text on the clipboard and say so.
@@ -97,6 +99,8 @@ pub enum Dialog {
     BootKernel,
     /// A VNC server that is attached to.
     Attach,
+    /// The file that the guest's screen is recorded to, where no chooser can be opened.
+    RecordTo,
     /// The host's checks.
     Doctor,
     /// All shortcuts.
@@ -117,6 +121,8 @@ pub enum PickFor {
         /// Where the dialog begins.
         start: Option<PathBuf>,
     },
+    /// Record the guest's screen to this new file.
+    Recording,
     /// For the dialogs that boot without a boot loader.
     Boot(BootFile),
     /// Append to this field, a list of folders.

@@ -54,6 +54,7 @@ use super::state::{Effect, EjectScope, Goal, Input, Phase, State, step};
 use crate::paths::Paths;
 
 pub use begin::{BeginError, SessionConfig, begin};
+pub use recording::recording_name;
 
 /// Between two key strokes of typed text: QEMU's PS/2 queue holds 16 bytes, and a guest under TCG empties it slowly.
 const STROKE: Duration = Duration::from_millis(18);

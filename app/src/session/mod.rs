@@ -39,7 +39,7 @@ mod test_run;
 pub mod way;
 
 pub use command::Command;
-pub use driver::{BeginError, SessionConfig, begin};
+pub use driver::{BeginError, SessionConfig, begin, recording_name};
 pub use event::{Event, Told};
 pub use handle::{SessionHandle, Waker};
 pub use model::Model;

@@ -515,3 +515,36 @@ fn a_repository_is_opened_by_its_typed_path_where_the_desktop_has_no_chooser() {
     let asked = stage.asked();
     assert!(asked.iter().any(|c| matches!(c, Command::Insert(p) if p.to_str() == Some("/srv/distro"))), "{asked:?}");
 }
+
+#[test]
+fn a_recordings_file_is_typed_where_there_is_no_chooser() {
+    let mut stage = Stage::new();
+    let _display = story::running(&mut stage);
+    stage.chooser.store(false, std::sync::atomic::Ordering::Release);
+    stage.settle();
+    stage.asked();
+    let recorded = |stage: &mut Stage, typed: &str| {
+        stage.window.get_by_label("Record to a file").click();
+        stage.settle();
+        stage.window.key_press_modifiers(Modifiers::COMMAND, Key::A);
+        stage.window.event(egui::Event::Text(typed.to_owned()));
+        stage.settle();
+        stage.window.key_press(Key::Enter);
+        stage.settle();
+        assert!(stage.window.query_by_label("File to record to").is_none(), "the dialog is gone");
+        stage.asked()
+    };
+    for (typed, file) in [("/v/a b.mp4", "/v/a b.mp4"), ("/v/guest", "/v/guest.mp4"), ("/v/x.mkv", "/v/x.mkv")] {
+        let asked = recorded(&mut stage, typed);
+        let starts = |path: &std::path::Path| path == std::path::Path::new(file);
+        assert!(matches!(&asked[..], [Command::StartRecording(Some(path))] if starts(path)), "{asked:?}");
+    }
+    // A name is proposed, in the home.
+    stage.window.get_by_label("Record to a file").click();
+    stage.settle();
+    stage.window.get_by_label("Start recording").click();
+    stage.settle();
+    let asked = stage.asked();
+    let named = |path: &std::path::Path| path.to_string_lossy().contains("/Cartridge 2") && path.extension().is_some();
+    assert!(matches!(&asked[..], [Command::StartRecording(Some(path))] if named(path)), "{asked:?}");
+}

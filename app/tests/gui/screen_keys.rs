@@ -97,6 +97,7 @@ fn a_focus_that_is_lost_while_keys_are_grabbed_releases_all_keys() {
         fn locks(&self) -> HostLocks {
             HostLocks { num: Some(false), caps: Some(true) }
         }
+        fn follow_pointer(&self, _: bool) {}
     }
     let (mut stage, _display) = running();
     stage.keys.set_grip(Box::new(Grab));

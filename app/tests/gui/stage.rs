@@ -1,6 +1,7 @@
 //! A window with a session that a test plays: it tells events and hears commands.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cartridge::gui::clock::Clock;
 use cartridge::gui::preferences::ThemeChoice;
@@ -23,6 +24,8 @@ pub struct Stage {
     pub logs: Arc<LogHub>,
     /// The screen that the window shows.
     pub screen: Arc<Screen>,
+    /// Whether the desktop has a file chooser.
+    pub chooser: Arc<AtomicBool>,
     events: mpsc::Sender<Told>,
     commands: mpsc::Receiver<Command>,
 }
@@ -59,7 +62,8 @@ impl Stage {
         let options = Options { insert: Insert::Builtin, preferences: None, attach: None };
         let tap = keys.clone();
         let desktop = Desktop::default();
-        desktop.file_chooser.store(true, std::sync::atomic::Ordering::Release);
+        let chooser = desktop.file_chooser.clone();
+        chooser.store(true, Ordering::Release);
         let make = move || {
             let mut app = App::new(session, tap, desktop, options);
             app.clock = Clock::Fixed(0);
@@ -82,7 +86,7 @@ impl Stage {
                 make(),
             ),
         };
-        Self { window, keys, logs, screen, events, commands }
+        Self { window, keys, logs, screen, chooser, events, commands }
     }
 
     /// Tells an event that happens at this moment of the session.

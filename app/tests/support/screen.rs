@@ -47,6 +47,15 @@ impl Screen {
         ["X", "Y", "WIDTH", "HEIGHT"].map(|key| value(key).unwrap_or_else(|| panic!("{title}: {text}")))
     }
 
+    /// Where the pointer is, pixels.
+    pub fn pointer(&self) -> [i32; 2] {
+        let mut command = Command::new("xdotool");
+        let out = command.args(["getmouselocation", "--shell"]).env("DISPLAY", &self.display).output().unwrap();
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.parse().ok());
+        ["X=", "Y="].map(|key| value(key).unwrap_or_else(|| panic!("{text}")))
+    }
+
     /// Gives the X server's keyboard another layout.
     pub fn layout(&self, name: &str) {
         let mut command = Command::new("setxkbmap");

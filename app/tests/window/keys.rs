@@ -89,9 +89,17 @@ fn the_guest_gets_the_desktops_own_keys_and_nothing_while_it_is_only_looked_at()
     window.ends();
 }
 
-/// Keys of a keyboard of 105 keys by Linux's numbers (input-event-codes.h; an X server's are 8 more), and what Linux sends for
+/// Keys of a keyboard of 105 keys, and of players, by Linux's numbers (input-event-codes.h; an X server's are 8 more), and what Linux sends for
 /// them in raw mode (emulate_raw in drivers/tty/vt/keyboard.c): those up to 88 are the number itself.
-const WITH_PREFIX: [(u8, u8); 17] = [
+const WITH_PREFIX: [(u8, u8); 24] = [
+    // Louder, quieter, mute; the keys of players.
+    (113, 0x20),
+    (114, 0x2e),
+    (115, 0x30),
+    (163, 0x19),
+    (164, 0x22),
+    (165, 0x10),
+    (166, 0x24),
     (97, 0x1d),
     (98, 0x35),
     (100, 0x38),

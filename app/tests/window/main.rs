@@ -6,6 +6,7 @@ mod desktop;
 mod detached;
 mod job;
 mod keys;
+mod pointer;
 #[path = "../support/screen.rs"]
 mod screen;
 #[path = "../support/mod.rs"]

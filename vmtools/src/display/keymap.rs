@@ -49,56 +49,73 @@ const PRINTING: &[(&str, u16)] =
 
 /// Keys that print nothing or whose legend is not ASCII: scan code, keysym (X11's keysymdef.h).
 const NAMED: &[(u16, u32)] = &[
-    (0x01, 0xff1b),   // Escape
-    (0x0e, 0xff08),   // BackSpace
-    (0x0f, 0xff09),   // Tab
-    (0x1c, 0xff0d),   // Return
-    (0x1d, 0xffe3),   // Control_L
-    (0x2a, 0xffe1),   // Shift_L
-    (0x36, 0xffe2),   // Shift_R
-    (0x37, 0xffaa),   // KP_Multiply
-    (0x38, 0xffe9),   // Alt_L
-    (0x39, 0x0020),   // space
-    (0x3a, 0xffe5),   // Caps_Lock
-    (0x45, 0xff7f),   // Num_Lock
-    (0x46, 0xff14),   // Scroll_Lock
-    (0x47, 0xff95),   // KP_Home
-    (0x48, 0xff97),   // KP_Up
-    (0x49, 0xff9a),   // KP_Prior
-    (0x4a, 0xffad),   // KP_Subtract
-    (0x4b, 0xff96),   // KP_Left
-    (0x4c, 0xff9d),   // KP_Begin
-    (0x4d, 0xff98),   // KP_Right
-    (0x4e, 0xffab),   // KP_Add
-    (0x4f, 0xff9c),   // KP_End
-    (0x50, 0xff99),   // KP_Down
-    (0x51, 0xff9b),   // KP_Next
-    (0x52, 0xff9e),   // KP_Insert
-    (0x53, 0xff9f),   // KP_Delete
-    (0x54, 0xff61),   // Print, with Alt
-    (0x56, 0x003c),   // less, the key left of Z
-    (0x57, 0xffc8),   // F11
-    (0x58, 0xffc9),   // F12
-    (0xe01c, 0xff8d), // KP_Enter
-    (0xe01d, 0xffe4), // Control_R
-    (0xe035, 0xffaf), // KP_Divide
-    (0xe037, 0xff61), // Print
-    (0xe038, 0xffea), // Alt_R
-    (0xe046, 0xff13), // Pause, with Control
-    (0xe11d, 0xff13), // Pause
-    (0xe047, 0xff50), // Home
-    (0xe048, 0xff52), // Up
-    (0xe049, 0xff55), // Prior
-    (0xe04b, 0xff51), // Left
-    (0xe04d, 0xff53), // Right
-    (0xe04f, 0xff57), // End
-    (0xe050, 0xff54), // Down
-    (0xe051, 0xff56), // Next
-    (0xe052, 0xff63), // Insert
-    (0xe053, 0xffff), // Delete
-    (0xe05b, 0xffeb), // Super_L
-    (0xe05c, 0xffec), // Super_R
-    (0xe05d, 0xff67), // Menu
+    (0x01, 0xff1b),        // Escape
+    (0x0e, 0xff08),        // BackSpace
+    (0x0f, 0xff09),        // Tab
+    (0x1c, 0xff0d),        // Return
+    (0x1d, 0xffe3),        // Control_L
+    (0x2a, 0xffe1),        // Shift_L
+    (0x36, 0xffe2),        // Shift_R
+    (0x37, 0xffaa),        // KP_Multiply
+    (0x38, 0xffe9),        // Alt_L
+    (0x39, 0x0020),        // space
+    (0x3a, 0xffe5),        // Caps_Lock
+    (0x45, 0xff7f),        // Num_Lock
+    (0x46, 0xff14),        // Scroll_Lock
+    (0x47, 0xff95),        // KP_Home
+    (0x48, 0xff97),        // KP_Up
+    (0x49, 0xff9a),        // KP_Prior
+    (0x4a, 0xffad),        // KP_Subtract
+    (0x4b, 0xff96),        // KP_Left
+    (0x4c, 0xff9d),        // KP_Begin
+    (0x4d, 0xff98),        // KP_Right
+    (0x4e, 0xffab),        // KP_Add
+    (0x4f, 0xff9c),        // KP_End
+    (0x50, 0xff99),        // KP_Down
+    (0x51, 0xff9b),        // KP_Next
+    (0x52, 0xff9e),        // KP_Insert
+    (0x53, 0xff9f),        // KP_Delete
+    (0x54, 0xff61),        // Print, with Alt
+    (0x56, 0x003c),        // less, the key left of Z
+    (0x57, 0xffc8),        // F11
+    (0x58, 0xffc9),        // F12
+    (0x59, 0xffbd),        // KP_Equal
+    (0x5d, 0xffca),        // F13
+    (0x5e, 0xffcb),        // F14
+    (0x5f, 0xffcc),        // F15
+    (0x70, 0xff27),        // Hiragana_Katakana
+    (0x73, 0x005f),        // underscore, the key left of the right Shift on Japanese and Brazilian keyboards
+    (0x79, 0xff23),        // Henkan
+    (0x7b, 0xff22),        // Muhenkan
+    (0x7d, 0x00a5),        // yen
+    (0x7e, 0xffac),        // KP_Separator
+    (0xe010, 0x1008_ff16), // XF86AudioPrev
+    (0xe019, 0x1008_ff17), // XF86AudioNext
+    (0xe01c, 0xff8d),      // KP_Enter
+    (0xe01d, 0xffe4),      // Control_R
+    (0xe020, 0x1008_ff12), // XF86AudioMute
+    (0xe022, 0x1008_ff14), // XF86AudioPlay
+    (0xe024, 0x1008_ff15), // XF86AudioStop
+    (0xe02e, 0x1008_ff11), // XF86AudioLowerVolume
+    (0xe030, 0x1008_ff13), // XF86AudioRaiseVolume
+    (0xe035, 0xffaf),      // KP_Divide
+    (0xe037, 0xff61),      // Print
+    (0xe038, 0xffea),      // Alt_R
+    (0xe046, 0xff13),      // Pause, with Control
+    (0xe11d, 0xff13),      // Pause
+    (0xe047, 0xff50),      // Home
+    (0xe048, 0xff52),      // Up
+    (0xe049, 0xff55),      // Prior
+    (0xe04b, 0xff51),      // Left
+    (0xe04d, 0xff53),      // Right
+    (0xe04f, 0xff57),      // End
+    (0xe050, 0xff54),      // Down
+    (0xe051, 0xff56),      // Next
+    (0xe052, 0xff63),      // Insert
+    (0xe053, 0xffff),      // Delete
+    (0xe05b, 0xffeb),      // Super_L
+    (0xe05c, 0xffec),      // Super_R
+    (0xe05d, 0xff67),      // Menu
 ];
 
 /// The keysym of a key's unshifted legend on a US keyboard; `None` for keys that no PC keyboard has.
@@ -160,6 +177,6 @@ mod tests {
         }
         assert_eq!(keysym(0x29), Some(u32::from('`')));
         assert!(CTRL_ALT_DEL.iter().all(|&code| keysym(code).is_some()));
-        assert_eq!((keysym(0), keysym(0x59), keysym(0xffff)), (None, None, None));
+        assert_eq!((keysym(0), keysym(0x5a), keysym(0xffff)), (None, None, None));
     }
 }

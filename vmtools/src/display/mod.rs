@@ -5,6 +5,7 @@
 //! [`VncSource`] does the same with the `vnc-rs` crate, and proves in tests that both see the same picture.
 
 mod clipboard;
+mod cursor;
 mod damage;
 mod frame;
 mod framebuffer;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 pub use clipboard::{CLIPBOARD_LIMIT, Copied, NotOffered, Offered};
+pub use cursor::Cursor;
 pub use damage::{Damage, MAX_RECTS, Rect};
 pub use frame::{EvidenceError, Frame};
 pub use grab::{GrabError, grab};
@@ -39,7 +41,7 @@ pub use keymap::{ALT_GR, CTRL_ALT_DEL, SHIFT, Stroke, keys_for_text, keysym};
 pub use layout::Layout;
 pub use locks::{HostLocks, Locks};
 pub use rfb::RfbSource;
-pub use screen::{Cursor, FrameView, Screen, SizeAnswer};
+pub use screen::{FrameView, Screen, SizeAnswer};
 pub use sound::{Played, SOUND_FRAME, SOUND_RATE, Sound};
 pub use vnc_rs::VncSource;
 

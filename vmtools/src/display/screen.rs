@@ -10,22 +10,7 @@ use crate::display::clipboard::Clipboard;
 use crate::display::framebuffer::Framebuffer;
 use crate::display::sound::Sound;
 use crate::display::tiles::Tiles;
-use crate::display::{Frame, Locks, Rect};
-
-/// The pointer's picture as the guest set it. Where it points is where the user's pointer is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    /// Width, pixels; 0 when the guest hides its pointer.
-    pub width: u32,
-    /// Height, pixels; 0 when the guest hides its pointer.
-    pub height: u32,
-    /// The pixel that points, from the left.
-    pub hot_x: u32,
-    /// The pixel that points, from the top.
-    pub hot_y: u32,
-    /// `width * height * 4` bytes, red first, alpha not premultiplied.
-    pub rgba: Vec<u8>,
-}
+use crate::display::{Cursor, Frame, Locks, Rect};
 
 /// The picture as [`Screen::try_take`] shows it.
 #[derive(Debug)]
@@ -50,7 +35,9 @@ struct Picture {
     damage: Tiles,
     resized: bool,
     cursor: Option<Cursor>,
-    /// Pictures published so far.
+    /// Where the pointer was told to be, if the guest takes places.
+    pointer: Option<(u16, u16)>,
+    /// Pictures published so far, with and without another pointer.
     number: u64,
 }
 
@@ -167,12 +154,16 @@ impl Screen {
         uniform
     }
 
-    /// Copies the picture to `pixels`, as in [`Frame::rgba`], if another one was published after the one of the number
-    /// `seen`, which is 0 at first. Returns width, height and number.
+    /// Copies the picture to `pixels`, as in [`Frame::rgba`], with the pointer that the guest leaves to whoever shows it, if
+    /// another one was published after the one of the number `seen`, which is 0 at first, or the pointer is another one.
+    /// Returns width, height and number.
     pub(crate) fn copy_newer(&self, seen: u64, pixels: &mut Vec<u8>) -> Option<(usize, usize, u64)> {
         let picture = lock(&self.picture);
         let newer = (picture.number > seen && picture.width > 0).then(|| {
             pixels.clone_from(&picture.pixels);
+            if let (Some(cursor), Some(at)) = (&picture.cursor, picture.pointer) {
+                cursor.draw(pixels, picture.width, at);
+            }
             (picture.width, picture.height, picture.number)
         });
         drop(picture);
@@ -282,8 +273,23 @@ impl Screen {
     }
 
     pub(crate) fn set_cursor(&self, cursor: Cursor) {
-        lock(&self.picture).cursor = Some(cursor);
+        let mut picture = lock(&self.picture);
+        picture.cursor = Some(cursor);
+        picture.number += 1;
+        drop(picture);
         self.changed();
+    }
+
+    /// The pointer was told to be there; `None`: it was moved, and nobody but the guest knows where it is. Who shows the
+    /// picture knows where its own pointer is, and is not called.
+    pub(crate) fn set_pointer(&self, at: Option<(u16, u16)>) {
+        let mut picture = lock(&self.picture);
+        if picture.pointer != at {
+            picture.pointer = at;
+            picture.number += u64::from(picture.cursor.is_some());
+        }
+        drop(picture);
+        self.call_missed();
     }
 
     /// The source or the guest is gone: the picture stays, but it is no longer live, and pointer, lock keys and
@@ -294,7 +300,11 @@ impl Screen {
         self.relative.store(false, Ordering::Release);
         lock(&self.clipboard).forget();
         self.sound.offer(false);
-        if lock(&self.picture).cursor.take().is_some() || was_live {
+        let mut picture = lock(&self.picture);
+        picture.pointer = None;
+        let cursor = picture.cursor.take();
+        drop(picture);
+        if cursor.is_some() || was_live {
             self.changed();
         }
     }
@@ -435,6 +445,28 @@ mod tests {
         screen.lost();
         assert_eq!(screen.generation(), before + 1);
         assert!(!screen.live() && screen.cursor().is_none() && screen.snapshot().is_some());
+    }
+
+    #[test]
+    fn a_copy_has_the_pointer_where_it_was_told_to_be() {
+        let screen = Screen::new();
+        screen.publish(&mut Framebuffer::new(2, 1).unwrap());
+        let mut pixels = Vec::new();
+        let (_, _, seen) = screen.copy_newer(0, &mut pixels).unwrap();
+        screen.set_pointer(Some((1, 0)));
+        assert_eq!(screen.copy_newer(seen, &mut pixels), None, "the guest draws its own");
+        screen.set_cursor(Cursor { width: 1, height: 1, hot_x: 0, hot_y: 0, rgba: vec![200, 100, 50, 255] });
+        let (_, _, seen) = screen.copy_newer(seen, &mut pixels).unwrap();
+        assert_eq!(pixels, [0, 0, 0, 255, 200, 100, 50, 255]);
+        screen.set_pointer(Some((1, 0)));
+        assert_eq!(screen.copy_newer(seen, &mut pixels), None, "it stands still");
+        screen.set_pointer(Some((0, 0)));
+        let (_, _, seen) = screen.copy_newer(seen, &mut pixels).unwrap();
+        assert_eq!(pixels, [200, 100, 50, 255, 0, 0, 0, 255]);
+        screen.set_pointer(None);
+        screen.copy_newer(seen, &mut pixels).unwrap();
+        assert_eq!(pixels, [0, 0, 0, 255].repeat(2), "nobody knows where it is");
+        assert_eq!(screen.snapshot().unwrap().rgba, pixels, "and the picture itself has none");
     }
 
     #[test]

@@ -293,6 +293,7 @@ impl<'a> Session<'a> {
                 }
                 InputEvent::Pointer { x, y, buttons } => {
                     let buttons = (buttons & 0x7f) as u8;
+                    self.screen.set_pointer(Some((x, y)));
                     self.send(X11Event::PointerEvent((x, y, buttons).into())).await?;
                 }
                 // The crate tells nothing of the guest's lock keys, nor that a guest takes movements.

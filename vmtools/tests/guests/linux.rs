@@ -27,9 +27,15 @@ const MODULES: [&str; 9] = [
 
 /// A plan of it with 256 MiB, and one disk if `disk` says so.
 pub fn linux(disk: bool) -> Plan {
+    linux_with(disk, &[], &[])
+}
+
+/// As [`linux`], with more modules, and programs of C (their sources) in `/bin`.
+pub fn linux_with(disk: bool, modules: &[&str], programs: &[&str]) -> Plan {
     let mut plan = plan(machine(), Boot::Nothing);
     let initrd = plan.dir.path().join("initrd");
-    std::fs::write(&initrd, initramfs()).unwrap();
+    let built = programs.iter().map(|source| (*source, compiled(source, plan.dir.path()))).collect::<Vec<_>>();
+    std::fs::write(&initrd, initramfs(modules, &built)).unwrap();
     if disk {
         let path = plan.dir.path().join("disk.qcow2");
         vmtools::create_disk(Path::new("qemu-img"), &path, 1 << 30, &vmtools::Cancel::new()).unwrap();
@@ -111,7 +117,16 @@ pub fn tree_of(dir: &Path, text: &str) -> String {
     said.split_whitespace().nth(1).unwrap().to_owned()
 }
 
-fn initramfs() -> Vec<u8> {
+/// The program of `tests/guests/<source>.c`, static.
+fn compiled(source: &str, dir: &Path) -> Vec<u8> {
+    let program = dir.join(source);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/guests/{source}.c"));
+    let built = Command::new("cc").args(["-static", "-O1", "-o"]).arg(&program).arg(file).status();
+    assert!(built.unwrap().success());
+    std::fs::read(program).unwrap()
+}
+
+fn initramfs(more: &[&str], programs: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let mut cpio = Cpio::default();
     for dir in
         ["bin", "sbin", "dev", "proc", "sys", "run", "tmp", "etc", "etc/cartridge", "root", "root/demo", "mnt", "lib"]
@@ -127,7 +142,10 @@ fn initramfs() -> Vec<u8> {
     }
     cpio.entry("etc/cartridge/guest.json", 0o100_644, br#"{"name":"demo","into":"/root/demo","env":{}}"#);
     cpio.entry("root/demo/file", 0o100_644, b"of the image");
-    let (release, modules) = modules();
+    for (name, bytes) in programs {
+        cpio.entry(&format!("bin/{name}"), 0o100_755, bytes);
+    }
+    let (release, modules) = modules(more);
     for dir in ["lib/modules".to_owned(), format!("lib/modules/{release}")] {
         cpio.entry(&dir, 0o040_755, b"");
     }
@@ -142,7 +160,7 @@ fn initramfs() -> Vec<u8> {
 }
 
 /// The kernel's release, and the wanted modules and what they need, in the order in which they load.
-fn modules() -> (String, Vec<(String, Vec<u8>)>) {
+fn modules(more: &[&str]) -> (String, Vec<(String, Vec<u8>)>) {
     let kernel = kernel();
     let near = kernel.parent().unwrap();
     let named = kernel.file_name().unwrap().to_string_lossy().trim_start_matches("vmlinuz-").to_owned();
@@ -160,7 +178,7 @@ fn modules() -> (String, Vec<(String, Vec<u8>)>) {
         .map(|(file, of)| (file, of.split_whitespace().collect()))
         .collect();
     let mut order: Vec<&str> = Vec::new();
-    for wanted in MODULES {
+    for wanted in MODULES.iter().chain(more) {
         let same = |file: &&&str| {
             let name = file.rsplit('/').next().unwrap().split('.').next().unwrap();
             name.replace('-', "_") == wanted.replace('-', "_")

@@ -9,6 +9,7 @@ mod ends;
 mod example_server;
 mod fake_display;
 mod faults;
+mod follows;
 mod hardware;
 mod harness;
 mod hostile;

@@ -7,10 +7,11 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use vmtools::record::{self, Recorded, Recording};
-use vmtools::{Boot, Machine, Medium};
+use vmtools::{Boot, Gpu, InputEvent, Machine, Medium};
 
 use crate::boot_sector;
 use crate::harness::{Guest, SOON, machine, plan};
+use crate::linux::linux_with;
 
 async fn sector(code: &[u8]) -> Guest {
     let mut plan = plan(Machine { medium: Medium::Usb, ..machine() }, Boot::Nothing);
@@ -76,6 +77,38 @@ fn begin(guest: &Guest, to: &Path) -> (Recording, std::sync::mpsc::Receiver<Reco
     let (sender, ended) = channel();
     let on_end = move |end: Result<Recorded, record::RecordError>| sender.send(end.unwrap()).unwrap();
     (record::start(Arc::clone(&guest.screen), to.to_owned(), on_end).unwrap(), ended)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pointer_that_a_guest_leaves_to_its_display_is_in_the_video() {
+    let modules = ["virtio-gpu", "xhci-pci", "usbhid", "hid-generic"];
+    let mut plan = linux_with(false, &modules, &["follow_display"]);
+    plan.plan.machine = Machine { gpu: Gpu::Virtio, ..plan.plan.machine };
+    let mut guest = plan.start().await.unwrap();
+    guest.until_report().await;
+    guest.until_shell().await;
+    guest.run("follow_display > /tmp/said 2>&1 &").await;
+    guest.wait("the guest's pointer", |g| g.screen.cursor().is_some_and(|it| it.width >= 16)).await;
+    guest.wait("the wish for places", |g| !g.screen.relative()).await;
+    guest.handle.input(InputEvent::Pointer { x: 40, y: 30, buttons: 0 });
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("guest.mp4");
+    let (recording, ended) = begin(&guest, &path);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    guest.handle.input(InputEvent::Pointer { x: 320, y: 200, buttons: 0 });
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::task::spawn_blocking(|| recording.finish()).await.unwrap();
+    assert!(ended.recv_timeout(SOON).unwrap().frames >= 2, "a pointer that moves is another picture");
+    let frame = guest.screen.snapshot().unwrap();
+    let (shown, width, height) = last_picture(&path);
+    let (left, top) = (((width - frame.width as usize) / 2) & !1, ((height - frame.height as usize) / 2) & !1);
+    let red = |x: usize, y: usize| {
+        let pixel = &shown[((top + y) * width + left + x) * 3..][..3];
+        pixel[0] > 200 && pixel[1] < 60 && pixel[2] < 60
+    };
+    assert!(red(328, 208) && red(323, 203) && red(333, 213), "it is not where it points");
+    assert!(!red(340, 208) && !red(328, 220) && !red(48, 38), "it is where it does not point");
+    guest.handle.end(|_, _| {}).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

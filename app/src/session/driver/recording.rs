@@ -13,6 +13,12 @@ use crate::session::failure::internal;
 /// How long the end of a recording is waited for: a picture is encoded, and a disk may be slow.
 const WHOLE: Duration = Duration::from_secs(5);
 
+/// What a recording that begins now is called, where nobody has called it otherwise.
+#[must_use]
+pub fn recording_name() -> String {
+    jiff::Zoned::now().strftime("Cartridge %Y-%m-%d %H-%M-%S.mp4").to_string()
+}
+
 impl Driver {
     pub(super) async fn start_recording(&mut self, path: Option<PathBuf>) {
         if !self.has_screen() {
@@ -21,8 +27,7 @@ impl Driver {
         if self.recording.is_some() {
             return self.notice(Level::Warning, "The guest's screen is being recorded already".into()).await;
         }
-        let name = jiff::Zoned::now().strftime("Cartridge %Y-%m-%d %H-%M-%S.mp4").to_string();
-        let path = path.unwrap_or_else(|| self.paths.videos.join(name));
+        let path = path.unwrap_or_else(|| self.paths.videos.join(recording_name()));
         let side = self.side.0.clone();
         let on_end = move |end| {
             // The session may have ended meanwhile.

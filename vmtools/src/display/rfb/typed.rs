@@ -59,10 +59,13 @@ impl Session<'_> {
                 }
                 InputEvent::Pointer { x, y, buttons } => {
                     let at = self.place(x, y);
+                    let takes_places = !self.facts.relative.load(Ordering::SeqCst);
+                    self.screen.set_pointer(takes_places.then_some((x, y)));
                     send(outbox, self.point(at, buttons)).await?;
                 }
                 InputEvent::Motion { dx, dy, buttons } => {
                     let at = self.moved(dx, dy);
+                    self.screen.set_pointer(None);
                     send(outbox, self.point(at, buttons)).await?;
                 }
                 InputEvent::Locks(host) => {
