@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 #![cfg(feature = "gui")]
 
+mod attach;
 mod desktop;
 mod detached;
 mod job;
@@ -11,3 +12,5 @@ mod pointer;
 mod screen;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../../../vmtools/tests/support/xvnc.rs"]
+mod xvnc;

@@ -166,6 +166,25 @@ async fn a_server_that_comes_back_is_shown_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_comes_back_with_another_password_ends_it_at_once() {
+    let (dir, path) = Xvnc::socket();
+    let socket = ["-SecurityTypes", "VncAuth", "-rfbport", "-1", "-rfbunixpath", path.to_str().unwrap()];
+    let xvnc = Xvnc::start(&socket);
+    until("the X screen", &xvnc, || path.exists()).await;
+    let mut desk = Desk::new();
+    let plan = AttachPlan { password: password("secret"), ..desk.plan(path.to_str().unwrap()) };
+    let attached = desk.attach(plan).await.unwrap();
+    drop(xvnc);
+    let other = dir.path().join("password");
+    std::fs::write(&other, [1, 2, 3, 4, 5, 6, 7, 8]).unwrap();
+    let _ = std::fs::remove_file(&path);
+    let _xvnc = Xvnc::start(&[&socket[..], &["-PasswordFile", other.to_str().unwrap()]].concat());
+    let ended = desk.ended().await;
+    assert_eq!(ended.want(), Some(Want::Password { wrong: true }), "{ended}");
+    attached.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_is_asked_for_and_another_one_refused() {
     let dir = tempfile::tempdir().unwrap();
     let fingerprint = xvnc::certificates(dir.path());

@@ -1,0 +1,49 @@
+//! A VNC server of somebody else's in the real window: its password is asked for there, and its window is typed into.
+
+use std::time::{Duration, Instant};
+
+use crate::desktop::Window;
+use crate::screen::Screen;
+use crate::support::Console;
+use crate::xvnc::{Said, Xvnc, free_port};
+
+#[test]
+fn a_server_is_attached_by_a_password_that_the_window_asks_for_and_is_typed_into() {
+    let console = Console::new();
+    let screen = Screen::start().expect("Xvfb and openbox are installed by packaging/setup");
+    let port = free_port().to_string();
+    let server = Xvnc::start(&["-SecurityTypes", "VncAuth", "-localhost", "-rfbport", &port, "-desktop", "far away"]);
+    let until = |what: &str, done: &mut dyn FnMut() -> bool| {
+        let end = Instant::now() + Duration::from_secs(60);
+        while !done() {
+            assert!(Instant::now() < end, "waiting for {what}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    until("Xvnc", &mut || std::net::TcpStream::connect(format!("127.0.0.1:{port}")).is_ok());
+    let said = Said::default();
+    let line = server.program("xev").args(["-geometry", "320x200+0+0", "-event", "keyboard", "-event", "button"]);
+    let _there = cartridge_supervise::spawn(&line, said.clone()).unwrap();
+    let window = Window::open(&console, &screen, &["attach", &format!("127.0.0.1:{port}")]);
+    window.wait("Password of the VNC server");
+    // The field has the keyboard.
+    std::thread::sleep(Duration::from_millis(700));
+    assert!(screen.xdotool(&["type", "--delay", "60", "secret"]));
+    assert!(screen.xdotool(&["key", "Return"]));
+    window.wait("State: Attached");
+    until("a press", &mut || {
+        assert!(screen.xdotool(&["mousemove", "850", "350", "click", "1"]));
+        std::thread::sleep(Duration::from_millis(300));
+        said.has("ButtonPress")
+    });
+    assert!(screen.xdotool(&["key", "a"]) && screen.xdotool(&["key", "F5"]));
+    until("keys", &mut || said.has(", a)") && said.has(", F5)"));
+    assert!(screen.xdotool(&["key", "ctrl+alt"]));
+    window.photograph("attached.png");
+    window.press("Disconnect");
+    window.wait("State: Disconnected");
+    assert!(!window.log("session.log").contains("secret"));
+    window.close();
+    assert_eq!(server.picture().0, 320, "the server goes on");
+    console.assert_clean();
+}
