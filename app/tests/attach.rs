@@ -223,13 +223,15 @@ fn what_cannot_be_attached_to_is_said_before_anything_begins() {
     console.assert_clean();
 }
 
-/// Types at a terminal of its own, which Python makes.
+/// Runs a program at a terminal of its own, which Python makes: prompts and what is typed after each, `--`, the program.
 const TERMINAL: &str = r#"
-import os, pty, select, sys
+import os, pty, sys
+end = sys.argv.index("--")
+steps, command = sys.argv[1:end], sys.argv[end + 1:]
 pid, terminal = pty.fork()
 if pid == 0:
-    os.execvp(sys.argv[2], sys.argv[2:])
-shown, typed = b"", False
+    os.execvp(command[0], command)
+shown, seen = b"", 0
 while True:
     try:
         data = os.read(terminal, 4096)
@@ -238,27 +240,58 @@ while True:
     if not data:
         break
     shown += data
-    if not typed and b"Password of the VNC server: " in shown:
-        typed = True
-        os.write(terminal, sys.argv[1].encode() + b"\n")
+    if steps and steps[0].encode() in shown[seen:]:
+        seen = len(shown)
+        os.write(terminal, steps[1].encode() + b"\n")
+        steps = steps[2:]
 sys.stdout.buffer.write(shown)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 "#;
+
+/// What is shown at a terminal, and the exit code.
+fn at_a_terminal(console: &Console, steps: &[&str], args: &[&str]) -> (String, Option<i32>) {
+    let own = console.command(args);
+    let mut python = std::process::Command::new("python3");
+    python.args(["-c", TERMINAL]).args(steps).arg("--").arg(own.get_program()).args(own.get_args());
+    python.envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    python.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").current_dir(console.home.path());
+    let out = python.output().unwrap();
+    (String::from_utf8_lossy(&out.stdout).into_owned(), out.status.code())
+}
 
 #[test]
 fn a_terminal_asks_for_the_password_and_does_not_show_it() {
     let console = Console::new();
     let (server, address) = server(&["-SecurityTypes", "VncAuth"]);
-    let own = console.command(&["attach", "--shot", "x.png", &address]);
-    let mut python = std::process::Command::new("python3");
-    python.args(["-c", TERMINAL, "secret"]).arg(own.get_program()).args(own.get_args());
-    python.envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    python.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").current_dir(console.home.path());
-    let out = python.output().unwrap();
-    let shown = String::from_utf8_lossy(&out.stdout);
-    assert_eq!(out.status.code(), Some(0), "{shown}");
-    assert!(shown.contains("Password of the VNC server: ") && !shown.contains("secret"), "{shown}");
+    let prompt = "Password of the VNC server: ";
+    let args = ["attach", "--shot", "x.png", &address];
+    let (shown, code) = at_a_terminal(&console, &[prompt, "hunter2", prompt, "secret"], &args);
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(shown.contains("did not take the password"), "{shown}");
+    assert!(!shown.contains("secret") && !shown.contains("hunter2") && !shown.contains("FAILED"), "{shown}");
     same(&console.home.path().join("x.png"), &server);
+    // Nobody is asked for ever.
+    let (shown, code) = at_a_terminal(&console, &[prompt, "a", prompt, "b", prompt, "c"], &args);
+    assert!(code == Some(6) && shown.contains("FAILED: The VNC server did not take the password"), "{shown}");
+    console.assert_clean();
+}
+
+#[test]
+fn a_terminal_asks_whether_a_certificate_is_the_right_one() {
+    let console = Console::new();
+    let dir = tempfile::tempdir().unwrap();
+    let fingerprint = certificates(dir.path()).to_string();
+    let (server, address) = xvnc::xvnc(dir.path(), "X509None");
+    until("Xvnc", || std::net::TcpStream::connect(&address).is_ok());
+    let args = ["attach", "--shot", "x.png", &address];
+    let question = "to be trusted from now on? [y/N] ";
+    let (shown, code) = at_a_terminal(&console, &[question, "n"], &args);
+    assert!(code == Some(6) && shown.contains(&format!("--trust {fingerprint}")), "{shown}");
+    let (shown, code) = at_a_terminal(&console, &[question, "y"], &args);
+    assert!(code == Some(0) && shown.contains(&fingerprint), "{shown}");
+    let (shown, code) = at_a_terminal(&console, &[], &args);
+    assert!(code == Some(0) && !shown.contains(question), "{shown}");
+    server.draw();
     console.assert_clean();
 }
 

@@ -51,6 +51,8 @@ struct Run {
     args: AttachArgs,
     wish: AttachWish,
     asked: u32,
+    /// What is about to be asked for at the terminal: that the attempt came to nothing is no news then.
+    answering: Option<AttachWant>,
     settling: Option<Settling>,
     photographed: bool,
     code: u8,
@@ -68,6 +70,7 @@ pub(super) async fn run(args: AttachArgs, wish: AttachWish, session: SessionHand
         args,
         wish,
         asked: 0,
+        answering: None,
         settling: None,
         photographed: false,
         code: exit_code::GOOD,
@@ -89,7 +92,9 @@ impl Run {
                         break;
                     };
                     self.model.fold(&told);
-                    self.printer.show(&told, &self.model);
+                    if !self.passed_over(&told.event) {
+                        self.printer.show(&told, &self.model);
+                    }
                     self.heard(&told.event).await;
                 }
                 () = self.signals.any() => self.interrupted().await,
@@ -100,8 +105,18 @@ impl Run {
         self.code
     }
 
+    /// Whether an event is of an attempt that ends in a question.
+    fn passed_over(&self, event: &Event) -> bool {
+        match (event, &self.answering) {
+            (Event::Failed { .. }, Some(AttachWant::Password { .. })) => true,
+            (Event::StateChanged { .. } | Event::Ejected { .. }, Some(_)) => true,
+            _ => false,
+        }
+    }
+
     async fn heard(&mut self, event: &Event) {
         match event {
+            Event::AttachAsks { want } => self.answering = Some(want.clone()).filter(|want| self.can_answer(want)),
             Event::Opened { logs } => self.printer.result("logs", &logs.display().to_string()),
             Event::AttachBegan { .. } => self.printer.wait("connecting"),
             Event::Attached { .. } => {
@@ -135,10 +150,19 @@ impl Run {
         }
     }
 
+    /// Whether somebody can be asked for it.
+    fn can_answer(&self, want: &AttachWant) -> bool {
+        let askable = matches!(want, AttachWant::Password { .. } | AttachWant::Trust { changed: false, .. });
+        askable && secret::can_ask() && !self.args.json && self.asked < ATTEMPTS
+    }
+
     /// Asks what the server wants at the terminal, and attaches anew; where nobody can be asked, says how it is given.
     async fn answer(&mut self, want: AttachWant) {
-        let can_ask = secret::can_ask() && !self.args.json && self.asked < ATTEMPTS;
+        let can_ask = self.answering.take().is_some();
         self.asked += 1;
+        if can_ask && want == (AttachWant::Password { wrong: true }) {
+            self.printer.say("The VNC server did not take the password");
+        }
         let answered = match want {
             AttachWant::Password { .. } if can_ask => match self.ask_password().await {
                 Some(password) => {
@@ -158,7 +182,7 @@ impl Run {
             AttachWant::Trust { fingerprint, changed } => {
                 let known = vmtools::display::rfb::Fingerprint::parse(&fingerprint);
                 let question = "Is this the server's own certificate, and is it to be trusted from now on?";
-                if can_ask && !changed && confirm::ask(false, question) == Answer::Yes {
+                if can_ask && confirm::ask(false, question) == Answer::Yes {
                     self.wish.trust = known;
                     true
                 } else {
