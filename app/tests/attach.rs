@@ -163,6 +163,8 @@ fn a_certificate_is_trusted_once_and_another_one_is_refused() {
     let file = console.home.path().join("state/cartridge/vnc-servers");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     drop(xvnc);
+    // It is killed, and has its port until it is gone.
+    until("its end", || std::net::TcpStream::connect(&address).is_err());
     let _xvnc = start(other.path());
     let changed = run(&[]);
     let (want, failure) = (&changed.event("attach_asks")["want"], changed.failure());

@@ -107,9 +107,10 @@ impl Run {
 
     /// Whether an event is of an attempt that ends in a question.
     fn passed_over(&self, event: &Event) -> bool {
-        match (event, &self.answering) {
-            (Event::Failed { .. }, Some(AttachWant::Password { .. })) => true,
-            (Event::StateChanged { .. } | Event::Ejected { .. }, Some(_)) => true,
+        let password = matches!(self.answering, Some(AttachWant::Password { .. }));
+        match event {
+            Event::Failed { .. } => password,
+            Event::StateChanged { .. } | Event::Ejected { .. } => self.answering.is_some(),
             _ => false,
         }
     }

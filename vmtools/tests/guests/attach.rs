@@ -124,7 +124,7 @@ async fn a_server_is_attached_by_address_and_password_and_takes_input() {
 async fn x11vnc_is_attached_too() {
     let (_dir, path) = Xvnc::socket();
     let xvnc = Xvnc::on_socket(&path);
-    until("the X screen", &xvnc, || path.exists()).await;
+    until("the X screen", &xvnc, || std::os::unix::net::UnixStream::connect(&path).is_ok()).await;
     xvnc.draw();
     let port = free_port().to_string();
     // Without -forever it ends with its first visitor: nobody may have visited it before we are attached.
@@ -150,7 +150,7 @@ async fn x11vnc_is_attached_too() {
 async fn a_server_that_comes_back_is_shown_again() {
     let (_dir, path) = Xvnc::socket();
     let xvnc = Xvnc::on_socket(&path);
-    until("the X screen", &xvnc, || path.exists()).await;
+    until("the X screen", &xvnc, || std::os::unix::net::UnixStream::connect(&path).is_ok()).await;
     let mut desk = Desk::new();
     let attached = desk.attach(desk.plan(path.to_str().unwrap())).await.unwrap();
     shows(&desk, &xvnc).await;
@@ -170,7 +170,7 @@ async fn a_server_that_comes_back_with_another_password_ends_it_at_once() {
     let (dir, path) = Xvnc::socket();
     let socket = ["-SecurityTypes", "VncAuth", "-rfbport", "-1", "-rfbunixpath", path.to_str().unwrap()];
     let xvnc = Xvnc::start(&socket);
-    until("the X screen", &xvnc, || path.exists()).await;
+    until("the X screen", &xvnc, || std::os::unix::net::UnixStream::connect(&path).is_ok()).await;
     let mut desk = Desk::new();
     let plan = AttachPlan { password: password("secret"), ..desk.plan(path.to_str().unwrap()) };
     let attached = desk.attach(plan).await.unwrap();
@@ -209,7 +209,7 @@ async fn through_ssh_a_port_and_a_socket_of_there_are_attached_and_nothing_is_le
     let (xvnc, port) = on_port(&["-SecurityTypes", "VncAuth"]);
     let (_dir, path) = Xvnc::socket();
     let on_socket = Xvnc::on_socket(&path);
-    until("the X screen", &on_socket, || path.exists()).await;
+    until("the X screen", &on_socket, || std::os::unix::net::UnixStream::connect(&path).is_ok()).await;
     for (at, xvnc) in [(format!("localhost:{port}"), &xvnc), (path.display().to_string(), &on_socket)] {
         let desk = Desk::new();
         let plan = desk.plan(&format!("ssh://{}/{at}", ssh.host()));
