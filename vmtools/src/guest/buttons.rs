@@ -1,4 +1,5 @@
-//! The mouse buttons that QEMU's VNC server does not know, over its control line: back, forward, and the wheel to the sides.
+//! The mouse buttons that QEMU's VNC server does not know, over its control line: back, forward, and the wheel to the sides. The
+//! last of them only its PS/2 mouse tells a guest, from QEMU 7.1 on; its USB tablet (7.2) does nothing with it.
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
