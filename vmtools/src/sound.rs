@@ -81,11 +81,11 @@ pub struct PlayerHandle {
     _ends: watch::Sender<()>,
 }
 
-/// Lets `server`, or the user's own where that is `None`, play what the guest on `screen` plays, on a thread of its own; `on_end` is told when that ends by itself, and why. Whether the
-/// guest is heard at all is [`Screen::want_sound`]'s to say.
+/// Lets `server`, or the user's own where that is `None`, play what the guest on `screen` plays, on a thread of its own; `on_end` is
+/// told when that ends by itself, and why. Whether the guest is heard at all is [`Screen::want_sound`]'s to say.
 ///
 /// # Errors
-/// [`SoundError::Thread`]; all others come by `on_end`.
+/// [`SoundError::Thread`]; what happens on that thread comes by `on_end`.
 pub fn play(
     screen: Arc<Screen>,
     server: Option<SoundServer>,

@@ -28,6 +28,8 @@ pub struct AttachForm {
     password: String,
     view_only: bool,
     asked: Asked,
+    /// The address and the way that were tried last: what is known of a certificate is known of them.
+    tried: (String, String),
     /// The field of the password is to get the keyboard.
     to_password: bool,
 }
@@ -62,6 +64,7 @@ impl AttachForm {
             (self.address, self.ssh) = (address.to_owned(), String::new());
             self.view_only = view_only;
             self.asked = Asked::Waiting;
+            self.tried = (self.address.clone(), self.ssh.clone());
         }
         !waits
     }
@@ -122,7 +125,9 @@ pub(super) fn show(ui: &mut Ui, model: &Model, form: &mut AttachForm, wishes: &m
 /// The certificate that the last attempt has met and that nobody trusts, and whether the server had another one before.
 fn trust(model: &Model, form: &AttachForm) -> Option<(Fingerprint, bool)> {
     match (&form.asked, &model.attach_want) {
-        (Asked::Failed(_), Some(AttachWant::Trust { fingerprint, changed })) => {
+        (Asked::Failed(_), Some(AttachWant::Trust { fingerprint, changed }))
+            if form.tried == (form.address.clone(), form.ssh.clone()) =>
+        {
             Fingerprint::parse(fingerprint).map(|fingerprint| (fingerprint, *changed))
         }
         _ => None,
@@ -208,6 +213,7 @@ fn finish(
             let trusted = trust.filter(|(_, changed)| if *changed { renewed } else { clicked });
             let wish = AttachWish { trust: trusted.map(|it| it.0), ..wish };
             form.asked = Asked::Waiting;
+            form.tried = (form.address.clone(), form.ssh.clone());
             wishes.add(Wish::ViewOnly(form.view_only));
             wishes.send(Command::Attach(Box::new(wish)));
         }

@@ -2,6 +2,7 @@
 //! take time is done on the player's own thread.
 
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use egui::{Context, Ui};
 use lucide_icons::Icon;
@@ -12,6 +13,9 @@ use vmtools::sound::{PlayerHandle, play};
 use super::controls;
 use super::wish::{Wish, Wishes};
 use crate::session::Model;
+
+/// How soon a sound server that was not there is looked for again, while the window is painted.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// What the bar shows of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +49,7 @@ pub struct GuestSound {
 
 #[derive(Debug)]
 struct Playing {
+    begun: Instant,
     /// `None` where there could be none.
     _player: Option<PlayerHandle>,
     /// Why nothing is heard.
@@ -58,7 +63,9 @@ impl GuestSound {
         if screen.sound().wanted() != wanted {
             screen.want_sound(wanted);
         }
-        if !wanted {
+        // A sound server that was started anew is found again.
+        let stale = |it: &Playing| it.silent.get().is_some() && it.begun.elapsed() >= AGAIN;
+        if !wanted || self.playing.as_ref().is_some_and(stale) {
             self.playing = None;
         }
         let playing = wanted.then(|| self.playing.get_or_insert_with(|| begin(ctx, screen)))?;
@@ -67,17 +74,17 @@ impl GuestSound {
 }
 
 fn begin(ctx: &Context, screen: &Arc<Screen>) -> Playing {
-    let silent = Arc::new(OnceLock::new());
+    let (silent, begun) = (Arc::new(OnceLock::new()), Instant::now());
     let (why, ctx) = (Arc::clone(&silent), ctx.clone());
     let player = play(Arc::clone(screen), None, "Cartridge", move |error| {
         let _ = why.set(error.to_string());
         ctx.request_repaint();
     });
     match player {
-        Ok(player) => Playing { _player: Some(player), silent },
+        Ok(player) => Playing { begun, _player: Some(player), silent },
         Err(error) => {
             let _ = silent.set(error.to_string());
-            Playing { _player: None, silent }
+            Playing { begun, _player: None, silent }
         }
     }
 }

@@ -35,7 +35,7 @@ pub struct AttachedView {
     pub name: String,
     /// Whether it has proven who it is by its certificate, inside TLS.
     pub tls: bool,
-    /// Whether it is on this machine, where nobody is in between.
+    /// Whether it is on this machine, or on the one that ssh reaches, where nobody is in between.
     pub local: bool,
 }
 
@@ -44,9 +44,13 @@ impl AttachedView {
     #[must_use]
     pub fn secrecy(&self) -> &'static str {
         match (self.ssh.is_some(), self.tls, self.local) {
-            (true, ..) => "Inside ssh: nobody in between reads along.",
+            (true, _, true) => "Inside ssh: nobody in between reads along.",
             (_, true, _) => "Inside TLS, with the certificate that you trust: nobody in between reads along.",
             (.., true) => "On this machine.",
+            (true, ..) => {
+                "Inside ssh, but not encrypted from the host that ssh reaches to the server: whoever is in between there sees the \
+                 screen and what is typed."
+            }
             _ => "Not encrypted: whoever is in between sees the screen and what is typed. ssh or TLS would hide it.",
         }
     }
@@ -54,7 +58,7 @@ impl AttachedView {
     /// Whether nobody in between can read along.
     #[must_use]
     pub fn is_secret(&self) -> bool {
-        self.ssh.is_some() || self.tls || self.local
+        self.tls || self.local
     }
 }
 
@@ -107,7 +111,9 @@ mod tests {
         assert!(
             !view(None, false, false).is_secret() && view(None, false, false).secrecy().starts_with("Not encrypted")
         );
-        for secret in [view(Some("box"), false, false), view(None, true, false), view(None, false, true)] {
+        let beyond = view(Some("box"), false, false);
+        assert!(!beyond.is_secret() && beyond.secrecy().starts_with("Inside ssh, but not encrypted"));
+        for secret in [view(Some("box"), false, true), view(None, true, false), view(None, false, true)] {
             assert!(secret.is_secret() && !secret.secrecy().starts_with("Not"));
         }
     }

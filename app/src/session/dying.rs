@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use isoprep::Cancel;
+
 /// How long such a process is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often it is looked at.
@@ -13,18 +15,19 @@ const EXITING: u64 = 4;
 fn ends(stat: &str) -> bool {
     // The name before may have anything in it.
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let gone = fields.first().is_none_or(|state| matches!(*state, "Z" | "X" | "x"));
+    let gone = fields.first().is_some_and(|state| matches!(*state, "Z" | "X" | "x"));
     gone || fields.get(6).and_then(|flags| flags.parse::<u64>().ok()).is_some_and(|flags| flags & EXITING != 0)
 }
 
-/// Waits for `done` as long as process `pid` is on its way out, a few seconds at most. Says whether it came.
-pub(super) fn wait<T>(pid: u32, mut done: impl FnMut() -> Option<T>) -> Option<T> {
+/// Waits for `done` as long as process `pid` is on its way out, a few seconds at most, and says what came. One that is not there is
+/// not waited for: it has let go of everything, or is none that can be seen from here.
+pub(super) fn wait<T>(pid: u32, cancel: &Cancel, mut done: impl FnMut() -> Option<T>) -> Option<T> {
     let until = Instant::now() + PATIENCE;
     loop {
-        // Looked at first: what ends afterwards is waited for the next time.
+        // Looked at first: one that is gone by then has let go.
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let found = done();
-        if found.is_some() || !ends(&stat) || Instant::now() > until {
+        if found.is_some() || !ends(&stat) || Instant::now() > until || cancel.is_cancelled() {
             return found;
         }
         std::thread::sleep(LOOK);
@@ -39,21 +42,35 @@ mod tests {
     fn a_process_that_ends_is_told_from_one_that_lives() {
         let stat = |state: &str, flags: u64| format!("7 (a) S 4) {state} 1 7 7 0 -1 {flags} 100 0\n");
         assert!(!ends(&stat("S", 4_194_304)) && !ends(&stat("D", 0)));
-        assert!(ends(&stat("Z", 0)) && ends(&stat("R", 4_194_308)) && ends(""));
+        assert!(ends(&stat("Z", 0)) && ends(&stat("R", 4_194_308)) && !ends(""));
         assert!(!ends(&std::fs::read_to_string("/proc/self/stat").unwrap()));
     }
 
     #[test]
     fn who_lives_is_not_waited_for_and_who_ends_is() {
-        let began = Instant::now();
-        assert_eq!(wait(std::process::id(), || None::<()>), None);
-        let mut left = 3;
-        let tries = || {
-            left -= 1;
-            (left == 0).then_some(())
+        let mut tried = 0;
+        let mut tries = |pid, cancel: &Cancel| {
+            tried = 0;
+            let tries = || {
+                tried += 1;
+                (tried == 3).then_some(())
+            };
+            (wait(pid, cancel, tries), tried)
         };
-        // No process has this number (proc(5), pid_max).
-        assert_eq!(wait(u32::MAX, tries), Some(()));
-        assert!(began.elapsed() < PATIENCE);
+        // No process has the last number (proc(5), pid_max).
+        for pid in [std::process::id(), 0, u32::MAX] {
+            assert_eq!(tries(pid, &Cancel::new()), (None, 1), "{pid}");
+        }
+        // It has ended, and nobody has asked for its exit code.
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let zombie = |pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| ends(&stat));
+        while !zombie(child.id()) {
+            std::thread::sleep(LOOK);
+        }
+        assert_eq!(tries(child.id(), &Cancel::new()), (Some(()), 3));
+        let cancel = Cancel::new();
+        cancel.cancel();
+        assert_eq!(tries(child.id(), &cancel), (None, 1));
+        child.wait().unwrap();
     }
 }

@@ -127,7 +127,7 @@ pub(crate) fn recover(paths: &Paths, cancel: &Cancel) -> Recovered {
     for dir in open_records(paths) {
         // Who was killed just now may not have let go of it yet.
         let process = read(&dir).map_or(0, |made| made.process);
-        let Some(_held) = dying::wait(process, || claim(&dir)) else { continue };
+        let Some(_held) = dying::wait(process, cancel, || claim(&dir)) else { continue };
         // Read under the lock: what a session wrote just before it died counts.
         let made = read(&dir).unwrap_or_default();
         let id = id_of(&dir);

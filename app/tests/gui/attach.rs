@@ -118,7 +118,7 @@ fn attached(stage: &mut Stage) -> Display {
         ssh: Some("ann@box.example".into()),
         name: "box.example:1 (ann)".into(),
         tls: false,
-        local: false,
+        local: true,
     };
     stage.tell(300, Event::Attached { view });
     stage.tell(300, state(Phase::Running, Some(Goal::Attach), None));

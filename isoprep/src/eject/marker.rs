@@ -71,9 +71,10 @@ impl Marker {
                 file.sync_all()?;
                 let whole = format!("/proc/self/fd/{}", file.as_raw_fd());
                 match rustix::fs::linkat(CWD, &whole, &dir, MARKER, AtFlags::SYMLINK_FOLLOW) {
-                    // No /proc, as in a sandbox.
-                    Err(Errno::NOENT) => self.write_by_draft(&dir),
-                    linked => Ok(linked?),
+                    Ok(()) => Ok(()),
+                    Err(Errno::EXIST) => Err(Errno::EXIST.into()),
+                    // No /proc, as in a sandbox, or a file system that gives such a file no name.
+                    Err(_) => self.write_by_draft(&dir),
                 }
             }
             // Not every file system has files without names (open(2), O_TMPFILE).

@@ -22,6 +22,8 @@ const LISTENING: Duration = Duration::from_secs(2);
 const STEADY: Duration = Duration::from_secs(5);
 /// How long between two attempts to open the way anew.
 const AGAIN: Duration = Duration::from_secs(2);
+/// Who comes back sooner was not lost before.
+const AT_ONCE: Duration = Duration::from_millis(100);
 /// How long the display may take to end.
 const DARK: Duration = Duration::from_secs(1);
 /// How long everything may take to end.
@@ -35,6 +37,12 @@ pub struct Attached {
     watching: JoinHandle<()>,
     name: String,
     tls: bool,
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.gone.send_replace(true);
+    }
 }
 
 impl Attached {
@@ -56,9 +64,9 @@ impl Attached {
     }
 
     /// Lets go of the server, and of the way to it. The screen is not live then.
-    pub async fn end(self) {
+    pub async fn end(mut self) {
         self.gone.send_replace(true);
-        let _ = timeout(END, self.watching).await;
+        let _ = timeout(END, &mut self.watching).await;
     }
 }
 
@@ -168,7 +176,7 @@ impl Line {
                     if news {
                         self.tell(AttachEvent::Lost { why }).await;
                     }
-                    if let Err(error) = self.reopen(since).await {
+                    if let Err(error) = self.reopen(since, &words).await {
                         return error;
                     }
                     continue;
@@ -196,13 +204,27 @@ impl Line {
     }
 
     /// Opens the way anew after ssh has ended, for as long as we are patient.
-    async fn reopen(&mut self, since: Instant) -> Result<(), AttachError> {
+    async fn reopen(&mut self, since: Instant, words: &str) -> Result<(), AttachError> {
         let Some(host) = self.plan.place.ssh.clone() else { return Ok(()) };
+        // One that opens and ends at once is not opened in a hurry: hosts shut out who logs in too often.
+        if since.elapsed() >= AT_ONCE {
+            if since.elapsed() >= self.plan.patience {
+                return Err(self.not_back(words.to_owned()));
+            }
+            sleep(AGAIN).await;
+        }
         loop {
             let (ssh, socket) = (self.plan.ssh.clone(), self.socket());
-            match Tunnel::open(&ssh, (&host, &self.plan.place.at), &socket, &self.events).await {
+            let left = self.plan.patience.saturating_sub(since.elapsed()).max(AGAIN);
+            let opening = Tunnel::open(&ssh, (&host, &self.plan.place.at), &socket, &self.events);
+            let Ok(opened) = timeout(left, opening).await else {
+                return Err(self.not_back("ssh does not get there".to_owned()));
+            };
+            match opened {
                 Ok(tunnel) => {
                     self.tunnel = Some(tunnel);
+                    // What was met while there was no way says nothing of this one.
+                    while self.news.try_recv().is_ok() {}
                     return Ok(());
                 }
                 Err(error @ (TunnelError::HostChanged { .. } | TunnelError::Denied { .. })) => return Err(error.into()),

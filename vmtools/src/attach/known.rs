@@ -1,6 +1,7 @@
 //! Certificates of VNC servers that the user has said yes to, remembered by the server: a line for each, the fingerprint and
 //! where the server is.
 
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -45,10 +46,13 @@ impl KnownServers {
     /// # Errors
     /// [`KnownError`] when the file cannot be read or written; it is then as it was.
     pub fn keep(&self, place: &Place, fingerprint: Fingerprint) -> Result<(), KnownError> {
-        let text = with(&self.read()?, &place.server(), fingerprint);
         let failed = |source| KnownError { action: "write", file: self.file.clone(), source };
         let folder = self.file.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).map_err(failed)?;
+        // Two who remember something at once must not forget it for each other.
+        let lock = File::open(folder).map_err(failed)?;
+        lock.lock().map_err(failed)?;
+        let text = with(&self.read()?, &place.server(), fingerprint);
         // It is made with mode 600, and in its place whole or not at all.
         let mut new = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
         new.write_all(text.as_bytes()).and_then(|()| new.as_file().sync_all()).map_err(failed)?;

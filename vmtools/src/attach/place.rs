@@ -11,6 +11,8 @@ use crate::display::rfb::Address;
 const FIRST: u16 = 5900;
 /// Numbers below this one are displays, as in other viewers.
 const DISPLAYS: u16 = 100;
+/// The port of ssh, which need not be named.
+const SSH: u16 = 22;
 /// The longest name of a host (RFC 1035, 2.3.4).
 const LONGEST: usize = 255;
 
@@ -109,10 +111,17 @@ impl Place {
         if self.ssh.is_some() { Err(PlaceError::Twice) } else { Ok(Self { ssh: Some(ssh), ..self }) }
     }
 
-    /// The server alone, whoever logs in: what its certificate is remembered by.
+    /// The server alone, whoever logs in, in one spelling of many: what its certificate is remembered by.
     #[must_use]
     pub fn server(&self) -> String {
-        Self { user: None, ..self.clone() }.to_string()
+        let mut plain = Self { user: None, ..self.clone() };
+        if let Address::Tcp(at) = &mut plain.at {
+            *at = one_spelling(at);
+        }
+        if let Some(ssh) = &mut plain.ssh {
+            ssh.port = ssh.port.filter(|port| *port != SSH);
+        }
+        plain.to_string()
     }
 
     fn direct(text: &str) -> Result<Self, PlaceError> {
@@ -190,6 +199,14 @@ impl fmt::Display for SshHost {
         }
         self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
+}
+
+/// `host:port` with the host in small letters, and an IPv6 address as it is written shortest.
+fn one_spelling(at: &str) -> String {
+    let small = at.to_ascii_lowercase();
+    let six = small.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let six = six.and_then(|(host, port)| Some((host.parse::<Ipv6Addr>().ok()?, port)));
+    six.map_or(small.clone(), |(host, port)| format!("[{host}]{port}"))
 }
 
 /// What follows the host.
@@ -341,6 +358,17 @@ mod tests {
         let place = Place::parse("ssh://me@box/vnc://ann@localhost:5901").unwrap();
         assert_eq!(place.user.as_deref(), Some("ann"));
         assert_eq!(place.server(), "ssh://me@box/localhost:5901");
+        for (one, other) in [
+            ("Box:1", "box::5901"),
+            ("[0:0:0:0:0:0:0:1]:1", "[::1]:5901"),
+            ("ssh://box:22/:1", "ssh://box/localhost:5901"),
+            ("vnc://ann@box", "box"),
+        ] {
+            assert_eq!(Place::parse(one).unwrap().server(), Place::parse(other).unwrap().server(), "{one}");
+        }
+        for (one, other) in [("/run/A", "/run/a"), ("ssh://Alias/", "ssh://alias/"), ("box:1", "box:2")] {
+            assert_ne!(Place::parse(one).unwrap().server(), Place::parse(other).unwrap().server(), "{one}");
+        }
         let through = Place::parse(":1").unwrap().through(SshHost::parse("me@box").unwrap()).unwrap();
         assert_eq!(through, Place::parse("ssh://me@box/:1").unwrap());
         assert_eq!(through.through(SshHost::parse("other").unwrap()), Err(PlaceError::Twice));

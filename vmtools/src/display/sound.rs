@@ -17,6 +17,9 @@ pub const SOUND_FRAME: usize = 4;
 /// How much waits to be taken at most: 0.3 s, bytes.
 const KEPT: usize = SOUND_RATE as usize * SOUND_FRAME * 3 / 10;
 
+/// How many may wait for it at once.
+const TAKERS: usize = 8;
+
 /// A piece of what the guest plays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Played {
@@ -39,7 +42,8 @@ pub struct Sound {
 #[derive(Debug, Default)]
 struct Waiting {
     samples: VecDeque<u8>,
-    taker: Option<Waker>,
+    /// Who waits for samples: of two that take turns for a moment neither is forgotten.
+    takers: Vec<Waker>,
 }
 
 impl Sound {
@@ -60,7 +64,9 @@ impl Sound {
         let mut waiting = self.waiting();
         let count = waiting.samples.len().min(to.len()) / SOUND_FRAME * SOUND_FRAME;
         if count == 0 {
-            waiting.taker = Some(context.waker().clone());
+            if !waiting.takers.iter().any(|taker| taker.will_wake(context.waker())) && waiting.takers.len() < TAKERS {
+                waiting.takers.push(context.waker().clone());
+            }
             return Poll::Pending;
         }
         for (byte, sample) in to.iter_mut().zip(waiting.samples.drain(..count)) {
@@ -92,11 +98,9 @@ impl Sound {
         let excess = waiting.samples.len().saturating_sub(KEPT).next_multiple_of(SOUND_FRAME);
         let excess = excess.min(waiting.samples.len());
         waiting.samples.drain(..excess);
-        let taker = waiting.taker.take();
+        let takers = std::mem::take(&mut waiting.takers);
         drop(waiting);
-        if let Some(taker) = taker {
-            taker.wake();
-        }
+        takers.into_iter().for_each(Waker::wake);
     }
 
     fn forget(&self) {

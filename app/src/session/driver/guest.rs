@@ -165,6 +165,8 @@ impl Driver {
             GuestEvent::Shared(chosen) => self.guest_shares(&chosen).await,
             GuestEvent::Ended(end) => {
                 self.nothing_is_waited_for();
+                // Another set: a layer on its way to this guest is not kept with those of the next.
+                self.slots.held = Arc::default();
                 self.guest_changed(end.status.clone()).await;
                 let by_itself = matches!(self.state.phase, Phase::Booting | Phase::Running);
                 if by_itself && let GuestStatus::Crashed { how } = &end.status {

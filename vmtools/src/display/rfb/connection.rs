@@ -259,9 +259,8 @@ fn updated(
         facts.audio.store(true, Ordering::SeqCst);
         screen.offer_sound(true);
         send(outbox, outgoing::sound_format())?;
-        if let Some(asking) = facts.hearing(screen) {
-            send(outbox, asking)?;
-        }
+        // Who writes the rest asks for it: by two the wish and its end could cross.
+        facts.news.notify_one();
     }
     if update.monitor.is_some() {
         *lock(&facts.monitor) = update.monitor;

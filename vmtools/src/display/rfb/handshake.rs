@@ -144,7 +144,8 @@ pub(super) fn log_in<R: Read, W: Write>(
     let (width, height) = (usize::from(wire.u16()?), usize::from(wire.u16()?));
     // Its pixel format does not matter: we choose ours.
     wire.skip(16)?;
-    let name = latin(&wire.text(TEXT)?);
+    // It is shown in one line, also in a terminal.
+    let name = latin(&wire.text(TEXT)?).replace(['\n', '\t'], " ");
     Ok(Server { width, height, name })
 }
 

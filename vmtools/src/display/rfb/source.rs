@@ -235,12 +235,13 @@ impl<'a> Session<'a> {
                 () = sleep_until(at) => self.act(outbox, due).await?,
                 () = screen.wish_changed() => {
                     self.hand_over(outbox).await?;
-                    if let Some(asking) = facts.hearing(&screen) {
-                        send(outbox, asking).await?;
-                    }
+                    self.hear(outbox).await?;
                     self.act(outbox, Due::Ask).await?;
                 }
-                () = facts.news.notified() => self.lights(outbox).await?,
+                () = facts.news.notified() => {
+                    self.lights(outbox).await?;
+                    self.hear(outbox).await?;
+                }
                 () = is_gone(gone) => return Ok(()),
             }
         }
@@ -249,6 +250,14 @@ impl<'a> Session<'a> {
     fn next_due(&self) -> (Instant, Due) {
         let ask = (self.asked + ASK_AGAIN, Due::Ask);
         if self.screen.visible() { ask.min((self.beat + BEAT, Due::Beat)) } else { ask }
+    }
+
+    /// Asks for the guest's sound, or for no more of it, where that is another than before.
+    async fn hear(&self, outbox: &Outbox) -> Result<(), RfbError> {
+        match self.facts.hearing(&self.screen) {
+            Some(asking) => send(outbox, asking).await,
+            None => Ok(()),
+        }
     }
 
     async fn act(&mut self, outbox: &Outbox, due: Due) -> Result<(), RfbError> {
