@@ -161,6 +161,9 @@ impl App {
         }
         self.drain(ctx);
         self.toasts.follow(&self.model.notices);
+        // Also of a window that nobody sees.
+        let heard = Heard::of(&self.model, self.preferences.muted);
+        self.screen.say_silent(self.sound.follow(ctx, &self.session.screen, heard));
         let dark = match self.preferences.theme {
             ThemeChoice::System => self.desktop.dark(),
             ThemeChoice::Dark => true,
@@ -446,7 +449,6 @@ impl App {
     /// The guest's screen; in the main window, while that is in its own, what is the case.
     pub(super) fn centre(&mut self, ui: &mut Ui, now_ms: u64, wishes: &mut Wishes) {
         let heard = Heard::of(&self.model, self.preferences.muted);
-        self.screen.say_silent(self.sound.follow(ui.ctx(), &self.session.screen, heard));
         let around = Around {
             covered: self.dialog.is_some() && !self.apart
                 || self.closing.is_some()

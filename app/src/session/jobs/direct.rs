@@ -107,7 +107,8 @@ pub(in crate::session) fn make_ready(wanted: &Wanted, cancel: &Cancel) -> Result
 fn made_ready(wanted: &Wanted, cancel: &Cancel) -> Result<Ready, Failure> {
     for (what, path) in wanted.wish.named() {
         let found = fs::metadata(path).map_err(|error| failure::of_named(what, path, &error))?;
-        if found.is_dir() != what.contains("folder") {
+        // Whoever reads an ISO says better what it is instead.
+        if what != "ISO" && found.is_dir() != what.contains("folder") {
             return Err(failure::of_folder(what, path, found.is_dir()));
         }
     }
