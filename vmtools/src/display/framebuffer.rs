@@ -1,5 +1,7 @@
 //! The picture that a source is painting, before it is published: BGRX, as QEMU has it and sends it cheapest.
 
+use std::io::IoSliceMut;
+
 use crate::display::Rect;
 use crate::display::tiles::{Tiles, bits};
 
@@ -92,6 +94,12 @@ impl Framebuffer {
     pub(crate) fn rows(&mut self, rect: Rect) -> Option<&mut [[u8; 4]]> {
         let start = rect.y * self.width;
         (rect.width == self.width).then(|| &mut self.pixels[start..start + rect.area()])
+    }
+
+    /// The rows of `rect`, which fits, each by itself, as bytes.
+    pub(crate) fn rows_apart(&mut self, rect: Rect) -> Vec<IoSliceMut<'_>> {
+        let rows = self.pixels.chunks_mut(self.width.max(1)).skip(rect.y).take(rect.height);
+        rows.map(|row| IoSliceMut::new(row[rect.x..rect.x + rect.width].as_flattened_mut())).collect()
     }
 
     /// `rect`, which fits, was painted.

@@ -31,6 +31,7 @@ mod share_image;
 mod shares;
 mod slot_faults;
 mod slots;
+mod soak;
 mod sound;
 #[path = "../support/ssh.rs"]
 mod ssh;

@@ -59,7 +59,8 @@ impl Place {
             guest.until("the choice", |e| if let GuestEvent::Shared(it) = e { Some(it.clone()) } else { None }).await;
         let report =
             guest.until("the report", |e| if let GuestEvent::Reported(it) = e { Some(it.clone()) } else { None }).await;
-        Booted { guest, chosen, report }
+        let heard = guest.serial.len();
+        Booted { guest, chosen, report, heard }
     }
 }
 
@@ -67,6 +68,8 @@ struct Booted {
     guest: Guest,
     chosen: Chosen,
     report: GuestReport,
+    /// How much of its serial line was waited for.
+    heard: usize,
 }
 
 impl Booted {
@@ -76,15 +79,25 @@ impl Booted {
 
     /// Reads on until the guest has printed `words`.
     async fn until_printed(&mut self, words: &str) {
-        let mut seen = String::new();
-        self.guest
-            .until(words, |event| {
-                if let GuestEvent::Serial(bytes) = event {
-                    seen.push_str(&String::from_utf8_lossy(bytes));
-                }
-                seen.contains(words).then_some(())
-            })
-            .await;
+        let ends = |text: &[u8]| {
+            let at = text.windows(words.len()).position(|window| window == words.as_bytes());
+            at.map(|at| at + words.len())
+        };
+        // What came together with what was waited for before counts.
+        let mut seen = self.guest.serial[self.heard..].to_vec();
+        let end = match ends(&seen) {
+            Some(end) => end,
+            None => {
+                let more = |event: &GuestEvent| {
+                    if let GuestEvent::Serial(bytes) = event {
+                        seen.extend_from_slice(bytes);
+                    }
+                    ends(&seen)
+                };
+                self.guest.until(words, more).await
+            }
+        };
+        self.heard += end;
     }
 
     async fn end(self) {

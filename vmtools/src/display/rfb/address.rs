@@ -1,7 +1,7 @@
 //! Where a VNC server listens, and the stream to it: a unix socket or TCP.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSliceMut, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -132,6 +132,14 @@ fn connect_tcp(address: &str) -> io::Result<TcpStream> {
 impl Read for Line {
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
         self.read_shared(target)
+    }
+
+    fn read_vectored(&mut self, targets: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Unix(stream) => stream.read_vectored(targets),
+            Self::Tcp(stream) => stream.read_vectored(targets),
+            Self::Tls(tls) => targets.iter_mut().find(|it| !it.is_empty()).map_or(Ok(0), |first| tls.read(first)),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::outgoing::{
     EXTENDED_MOUSE_BUTTONS, HEXTILE, LAST_RECT, LED_STATE, POINTER_MOTION, RAW, TIGHT, VMWARE_LED_STATE, ZRLE,
 };
 use super::tight::Tight;
-use super::wire::Wire;
+use super::wire::{DIRECT, Wire};
 use super::zrle::Zrle;
 use super::{RfbError, audio, cursor, hextile};
 use crate::display::framebuffer::Framebuffer;
@@ -208,9 +208,11 @@ impl<R: Read> Decoder<R> {
         if !buffer.fits(rect) {
             return Err(RfbError::garbage("a rectangle outside the screen"));
         }
+        wire.expect_large(encoding == RAW && rect.area() * 4 >= DIRECT);
         match encoding {
             RAW => match buffer.rows(rect) {
                 Some(rows) => wire.fill(rows.as_flattened_mut())?,
+                None if rect.area() * 4 >= DIRECT => wire.fill_all(&mut buffer.rows_apart(rect))?,
                 None => {
                     for row in 0..rect.height {
                         wire.fill(buffer.row(rect, row).as_flattened_mut())?;

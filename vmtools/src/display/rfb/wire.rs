@@ -1,6 +1,6 @@
 //! Bytes from a server: a buffer that large reads bypass, and numbers in network order.
 
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, IoSliceMut, Read};
 
 use super::RfbError;
 use crate::display::pace::PATIENCE;
@@ -8,7 +8,11 @@ use crate::display::pace::PATIENCE;
 /// Bytes that are read ahead at most.
 const BUFFER: usize = 256 * 1024;
 /// Reads of this size and more go straight to where the bytes belong.
-const DIRECT: usize = 64 * 1024;
+pub(super) const DIRECT: usize = 64 * 1024;
+/// What is read ahead where large pieces follow: enough for what is said before them.
+const HEADERS: usize = 1024;
+/// Into so many places a read goes at once (readv(2) takes 1024): more than a socket holds, row by row.
+const AT_ONCE: usize = 64;
 
 /// Reads from `R`, knowing what it is doing, for errors.
 #[derive(Debug)]
@@ -18,13 +22,15 @@ pub(super) struct Wire<R> {
     start: usize,
     end: usize,
     consumed: u64,
+    /// How much is read ahead at once.
+    ahead: usize,
     /// What is being done, as in "closed the connection while …".
     pub(super) doing: &'static str,
 }
 
 impl<R: Read> Wire<R> {
     pub(super) fn new(reader: R) -> Self {
-        Self { reader, buffer: vec![0; BUFFER], start: 0, end: 0, consumed: 0, doing: "shaking hands" }
+        Self { reader, buffer: vec![0; BUFFER], start: 0, end: 0, consumed: 0, ahead: BUFFER, doing: "shaking hands" }
     }
 
     /// Bytes that were taken out so far.
@@ -44,8 +50,12 @@ impl<R: Read> Wire<R> {
 
     /// Reads at least one byte to `target`.
     fn read_some(reader: &mut R, target: &mut [u8]) -> Result<usize, std::io::Error> {
+        Self::retried(|| reader.read(target))
+    }
+
+    fn retried(mut read: impl FnMut() -> Result<usize, std::io::Error>) -> Result<usize, std::io::Error> {
         loop {
-            match reader.read(target) {
+            match read() {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 other => return other,
             }
@@ -60,7 +70,8 @@ impl<R: Read> Wire<R> {
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
-        match Self::read_some(&mut self.reader, &mut self.buffer[self.end..]) {
+        let until = self.buffer.len().min(self.end + self.ahead);
+        match Self::read_some(&mut self.reader, &mut self.buffer[self.end..until]) {
             Ok(0) => Err(RfbError::Closed { doing: self.doing }),
             Ok(count) => {
                 self.end += count;
@@ -131,6 +142,40 @@ impl<R: Read> Wire<R> {
             }
         }
         Ok(())
+    }
+
+    /// Fills all of `targets`, one after the other: rows of a picture that lie apart, without a copy in between.
+    pub(super) fn fill_all(&mut self, mut targets: &mut [IoSliceMut<'_>]) -> Result<(), RfbError> {
+        let mut left: usize = targets.iter().map(|target| target.len()).sum();
+        loop {
+            // Also what is empty already.
+            IoSliceMut::advance_slices(&mut targets, 0);
+            let Some(first) = targets.first_mut() else { return Ok(()) };
+            let count = if self.start < self.end || left < DIRECT {
+                let some = self.some(first.len())?;
+                let count = some.len();
+                first[..count].copy_from_slice(some);
+                self.consume(count);
+                count
+            } else {
+                let most = targets.len().min(AT_ONCE);
+                let count = match Self::retried(|| self.reader.read_vectored(&mut targets[..most])) {
+                    Ok(0) => return Err(RfbError::Closed { doing: self.doing }),
+                    Ok(count) => count,
+                    Err(error) => return Err(self.failed(error)),
+                };
+                self.consumed += count as u64;
+                count
+            };
+            left -= count;
+            IoSliceMut::advance_slices(&mut targets, count);
+        }
+    }
+
+    /// Says whether what comes next is likely to be large pieces that go straight to where they belong: what was read ahead of them
+    /// would be copied once more.
+    pub(super) fn expect_large(&mut self, large: bool) {
+        self.ahead = if large { HEADERS } else { BUFFER };
     }
 
     /// Passes over `count` bytes.
@@ -212,6 +257,31 @@ mod tests {
             assert_eq!(wire.u32().unwrap(), 899_999);
             assert!(matches!(wire.u8(), Err(RfbError::Closed { .. })));
         }
+    }
+
+    #[test]
+    fn places_that_lie_apart_are_filled_in_turn() {
+        let bytes: Vec<u8> = (0..900_000_u32).flat_map(u32::to_be_bytes).collect();
+        let mut said = Wire::new(&bytes[..]);
+        let mut dripping = Wire::new(Drip(&bytes, 65_536));
+        // Small ones, many, none at all, and large ones.
+        for (length, count) in [(5, 3), (3000, 400), (0, 4), (100_000, 7), (1, 1)] {
+            let mut at = [said.consumed() as usize, dripping.consumed() as usize];
+            let mut apart = vec![vec![0; length]; count];
+            for (number, place) in [0, 1].into_iter().zip(&mut at) {
+                let mut targets: Vec<_> = apart.iter_mut().map(|part| IoSliceMut::new(part)).collect();
+                if number == 0 { said.fill_all(&mut targets) } else { dripping.fill_all(&mut targets) }.unwrap();
+                let whole = apart.concat();
+                assert!(whole == bytes[*place..*place + length * count], "{length} {count} {number}");
+                apart.iter_mut().for_each(|part| part.fill(0));
+            }
+            said.skip(3).unwrap();
+            dripping.skip(3).unwrap();
+        }
+        assert_eq!(said.consumed(), dripping.consumed());
+        let mut much = vec![0; 4_000_000];
+        let cut = said.fill_all(&mut [IoSliceMut::new(&mut much)]);
+        assert!(matches!(cut, Err(RfbError::Closed { .. })), "{cut:?}");
     }
 
     /// Says bytes, each after some time in which nothing comes.
