@@ -82,7 +82,7 @@ pub fn elsewhere(ui: &mut Ui, wishes: &mut Wishes) {
         ui.add_space(8.0);
         centred_row(ui, "ways back", |ui| {
             let hint = "Shows the guest's screen here again.\nCtrl+Shift+W";
-            if controls::accent_button(ui, true, Icon::Undo2, "Bring back", hint).clicked() {
+            if controls::button(ui, true, Icon::Undo2, "Bring back", hint).clicked() {
                 wishes.add(Wish::Detach(false));
             }
             if controls::button(ui, true, Icon::AppWindow, "Show it", "Brings that window to the front.").clicked() {

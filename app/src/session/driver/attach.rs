@@ -72,12 +72,10 @@ impl Driver {
             local: is_local(&place),
         };
         self.attached = Some(Box::new(joined.attached));
-        let secret = view.is_secret();
+        let readable = (!view.is_secret()).then(|| view.secrecy().trim_end_matches('.').to_owned());
         self.tell(Event::Attached { view }).await;
-        if !secret {
-            let text = "The connection is not encrypted: whoever is in between sees the screen and what is typed. An ssh tunnel, or \
-                        a server with a certificate, hides it";
-            self.notice(Level::Info, text.to_owned()).await;
+        if let Some(text) = readable {
+            self.notice(Level::Info, text).await;
         }
         if let Some(why) = joined.forgotten {
             self.notice(Level::Warning, format!("The certificate is not remembered: {why}")).await;
