@@ -8,9 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cartridge_supervise::{Cancel, Channel, CommandLine, Exit, Observer, ProcessHandle, spawn};
+use cartridge_supervise::Cancel;
 use eject_support::{Place, contents, in_namespace};
-use isoprep::eject::{EjectError, MARKER, Refusal, eject, survey};
+use isoprep::eject::{EjectError, Holder, MARKER, Refusal, eject, eject_ending, survey};
 use rustix::mount::{
     MountFlags, MountPropagationFlags, mount, mount_bind, mount_bind_recursive, mount_change, mount_move,
 };
@@ -29,19 +29,41 @@ fn mounted_below(dir: &Path) -> usize {
     fs::read_to_string("/proc/self/mountinfo").unwrap().lines().filter(|line| line.contains(&dir)).count()
 }
 
-struct Quiet;
-impl Observer for Quiet {
-    fn output(&mut self, _: Channel, _: &[u8]) {}
-    fn exited(&mut self, _: &Exit) {}
+/// A process of somebody else's, which works in `dir`: a shell in between goes at once, so that it does not descend from us.
+struct Stranger(u32);
+
+impl Stranger {
+    fn new(dir: &Path) -> Self {
+        // Not by our own spawner, which ends all that it has started.
+        let mut shell = std::process::Command::new("sh");
+        let output = shell.args(["-c", "sleep 1000 >/dev/null 2>&1 & echo $!"]).current_dir(dir).output().unwrap();
+        let pid = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
+        let name = format!("/proc/{pid}/comm");
+        while fs::read_to_string(&name).unwrap() != "sleep\n" {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Self(pid)
+    }
+
+    fn is_there(&self) -> bool {
+        fs::read_link(format!("/proc/{}/cwd", self.0)).is_ok()
+    }
+
+    fn end(&self) {
+        let pid = rustix::process::Pid::from_raw(self.0.cast_signed()).unwrap();
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        while self.is_there() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
 }
 
-fn sleeper(dir: &Path) -> ProcessHandle {
-    let sleeper = spawn(&CommandLine::new("sleep").arg("1000").cwd(dir), Quiet).unwrap();
-    let cwd = format!("/proc/{}/cwd", sleeper.pid());
-    while fs::read_link(&cwd).unwrap() != dir {
-        std::thread::sleep(Duration::from_millis(5));
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        if self.is_there() {
+            self.end();
+        }
     }
-    sleeper
 }
 
 #[test]
@@ -80,29 +102,48 @@ fn a_busy_mount_keeps_everything_and_its_holder_is_named() {
         bind(&place.precious.join("photos"), &busy);
         bind(&place.precious, &place.dir("other"));
         let ours = contents(&place.work.join("files"));
-        let holder = sleeper(&busy);
+        let holder = Stranger::new(&busy);
         let error = place.eject().unwrap_err();
         let EjectError::StillMounted { path, mounts } = &error else { panic!("{error}") };
         assert_eq!((path, mounts.len()), (&place.work, 1));
         assert_eq!(mounts[0].path, busy);
         assert_eq!(mounts[0].holders.len(), 1, "{error}");
-        assert_eq!((mounts[0].holders[0].pid, mounts[0].holders[0].command.as_str()), (holder.pid(), "sleep 1000"));
+        assert_eq!((mounts[0].holders[0].pid, mounts[0].holders[0].command.as_str()), (holder.0, "sleep 1000"));
         assert_eq!(mounts[0].holders[0].how, format!("works in {}", busy.display()));
-        assert!(error.to_string().contains(&format!("held by process {} (sleep 1000), which works in", holder.pid())));
+        assert!(error.to_string().contains(&format!("held by process {} (sleep 1000), which works in", holder.0)));
         assert_eq!(contents(&place.work.join("files")), ours, "something was deleted beside a busy mount");
         assert!(place.work.join(MARKER).exists() && place.work.join("other").exists());
         place.assert_precious();
-        assert!(holder.exit().is_none(), "the holder was ended");
+        assert!(holder.is_there(), "the holder was ended");
+        // Nobody else has agreed to be ended by being of the same number.
+        let named = mounts[0].holders[0].clone();
+        let other = Holder { started: named.started + 1, ..named.clone() };
+        assert!(eject_ending(&place.work, &[other], &Cancel::new(), &|_| {}).is_err());
+        assert!(holder.is_there(), "a process of another time was ended");
         // An open file holds as well.
-        let _ = holder.end(Duration::ZERO);
+        holder.end();
         let open = fs::File::open(busy.join("1.jpg")).unwrap();
         let EjectError::StillMounted { mounts, .. } = place.eject().unwrap_err() else { panic!("not held") };
         assert_eq!(mounts[0].holders[0].pid, std::process::id());
         assert!(mounts[0].holders[0].how.ends_with("1.jpg open"), "{}", mounts[0].holders[0].how);
         drop(open);
-        assert_eq!(place.eject().unwrap().untouched, []);
+        // Whoever is agreed to be ended is ended.
+        let holder = Stranger::new(&busy_again(&place, &busy));
+        let EjectError::StillMounted { mounts, .. } = place.eject().unwrap_err() else { panic!("not held") };
+        let agreed: Vec<_> = mounts.into_iter().flat_map(|mount| mount.holders).collect();
+        assert!(agreed.iter().all(|holder| !holder.ours) && holder.is_there());
+        assert_eq!(eject_ending(&place.work, &agreed, &Cancel::new(), &|_| {}).unwrap().untouched, []);
+        assert!(!holder.is_there());
         place.assert_gone();
     });
+}
+
+/// Mounts again what the eject before may have unmounted.
+fn busy_again(place: &Place, busy: &Path) -> PathBuf {
+    if mounted_below(busy.parent().unwrap()) == 0 {
+        bind(&place.precious.join("photos"), busy);
+    }
+    busy.to_owned()
 }
 
 #[test]

@@ -127,6 +127,10 @@ impl OpenMarker {
         if found.owner != rustix::process::geteuid().as_raw() {
             return Err(bad("it belongs to another user"));
         }
+        // A hard link to a marker of ours must not make somebody's directory ours.
+        if found.names != 1 {
+            return Err(bad("it has a second name"));
+        }
         if found.identity.mount != around.identity.mount {
             return Err(bad("something is mounted on it"));
         }

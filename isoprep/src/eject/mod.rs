@@ -5,13 +5,14 @@
 //!
 //! 1. refuses what cannot be a work directory: shallow paths, the home directory and what holds it, links, mount points,
 //!    directories of other users, directories without our marker file;
-//! 2. unmounts what is mounted inside, last mount first, never lazily; reads the mount table again, and if anything is
-//!    left deletes **nothing** and names who holds it;
+//! 2. unmounts what is mounted inside, last mount first, never lazily; reads the mount tables again, those of other mount
+//!    namespaces too, and if anything is left deletes **nothing** and names who holds it;
 //! 3. walks by file descriptor with `openat2(2)`, which refuses to cross a mount or follow a link, compares the mount of
 //!    every entry with that of the directory, and deletes with `unlinkat(2)`, which refuses mount points;
 //! 4. deletes the marker last, so that an eject that was cancelled or interrupted can be done again.
 //!
-//! Nobody is signalled: holders are named, and ending them is up to the user.
+//! Processes that descend from this one and hold a mount are ended, by a pidfd. Nobody else is signalled: others are named, and
+//! [`eject_ending`] ends those that the user has agreed to.
 
 mod error;
 mod guard;
@@ -19,6 +20,8 @@ mod holders;
 mod level;
 mod marker;
 mod mountinfo;
+mod namespaces;
+mod processes;
 mod reasons;
 mod stat;
 mod sweep;
@@ -83,7 +86,7 @@ pub fn is_marked(dir: &Path) -> bool {
 /// [`EjectError::Refused`] for whatever an eject would refuse, [`EjectError::System`] when it cannot be looked at.
 pub fn survey(dir: &Path) -> Result<Survey, EjectError> {
     let target = guard::admit(dir)?;
-    let mounts = unmount::inside(&target.path)?;
+    let mounts = unmount::inside(&target)?;
     let counted = sweep::count(&target)?;
     Ok(Survey { path: target.path, files: counted.entries, bytes: counted.bytes, mounts })
 }
@@ -97,9 +100,23 @@ pub fn survey(dir: &Path) -> Result<Survey, EjectError> {
 /// - [`EjectError::Cancelled`]: `cancel` was set; calling again goes on.
 /// - [`EjectError::System`]: the system refused something that the rest depends on.
 pub fn eject(dir: &Path, cancel: &Cancel, progress: &dyn Fn(u64)) -> Result<EjectReport, EjectError> {
+    eject_ending(dir, &[], cancel, progress)
+}
+
+/// As [`eject()`], and ends those holders of mounts that the user has `agreed` to, as [`EjectError::StillMounted`] named them:
+/// SIGTERM, and SIGKILL after two seconds. Who is not the process that was named, but has its number, is left alone.
+///
+/// # Errors
+/// As for [`eject()`].
+pub fn eject_ending(
+    dir: &Path,
+    agreed: &[Holder],
+    cancel: &Cancel,
+    progress: &dyn Fn(u64),
+) -> Result<EjectReport, EjectError> {
     let target = guard::admit(dir)?;
     target.marker.lock(&target.path)?;
-    unmount::all(&target.path, cancel)?;
+    unmount::all(&target, agreed, cancel)?;
     let report = sweep::remove(&target, cancel, progress)?;
     progress(report.removed);
     Ok(report)

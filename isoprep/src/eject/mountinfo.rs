@@ -1,5 +1,6 @@
 //! The mount table, `/proc/self/mountinfo` (proc(5)), read from a string of bytes.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -9,12 +10,48 @@ use std::path::{Path, PathBuf};
 pub(super) struct Mount {
     /// Its id; used again after it is unmounted.
     pub id: u64,
+    /// The id of the mount that it is on; of none in the table, if it is the first.
+    pub parent: u64,
+    /// The file system, `major:minor`: the same for all mounts of it.
+    pub device: String,
+    /// Which directory of the file system it shows.
+    pub root: PathBuf,
     /// Where it is mounted, as this process sees it.
     pub point: PathBuf,
+    /// The group of mounts that mounting and unmounting in it spreads to (`shared:N`).
+    pub peers: Option<u64>,
     /// The file system: "ext4", "tmpfs".
     pub kind: String,
     /// What is mounted: a device, or a directory of it for a bind mount.
     pub source: String,
+}
+
+/// Where a directory lies, whatever the way to it is called, and in whatever mount namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The file system, `major:minor`.
+    pub device: String,
+    /// The path in the file system.
+    pub path: PathBuf,
+}
+
+impl Place {
+    /// Where `path` lies, which is on `mount`.
+    pub(super) fn on(mount: &Mount, path: &Path) -> Option<Self> {
+        let below = path.strip_prefix(&mount.point).ok()?;
+        // Not `join` of nothing, which would end in a slash.
+        let path = if below.as_os_str().is_empty() { mount.root.clone() } else { mount.root.join(below) };
+        Some(Self { device: mount.device.clone(), path })
+    }
+
+    /// Where `mount` is mounted.
+    pub(super) fn under(mount: &Mount, mounts: &[Mount]) -> Option<Self> {
+        Self::on(mounts.iter().find(|parent| parent.id == mount.parent)?, &mount.point)
+    }
+
+    fn holds(&self, other: &Self) -> bool {
+        self.device == other.device && other.path.starts_with(&self.path)
+    }
 }
 
 /// Why a mount table could not be read: the number of the line, from 1.
@@ -31,13 +68,17 @@ pub(super) fn parse(table: &[u8]) -> Result<Vec<Mount>, BadLine> {
 fn mount(line: &[u8]) -> Option<Mount> {
     let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
     let id = std::str::from_utf8(words.first()?).ok()?.parse().ok()?;
-    let point = path(words.get(4)?)?;
+    let parent = std::str::from_utf8(words.get(1)?).ok()?.parse().ok()?;
+    let device = std::str::from_utf8(words.get(2)?).ok()?.to_owned();
+    let root = path(words.get(3)?)?;
+    let point = path(words.get(4)?).filter(|point| point.is_absolute())?;
     let dash = words.iter().skip(6).position(|word| *word == b"-")? + 6;
+    let tags = words.get(6..dash)?;
+    let peers = tags.iter().find_map(|tag| std::str::from_utf8(tag.strip_prefix(b"shared:")?).ok()?.parse().ok());
     let kind = String::from_utf8_lossy(words.get(dash + 1)?).into_owned();
-    let device = String::from_utf8_lossy(words.get(dash + 2)?);
-    let root = String::from_utf8_lossy(words.get(3)?);
-    let source = if root == "/" { device.into_owned() } else { format!("{device}[{root}]") };
-    Some(Mount { id, point, kind, source })
+    let from = String::from_utf8_lossy(words.get(dash + 2)?);
+    let source = if root == Path::new("/") { from.into_owned() } else { format!("{from}[{}]", root.display()) };
+    Some(Mount { id, parent, device, root, point, peers, kind, source })
 }
 
 /// A path with the kernel's escapes undone: space, tab, newline and backslash are `\` and three octal digits.
@@ -55,13 +96,29 @@ fn path(word: &[u8]) -> Option<PathBuf> {
         bytes.push(u8::from_str_radix(digits, 8).ok()?);
         rest = after;
     }
-    let path = PathBuf::from(OsString::from_vec(bytes));
-    path.is_absolute().then_some(path)
+    Some(PathBuf::from(OsString::from_vec(bytes)))
 }
 
 /// The mounts strictly inside `dir`, in the order of the table.
 pub(super) fn inside<'a>(mounts: &'a [Mount], dir: &Path) -> Vec<&'a Mount> {
     mounts.iter().filter(|mount| mount.point != dir && mount.point.starts_with(dir)).collect()
+}
+
+/// The mounts on or in what lies at `place`, and all those on them, by whatever path they are seen; in the order of the table.
+pub(super) fn upon<'a>(mounts: &'a [Mount], place: &Place) -> Vec<&'a Mount> {
+    let mut found: HashSet<u64> = HashSet::new();
+    loop {
+        let before = found.len();
+        for mount in mounts {
+            let there = || Place::under(mount, mounts).is_some_and(|under| place.holds(&under));
+            if found.contains(&mount.parent) || there() {
+                found.insert(mount.id);
+            }
+        }
+        if found.len() == before {
+            return mounts.iter().filter(|mount| found.contains(&mount.id)).collect();
+        }
+    }
 }
 
 #[cfg(test)]
@@ -102,10 +159,30 @@ mod tests {
 
     #[test]
     fn inside_means_below_by_components() {
-        let mount = |point: &str| Mount { id: 1, point: point.into(), kind: String::new(), source: String::new() };
-        let mounts = ["/w", "/w/a", "/wx", "/", "/w/a/b"].map(mount);
+        let lines = ["/w", "/w/a", "/wx", "/", "/w/a/b"].map(|point| format!("1 0 0:1 / {point} rw - t t rw\n"));
+        let mounts = parse(lines.concat().as_bytes()).unwrap();
         let points: Vec<_> = inside(&mounts, Path::new("/w")).into_iter().map(|m| m.point.clone()).collect();
         assert_eq!(points, [Path::new("/w/a"), Path::new("/w/a/b")]);
+    }
+
+    #[test]
+    fn upon_means_on_the_same_directory_by_whatever_path() {
+        let table = b"1 0 8:1 / / rw shared:1 - ext4 sda rw\n\
+            2 1 0:9 / /work/x/tmp rw shared:2 - tmpfs tmpfs rw\n\
+            3 2 0:7 / /work/x/tmp/in rw - proc proc rw\n\
+            4 1 8:1 / /mnt rw - ext4 sda rw\n\
+            5 4 0:5 / /mnt/work/x/a rw - tmpfs tmpfs rw\n\
+            6 1 8:1 /work/x /shown rw - ext4 sda rw\n\
+            7 6 0:5 / /shown/b rw - tmpfs tmpfs rw\n\
+            8 1 0:5 / /work/xy rw - tmpfs tmpfs rw\n\
+            9 1 8:2 / /other rw - ext4 sdb rw\n\
+            10 9 0:5 / /other/work/x/a rw - tmpfs tmpfs rw\n";
+        let mounts = parse(table).unwrap();
+        let place = Place::on(&mounts[0], Path::new("/work/x")).unwrap();
+        assert_eq!(place.path, Path::new("/work/x"));
+        assert_eq!(Place::on(&mounts[5], Path::new("/shown")).unwrap(), place);
+        assert_eq!(upon(&mounts, &place).iter().map(|mount| mount.id).collect::<Vec<_>>(), [2, 3, 5, 7]);
+        assert_eq!((mounts[1].peers, mounts[2].peers, mounts[2].parent), (Some(2), None, 2));
     }
 
     proptest::proptest! {

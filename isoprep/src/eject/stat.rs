@@ -1,8 +1,9 @@
 //! What an entry is and which mount it is on, from one `statx(2)`.
 
 use std::os::fd::AsFd;
+use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, OFlags, ResolveFlags, Statx, StatxAttributes, StatxFlags};
+use rustix::fs::{AtFlags, CWD, FileType, OFlags, ResolveFlags, Statx, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
 /// `STATX_MNT_ID_UNIQUE`, Linux 6.8: an id that is never used again (linux/stat.h). rustix has no name for it.
@@ -24,6 +25,8 @@ pub(super) struct Found {
     /// Permission bits.
     pub mode: u32,
     pub owner: u32,
+    /// How many names it has.
+    pub names: u32,
     /// What deleting it frees, bytes: 0 for all but regular files, and for those that have another name elsewhere.
     pub bytes: u64,
     /// Something is mounted on it, or it is the root of a mount.
@@ -57,6 +60,7 @@ fn judge(stat: &Statx) -> Result<Found, Errno> {
         kind,
         mode: u32::from(stat.stx_mode) & 0o7777,
         owner: stat.stx_uid,
+        names: stat.stx_nlink,
         bytes: if kind == FileType::RegularFile && stat.stx_nlink == 1 {
             stat.stx_blocks.saturating_mul(512)
         } else {
@@ -65,6 +69,23 @@ fn judge(stat: &Statx) -> Result<Found, Errno> {
         mount_root: stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
         immutable: stat.stx_attributes.intersects(StatxAttributes::IMMUTABLE | StatxAttributes::APPEND),
     })
+}
+
+/// `AT_STATX_DONT_SYNC` (linux/fcntl.h): a file system is not asked, so that one that never answers holds nobody up.
+pub(super) const UNASKED: AtFlags = AtFlags::from_bits_retain(0x4000);
+
+/// The mount that `path` leads to, by the id that mount tables have; `follow` for the links of `/proc`, which lead to an object
+/// itself, in whatever namespace.
+pub(super) fn mount_of(path: &Path, follow: bool) -> Option<u64> {
+    let link = if follow { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
+    let stat = rustix::fs::statx(CWD, path, link | AtFlags::NO_AUTOMOUNT | UNASKED, StatxFlags::MNT_ID).ok()?;
+    StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::MNT_ID).then_some(stat.stx_mnt_id)
+}
+
+/// The mount of what is open, by the id that mount tables have.
+pub(super) fn mount_id(open: impl AsFd) -> Option<u64> {
+    let stat = rustix::fs::statx(open, "", AtFlags::EMPTY_PATH | UNASKED, StatxFlags::MNT_ID).ok()?;
+    StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::MNT_ID).then_some(stat.stx_mnt_id)
 }
 
 /// How a directory below ours is opened: no mount is crossed, no link is followed, nothing outside is reached.

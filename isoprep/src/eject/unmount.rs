@@ -1,8 +1,11 @@
-//! Unmounts what is mounted inside a directory: last mount first, never lazily, nothing outside.
+//! Unmounts what is mounted inside a directory: last mount first, never lazily, nothing outside. What holds a mount is ended
+//! if it is ours, and named if it is not.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use cartridge_supervise::{Cancel, CommandLine};
@@ -11,9 +14,14 @@ use rustix::mount::{MountPropagationFlags, UnmountFlags};
 use serde::Serialize;
 
 use super::error::EjectError;
-use super::holders::{self, Holder};
-use super::mountinfo::{self, BadLine, Mount};
+use super::guard::Target;
+use super::holders::{self, Holder, Wanted};
+use super::mountinfo::{self, BadLine, Mount, Place};
+use super::namespaces::{self, Namespace};
+use super::processes::{self, Ending, Name};
+use super::stat::{mount_id, mount_of};
 
+const PROC: &str = "/proc";
 const TABLE: &str = "/proc/self/mountinfo";
 
 /// A mount that could not be unmounted.
@@ -25,9 +33,12 @@ pub struct Remaining {
     pub what: String,
     /// What the system said.
     pub why: String,
-    /// The processes that hold it. Empty when none was found that we may look at.
+    /// The processes that hold it, or that live where it is mounted. Empty when none was found that we may look at.
     pub holders: Vec<Holder>,
 }
+
+/// How often processes of ours are ended before a mount is given up.
+const ROUNDS: usize = 4;
 
 impl fmt::Display for Remaining {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,45 +63,185 @@ pub(super) fn table() -> Result<Vec<Mount>, EjectError> {
     })
 }
 
-/// Where something is mounted strictly inside `dir`.
-pub(super) fn inside(dir: &Path) -> Result<Vec<PathBuf>, EjectError> {
-    Ok(mountinfo::inside(&table()?, dir).into_iter().map(|mount| mount.point.clone()).collect())
+/// Where something is mounted strictly inside the directory, or on something in it by another path.
+pub(super) fn inside(target: &Target) -> Result<Vec<PathBuf>, EjectError> {
+    let table = table()?;
+    let mut found = mountinfo::inside(&table, &target.path);
+    if let Some(place) = place(&table, &target.path, &target.root) {
+        let elsewhere = mountinfo::upon(&table, &place).into_iter();
+        found.extend(elsewhere.filter(|mount| !mount.point.starts_with(&target.path)));
+    }
+    Ok(found.into_iter().map(|mount| mount.point.clone()).collect())
 }
 
-/// Unmounts everything inside `dir`, or says what is left.
-pub(super) fn all(dir: &Path, cancel: &Cancel) -> Result<(), EjectError> {
+/// Where the directory lies. `None` where the table does not have its mount, as in a chroot.
+fn place(table: &[Mount], path: &Path, root: &OwnedFd) -> Option<Place> {
+    let id = mount_id(root)?;
+    Place::on(table.iter().find(|mount| mount.id == id)?, path)
+}
+
+/// A mount that stays, and what is needed to say who holds it.
+struct Stays {
+    mount: Mount,
+    why: String,
+    /// Its id, and those of its copies in other mount namespaces.
+    ids: Vec<u64>,
+    /// A process of the namespace that it is mounted in, if that is another one.
+    lives: Option<u32>,
+}
+
+/// Unmounts everything inside the directory, or says what is left. Processes that hold something are ended if they are ours, or
+/// among `agreed`.
+pub(super) fn all(target: &Target, agreed: &[Holder], cancel: &Cancel) -> Result<(), EjectError> {
+    let path = || target.path.clone();
+    let first = table()?;
+    let place = place(&first, &target.path, &target.root);
+    // What we had mounted may have spread to other namespaces, where it does no harm.
+    let had: HashSet<_> = mountinfo::inside(&first, &target.path).into_iter().map(|mount| key(mount, &first)).collect();
+    let mut ending = Ending::default();
+    for round in 0.. {
+        let mut stays = unmount_inside(&target.path, place.as_ref(), cancel)?;
+        let others = place.as_ref().map_or_else(Vec::new, |_| namespaces::others(Path::new(PROC)));
+        if let Some(place) = &place {
+            seen_elsewhere(&mut stays, place, &target.path)?;
+            in_namespaces(&mut stays, place, &others, &had);
+        }
+        let mounts = remaining(stays, &ending.known);
+        if mounts.is_empty() {
+            break;
+        }
+        let mut seen = HashSet::new();
+        let holders = mounts.iter().flat_map(|mount| &mount.holders).filter(|holder| seen.insert(holder.pid));
+        if round >= ROUNDS || !ending.end(Path::new(PROC), &holders.collect::<Vec<_>>(), agreed, cancel) {
+            return Err(EjectError::StillMounted { path: path(), mounts });
+        }
+        if cancel.is_cancelled() {
+            return Err(EjectError::Cancelled { path: path(), removed: 0 });
+        }
+    }
+    Ok(())
+}
+
+/// What is mounted, and where that lies: the same for a mount and for its copies in other namespaces.
+fn key(mount: &Mount, table: &[Mount]) -> (String, PathBuf, Option<PathBuf>) {
+    (mount.device.clone(), mount.root.clone(), Place::under(mount, table).map(|under| under.path))
+}
+
+/// Unmounts what is inside by its path, as far as that goes.
+fn unmount_inside(dir: &Path, place: Option<&Place>, cancel: &Cancel) -> Result<Vec<Stays>, EjectError> {
     loop {
         let table = table()?;
         let mounts = mountinfo::inside(&table, dir);
         if mounts.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         if cancel.is_cancelled() {
             return Err(EjectError::Cancelled { path: dir.to_owned(), removed: 0 });
         }
-        let failed = pass(&mounts);
+        let failed = pass(&mounts, &table, dir);
         // A mount that was moved stands before its parent in the table: another pass gets it, as long as one got any.
         if failed.len() == mounts.len() {
-            return Err(EjectError::StillMounted { path: dir.to_owned(), mounts: remaining(failed) });
+            let others = place.map_or_else(Vec::new, |_| namespaces::others(Path::new(PROC)));
+            let stays = |(mount, why): (&Mount, String)| {
+                let same = key(mount, &table);
+                let copies = others.iter().flat_map(|other| other.mounts.iter().map(move |copy| (copy, other)));
+                let copies = copies.filter(|(copy, other)| key(copy, &other.mounts) == same);
+                let ids = std::iter::once(mount.id).chain(copies.map(|(copy, _)| copy.id)).collect();
+                Stays { mount: mount.clone(), why, ids, lives: None }
+            };
+            return Ok(failed.into_iter().map(stays).collect());
         }
     }
 }
 
 /// Tries to unmount each, last first; returns those that it could not, with the reason.
-fn pass<'a>(mounts: &[&'a Mount]) -> Vec<(&'a Mount, String)> {
+fn pass<'a>(mounts: &[&'a Mount], table: &'a [Mount], dir: &Path) -> Vec<(&'a Mount, String)> {
     // In a shared tree (`mount --rbind /sys work/sys`) unmounting `work/sys/fs/cgroup` would unmount `/sys/fs/cgroup`
     // too, because the unmount spreads from the parent to its peers: cut the ties of every mount inside first.
-    for mount in mounts {
-        if let Err(error) = rustix::mount::mount_change(&mount.point, MountPropagationFlags::PRIVATE) {
+    let mut cut = HashSet::new();
+    for mount in mounts.iter().filter(|mount| is_on_top(mount)) {
+        if let Err(error) = cut_ties(mount) {
             let why = explain(mount, "cut from its peers", error);
             return mounts.iter().map(|mount| (*mount, why.clone())).collect();
         }
+        cut.insert(mount.id);
     }
-    let unmount = |mount: &&'a Mount| {
-        let result = rustix::mount::unmount(&mount.point, UnmountFlags::NOFOLLOW);
-        result.err().map(|error| (*mount, explain(mount, "unmounted", error)))
-    };
-    mounts.iter().rev().filter_map(unmount).collect()
+    let mut failed = Vec::new();
+    for mount in mounts.iter().rev() {
+        if !is_on_top(mount) {
+            failed.push((*mount, "another mount covers it".to_owned()));
+            continue;
+        }
+        // What it is on may have been covered until now.
+        if let Some(parent) = mounts.iter().find(|parent| parent.id == mount.parent && !cut.contains(&parent.id)) {
+            if is_on_top(parent) && cut_ties(parent).is_ok() {
+                cut.insert(parent.id);
+            } else if let Some(peer) = peer_outside(parent, table, dir) {
+                let peer = peer.point.display();
+                failed
+                    .push((*mount, format!("it covers what is shared with {peer}, and would be unmounted there too")));
+                continue;
+            }
+        }
+        if let Err(error) = rustix::mount::unmount(&mount.point, UnmountFlags::NOFOLLOW) {
+            failed.push((*mount, explain(mount, "unmounted", error)));
+        }
+    }
+    failed
+}
+
+/// Whether its path leads to it, not to a mount that covers it.
+fn is_on_top(mount: &Mount) -> bool {
+    mount_of(&mount.point, false) == Some(mount.id)
+}
+
+fn cut_ties(mount: &Mount) -> Result<(), Errno> {
+    rustix::mount::mount_change(&mount.point, MountPropagationFlags::PRIVATE)
+}
+
+/// Another mount that mounting and unmounting in this one spreads to, and that is not inside.
+fn peer_outside<'a>(mount: &Mount, table: &'a [Mount], dir: &Path) -> Option<&'a Mount> {
+    let group = mount.peers?;
+    table.iter().find(|peer| peer.id != mount.id && peer.peers == Some(group) && !peer.point.starts_with(dir))
+}
+
+/// Adds what is mounted on something inside by a path that is not inside: unmounting there would be somebody else's business.
+fn seen_elsewhere(stays: &mut Vec<Stays>, place: &Place, dir: &Path) -> Result<(), EjectError> {
+    let table = table()?;
+    for mount in mountinfo::upon(&table, place) {
+        if !mount.point.starts_with(dir) {
+            let why = "the directory is seen there too, and this is mounted in it; unmount it there".to_owned();
+            stays.push(Stays { mount: mount.clone(), why, ids: vec![mount.id], lives: None });
+        }
+    }
+    Ok(())
+}
+
+/// Adds what is mounted inside in other mount namespaces, but for copies of what we had mounted that nobody uses: those go with
+/// the directory.
+fn in_namespaces(
+    stays: &mut Vec<Stays>,
+    place: &Place,
+    others: &[Namespace],
+    had: &HashSet<(String, PathBuf, Option<PathBuf>)>,
+) {
+    let mut copies = Vec::new();
+    for other in others {
+        for mount in mountinfo::upon(&other.mounts, place) {
+            let why = "it is mounted in another mount namespace".to_owned();
+            let one = Stays { mount: mount.clone(), why, ids: vec![mount.id], lives: Some(other.pid) };
+            let known = had.contains(&key(mount, &other.mounts));
+            if known { copies.push(one) } else { stays.push(one) }
+        }
+    }
+    let named = stays.iter().flat_map(|it| it.ids.iter().copied()).collect::<HashSet<_>>();
+    copies.retain(|copy| !copy.ids.iter().any(|id| named.contains(id)));
+    if copies.is_empty() {
+        return;
+    }
+    let held = holders::of(Path::new(PROC), &copies.iter().map(Stays::wanted).collect::<Vec<_>>(), &[]);
+    let used = copies.into_iter().zip(held).filter(|(_, holders)| !holders.is_empty());
+    stays.extend(used.map(|(copy, _)| Stays { lives: None, ..copy }));
 }
 
 /// What the system said, and for those who may not unmount, the commands for those who may.
@@ -105,14 +256,30 @@ fn explain(mount: &Mount, what: &str, error: Errno) -> String {
     format!("{said}; only root may do that: {private} && {unmount}")
 }
 
-fn remaining(failed: Vec<(&Mount, String)>) -> Vec<Remaining> {
-    let mounts: Vec<_> = failed.iter().map(|(mount, _)| *mount).collect();
-    let mut holders = holders::of(Path::new("/proc"), &mounts);
-    let one = |(mount, why): (&Mount, String)| Remaining {
-        path: mount.point.clone(),
-        what: format!("{} ({})", mount.kind, mount.source),
-        why,
-        holders: holders.remove(&mount.id).unwrap_or_default(),
+impl Stays {
+    fn wanted(&self) -> Wanted {
+        let minor = self.mount.device.split_once(':').and_then(|(_, minor)| minor.parse().ok());
+        let fuse = minor.filter(|_| self.mount.kind.starts_with("fuse"));
+        Wanted { ids: self.ids.clone(), point: self.mount.point.clone(), fuse }
+    }
+}
+
+/// Finds who holds what stays.
+fn remaining(stays: Vec<Stays>, known: &[Name]) -> Vec<Remaining> {
+    if stays.is_empty() {
+        return Vec::new();
+    }
+    let held = holders::of(Path::new(PROC), &stays.iter().map(Stays::wanted).collect::<Vec<_>>(), known);
+    let one = |(stays, mut holders): (Stays, Vec<Holder>)| {
+        if let Some(pid) = stays.lives.filter(|pid| holders.iter().all(|holder| holder.pid != *pid)) {
+            holders.extend(holders::named(Path::new(PROC), pid, "has it mounted in its own mount namespace", known));
+        }
+        Remaining {
+            path: stays.mount.point,
+            what: format!("{} ({})", stays.mount.kind, processes::plain(&stays.mount.source)),
+            why: stays.why,
+            holders,
+        }
     };
-    failed.into_iter().map(one).collect()
+    stays.into_iter().zip(held).map(one).collect()
 }
