@@ -192,6 +192,32 @@ fn two_ejects_of_the_same_directory_do_not_meet() {
 }
 
 #[test]
+fn a_folder_that_is_moved_out_while_it_is_deleted_keeps_what_is_put_into_it() {
+    let place = Place::new();
+    for number in 0..6000 {
+        place.file(&format!("inner/folder/{number}"));
+    }
+    let away = place.precious.join("folder");
+    let left = std::cell::Cell::new(0);
+    let report = eject(&place.work, &Cancel::new(), &|_| {
+        if !away.exists() && place.work.join("inner/folder").exists() {
+            fs::rename(place.work.join("inner/folder"), &away).unwrap();
+            for number in 6000..9000 {
+                fs::write(away.join(number.to_string()), "precious").unwrap();
+            }
+            left.set(fs::read_dir(&away).unwrap().count());
+        }
+    });
+    let report = report.unwrap();
+    assert!(left.get() > 3000, "it was too quick to be moved: {}", left.get());
+    assert_eq!(fs::read_dir(&away).unwrap().count(), left.get(), "what is not ours any more was deleted");
+    assert!(report.untouched.iter().any(|it| it.reason.contains("moved")), "{report:?}");
+    fs::remove_dir_all(&away).unwrap();
+    assert_eq!(place.eject().unwrap().untouched, []);
+    place.assert_gone();
+}
+
+#[test]
 fn work_directories_are_private_marked_and_never_the_same() {
     let place = Place::new();
     let parent = place.top.path().join("new/parent");

@@ -7,6 +7,12 @@ use super::stat::Found;
 /// For mounts that were found while walking.
 pub(super) const MOUNTED: &str = "something else is mounted here; unmount it and eject again";
 
+/// For a folder that is not where it was found any more.
+pub(super) const MOVED: &str = "it was moved while it was deleted; what is in it was left";
+/// For an entry that is kept by the attributes of its folder.
+pub(super) const LOCKED_AROUND: &str =
+    "the folder that it is in is immutable or append-only; run chattr -i -a on that and eject again";
+
 /// Says why an entry stays.
 pub(super) fn describe(error: Errno, found: Option<&Found>) -> String {
     match error {

@@ -17,8 +17,8 @@ use super::error::EjectError;
 use super::guard::Target;
 use super::level::{Level, open_above, open_below};
 use super::marker::MARKER;
-use super::reasons::{MOUNTED, describe};
-use super::stat::look;
+use super::reasons::{LOCKED_AROUND, MOUNTED, MOVED, describe};
+use super::stat::{Found, look};
 use super::{EjectReport, Untouched};
 
 /// How many directories are held open at once.
@@ -127,6 +127,10 @@ impl<'a> Sweep<'a> {
     }
 
     fn scan_in(&mut self, fd: &OwnedFd) -> Result<(), EjectError> {
+        if !self.is_in_place(fd) {
+            self.keep_here(MOVED);
+            return Ok(());
+        }
         let mut entries = match Dir::read_from(fd) {
             Ok(entries) => entries,
             Err(error) => {
@@ -135,7 +139,11 @@ impl<'a> Sweep<'a> {
             }
         };
         while let Some(entry) = entries.read() {
-            self.beat()?;
+            // Somebody who takes a folder out of the tree may put things into it that are not ours.
+            if self.beat()? && !self.is_in_place(fd) {
+                self.keep_here(MOVED);
+                break;
+            }
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
@@ -153,6 +161,12 @@ impl<'a> Sweep<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the directory we are in is still in the one that it was found in. The work directory itself may be anywhere.
+    fn is_in_place(&self, fd: &OwnedFd) -> bool {
+        let above = self.stack.len().checked_sub(2).and_then(|index| self.stack.get(index));
+        above.is_none_or(|above| look(fd, "..").is_ok_and(|found| found.identity == above.identity))
     }
 
     fn entry(&mut self, fd: &OwnedFd, name: &OsStr) {
@@ -177,13 +191,34 @@ impl<'a> Sweep<'a> {
         match rustix::fs::unlinkat(fd, name, AtFlags::empty()) {
             Ok(()) => self.count_one(found.bytes),
             Err(Errno::NOENT) => {}
-            Err(error) => self.keep(name, &describe(error, Some(&found))),
+            Err(error) => self.keep(name, &self.why(error, fd, name)),
+        }
+    }
+
+    /// Why the entry `name` of the directory `fd` could not be deleted: it, or the directory, may be immutable.
+    fn why(&self, error: Errno, fd: &OwnedFd, name: &OsStr) -> String {
+        let found = look(fd, name).ok();
+        let locked = |found: &Found| found.immutable;
+        if error == Errno::PERM && !found.as_ref().is_some_and(locked) && look(fd, "").as_ref().is_ok_and(locked) {
+            return LOCKED_AROUND.to_owned();
+        }
+        describe(error, found.as_ref())
+    }
+
+    fn why_not_folder(&self, error: Errno, child: &Level) -> String {
+        match self.stack.last().and_then(|level| level.fd.as_ref()) {
+            Some(above) => self.why(error, above, &child.name),
+            None => describe(error, None),
         }
     }
 
     fn descend(&mut self, name: OsString) -> Result<(), EjectError> {
         self.beat()?;
         let Some(fd) = self.stack.last().and_then(|level| level.fd.as_ref()) else { return Ok(()) };
+        if !self.is_in_place(fd) {
+            self.keep(&name, MOVED);
+            return Ok(());
+        }
         match open_below(fd, &name, self.target.identity.mount, self.delete) {
             Ok((fd, identity)) => {
                 self.stack.push(Level::new(fd, identity, name));
@@ -228,7 +263,10 @@ impl<'a> Sweep<'a> {
                 self.stack.push(child);
                 return self.scan();
             }
-            Err(error) => self.keep(&child.name, &describe(error, None)),
+            Err(error) => {
+                let why = self.why_not_folder(error, &child);
+                self.keep(&child.name, &why);
+            }
         }
         Ok(())
     }
@@ -260,7 +298,8 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    fn beat(&mut self) -> Result<(), EjectError> {
+    /// Obeys a cancel and tells the progress now and then; whether it was told now.
+    fn beat(&mut self) -> Result<bool, EjectError> {
         if self.cancel.is_cancelled() {
             let (path, removed) = (self.target.path.clone(), self.counted.entries);
             return Err(EjectError::Cancelled { path, removed });
@@ -269,8 +308,9 @@ impl<'a> Sweep<'a> {
         if self.delete && (entries - self.told.1 >= STRIDE || self.told.0.elapsed() >= BEAT) {
             self.told = (Instant::now(), entries);
             (self.progress)(entries);
+            return Ok(true);
         }
-        Ok(())
+        Ok(false)
     }
 
     fn count_one(&mut self, bytes: u64) {

@@ -36,6 +36,8 @@ pub struct Verdict {
     pub left: usize,
     /// Whether it was right that something is left, or that nothing is.
     pub right: bool,
+    /// Whether somebody worked against it, who may have made it leave something.
+    pub raced: bool,
     /// What Eject said.
     pub said: String,
     /// What Eject did wrong.
@@ -71,12 +73,13 @@ impl Verdict {
         shown.join("\n  ") + &if more > 0 { format!("\n  and {more} more") } else { String::new() }
     }
 
-    /// In a table: what was lost, what is left.
+    /// In a table: what was lost, or what is left.
     pub fn cell(&self) -> String {
         match (self.lost.len(), self.right, self.left) {
             (0, true, 0) => "gone".into(),
+            (0, true, _) if self.raced => "some left".into(),
             (0, true, _) => "kept, rightly".into(),
-            (0, false, 0) => "gone".into(),
+            (0, false, 0) => "gone, wrongly".into(),
             (0, false, left) => format!("{left} left"),
             (lost, ..) => format!("**{lost} lost**"),
         }
@@ -226,7 +229,8 @@ fn judge(room: &mut Room, expect: &Expect, method: Method) -> Verdict {
         Expect::Kept(_) => left == tree,
         Expect::GoneOrNamed => true,
     };
-    let mut verdict = Verdict { lost, left: left.len(), right, ms, ..Verdict::default() };
+    let raced = matches!(expect, Expect::GoneOrNamed);
+    let mut verdict = Verdict { raced, lost, left: left.len(), right, ms, ..Verdict::default() };
     let Some(said) = said else { return verdict };
     verdict.said = match &said {
         Ok(report) if report.untouched.is_empty() => format!("removed {}", report.removed),

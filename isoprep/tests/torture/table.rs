@@ -1,25 +1,36 @@
-//! The table of SECURITY.md: layouts down, methods across.
+//! The tables of the comparison: each layout, and the table of SECURITY.md, which counts them.
 
 use crate::child::Verdict;
 use crate::layouts::Layout;
 use crate::method::Method;
 
-/// Renders what each method did to each layout.
+/// Renders what each method did: a table with a row for each layout that could be made, and one with a row for each group.
 pub fn render(layouts: &[Layout], columns: &[(Method, Vec<Verdict>)]) -> String {
-    let mut rows =
-        vec![format!("| layout | {} |", columns.iter().map(|it| it.0.name()).collect::<Vec<_>>().join(" | "))];
-    rows.push(format!("|---|{}", "---|".repeat(columns.len())));
-    let ran = |index: usize| columns.iter().all(|it| it.1.get(index).is_some_and(|it| it.skipped.is_none()));
-    let number = layouts.iter().enumerate().filter(|(index, _)| ran(*index)).count();
-    for (index, layout) in layouts.iter().enumerate().filter(|(index, _)| ran(*index)) {
-        let cells = columns.iter().map(|(_, verdicts)| verdicts[index].cell());
-        rows.push(format!("| {} | {} |", layout.name, cells.collect::<Vec<_>>().join(" | ")));
-    }
-    let sum = |what: &dyn Fn(&Verdict) -> bool| {
-        let of = |verdicts: &[Verdict]| (0..layouts.len()).filter(|i| ran(*i) && what(&verdicts[*i])).count();
-        columns.iter().map(|(_, verdicts)| format!("{} of {number}", of(verdicts))).collect::<Vec<_>>().join(" | ")
+    let ran: Vec<usize> =
+        (0..layouts.len()).filter(|index| columns.iter().all(|it| it.1[*index].skipped.is_none())).collect();
+    let head = |first: &str| {
+        let names: Vec<_> = columns.iter().map(|it| it.0.name()).collect();
+        [format!("| {first} | {} |", names.join(" | ")), format!("|---|{}", "---|".repeat(columns.len()))]
     };
-    rows.push(format!("| **survived** | {} |", sum(&|verdict| verdict.lost.is_empty())));
-    rows.push(format!("| **survived, and gone or rightly kept** | {} |", sum(&Verdict::is_right)));
+    let row = |first: &str, cell: &dyn Fn(&[Verdict]) -> String| {
+        let cells: Vec<_> = columns.iter().map(|it| cell(&it.1)).collect();
+        format!("| {first} | {} |", cells.join(" | "))
+    };
+    let count = |among: &[usize], verdicts: &[Verdict]| {
+        let survived = among.iter().filter(|index| verdicts[**index].lost.is_empty()).count();
+        let right = among.iter().filter(|index| verdicts[**index].is_right()).count();
+        format!("{survived}, {right}")
+    };
+    let mut rows = head("layout").to_vec();
+    rows.extend(ran.iter().map(|&index| row(layouts[index].name, &|verdicts| verdicts[index].cell())));
+    rows.push(String::new());
+    rows.extend(head("layouts"));
+    let mut groups: Vec<&str> = layouts.iter().map(|layout| layout.group).collect();
+    groups.dedup();
+    for group in groups {
+        let among: Vec<_> = ran.iter().copied().filter(|&index| layouts[index].group == group).collect();
+        rows.push(row(&format!("{} {group}", among.len()), &|verdicts| count(&among, verdicts)));
+    }
+    rows.push(row(&format!("**all {}**", ran.len()), &|verdicts| format!("**{}**", count(&ran, verdicts))));
     rows.join("\n")
 }

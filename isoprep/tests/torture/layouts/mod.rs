@@ -16,21 +16,26 @@ pub type Build = fn(&mut Room) -> Result<Expect, Skip>;
 
 /// A layout of a work directory.
 pub struct Layout {
+    /// What it is about; layouts of a group follow each other.
+    pub group: &'static str,
     pub name: &'static str,
     pub build: Build,
 }
 
 /// All of them.
 pub fn all() -> Vec<Layout> {
-    let tables: [&[(&'static str, Build)]; 8] = [
-        mounts::TABLE,
-        special::TABLE,
-        names::TABLE,
-        links::TABLE,
-        kinds::TABLE,
-        markers::TABLE,
-        races::TABLE,
-        holders::TABLE,
+    let tables: [(&'static str, &[(&'static str, Build)]); 8] = [
+        ("bind mounts", mounts::TABLE),
+        ("other file systems", special::TABLE),
+        ("names", names::TABLE),
+        ("links", links::TABLE),
+        ("kinds, rights and users", kinds::TABLE),
+        ("what is not ours", markers::TABLE),
+        ("races", races::TABLE),
+        ("mounts that somebody holds", holders::TABLE),
     ];
-    tables.into_iter().flatten().map(|&(name, build)| Layout { name, build }).collect()
+    let rows = |(group, table): (&'static str, &'static [(&'static str, Build)])| {
+        table.iter().map(move |&(name, build)| Layout { group, name, build })
+    };
+    tables.into_iter().flat_map(rows).collect()
 }

@@ -39,11 +39,17 @@ pub enum Part {
     Cycle,
     /// The engines.
     Engines,
+    /// Eject against `rm -rf`; and, after the table, what each way of deleting does to the layouts of the torture suite.
+    Eject,
 }
 
 /// Builds the release program and measures it: these parts, or all. The table goes to standard output as it grows.
 pub fn run_benches(parts: &[Part]) -> Result<String, Failure> {
     let wanted = |part: Part| parts.is_empty() || parts.contains(&part);
+    let needs_program = |part: &Part| !matches!(part, Part::Engines | Part::Eject);
+    if !parts.is_empty() && !parts.iter().any(needs_program) {
+        return libraries(&wanted);
+    }
     let built = Command::new("cargo").args(["build", "--release", "--locked", "-p", "cartridge"]).status()?;
     if !built.success() {
         return Err("the release program could not be built".into());
@@ -68,15 +74,26 @@ pub fn run_benches(parts: &[Part]) -> Result<String, Failure> {
     if wanted(Part::Cycle) {
         cycle::rows();
     }
-    if !wanted(Part::Engines) {
-        return Ok(String::new());
+    libraries(&wanted)
+}
+
+/// The parts that need no program: without the head of a table of their own.
+fn libraries(wanted: &dyn Fn(Part) -> bool) -> Result<String, Failure> {
+    if wanted(Part::Engines) {
+        cargo(&["bench", "--locked", "-q", "-p", "isoprep", "--bench", "engines", "--", "rows"])?;
     }
-    // Without the head of a table of its own.
-    let engines = Command::new("cargo").args(["bench", "--locked", "-q", "-p", "isoprep", "--", "rows"]).status()?;
-    if !engines.success() {
-        return Err("the engines could not be measured".into());
+    if wanted(Part::Eject) {
+        cargo(&["bench", "--locked", "-q", "-p", "isoprep", "--bench", "eject", "--", "rows"])?;
+        println!();
+        let words = ["--ignored", "--nocapture", "--exact", "comparison"];
+        cargo(&[&["test", "--locked", "-q", "-p", "isoprep", "--test", "torture", "--"], &words[..]].concat())?;
     }
     Ok(String::new())
+}
+
+fn cargo(words: &[&str]) -> Result<(), Failure> {
+    let done = Command::new("cargo").args(words).status()?;
+    if done.success() { Ok(()) } else { Err(format!("cargo {} failed", words.join(" ")).into()) }
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
