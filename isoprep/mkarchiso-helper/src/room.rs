@@ -131,12 +131,14 @@ fn clear(build: &OwnedFd, work: &OwnedFd) -> Result<(), HelperError> {
 
 fn empty(build: &OwnedFd) -> Result<(), HelperError> {
     let failed = |source| HelperError::Io { doing: "clear", what: BUILD.to_owned(), source };
-    // Through the descriptor: whatever has the name now, this is the directory that was made.
-    let inside = PathBuf::from(format!("/proc/self/fd/{}", build.as_raw_fd()));
+    // Through the descriptor: whatever has the name now, this is the directory that was made. And through a mount of its own,
+    // which shows nothing that is mounted inside: what somebody has bound there cannot be reached, and keeps its place busy.
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    let bare = open_tree(build, "", flags).map_err(HelperError::io("take hold of", BUILD))?;
+    let inside = PathBuf::from(format!("/proc/self/fd/{}", bare.as_raw_fd()));
     for entry in fs::read_dir(&inside).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let is_dir = fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir());
-        // Nothing is mounted in there: mkarchiso's mounts went with its namespace.
         if is_dir { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.map_err(failed)?;
     }
     Ok(())

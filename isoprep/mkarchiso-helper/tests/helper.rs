@@ -312,6 +312,25 @@ fn what_a_killed_helper_left_is_cleared_on_request() {
 }
 
 #[test]
+fn what_is_mounted_in_what_a_killed_helper_left_is_not_touched() {
+    let Some(place) = Place::new("mounted", "exit 1") else { return };
+    let old = place.path("w/mkarchiso-root");
+    fs::create_dir_all(old.join("deep/mnt")).unwrap();
+    fs::write(old.join("deep/file"), "").unwrap();
+    fs::set_permissions(&old, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::create_dir(place.path("precious")).unwrap();
+    fs::write(place.path("precious/thesis"), "all of it").unwrap();
+    let request = format!("{{\"clear\":[\"{}\"]}}\n", place.path("w").display());
+    let bind =
+        format!("mount --bind '{}' '{}' && exec", place.path("precious").display(), old.join("deep/mnt").display());
+    let (printed, how) = outcome(run(&place.line(&bind).stdin(request), &Cancel::new(), |_, _| ()));
+    assert!(how == "exit code 70" && printed.contains("busy"), "{how}: {printed}");
+    assert_eq!(fs::read_to_string(place.path("precious/thesis")).unwrap(), "all of it");
+    assert_eq!(place.clear("w"), (String::new(), "0".to_owned()));
+    place.assert_cleared();
+}
+
+#[test]
 fn it_refuses_whoever_did_not_come_through_polkit() {
     let Some(place) = Place::new("through polkit", "echo ran") else { return };
     let helper = env!("CARGO_BIN_EXE_mkarchiso-helper");
