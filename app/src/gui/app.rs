@@ -178,6 +178,11 @@ impl App {
             self.detach(ctx, false);
         }
         self.session.screen.set_visible(!self.keys.place.hidden(ctx));
+        let mut wishes = Wishes::default();
+        self.screen.follow_focus(ctx, &mut wishes);
+        for wish in wishes.0 {
+            self.fulfil(ctx, wish);
+        }
         // Whoever comes back may have edited something elsewhere.
         let focus = ctx.input(|input| input.focused);
         if self.window_focus.replace(focus) == Some(false) && focus {

@@ -15,14 +15,37 @@ use super::release_key::ReleaseKey;
 /// How many keys wait at most: a frame drains them, and nobody types faster.
 const WAITING: usize = 256;
 
+/// What became of taking all keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// They are the guest's.
+    All,
+    /// The desktop was asked; [`Grip::news`] brings its answer.
+    Asked,
+    /// Another program has them, or the desktop gives them to nobody.
+    Nothing,
+}
+
 /// Something that keeps the host from acting on keys itself.
 pub trait Grip: Send + Sync {
+    /// Whether it tells keys, movements and the loss of the focus itself while it has the keys, in place of the window.
+    fn apart(&self) -> bool {
+        true
+    }
+    /// Whether this desktop can be kept from acting on keys at all.
+    fn able(&self) -> bool {
+        true
+    }
     /// A window of ours is new: it is told of its focus, and of whether it is shown.
     fn watch(&self, window: WindowNumber);
-    /// Takes all keys for that window; false when another program has them.
-    fn take(&self, window: WindowNumber) -> bool;
+    /// Takes all keys for that window, which is there: called while it or one of its events is handled, on the main thread.
+    fn take(&self, window: WindowNumber) -> Taken;
     /// Gives them back.
     fn give(&self);
+    /// Whether they are the guest's, where the desktop has told that since the last call.
+    fn news(&self) -> Option<bool> {
+        None
+    }
     /// Which lock keys are on.
     fn locks(&self) -> HostLocks;
     /// Tells the pointer's movements from now on, or no longer.
@@ -35,11 +58,13 @@ pub struct KeyTap {
     /// Which window the guest's screen is in.
     pub place: ScreenPlace,
     captured: AtomicBool,
-    /// The host acts on no key itself.
+    /// The host acts on no key itself, or was asked for that.
     grabbed: AtomicBool,
+    /// It acts on its own keys for all that, or did when the guest had the keyboard last.
+    kept: AtomicBool,
     /// The pointer's movements are wanted, wherever the pointer is.
     moving: AtomicBool,
-    /// The focus went to another window while keys were grabbed.
+    /// The focus went to another window while the guest had the keyboard.
     lost: AtomicBool,
     grip: OnceLock<Box<dyn Grip>>,
     waiting: Mutex<VecDeque<(KeyCode, bool)>>,
@@ -78,10 +103,24 @@ impl KeyTap {
         self.captured.load(Ordering::Acquire)
     }
 
-    /// Whether there is a way to keep the host from acting on keys.
+    /// Whether the host can be kept from acting on keys, and did not refuse that when it was asked last.
     #[must_use]
     pub fn can_grab(&self) -> bool {
-        self.grip.get().is_some()
+        self.grip.get().is_some_and(|grip| grip.able()) && !self.kept.load(Ordering::Acquire)
+    }
+
+    /// Whether keys, movements and the loss of the focus are told apart from the window's own events while the guest has the
+    /// keyboard. That is so on an X server.
+    #[must_use]
+    pub fn told_apart(&self) -> bool {
+        self.grip.get().is_some_and(|grip| grip.apart())
+    }
+
+    /// Takes what the desktop has told of its keys since.
+    pub fn listen(&self) {
+        if let Some(taken) = self.grip.get().and_then(|grip| grip.news()) {
+            self.kept.store(!taken, Ordering::Release);
+        }
     }
 
     /// Which lock keys are on at this host, where that is known.
@@ -124,7 +163,7 @@ impl KeyTap {
     #[must_use]
     pub fn take_moved(&self) -> Option<Vec2> {
         let moved = std::mem::take(&mut *self.moved.lock().unwrap_or_else(PoisonError::into_inner));
-        self.can_grab().then_some(moved)
+        self.told_apart().then_some(moved)
     }
 
     /// Gives the keyboard to the guest, or takes it back.
@@ -133,9 +172,11 @@ impl KeyTap {
             self.lost.store(false, Ordering::Release);
             // Known before the window is told that the keys have gone.
             self.grabbed.store(self.grip.get().is_some(), Ordering::Release);
-            if !self.grip.get().is_some_and(|grip| grip.take(self.place.window())) {
+            let taken = self.grip.get().map_or(Taken::Nothing, |grip| grip.take(self.place.window()));
+            if taken == Taken::Nothing {
                 self.grabbed.store(false, Ordering::Release);
             }
+            self.kept.store(taken != Taken::All, Ordering::Release);
         } else {
             self.let_go();
         }
@@ -147,13 +188,13 @@ impl KeyTap {
 
     /// The focus is another window's now: the host has its keys again.
     pub fn lose_focus(&self) {
-        if self.grabbed() {
+        if self.grabbed() || self.captured() {
             self.lost.store(true, Ordering::Release);
             self.let_go();
         }
     }
 
-    /// Whether the focus was lost while keys were grabbed, once.
+    /// Whether the focus was lost while the guest had the keyboard, once.
     #[must_use]
     pub fn take_lost(&self) -> bool {
         self.lost.swap(false, Ordering::AcqRel)
@@ -431,8 +472,9 @@ mod tests {
         struct Counted(std::sync::Arc<std::sync::atomic::AtomicI32>);
         impl Grip for Counted {
             fn watch(&self, _: WindowNumber) {}
-            fn take(&self, _: WindowNumber) -> bool {
-                self.0.fetch_add(1, Ordering::SeqCst) == 0
+            fn take(&self, _: WindowNumber) -> Taken {
+                assert_eq!(self.0.fetch_add(1, Ordering::SeqCst), 0);
+                Taken::All
             }
             fn give(&self) {
                 self.0.fetch_sub(1, Ordering::SeqCst);

@@ -1,8 +1,8 @@
 //! The keys that a desktop keeps for itself, for the guest: on an X server the keyboard is grabbed while the guest has it,
-//! through a connection of our own, because the one that grabs is the only one who is told of keys. On Wayland winit offers
-//! no way to inhibit the compositor's shortcuts; there the menu of keys stays. The connection also hears which windows the
-//! window manager has put away, which winit does not tell, and how far the pointer goes, which winit is told twice of while it has
+//! through a connection of our own, because the one that grabs is the only one who is told of keys. The connection also hears
+//! which windows the window manager has put away, which winit does not tell, and how far the pointer goes, which winit is told twice of while it has
 //! grabbed the pointer: an X server tells raw movements to whoever has the grab and, once more, to whoever listens at its root.
+//! `keyboard_inhibit` is the same for Wayland.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,7 +22,7 @@ use x11rb::protocol::xproto::{
 };
 use x11rb::rust_connection::{ConnectError, ReplyError, RustConnection};
 
-use super::keyboard::{Grip, KeyTap};
+use super::keyboard::{Grip, KeyTap, Taken};
 use super::place::WindowNumber;
 
 /// X key codes are the kernel's and 8 (the evdev rules of xkeyboard-config).
@@ -114,12 +114,15 @@ impl Grip for XGrip {
         let _ = self.connection.flush();
     }
 
-    fn take(&self, window: WindowNumber) -> bool {
-        let Ok(window) = u32::try_from(window) else { return false };
+    fn take(&self, window: WindowNumber) -> Taken {
+        let Ok(window) = u32::try_from(window) else { return Taken::Nothing };
         self.grabbed.store(window, Ordering::Release);
         let grab = self.connection.grab_keyboard(false, window, x11rb::CURRENT_TIME, GrabMode::ASYNC, GrabMode::ASYNC);
         let reply = grab.ok().and_then(|cookie| cookie.reply().ok());
-        reply.is_some_and(|reply| reply.status == GrabStatus::SUCCESS)
+        match reply.is_some_and(|reply| reply.status == GrabStatus::SUCCESS) {
+            true => Taken::All,
+            false => Taken::Nothing,
+        }
     }
 
     fn give(&self) {

@@ -27,6 +27,7 @@ mod guest_sound;
 pub mod headline;
 pub mod keyboard;
 mod keyboard_grab;
+mod keyboard_inhibit;
 pub mod lint;
 mod lint_badge;
 mod lint_finding;

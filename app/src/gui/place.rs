@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use egui::{Context, ViewportId};
 
-/// A window by winit's number; an X server's is the window's own. 0 is none.
+/// A window by winit's number; an X server's is the window's own, on Wayland it is its surface's address. 0 is none.
 pub type WindowNumber = u64;
 
 /// The viewport of the window of its own.

@@ -50,6 +50,8 @@ pub struct ScreenPanel {
     said: Option<(String, f64)>,
     /// The way of scaling in the last frame.
     scaling: Option<Scaling>,
+    /// The picture still has egui's focus, from a window that was not being painted.
+    unfocus: bool,
 }
 
 /// Height of the toolbar, points.
@@ -77,6 +79,7 @@ impl ScreenPanel {
             pan: Vec2::ZERO,
             said: None,
             scaling: None,
+            unfocus: false,
         }
     }
 
@@ -303,6 +306,9 @@ impl ScreenPanel {
         wishes: &mut Wishes,
     ) {
         let on_bar = |pos: egui::Pos2| screen_pan::covers(room, placed.over, pos);
+        if std::mem::take(&mut self.unfocus) {
+            response.surrender_focus();
+        }
         let pos = ui.input(|input| input.pointer.latest_pos());
         // A picture that is larger than its room reaches, unseen, into the frame around that.
         let shown = pos.is_some_and(|pos| room.contains(pos) && !on_bar(pos));
@@ -326,8 +332,8 @@ impl ScreenPanel {
             egui::Event::PointerMoved(at) => Some(*at),
             _ => None,
         });
-        // A grab of the keyboard is there on an X server alone, and there a pointer is only confined.
-        let strayed = came.filter(|_| self.keys.can_grab());
+        // On an X server a pointer is only confined.
+        let strayed = came.filter(|_| self.keys.told_apart());
         self.lock.hold(ui.ctx(), strayed, placed.rect.intersect(room).center());
         if let Some(pos) = over
             && self.lock == PointerLock::Needless
@@ -364,7 +370,7 @@ impl ScreenPanel {
     }
 
     fn lock_pointer(&mut self, ctx: &egui::Context, next: PointerLock) {
-        self.lock.change(next, ctx, self.keys.can_grab());
+        self.lock.change(next, ctx, self.keys.told_apart());
         self.keys.set_moving(next == PointerLock::Locked);
     }
 
@@ -416,16 +422,26 @@ impl ScreenPanel {
         self.full.leave();
     }
 
+    /// Takes the keyboard back if the focus was lost, also where the window that had it is painted no more.
+    pub fn follow_focus(&mut self, ctx: &egui::Context, wishes: &mut Wishes) {
+        if self.keys.take_lost() {
+            self.give_back(ctx, wishes);
+        }
+    }
+
     /// Takes the keyboard back; no key and no button stays down in the guest.
     fn give_back(&mut self, ctx: &egui::Context, wishes: &mut Wishes) {
         let had = self.keys.captured();
         if had {
             self.keys.capture(false);
-            ctx.memory_mut(|memory| {
-                if let Some(focused) = memory.focused() {
-                    memory.surrender_focus(focused);
-                }
-            });
+            self.unfocus = ctx.viewport_id() != self.keys.place.viewport();
+            if !self.unfocus {
+                ctx.memory_mut(|memory| {
+                    if let Some(focused) = memory.focused() {
+                        memory.surrender_focus(focused);
+                    }
+                });
+            }
         }
         if had || self.pointer.pressed() || !self.toolbar.held.is_empty() {
             self.toolbar.held.forget();

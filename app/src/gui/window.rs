@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use eframe::{EframeWinitApplication, NativeOptions, UserEvent};
-use egui::{Context, ViewportBuilder};
+use egui::{Context, ViewportBuilder, ViewportId};
 use winit::application::ApplicationHandler;
 use winit::event::{ElementState, StartCause, WindowEvent};
 use winit::event_loop::{ActiveEventLoop, ControlFlow, EventLoop};
@@ -15,6 +15,7 @@ use super::app::App;
 use super::detached::Shell;
 use super::keyboard::KeyTap;
 use super::keyboard_grab;
+use super::keyboard_inhibit;
 use super::preferences::{MIN_SIZE, Preferences};
 use super::theme_portal::Desktop;
 use super::{APP_ID, GuiError, Options};
@@ -30,6 +31,7 @@ pub(super) fn open(session: SessionHandle, options: Options) -> Result<(), GuiEr
     let keys = Arc::new(KeyTap::default());
     let context = Arc::new(OnceLock::new());
     let created = Arc::new(AtomicBool::new(false));
+    let display = event_loop.owned_display_handle();
     let creator = {
         let (keys, context, created) = (keys.clone(), context.clone(), created.clone());
         let tap = keys.clone();
@@ -41,8 +43,12 @@ pub(super) fn open(session: SessionHandle, options: Options) -> Result<(), GuiEr
                 tap.hear_of(window.id().into());
             }
             let waker = ctx.clone();
-            // Where the keyboard cannot be grabbed the screen's bar says so once the guest has it.
-            let _ = keyboard_grab::attach(creation, &tap, move |viewport| waker.request_repaint_of(viewport));
+            // Where neither is possible the menu of keys says so.
+            if keyboard_grab::attach(creation, &tap, move |viewport| waker.request_repaint_of(viewport)).is_err()
+                && let Some(window) = creation.winit_window()
+            {
+                let _ = keyboard_inhibit::attach(display, window, &tap);
+            }
             // Set once: this closure runs once.
             let _ = context.set(ctx.clone());
             created.store(true, Ordering::Release);
@@ -90,15 +96,29 @@ impl Tapped {
     /// A grab looks to winit as if the focus were lost: that is kept from egui, until it is so.
     fn grabbed(&mut self, window: WindowId, event: &WindowEvent) -> bool {
         match event {
-            WindowEvent::Focused(false) if self.keys.grabbed() && self.has_screen(window) => {
-                self.unfocused = Some(window);
-                true
+            WindowEvent::Focused(false) if self.has_screen(window) => {
+                if self.keys.grabbed() && self.keys.told_apart() {
+                    self.unfocused = Some(window);
+                    return true;
+                }
+                self.lose_focus();
+                false
             }
             WindowEvent::Focused(true) if self.unfocused == Some(window) => {
                 self.unfocused = None;
                 false
             }
             _ => false,
+        }
+    }
+
+    /// The guest lets go of its keys. A window that is not seen any more is not painted on Wayland: the main window's logic
+    /// goes on all the same.
+    fn lose_focus(&self) {
+        self.keys.lose_focus();
+        if let Some(ctx) = self.context.get() {
+            ctx.request_repaint_of(self.keys.place.viewport());
+            ctx.request_repaint_of(ViewportId::ROOT);
         }
     }
 
@@ -126,7 +146,9 @@ impl ApplicationHandler<UserEvent> for Tapped {
     fn window_event(&mut self, event_loop: &ActiveEventLoop, window_id: WindowId, event: WindowEvent) {
         match &event {
             WindowEvent::Destroyed => self.keys.place.forget(window_id.into()),
-            _ => self.keys.hear_of(window_id.into()),
+            // Only a window that is there is drawn; others of its events may come late.
+            WindowEvent::RedrawRequested => self.keys.hear_of(window_id.into()),
+            _ => {}
         }
         if !self.grabbed(window_id, &event) && !self.tap(window_id, &event) {
             self.inner.window_event(event_loop, window_id, event);
@@ -160,6 +182,7 @@ impl ApplicationHandler<UserEvent> for Tapped {
     }
 
     fn about_to_wait(&mut self, event_loop: &ActiveEventLoop) {
+        self.keys.listen();
         if !self.keys.grabbed()
             && let Some(window) = self.unfocused.take()
         {

@@ -87,11 +87,12 @@ fn a_held_modifier_stays_down_until_it_is_let_go_or_the_focus_is_lost() {
 
 #[test]
 fn a_focus_that_is_lost_while_keys_are_grabbed_releases_all_keys() {
+    use cartridge::gui::keyboard::{Grip, Taken};
     struct Grab;
-    impl cartridge::gui::keyboard::Grip for Grab {
+    impl Grip for Grab {
         fn watch(&self, _: u64) {}
-        fn take(&self, _: u64) -> bool {
-            true
+        fn take(&self, _: u64) -> Taken {
+            Taken::All
         }
         fn give(&self) {}
         fn locks(&self) -> HostLocks {

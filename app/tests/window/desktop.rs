@@ -1,5 +1,5 @@
-//! The real window on a desktop of its own: an X server, a window manager, a session bus, and the driver that presses what a
-//! screen reader would see.
+//! The real window on a desktop of its own: an X server with a window manager or a Wayland compositor, a session bus, and the
+//! driver that presses what a screen reader would see.
 
 use std::fs;
 use std::path::Path;
@@ -9,10 +9,55 @@ use std::time::{Duration, Instant};
 use crate::screen::Screen;
 use crate::support::Console;
 
+/// Where the window is shown.
+pub trait Desk {
+    /// Has a program show its windows there.
+    fn show_on(&self, command: &mut Command);
+    /// Gives the main window the focus, and all of the screen.
+    fn focus(&self);
+    /// Closes it, as its frame does.
+    fn close(&self);
+    /// A picture of the whole screen.
+    fn photograph(&self, file: &Path) -> bool;
+}
+
+impl Desk for Screen {
+    fn show_on(&self, command: &mut Command) {
+        command.env("DISPLAY", &self.display);
+    }
+
+    fn focus(&self) {
+        let found = [
+            "search",
+            "--sync",
+            "--onlyvisible",
+            "--name",
+            "Cartridge",
+            "windowsize",
+            "1280",
+            "800",
+            "windowmove",
+            "0",
+            "0",
+            "windowfocus",
+            "--sync",
+        ];
+        assert!(self.xdotool(&found), "the window is not there");
+    }
+
+    fn close(&self) {
+        assert!(self.xdotool(&["search", "--onlyvisible", "--name", "Cartridge", "windowclose"]));
+    }
+
+    fn photograph(&self, file: &Path) -> bool {
+        Self::photograph(self, file)
+    }
+}
+
 /// The app, a session bus of its own around it, and the driver that presses what a screen reader would see.
 pub struct Window<'a> {
     pub console: &'a Console,
-    screen: &'a Screen,
+    desk: &'a dyn Desk,
     bus: Bus,
     app: Child,
 }
@@ -23,10 +68,11 @@ struct Bus {
 }
 
 impl Bus {
-    fn start(console: &Console, screen: &Screen) -> Self {
-        let mut daemon = Command::new("dbus-daemon")
+    fn start(console: &Console, desk: &dyn Desk) -> Self {
+        let mut daemon = Command::new("dbus-daemon");
+        desk.show_on(&mut daemon);
+        let mut daemon = daemon
             .args(["--session", "--nofork", "--print-address=1"])
-            .env("DISPLAY", &screen.display)
             .env("XDG_RUNTIME_DIR", console.home.path().join("run"))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -47,14 +93,15 @@ impl Drop for Bus {
 }
 
 impl<'a> Window<'a> {
-    pub fn open(console: &'a Console, screen: &'a Screen, args: &[&str]) -> Self {
-        let bus = Bus::start(console, screen);
-        drive(console, screen, &bus, &["--enable"]);
+    pub fn open(console: &'a Console, desk: &'a dyn Desk, args: &[&str]) -> Self {
+        let bus = Bus::start(console, desk);
+        drive(console, desk, &bus, &["--enable"]);
         let mut command = console.command(args);
-        command.env("DISPLAY", &screen.display).env("DBUS_SESSION_BUS_ADDRESS", &bus.address);
+        desk.show_on(&mut command);
+        command.env("DBUS_SESSION_BUS_ADDRESS", &bus.address);
         command.env("LIBGL_ALWAYS_SOFTWARE", "1").stdout(Stdio::null()).stderr(Stdio::null());
         let app = command.spawn().unwrap();
-        let window = Self { console, screen, bus, app };
+        let window = Self { console, desk, bus, app };
         window.wait("Build & Boot");
         window.focus();
         window
@@ -65,36 +112,21 @@ impl<'a> Window<'a> {
     }
 
     pub fn focus(&self) {
-        let found = [
-            "search",
-            "--sync",
-            "--onlyvisible",
-            "--name",
-            "Cartridge",
-            "windowsize",
-            "1280",
-            "800",
-            "windowmove",
-            "0",
-            "0",
-            "windowfocus",
-            "--sync",
-        ];
-        assert!(self.screen.xdotool(&found), "the window is not there");
+        self.desk.focus();
     }
 
     pub fn press(&self, name: &str) {
-        drive(self.console, self.screen, &self.bus, &["--app", "cartridge", "--timeout", "30", "press", "-", name]);
+        drive(self.console, self.desk, &self.bus, &["--app", "cartridge", "--timeout", "30", "press", "-", name]);
     }
 
     pub fn wait(&self, name: &str) {
-        drive(self.console, self.screen, &self.bus, &["--app", "cartridge", "--timeout", "240", "wait", "-", name]);
+        drive(self.console, self.desk, &self.bus, &["--app", "cartridge", "--timeout", "240", "wait", "-", name]);
     }
 
     /// Whether it comes within ten seconds.
     pub fn shows(&self, name: &str) -> bool {
         let args = ["--app", "cartridge", "--timeout", "10", "wait", "-", name];
-        driven(self.console, self.screen, &self.bus, &args).status.success()
+        driven(self.console, self.desk, &self.bus, &args).status.success()
     }
 
     pub fn log(&self, name: &str) -> String {
@@ -118,7 +150,7 @@ impl<'a> Window<'a> {
     /// Closing ends the session, and the process.
     pub fn close(self) {
         self.focus();
-        assert!(self.screen.xdotool(&["search", "--onlyvisible", "--name", "Cartridge", "windowclose"]));
+        self.desk.close();
         self.ends();
     }
 
@@ -132,7 +164,7 @@ impl<'a> Window<'a> {
 
     pub fn photograph(&self, name: &str) -> image::RgbImage {
         let file = self.console.home.path().join(name);
-        assert!(self.screen.photograph(&file));
+        assert!(self.desk.photograph(&file));
         // For people: what the test saw.
         if let Some(dir) = std::env::var_os("KEEP_PHOTOGRAPHS") {
             fs::copy(&file, Path::new(&dir).join(name)).unwrap();
@@ -148,20 +180,21 @@ impl Drop for Window<'_> {
     }
 }
 
-fn driven(console: &Console, screen: &Screen, bus: &Bus, args: &[&str]) -> std::process::Output {
+fn driven(console: &Console, desk: &dyn Desk, bus: &Bus, args: &[&str]) -> std::process::Output {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/drive.py");
-    Command::new("/usr/bin/python3")
+    let mut command = Command::new("/usr/bin/python3");
+    desk.show_on(&mut command);
+    command
         .arg(script)
         .args(args)
-        .env("DISPLAY", &screen.display)
         .env("DBUS_SESSION_BUS_ADDRESS", &bus.address)
         .env("XDG_RUNTIME_DIR", console.home.path().join("run"))
         .output()
         .unwrap()
 }
 
-fn drive(console: &Console, screen: &Screen, bus: &Bus, args: &[&str]) {
-    let out = driven(console, screen, bus, args);
+fn drive(console: &Console, desk: &dyn Desk, bus: &Bus, args: &[&str]) {
+    let out = driven(console, desk, bus, args);
     assert!(
         out.status.success(),
         "{args:?}: {}{}",

@@ -120,7 +120,7 @@ const WITH_PREFIX: [(u8, u8); 24] = [
 ];
 
 /// Every key in the order that it is pressed in, with the bytes that it sends; Enter of the key pad is the last.
-fn every_key() -> Vec<(u8, Vec<u8>)> {
+pub fn every_key() -> Vec<(u8, Vec<u8>)> {
     // 84 and 85 are no keys; 99 is Print, 119 Pause.
     let plain = (1..=83).chain(86..=88).map(|it| (it, vec![it, it | 0x80]));
     let special =
@@ -171,12 +171,12 @@ fn every_key_arrives_as_it_is_on_every_layout() {
 }
 
 /// The bytes that the guest's program has printed.
-fn arrived(window: &Window<'_>) -> Vec<u8> {
+pub fn arrived(window: &Window<'_>) -> Vec<u8> {
     let log = window.log("serial.log");
     let lines = log.lines().filter_map(|line| line.trim().strip_prefix("keys: "));
     lines.flat_map(|line| line.split(' ')).filter_map(|byte| u8::from_str_radix(byte, 16).ok()).collect()
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|it| format!("{it:02x} ")).collect()
 }

@@ -1,10 +1,11 @@
-//! The whole job through the real window: on an X server, pressed by accessible names, typed into, photographed.
+//! The whole job through the real window: on an X server and on a Wayland compositor, pressed by accessible names, typed into, photographed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 #![cfg(feature = "gui")]
 
 mod attach;
 mod desktop;
 mod detached;
+mod fingers;
 mod job;
 mod keys;
 mod pointer;
@@ -12,5 +13,7 @@ mod pointer;
 mod screen;
 #[path = "../support/mod.rs"]
 mod support;
+mod sway;
+mod wayland;
 #[path = "../../../vmtools/tests/support/xvnc.rs"]
 mod xvnc;
