@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use cartridge::session::blank::BlankCure;
 use cartridge::session::state::{EjectScope, Goal, Phase};
-use cartridge::session::{Command, Event, Model, SessionConfig, begin};
+use cartridge::session::{Command, Event, SessionConfig};
 use support::Console;
 use support::session::{Session, config, paths};
 use vmtools::GuestStatus;
@@ -211,7 +211,7 @@ async fn full_disk() {
     let fill = small.join("cache/fill");
     let build = async |fails: bool| {
         let config = SessionConfig { paths: paths.clone(), ..config(&console, false) };
-        let mut session = Session { handle: begin(config).unwrap(), model: Model::default() };
+        let mut session = Session::of(config);
         session.insert(&repo).await;
         session.send(Command::Ask(Goal::Build)).await;
         session

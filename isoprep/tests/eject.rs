@@ -237,6 +237,27 @@ fn work_directories_are_private_marked_and_never_the_same() {
 }
 
 #[test]
+fn many_that_mark_the_same_directory_at_once_have_one_marker() {
+    let place = Place::new();
+    for round in 0..200 {
+        let dir = place.top.path().join(round.to_string());
+        let start = std::sync::Barrier::new(4);
+        let made: Vec<_> = std::thread::scope(|scope| {
+            let mark = || {
+                start.wait();
+                let made = ensure_marked(&dir, "cache");
+                // What is in it from then on is no stranger's.
+                let _ = fs::write(dir.join("result"), "");
+                made
+            };
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(mark)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap().unwrap()).collect()
+        });
+        assert!(made.iter().all(|one| *one == made[0]), "{made:?}");
+    }
+}
+
+#[test]
 fn a_cache_is_made_adopted_when_empty_and_refused_when_it_is_somebody_elses() {
     let place = Place::new();
     let cache = place.top.path().join("cache/cartridge");

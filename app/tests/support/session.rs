@@ -8,10 +8,12 @@ use cartridge::session::state::Phase;
 use cartridge::session::{Command, Event, Model, SessionConfig, SessionHandle, begin};
 
 use super::Console;
+use super::told::Events;
 
 pub struct Session {
     pub handle: SessionHandle,
     pub model: Model,
+    told: Events,
 }
 
 impl Session {
@@ -25,7 +27,7 @@ impl Session {
     }
 
     pub fn of(config: SessionConfig) -> Self {
-        Self { handle: begin(config).unwrap(), model: Model::default() }
+        Self { handle: begin(config).unwrap(), model: Model::default(), told: Events::default() }
     }
 
     pub async fn set(&self, key: &str, value: &str) {
@@ -42,13 +44,14 @@ impl Session {
             loop {
                 let told = self.handle.events.recv().await.expect("the session is open");
                 self.model.fold(&told);
+                self.told.0.push(serde_json::to_value(&told).unwrap());
                 if fits(&told.event, &self.model) {
                     return;
                 }
             }
         };
         let waited = tokio::time::timeout(Duration::from_secs(240), wait).await;
-        assert!(waited.is_ok(), "waited for {what}: {:#?}", self.model);
+        assert!(waited.is_ok(), "waited for {what}: {:?}", self.told);
     }
 
     pub async fn until_phase(&mut self, phase: Phase) {

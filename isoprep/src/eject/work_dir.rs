@@ -74,7 +74,14 @@ pub fn ensure_marked(dir: &Path, what: &str) -> Result<WorkDir, EjectError> {
     let entries = fs::read_dir(&path).map_err(|error| EjectError::system("read", &path, error))?;
     let foreign = |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| !is_draft(&entry));
     if entries.into_iter().any(foreign) {
-        return Err(EjectError::refused(path, Refusal::NotEmpty));
+        // What is in it may be the marker that somebody else wrote meanwhile, and what they put beside it.
+        return match OpenMarker::open(&root, &path) {
+            Ok(open) => Ok(WorkDir { path, marker: open.marker }),
+            Err(EjectError::Refused { reason: Refusal::NoMarker, .. }) => {
+                Err(EjectError::refused(path, Refusal::NotEmpty))
+            }
+            Err(other) => Err(other),
+        };
     }
     let marker = Marker::new(what).map_err(|error| EjectError::system("read", "/dev/urandom", error))?;
     adopt(&path, marker)
