@@ -118,6 +118,33 @@ async fn a_guest_is_saved_restored_and_given_the_repository_as_it_is_now() {
     session.quit().await;
 }
 
+/// What looks at the repository beside everything else remembers it in the cache.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_that_is_removed_while_slots_are_listed_does_not_come_again_without_its_marker() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let mut session = Session::begin(&console);
+    session.insert(&repo).await;
+    session.send(Command::Ask(Goal::Up)).await;
+    session.until("the report", |event, _| matches!(event, Event::GuestReported { matches: Some(true), .. })).await;
+    session.send(save("one")).await;
+    session.until("the slot", |event, _| matches!(event, Event::SlotSaved { .. })).await;
+    let stages = support::session::paths(&console).stages();
+    for _ in 0..20 {
+        for command in [Command::ListSlots, Command::Eject(EjectScope::Everything)] {
+            session.send(command).await;
+        }
+        session.until_phase(Phase::Ejecting).await;
+        session.until("the end", |event, _| matches!(event, Event::Ejected { .. })).await;
+        assert_eq!(session.model.failure, None);
+        // What was begun before has ended with it.
+        assert!(!stages.exists(), "{stages:?} came again");
+    }
+    session.send(Command::Ask(Goal::Build)).await;
+    session.until("the image", |event, _| matches!(event, Event::ImageBuilt { .. })).await;
+    session.quit().await;
+}
+
 /// A session whose guest sees no new disk.
 async fn blind(console: &Console, repo: &std::path::Path) -> Session {
     let mut session = Session::begin(console);

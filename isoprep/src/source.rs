@@ -73,7 +73,6 @@ impl SourceTree {
     /// [`BuildError`] where a build would refuse the repository; [`BuildError::Cancelled`] after `cancel`.
     pub fn look(recipe: &Recipe, cache: &Path, ours: &[PathBuf], cancel: &Cancel) -> Result<Self, BuildError> {
         let stage = engine::ASSEMBLE;
-        std::fs::create_dir_all(cache).map_err(BuildError::io(stage, "create", cache))?;
         let opened = Cache::open(cache).map_err(BuildError::write(stage, cache, 0))?;
         let ours: Vec<PathBuf> = ours.iter().filter_map(|dir| dir.canonicalize().ok()).collect();
         let reporter = Reporter::new(stage, cancel, &|_| ());

@@ -98,7 +98,7 @@ impl App {
     /// A window of this session. `keys` is filled by whoever sees physical keys.
     #[must_use]
     pub fn new(session: SessionHandle, keys: Arc<KeyTap>, desktop: Desktop, options: Options) -> Self {
-        let Options { insert, preferences: preferences_file, attach } = options;
+        let Options { insert, preferences: preferences_file, attach, uploads } = options;
         let (attach, view_only) = attach.map_or((None, false), |(wish, only)| (Some(wish), only));
         let preferences = preferences_file.as_deref().map(Preferences::load).unwrap_or_default();
         Self {
@@ -111,7 +111,7 @@ impl App {
             preferences_file,
             picker: Picker::new(desktop.file_chooser.clone()),
             desktop,
-            screen: ScreenPanel::new(keys.clone()),
+            screen: ScreenPanel::new(keys.clone(), uploads),
             sound: GuestSound::default(),
             keys,
             settings: SettingsPanel::default(),

@@ -91,9 +91,11 @@ mod wish;
 mod words;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub use app::App;
 pub use keyboard::KeyTap;
+pub use screen_picture::Uploads;
 
 use crate::paths::Paths;
 use crate::session::SessionHandle;
@@ -111,6 +113,8 @@ pub struct Options {
     pub preferences: Option<PathBuf>,
     /// The VNC server to attach to, and whether it is only looked at.
     pub attach: Option<(AttachWish, bool)>,
+    /// How the guest's pictures are uploaded.
+    pub uploads: Arc<Uploads>,
 }
 
 /// The cartridge that a window begins with.
@@ -153,8 +157,9 @@ impl GuiError {
 }
 
 /// Shows the session in a window until it is closed, beginning with the cartridge at `path`, with the built-in one, or
-/// with the last one, and with the VNC server of `attach`, which is only looked at if that says so. To be called from the main thread. Closing the window sends
-/// [`Command::Quit`](crate::session::Command::Quit) and waits, with the window open, for the session's end.
+/// with the last one, and with the VNC server of `attach`, which is only looked at if that says so. To be called from the
+/// main thread. Closing the window sends [`Command::Quit`](crate::session::Command::Quit) and waits, with the window open,
+/// for the session's end.
 ///
 /// # Errors
 /// When there is no display or no window can be made; the session has then not been told to end.
@@ -171,5 +176,13 @@ pub fn run(
     };
     // Without a home nothing is remembered; the session has already said what is wrong then.
     let preferences = Paths::from_env().ok().map(|paths| paths.config.join("window.toml"));
-    window::open(session, Options { insert, preferences, attach })
+    run_with(session, Options { insert, preferences, attach, uploads: Arc::default() })
+}
+
+/// The same with all that a window can begin with.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with(session: SessionHandle, options: Options) -> Result<(), GuiError> {
+    window::open(session, options)
 }

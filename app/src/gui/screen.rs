@@ -19,7 +19,7 @@ use super::screen_clipboard::{GuestClipboard, Sharing};
 use super::screen_follow::Follow;
 use super::screen_full::FullScreen;
 use super::screen_pan;
-use super::screen_picture::Picture;
+use super::screen_picture::{Picture, Uploads};
 use super::screen_select::{self, Chosen, Selection};
 use super::screen_toolbar::{self, Bar, ToolbarState};
 use super::theme::Palette;
@@ -60,11 +60,11 @@ pub(super) const TOOLBAR: f32 = 40.0;
 const SAID: f64 = 6.0;
 
 impl ScreenPanel {
-    /// A panel that takes its keys from `keys`.
+    /// A panel that takes its keys from `keys`, and uploads the guest's pictures that way.
     #[must_use]
-    pub fn new(keys: Arc<KeyTap>) -> Self {
+    pub fn new(keys: Arc<KeyTap>, uploads: Arc<Uploads>) -> Self {
         Self {
-            picture: Picture::default(),
+            picture: Picture::new(uploads),
             pointer: Pointer::default(),
             lock: PointerLock::default(),
             chord: Chord::default(),

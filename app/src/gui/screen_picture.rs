@@ -1,5 +1,8 @@
 //! The guest's picture as a texture: only what changed is uploaded, with the filter that its size wants.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use egui::{Color32, ColorImage, Context, Pos2, Rect, TextureFilter, TextureHandle, TextureOptions, vec2};
 use vmtools::display::{Cursor, FrameView, Screen};
 
@@ -7,6 +10,27 @@ use super::scaling::{Filter, Placement};
 
 /// Above this share of changed pixels one upload of everything is cheaper than many of parts.
 const WHOLE_ABOVE: f32 = 0.6;
+
+/// How the guest's pictures are uploaded, and how many were: what a bench sets and reads.
+#[derive(Debug, Default)]
+pub struct Uploads {
+    whole: bool,
+    taken: AtomicU64,
+}
+
+impl Uploads {
+    /// Each picture as a whole, whatever has changed: what uploading only that is compared with.
+    #[must_use]
+    pub fn whole() -> Self {
+        Self { whole: true, ..Self::default() }
+    }
+
+    /// How many pictures were taken from the screen since the window was made.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+}
 
 /// The texture of the guest's screen and of its cursor.
 #[derive(Default)]
@@ -17,6 +41,7 @@ pub struct Picture {
     uploaded: TextureOptions,
     wanted: TextureOptions,
     cursor: Option<(Cursor, TextureHandle)>,
+    uploads: Arc<Uploads>,
 }
 
 impl std::fmt::Debug for Picture {
@@ -26,6 +51,12 @@ impl std::fmt::Debug for Picture {
 }
 
 impl Picture {
+    /// One that is uploaded that way.
+    #[must_use]
+    pub fn new(uploads: Arc<Uploads>) -> Self {
+        Self { uploads, ..Self::default() }
+    }
+
     /// Takes what is new from the screen. To be called inside the frame only: uploads queue up otherwise.
     pub fn refresh(&mut self, ctx: &Context, screen: &Screen) {
         let limit = ctx.input(|input| input.max_texture_side);
@@ -38,7 +69,9 @@ impl Picture {
             texture.set(ColorImage::from_rgba_premultiplied(self.size, &frame.rgba), self.wanted);
             self.uploaded = self.wanted;
         }
-        screen.try_take(&mut |frame| self.upload(ctx, &frame, limit));
+        if screen.try_take(&mut |frame| self.upload(ctx, &frame, limit)) {
+            self.uploads.taken.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Size of the guest's screen in its pixels; `None` before the first frame.
@@ -49,7 +82,7 @@ impl Picture {
 
     /// Forgets the picture: a new guest begins.
     pub fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self::new(Arc::clone(&self.uploads));
     }
 
     fn upload(&mut self, ctx: &Context, frame: &FrameView<'_>, limit: usize) {
@@ -65,7 +98,7 @@ impl Picture {
                 #[allow(clippy::cast_precision_loss, reason = "a share")]
                 let dirty =
                     frame.damage.iter().map(|r| r.width * r.height).sum::<usize>() as f32 / (width * height) as f32;
-                if dirty > WHOLE_ABOVE {
+                if self.uploads.whole || dirty > WHOLE_ABOVE {
                     texture.set_partial([0, 0], image(frame.pixels, [width, height]), options);
                     return;
                 }

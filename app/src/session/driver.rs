@@ -3,6 +3,7 @@
 
 mod attach;
 mod begin;
+mod beside;
 mod blank;
 mod build;
 mod cache;
@@ -123,6 +124,8 @@ struct Driver {
     blank: blank::Blank,
     /// What is known of slots and layers.
     slots: slots::Slots,
+    /// Work beside everything else that uses the cache.
+    beside: beside::Beside,
     /// The test under way.
     testing: testing::Testing,
     /// The template that is to be made, or is being made.

@@ -59,7 +59,7 @@ impl Stage {
             screen: screen.clone(),
             wake: Arc::new(Waker::default()),
         };
-        let options = Options { insert: Insert::Builtin, preferences: None, attach: None };
+        let options = Options { insert: Insert::Builtin, ..Options::default() };
         let tap = keys.clone();
         let desktop = Desktop::default();
         let chooser = desktop.file_chooser.clone();

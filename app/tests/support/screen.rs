@@ -12,8 +12,13 @@ pub struct Screen {
 impl Screen {
     /// `None` when Xvfb or openbox is not installed.
     pub fn start() -> Option<Self> {
+        Self::sized("1280x800x24")
+    }
+
+    /// One of that width, height and depth.
+    pub fn sized(size: &str) -> Option<Self> {
         let mut xvfb = Command::new("Xvfb")
-            .args(["-displayfd", "1", "-screen", "0", "1280x800x24", "-nolisten", "tcp"])
+            .args(["-displayfd", "1", "-screen", "0", size, "-nolisten", "tcp"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

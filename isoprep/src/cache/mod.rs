@@ -62,9 +62,12 @@ struct Record {
 }
 
 impl Cache {
-    /// Opens or creates the cache, and removes what killed builds left if nobody else is building.
+    /// Opens the cache, or creates it with our marker, and removes what killed builds left if nobody else is building.
     pub(crate) fn open(root: &Path) -> io::Result<Self> {
-        fs::create_dir_all(root.join(drafts::ROOM))?;
+        if !root.exists() {
+            crate::ensure_marked(root, "stages").map_err(io::Error::other)?;
+        }
+        make_one(&root.join(drafts::ROOM))?;
         let lock = File::options().create(true).truncate(false).write(true).open(root.join("lock"))?;
         drafts::sweep_cache(root);
         flock(&lock, FlockOperation::LockShared)?;
@@ -74,7 +77,7 @@ impl Cache {
     /// Where indexes and records of this kind lie; created when missing.
     pub(crate) fn room(&self, name: &str) -> io::Result<PathBuf> {
         let room = self.root.join(name);
-        fs::create_dir_all(&room)?;
+        make_one(&room)?;
         Ok(room)
     }
 
@@ -144,7 +147,7 @@ impl Draft {
         let record = serde_json::to_vec(&Record { files }).map_err(io::Error::other)?;
         atomic::write_new(&self.dir.path().join(RECORD), &record)?;
         if let Some(parent) = self.target.parent() {
-            fs::create_dir_all(parent)?;
+            make_one(parent)?;
         }
         // One at a time: a whole result must not be taken away from others who have it already.
         let lock = File::options().create(true).truncate(false).write(true).open(&self.committing)?;
@@ -163,6 +166,15 @@ impl Draft {
         fs::rename(self.dir.path(), &self.target)?;
         let _ = self.dir.keep();
         Ok(Entry(self.target))
+    }
+}
+
+/// Makes a directory where there is none, but none above it: a cache that was removed meanwhile must not come again without its
+/// marker, or nobody could ever use or remove it.
+fn make_one(dir: &Path) -> io::Result<()> {
+    match fs::create_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
     }
 }
 
@@ -229,7 +241,7 @@ mod tests {
     fn the_first_of_two_results_stays_and_a_damaged_one_goes() {
         use std::os::unix::fs::MetadataExt;
         let dir = tempfile::tempdir().unwrap();
-        let cache = Cache::open(dir.path()).unwrap();
+        let cache = Cache::open(&dir.path().join("cache")).unwrap();
         let (one, two, three) = (draft(&cache), draft(&cache), draft(&cache));
         let inode = |entry: &Entry| fs::metadata(entry.file("a")).unwrap().ino();
         let first = inode(&one.commit().unwrap());
@@ -241,7 +253,7 @@ mod tests {
         assert!(cache.find(STAGE, KEY).is_none());
         let third = three.commit().unwrap();
         assert_eq!(fs::read(third.file("a")).unwrap(), b"whole");
-        assert_eq!(fs::read_dir(dir.path().join(drafts::ROOM)).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(dir.path().join("cache").join(drafts::ROOM)).unwrap().count(), 0);
     }
 
     #[test]
@@ -262,7 +274,7 @@ mod tests {
     #[test]
     fn many_at_once_over_a_damaged_result_all_get_a_whole_one() {
         let dir = tempfile::tempdir().unwrap();
-        let cache = Cache::open(dir.path()).unwrap();
+        let cache = Cache::open(&dir.path().join("cache")).unwrap();
         for _ in 0..50 {
             let damaged = cache.place(STAGE, KEY);
             let _ = fs::remove_dir_all(&damaged);
@@ -279,6 +291,6 @@ mod tests {
                 }
             });
         }
-        assert_eq!(fs::read_dir(dir.path().join(drafts::ROOM)).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(dir.path().join("cache").join(drafts::ROOM)).unwrap().count(), 0);
     }
 }

@@ -30,7 +30,7 @@ impl PackageCache {
     /// Opens or creates it below the cache `root`.
     pub(crate) fn open(root: &Path) -> io::Result<Self> {
         let dir = root.join(ROOM);
-        fs::create_dir_all(&dir)?;
+        super::make_one(&dir)?;
         Ok(Self { dir })
     }
 

@@ -188,30 +188,31 @@ mod tests {
 
     #[test]
     fn a_cache_is_seen_and_emptied_but_not_under_a_build() {
-        let dir = tempfile::tempdir().unwrap();
-        assert_eq!(view_cache(&dir.path().join("none")).unwrap().bytes, 0);
-        let cache = super::super::Cache::open(dir.path()).unwrap();
-        let result = dir.path().join("inject/key");
+        let top = tempfile::tempdir().unwrap();
+        let dir = top.path().join("cache");
+        assert_eq!(view_cache(&top.path().join("none")).unwrap().bytes, 0);
+        let cache = super::super::Cache::open(&dir).unwrap();
+        let result = dir.join("inject/key");
         fs::create_dir_all(result.join("deep")).unwrap();
         fs::write(result.join("deep/file"), "12345").unwrap();
         fs::write(cache.packages().unwrap().path().join("a.pkg"), "123").unwrap();
-        let view = view_cache(dir.path()).unwrap();
+        let view = view_cache(&dir).unwrap();
         let rows: Vec<_> = view.rows.iter().map(|row| (row.what.as_str(), row.results, row.bytes)).collect();
         assert_eq!((rows, view.bytes), (vec![("inject", 1, 5), ("fetched packages", 1, 3)], 8));
-        assert_eq!(clean_cache(dir.path()).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+        assert_eq!(clean_cache(&dir).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
         let held = super::super::Entry(result.clone()).hold().unwrap();
         drop(cache);
-        assert_eq!(clean_cache(dir.path()).unwrap(), 3, "a guest has the other one");
-        fs::write(PackageCache::open(dir.path()).unwrap().path().join("a.pkg"), "123").unwrap();
-        (0..KEPT).for_each(|number| fs::create_dir_all(dir.path().join(format!("inject/{number}"))).unwrap());
+        assert_eq!(clean_cache(&dir).unwrap(), 3, "a guest has the other one");
+        fs::write(PackageCache::open(&dir).unwrap().path().join("a.pkg"), "123").unwrap();
+        (0..KEPT).for_each(|number| fs::create_dir_all(dir.join(format!("inject/{number}"))).unwrap());
         File::open(&result).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
-        prune(dir.path(), &[engine::INJECT]);
+        prune(&dir, &[engine::INJECT]);
         assert!(result.is_dir(), "the oldest is kept");
         drop(held.clone());
-        prune(dir.path(), &[engine::INJECT]);
+        prune(&dir, &[engine::INJECT]);
         assert!(result.is_dir(), "for as long as anybody holds it");
         drop(held);
-        assert_eq!(clean_cache(dir.path()).unwrap(), 8);
-        assert_eq!(view_cache(dir.path()).unwrap().bytes, 0);
+        assert_eq!(clean_cache(&dir).unwrap(), 8);
+        assert_eq!(view_cache(&dir).unwrap().bytes, 0);
     }
 }

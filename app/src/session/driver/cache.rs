@@ -11,10 +11,10 @@ use crate::session::event::{Event, Side};
 use crate::session::failure;
 
 impl Driver {
-    pub(super) fn view_cache(&self, clean: bool) {
+    pub(super) fn view_cache(&mut self, clean: bool) {
         let (stages, templates, side) = (self.paths.stages(), self.paths.templates(), self.side.0.clone());
         let path = self.paths.cache.clone();
-        tokio::task::spawn_blocking(move || {
+        self.beside.run(move |_| {
             let event = match look(&stages, &templates, clean) {
                 Ok((view, freed)) => Event::CacheViewed { path, view, freed },
                 Err(error) => Event::SideFailed { side: Side::Cache, failure: failure::of_cache(&path, clean, &error) },

@@ -69,6 +69,7 @@ impl Driver {
     pub(super) async fn stop_checking(&mut self, dropped: bool) -> bool {
         let Some(checking) = self.checking.take() else { return false };
         checking.cancel.cancel();
+        self.beside.leave(checking.answer);
         self.tell(Event::BootChecked { dropped }).await;
         true
     }

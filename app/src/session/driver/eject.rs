@@ -8,6 +8,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
 use vmtools::{EndStep, GuestHandle};
 
+use super::beside::Beside;
 use super::{Driver, millis};
 use crate::paths::Paths;
 use crate::session::event::{Event, Failure, Level};
@@ -29,6 +30,8 @@ impl Driver {
         let (job, guest, side) = (self.job.take(), self.guest.take(), self.side.0.clone());
         let attached = self.attached.take();
         let look = self.take_examination().await;
+        self.stop_source_look();
+        let beside = self.beside.stop();
         let making = self.templates.stop();
         let comparing = if scope == EjectScope::Everything { self.stop_comparing() } else { None };
         if comparing.is_some() {
@@ -52,7 +55,7 @@ impl Driver {
             if let Some(attached) = attached {
                 attached.end().await;
             }
-            eject(job, guest, what, side).await
+            eject(job, guest, beside, what, side).await
         }));
     }
 
@@ -136,6 +139,7 @@ fn end_words(step: EndStep, took: Duration) -> String {
 async fn eject(
     job: Option<JoinHandle<Outcome>>,
     guest: Option<Box<GuestHandle>>,
+    beside: Beside,
     what: What,
     side: Sender<Event>,
 ) -> Outcome {
@@ -166,6 +170,7 @@ async fn eject(
             problems.push(format!("QEMU (process {pid}) did not even end at SIGKILL: it is stuck in the kernel"));
         }
     }
+    beside.ended().await;
     let removed = tokio::task::spawn_blocking(move || {
         let told = |step: String| {
             let _ = side.try_send(Event::EjectProgressed { step });

@@ -54,10 +54,11 @@ impl Driver {
         let held = Arc::clone(&self.slots.held);
         self.slots.layer = Arc::clone(&tree);
         (self.slots.plugging, self.slots.doubt) = (Some(Instant::now()), None);
+        let (packed, packing) = tokio::sync::oneshot::channel();
+        self.beside.run(move |_| drop(packed.send(jobs::layer(cartridge, &paths, &cancel))));
         tokio::spawn(async move {
             let title = "The layer could not be plugged in";
-            let packing = tokio::task::spawn_blocking(move || jobs::layer(cartridge, &paths, &cancel)).await;
-            let failure = match packing {
+            let failure = match packing.await {
                 Ok(Ok(jobs::Layered { layer, took })) => {
                     let (file, took) = (layer.file.display(), took.as_secs_f64());
                     logs.pane(Pane::Session).line(&format!("The layer {file} was packed in {took:.2} s"));

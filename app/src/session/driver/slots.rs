@@ -90,13 +90,13 @@ impl Driver {
         Some(slot_stores::of(&self.paths, &recipe.name, &recipe.root))
     }
 
-    pub(super) fn list_slots(&self) {
+    pub(super) fn list_slots(&mut self) {
         let (Some(store), side) = (self.slot_store(), self.side.0.clone()) else { return };
         let present = self.present();
         let root = self.inserted.as_ref().map(Inserted::root);
-        tokio::task::spawn_blocking(move || {
+        self.beside.run(move |cancel| {
             root.iter().for_each(|root| slot_stores::mark(&store, root));
-            let slots = jobs::slots(&store, present.as_ref());
+            let slots = jobs::slots(&store, present.as_ref(), cancel);
             let _ = side.blocking_send(Event::SlotsChanged { slots });
         });
     }
@@ -157,13 +157,13 @@ impl Driver {
         });
     }
 
-    pub(super) fn remove_slot(&self, name: String) {
+    pub(super) fn remove_slot(&mut self, name: String) {
         let (Some(store), side) = (self.slot_store(), self.side.0.clone()) else { return };
         let present = self.present();
-        tokio::task::spawn_blocking(move || {
+        self.beside.run(move |cancel| {
             let name = SlotName::new(&name).map_err(|error| slot_stores::not_removed(&error.into()));
             let event = match name.and_then(|name| slot_stores::remove(&store, &name)) {
-                Ok(()) => Event::SlotsChanged { slots: jobs::slots(&store, present.as_ref()) },
+                Ok(()) => Event::SlotsChanged { slots: jobs::slots(&store, present.as_ref(), cancel) },
                 Err(failure) => Event::SideFailed { side: Side::Removal, failure },
             };
             let _ = side.blocking_send(event);

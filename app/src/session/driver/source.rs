@@ -110,6 +110,14 @@ impl Driver {
         self.watched.running = Some(Looking { cancel, stale: false, answer });
     }
 
+    /// Ends the look under way, without an answer.
+    pub(super) fn stop_source_look(&mut self) {
+        if let Some(looking) = self.watched.running.take() {
+            looking.cancel.cancel();
+            self.beside.leave(looking.answer);
+        }
+    }
+
     /// Has the root watched before anything is read, so that nothing that changes meanwhile is missed.
     async fn watch_source(&mut self, root: PathBuf, beside: PathBuf) {
         if self.watched.watch.as_ref().is_some_and(|watch| watch.is_of(&root, &beside)) {

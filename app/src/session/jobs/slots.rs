@@ -38,13 +38,13 @@ impl Present {
 }
 
 /// All slots in `store`, each compared with what a guest would be made of now, where that can be known without making
-/// anything. Blocking.
-pub(in crate::session) fn slots(store: &Path, present: Option<&Present>) -> Vec<SlotView> {
+/// anything. Cancelled, it compares with the repository that it knows. Blocking.
+pub(in crate::session) fn slots(store: &Path, present: Option<&Present>, cancel: &Cancel) -> Vec<SlotView> {
     let slots = slot::list(store);
     // Where there are none nobody asks what this host has.
     let present = present.filter(|_| slots.iter().any(|slot| slot.manifest.is_ok()));
-    let machine = present.and_then(machine_now);
-    let tree = present.filter(|_| machine.is_some()).and_then(|present| present.tree_now(&Cancel::new()));
+    let machine = present.and_then(|present| machine_now(present, cancel));
+    let tree = present.filter(|_| machine.is_some()).and_then(|present| present.tree_now(cancel));
     let view = |slot: &Slot| {
         let view = SlotView::from(slot);
         let (Some(now), Some((hardware, qemu))) = (present, &machine) else { return view };
@@ -72,12 +72,12 @@ pub(in crate::session) fn slots(store: &Path, present: Option<&Present>) -> Vec<
 
 /// The machine that the recipe asks for and QEMU's version; `None` where a disk would have to be made first, or this host
 /// lacks something: restoring says what.
-fn machine_now(present: &Present) -> Option<(Hardware, String)> {
+fn machine_now(present: &Present, cancel: &Cancel) -> Option<(Hardware, String)> {
     let Present { recipe, paths, .. } = present;
     if !kept_disks::all_there(paths, recipe) {
         return None;
     }
-    let (hardware, _) = super::hardware(recipe, paths, &Cancel::new(), &mut Vec::new()).ok()?;
+    let (hardware, _) = super::hardware(recipe, paths, cancel, &mut Vec::new()).ok()?;
     let qemu = slot::qemu_version(&hardware.qemu).ok()?;
     Some((hardware, qemu))
 }
