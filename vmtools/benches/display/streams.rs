@@ -1,6 +1,6 @@
 //! The same recorded bytes through each client, in turns.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ struct Costs {
     vnc_rs: Vec<f64>,
     libvnc: Vec<f64>,
     copied: Vec<f64>,
+    /// Read from the socket and not looked at: what no client can do without.
+    read: Vec<f64>,
 }
 
 /// Prints a row a stream.
@@ -50,9 +52,9 @@ pub fn measure(runtime: &Runtime, rounds: usize) {
     let peer = LibVnc::compile();
     println!("processor ms per megapixel, median of {rounds} rounds in turns; ratios of a round's own");
     println!(
-        "| stream | MP | memcpy | ours, decoded | ours, shown | libvncclient | decoded / libvncclient | vnc-rs | shown / vnc-rs |"
+        "| stream | MP | memcpy | reading alone | ours, decoded | ours, shown | libvncclient | decoded / libvncclient | vnc-rs | shown / vnc-rs |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     for (name, code, size, updates) in
         [("text 720x400", sectors::TEXT, (720, 400), 60), ("motion 1920x1080", sectors::MOTION, (1920, 1080), 8)]
     {
@@ -105,6 +107,23 @@ fn ours(recorded: &Recorded, screen: Option<&Screen>) -> (f64, f64) {
     (ms, decoder.painted() as f64 / 1e6)
 }
 
+/// Milliseconds to read a whole stream into memory as large as a picture, over and over, as much at once as there is.
+fn reading(recorded: &Recorded, picture: &mut [u8]) -> f64 {
+    let (mut near, mut far) = UnixStream::pair().unwrap();
+    let bytes = std::sync::Arc::clone(&recorded.bytes);
+    let server = std::thread::spawn(move || far.write_all(&bytes));
+    let (mut left, mut at) = (recorded.bytes.len(), 0);
+    let ms = spent(|| {
+        while left > 0 {
+            let until = picture.len().min(at + left);
+            let count = near.read(&mut picture[at..until]).unwrap();
+            (left, at) = (left - count, (at + count) % picture.len());
+        }
+    });
+    server.join().unwrap().unwrap();
+    ms
+}
+
 fn row(name: &str, recorded: &Recorded, stream: &Stream, peer: Option<&LibVnc>, rounds: usize) {
     let length = recorded.bytes.len();
     let mut costs = Costs::default();
@@ -132,6 +151,7 @@ fn row(name: &str, recorded: &Recorded, stream: &Stream, peer: Option<&LibVnc>, 
             });
             costs.vnc_rs.push(ms / megapixels);
         }
+        costs.read.push(reading(recorded, &mut copy) / megapixels);
         let frames = (megapixels * 4e6 / picture.len() as f64).ceil() as usize;
         let ms = spent(|| {
             for _ in 0..frames {
@@ -146,8 +166,9 @@ fn row(name: &str, recorded: &Recorded, stream: &Stream, peer: Option<&LibVnc>, 
         value(&ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect::<Vec<_>>())
     };
     println!(
-        "| {name} | {megapixels:.1} | {} | {} | {} | {} | {} | {} | {} |",
+        "| {name} | {megapixels:.1} | {} | {} | {} | {} | {} | {} | {} | {} |",
         value(&costs.copied),
+        value(&costs.read),
         value(&costs.decoded),
         value(&costs.shown),
         value(&costs.libvnc),

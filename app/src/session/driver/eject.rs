@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use isoprep::Cancel;
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use vmtools::{EndStep, GuestHandle};
 
 use super::beside::Beside;
@@ -16,6 +17,10 @@ use crate::session::failure::exit_code;
 use crate::session::jobs::{self, Ejected, Outcome};
 use crate::session::record;
 use crate::session::state::{EjectScope, Input};
+
+/// How long what uses the cache beside everything else may take to end once it was cancelled: a file system that does not answer
+/// may hold it for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Driver {
     /// Takes everything that runs out of the driver and ends it in a task of its own.
@@ -30,8 +35,11 @@ impl Driver {
         let (job, guest, side) = (self.job.take(), self.guest.take(), self.side.0.clone());
         let attached = self.attached.take();
         let look = self.take_examination().await;
-        self.stop_source_look();
-        let beside = self.beside.stop();
+        // What stays is not waited for.
+        let beside = (scope == EjectScope::Everything).then(|| {
+            self.stop_source_look();
+            self.beside.stop()
+        });
         let making = self.templates.stop();
         let comparing = if scope == EjectScope::Everything { self.stop_comparing() } else { None };
         if comparing.is_some() {
@@ -139,7 +147,7 @@ fn end_words(step: EndStep, took: Duration) -> String {
 async fn eject(
     job: Option<JoinHandle<Outcome>>,
     guest: Option<Box<GuestHandle>>,
-    beside: Beside,
+    beside: Option<Beside>,
     what: What,
     side: Sender<Event>,
 ) -> Outcome {
@@ -170,20 +178,26 @@ async fn eject(
             problems.push(format!("QEMU (process {pid}) did not even end at SIGKILL: it is stuck in the kernel"));
         }
     }
-    beside.ended().await;
+    let mut in_use = Vec::new();
+    if let Some(beside) = beside
+        && timeout(PATIENCE, beside.ended()).await.is_err()
+    {
+        in_use.push("something still reads for this session and does not end");
+    }
     let removed = tokio::task::spawn_blocking(move || {
         let told = |step: String| {
             let _ = side.try_send(Event::EjectProgressed { step });
         };
         let What { mut dirs, runtime, everything, paths } = what;
-        let in_use = everything && isoprep::cache_in_use(&paths.stages());
-        if everything && !in_use {
+        if everything && in_use.is_empty() && isoprep::cache_in_use(&paths.stages()) {
+            in_use.push("another session is building");
+        }
+        if everything && in_use.is_empty() {
             dirs.extend([paths.stages(), paths.images(), paths.direct()]);
         }
         let (mut report, mut problems) = jobs::remove(&dirs, runtime.as_deref(), &Cancel::new(), &told);
-        if in_use {
-            problems.push("another session is building: the caches and images that it uses were not touched".into());
-        }
+        let kept = |why| format!("{why}: the caches and images that it uses were not touched");
+        problems.extend(in_use.into_iter().map(kept));
         let recovered = record::recover(&paths, &Cancel::new());
         report.removed += recovered.report.removed;
         report.bytes += recovered.report.bytes;
