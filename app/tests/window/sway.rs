@@ -154,11 +154,13 @@ impl Desk for Sway {
     }
 
     fn focus(&self) {
-        self.does("[app_id=\"io.github.cartridge_console.Cartridge\" title=\" – Cartridge$\"] focus");
+        // A screen reader's tree is there before the window is.
+        let asked = || self.tell(&["[app_id=\"io.github.cartridge_console.Cartridge\" title=\"Cartridge$\"] focus"]);
+        self.until("the window", || asked().contains("\"success\": true"));
     }
 
     fn close(&self) {
-        self.does("[app_id=\"io.github.cartridge_console.Cartridge\" title=\" – Cartridge$\"] kill");
+        self.does("[app_id=\"io.github.cartridge_console.Cartridge\" title=\"Cartridge$\"] kill");
     }
 
     fn photograph(&self, file: &Path) -> bool {

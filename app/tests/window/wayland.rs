@@ -1,13 +1,14 @@
 //! The window on a Wayland compositor: whose keys are whose, on every layout, and what is seen of it.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::desktop::Window;
 use crate::fingers::{A, ALT, CAPS_LOCK, CTRL, F11, Fingers, SUPER, TAB, X};
 use crate::keys::{arrived, every_key, hex};
 use crate::support::Console;
 use crate::sway::Sway;
+use crate::xvnc::{Said, Xvnc, free_port};
 
 /// Part of what is written over the window of the guest's screen.
 const TITLE: &str = "guest screen";
@@ -217,6 +218,63 @@ fn a_second_window_has_the_keyboard_all_of_the_screen_and_an_end() {
     sway.until("the second window's end", || !sway.has(TITLE));
     window.press("Eject");
     window.wait("State: Ejected");
+    window.close();
+    console.assert_clean();
+}
+
+/// What the compositor's clipboard holds.
+fn pasted(sway: &Sway, kind: &str) -> Vec<u8> {
+    let mut command = Command::new("timeout");
+    sway.show(&mut command);
+    command.args(["10", "wl-paste", "--no-newline", "--type", kind]).stderr(Stdio::null()).output().unwrap().stdout
+}
+
+#[test]
+fn texts_and_pictures_go_through_the_compositors_clipboard() {
+    let console = Console::new();
+    let sway = Sway::start();
+    let port = free_port().to_string();
+    let server = Xvnc::start(&["-SecurityTypes", "None", "-localhost", "-rfbport", &port, "-desktop", "far away"]);
+    sway.until("Xvnc", || std::net::TcpStream::connect(format!("127.0.0.1:{port}")).is_ok());
+    // A pointer, without which there is no click, and a keyboard, without which no window is in front.
+    let mut fingers = sway.fingers("us");
+    let window = Window::open(&console, &sway, &["attach", &format!("127.0.0.1:{port}")]);
+    window.wait("State: Attached");
+    fingers.point(850, 350);
+
+    // To the guest, at a press.
+    let mut copy = sway.program("wl-copy").args(["--foreground", "grüße 日本"]).spawn().unwrap();
+    sway.until("wl-copy", || pasted(&sway, "text/plain;charset=utf-8") == "grüße 日本".as_bytes());
+    let there = || {
+        let line = server.program("timeout").args(["5", "xclip", "-selection", "clipboard", "-out"]);
+        cartridge_supervise::run(&line, &cartridge_supervise::Cancel::new(), |_, _| ()).map(|done| done.stdout)
+    };
+    window.press("Type text");
+    window.press("Paste into guest");
+    sway.until("the text in the guest", || there().is_ok_and(|text| text == "grüße 日本".as_bytes()));
+    let _ = copy.kill();
+    let _ = copy.wait();
+
+    // From the guest.
+    std::fs::write(server.dir.path().join("copied"), "von dort: Größe").unwrap();
+    let line = server.program("xclip").args(["-selection", "clipboard", "-quiet", "-in"]);
+    let _owner = cartridge_supervise::spawn(&line.arg(server.dir.path().join("copied")), Said::default()).unwrap();
+    sway.until("the guest's text", || {
+        if !window.shows("Copy from guest") {
+            window.press("Type text");
+        }
+        window.press("Copy from guest");
+        pasted(&sway, "text/plain;charset=utf-8") == "von dort: Größe".as_bytes()
+    });
+
+    // Its picture.
+    window.press("Copy the picture");
+    sway.until("the guest's picture", || {
+        image::load_from_memory(&pasted(&sway, "image/png")).is_ok_and(|picture| picture.width() == 320)
+    });
+    window.photograph("copied.png");
+    window.press("Disconnect");
+    window.wait("State: Disconnected");
     window.close();
     console.assert_clean();
 }
