@@ -159,7 +159,10 @@ impl Grip for Inhibit {
     }
 
     fn locks(&self) -> HostLocks {
-        let locked = self.inner().heard.locked;
+        let inner = &mut *self.inner();
+        // What came with the click that is being handled counts.
+        let _ = inner.queue.dispatch_pending(&mut inner.heard);
+        let locked = inner.heard.locked;
         let is = |bit: u32| locked.map(|locked| locked & bit != 0);
         HostLocks { num: is(NUM), caps: is(CAPS) }
     }

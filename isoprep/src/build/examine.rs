@@ -46,7 +46,6 @@ pub fn examine(
         return Ok(Examination::default());
     }
     let first = engine::ASSEMBLE;
-    std::fs::create_dir_all(&request.cache).map_err(BuildError::io(first, "create", &request.cache))?;
     let cache = Cache::open(&request.cache).map_err(BuildError::write(first, &request.cache, 0))?;
     let warnings = std::sync::Mutex::new(Vec::new());
     let listen = |told: Progress| {

@@ -78,9 +78,8 @@ pub fn build(
 ) -> Result<Image, BuildError> {
     progress(Progress::Planned { stages: engine::stages(request.recipe.image.engine).to_vec() });
     let first = engine::ASSEMBLE;
-    for dir in [&request.cache, &request.images] {
-        std::fs::create_dir_all(dir).map_err(BuildError::io(first, "create", dir))?;
-    }
+    let images = &request.images;
+    std::fs::create_dir_all(images).map_err(BuildError::io(first, "create", images))?;
     let cache = Cache::open(&request.cache).map_err(BuildError::write(first, &request.cache, 0))?;
     let stages = Stages { request, cancel, progress, cache };
     let image = match (&request.host, request.recipe.image.engine) {

@@ -39,7 +39,6 @@ pub fn repository_layer(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<RepositoryLayer, BuildError> {
     let first = engine::ASSEMBLE;
-    std::fs::create_dir_all(&request.cache).map_err(BuildError::io(first, "create", &request.cache))?;
     let cache = Cache::open(&request.cache).map_err(BuildError::write(first, &request.cache, 0))?;
     let stages = Stages { request, cancel, progress, cache };
     let recipe = &request.recipe;

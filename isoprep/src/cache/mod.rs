@@ -64,8 +64,11 @@ struct Record {
 impl Cache {
     /// Opens the cache, or creates it with our marker, and removes what killed builds left if nobody else is building.
     pub(crate) fn open(root: &Path) -> io::Result<Self> {
-        if !root.exists() {
-            crate::ensure_marked(root, "stages").map_err(io::Error::other)?;
+        let existed = root.exists();
+        match crate::ensure_marked(root, "stages") {
+            // A folder that somebody chose for it and that cannot be marked is taken as it is.
+            Err(error) if !existed => return Err(io::Error::other(error)),
+            _ => {}
         }
         make_one(&root.join(drafts::ROOM))?;
         let lock = File::options().create(true).truncate(false).write(true).open(root.join("lock"))?;

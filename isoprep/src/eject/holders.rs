@@ -19,6 +19,9 @@ const NAMED: usize = 32;
 /// How long one process may keep us from looking at it. One that waits for a file system that never answers can do so for ever.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// What is said of a process that cannot be looked at.
+const STUCK: &str = "is stuck in the kernel and may hold it";
+
 /// A process that holds a mount.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
@@ -45,8 +48,8 @@ impl fmt::Display for Holder {
 pub(super) struct Wanted {
     /// Its ids, one in each mount namespace that has it.
     pub ids: Vec<u64>,
-    /// Where it is, as we see it, or as they do.
-    pub point: PathBuf,
+    /// Where it is, as we see it. `None` for one of another mount namespace, whose paths mean nothing here.
+    pub point: Option<PathBuf>,
     /// The minor number of a FUSE's device, which is the number of its connection.
     pub fuse: Option<u64>,
 }
@@ -86,11 +89,24 @@ pub(super) fn of(proc: &Path, wanted: &[Wanted], known: &[Name]) -> Vec<Vec<Hold
         if let Some(pid) = stuck {
             left.retain(|&other| other != pid);
             for index in 0..wanted.len() {
-                add(proc, &mut held, known, index, (pid, "is stuck in the kernel and may hold it".to_owned()));
+                add(proc, &mut held, known, index, (pid, STUCK.to_owned()));
             }
         }
     }
     held
+}
+
+impl Holder {
+    /// Whether it was seen to hold the mount, not only thought to.
+    pub(super) fn certain(&self) -> bool {
+        self.how != STUCK
+    }
+}
+
+/// Whether a process that sleeps there (proc(5), /proc/pid/wchan) waits for an answer of a FUSE; a server of one waits for
+/// questions.
+fn waits_for_fuse(wchan: &str) -> bool {
+    wchan.contains("request_wait") || (wchan.contains("fuse") && !wchan.contains("dev"))
 }
 
 /// A process that is known to hold something, and how.
@@ -106,10 +122,12 @@ fn add(proc: &Path, held: &mut [Vec<Holder>], known: &[Name], index: usize, (pid
         return;
     }
     let process = proc.join(pid.to_string());
-    let stuck = how.starts_with("is stuck");
+    let stuck = how == STUCK;
     // The command line of a stuck process is what cannot be read.
     let command = if stuck { plain(&name(&process)) } else { command(&process) };
-    holders.push(Holder { pid, command, how, started, ours: is_ours(proc, pid, known) });
+    // Nobody is ended for what is only possible.
+    let ours = !stuck && is_ours(proc, pid, known);
+    holders.push(Holder { pid, command, how, started, ours });
 }
 
 fn name(process: &Path) -> String {
@@ -131,7 +149,15 @@ impl<'a> Look<'a> {
         let by_id: HashMap<u64, usize> = ids.collect();
         let table = fs::read(proc.join("self/net/unix")).unwrap_or_default();
         let sockets = sockets(&String::from_utf8_lossy(&table), |path| {
-            mount_of(Path::new(path), false).and_then(|id| by_id.get(&id).copied())
+            let path = Path::new(path);
+            // Others are not looked up: a file system that does not answer would hold us up.
+            let below = wanted.iter().enumerate().filter_map(|(index, it)| Some((index, it, it.point.as_ref()?)));
+            let below = below.filter(|(.., point)| path.starts_with(point));
+            let (index, closest, _) = below.max_by_key(|(.., point)| point.components().count())?;
+            if closest.fuse.is_some() {
+                return Some(index);
+            }
+            mount_of(path, false).and_then(|id| by_id.get(&id).copied())
         });
         Self { proc, wanted, by_id, sockets }
     }
@@ -156,8 +182,7 @@ impl<'a> Look<'a> {
         }
         self.maps(&process, &mut found);
         if let Some((index, _)) = self.wanted.iter().enumerate().find(|(_, wanted)| wanted.fuse.is_some())
-            && fs::read_to_string(process.join("wchan"))
-                .is_ok_and(|it| it.contains("fuse") || it.contains("request_wait"))
+            && fs::read_to_string(process.join("wchan")).is_ok_and(|it| waits_for_fuse(&it))
         {
             found.entry(index).or_insert_with(|| "waits for a FUSE that does not answer".to_owned());
         }
@@ -197,9 +222,10 @@ impl<'a> Look<'a> {
         }
         let maps = fs::read(process.join("maps")).unwrap_or_default();
         let maps = String::from_utf8_lossy(&maps);
-        for (index, wanted) in self.wanted.iter().enumerate() {
+        let points = self.wanted.iter().enumerate().filter_map(|(index, it)| Some((index, it.point.as_ref()?)));
+        for (index, point) in points {
             let mut mapped = maps.lines().filter_map(|line| line.find('/').and_then(|at| line.get(at..)));
-            if let Some(path) = mapped.find(|path| Path::new(path).starts_with(&wanted.point)) {
+            if let Some(path) = mapped.find(|path| Path::new(path).starts_with(point)) {
                 found.entry(index).or_insert_with(|| format!("has {} mapped", plain(path)));
             }
         }

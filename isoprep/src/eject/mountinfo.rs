@@ -20,6 +20,8 @@ pub(super) struct Mount {
     pub point: PathBuf,
     /// The group of mounts that mounting and unmounting in it spreads to (`shared:N`).
     pub peers: Option<u64>,
+    /// The group that mounting and unmounting in it comes from (`master:N`).
+    pub master: Option<u64>,
     /// The file system: "ext4", "tmpfs".
     pub kind: String,
     /// What is mounted: a device, or a directory of it for a bind mount.
@@ -74,11 +76,14 @@ fn mount(line: &[u8]) -> Option<Mount> {
     let point = path(words.get(4)?).filter(|point| point.is_absolute())?;
     let dash = words.iter().skip(6).position(|word| *word == b"-")? + 6;
     let tags = words.get(6..dash)?;
-    let peers = tags.iter().find_map(|tag| std::str::from_utf8(tag.strip_prefix(b"shared:")?).ok()?.parse().ok());
+    let tagged = |name: &[u8]| {
+        tags.iter().find_map(|tag| std::str::from_utf8(tag.strip_prefix(name)?).ok()?.parse::<u64>().ok())
+    };
+    let (peers, master) = (tagged(b"shared:"), tagged(b"master:"));
     let kind = String::from_utf8_lossy(words.get(dash + 1)?).into_owned();
     let from = String::from_utf8_lossy(words.get(dash + 2)?);
     let source = if root == Path::new("/") { from.into_owned() } else { format!("{from}[{}]", root.display()) };
-    Some(Mount { id, parent, device, root, point, peers, kind, source })
+    Some(Mount { id, parent, device, root, point, peers, master, kind, source })
 }
 
 /// A path with the kernel's escapes undone: space, tab, newline and backslash are `\` and three octal digits.
@@ -121,6 +126,20 @@ pub(super) fn upon<'a>(mounts: &'a [Mount], place: &Place) -> Vec<&'a Mount> {
     }
 }
 
+/// Whether what is mounted in the group spreads to where `mount` is: to what it is on, or to what the mounts below it are on.
+pub(super) fn spreads_to(group: u64, mount: &Mount, mounts: &[Mount], place: &Place) -> bool {
+    let mut at = mount;
+    // No chain of mounts is longer than the table.
+    for _ in 0..mounts.len() {
+        let Some(under) = mounts.iter().find(|parent| parent.id == at.parent) else { return false };
+        if Place::on(under, &at.point).is_some_and(|it| place.holds(&it)) {
+            return under.peers == Some(group) || under.master == Some(group);
+        }
+        at = under;
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +151,10 @@ mod tests {
             41 35 0:5 / /plain\xff rw - tmpfs tmpfs rw\n";
         let mounts = parse(table).unwrap();
         assert_eq!(mounts[0].point, Path::new("/mnt2"));
+        assert_eq!(
+            mounts.iter().map(|it| (it.peers, it.master)).collect::<Vec<_>>(),
+            [(None, Some(1)), (Some(3), Some(2)), (None, None)]
+        );
         assert_eq!(
             (mounts[0].id, mounts[0].kind.as_str(), mounts[0].source.as_str()),
             (36, "ext3", "/dev/root[/mnt1]")

@@ -101,6 +101,10 @@ impl Ending {
     /// Ends those of `holders` that are ours or `agreed` to, and waits until they are gone, two seconds at most. Whether there
     /// were any.
     pub(super) fn end(&mut self, proc: &Path, holders: &[&Holder], agreed: &[Holder], cancel: &Cancel) -> bool {
+        // The numbers in it are those of another pid namespace, as in a chroot with its host's `/proc`: they name others here.
+        if fs::read_link(proc.join("self")).ok() != Some(std::process::id().to_string().into()) {
+            return false;
+        }
         let mut open = Vec::new();
         for holder in holders.iter().filter(|holder| holder.pid != std::process::id()) {
             let name = Name { pid: holder.pid, started: holder.started };

@@ -74,17 +74,20 @@ fn judge(stat: &Statx) -> Result<Found, Errno> {
 /// `AT_STATX_DONT_SYNC` (linux/fcntl.h): a file system is not asked, so that one that never answers holds nobody up.
 pub(super) const UNASKED: AtFlags = AtFlags::from_bits_retain(0x4000);
 
+/// The id of the mount comes unasked, and whoever asks another user's FUSE for anything is refused (Linux, fs/fuse/dir.c).
+const NOTHING: StatxFlags = StatxFlags::empty();
+
 /// The mount that `path` leads to, by the id that mount tables have; `follow` for the links of `/proc`, which lead to an object
 /// itself, in whatever namespace.
 pub(super) fn mount_of(path: &Path, follow: bool) -> Option<u64> {
     let link = if follow { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
-    let stat = rustix::fs::statx(CWD, path, link | AtFlags::NO_AUTOMOUNT | UNASKED, StatxFlags::MNT_ID).ok()?;
+    let stat = rustix::fs::statx(CWD, path, link | AtFlags::NO_AUTOMOUNT | UNASKED, NOTHING).ok()?;
     StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::MNT_ID).then_some(stat.stx_mnt_id)
 }
 
 /// The mount of what is open, by the id that mount tables have.
 pub(super) fn mount_id(open: impl AsFd) -> Option<u64> {
-    let stat = rustix::fs::statx(open, "", AtFlags::EMPTY_PATH | UNASKED, StatxFlags::MNT_ID).ok()?;
+    let stat = rustix::fs::statx(open, "", AtFlags::EMPTY_PATH | UNASKED, NOTHING).ok()?;
     StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::MNT_ID).then_some(stat.stx_mnt_id)
 }
 

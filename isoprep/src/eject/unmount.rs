@@ -88,6 +88,8 @@ struct Stays {
     ids: Vec<u64>,
     /// A process of the namespace that it is mounted in, if that is another one.
     lives: Option<u32>,
+    /// Its path is that of another namespace.
+    foreign: bool,
 }
 
 /// Unmounts everything inside the directory, or says what is left. Processes that hold something are ended if they are ours, or
@@ -96,6 +98,8 @@ pub(super) fn all(target: &Target, agreed: &[Holder], cancel: &Cancel) -> Result
     let path = || target.path.clone();
     let first = table()?;
     let place = place(&first, &target.path, &target.root);
+    let lies_on = mount_id(&target.root).and_then(|id| first.iter().find(|mount| mount.id == id));
+    let group = lies_on.and_then(|mount| mount.peers);
     // What we had mounted may have spread to other namespaces, where it does no harm.
     let had: HashSet<_> = mountinfo::inside(&first, &target.path).into_iter().map(|mount| key(mount, &first)).collect();
     let mut ending = Ending::default();
@@ -104,7 +108,7 @@ pub(super) fn all(target: &Target, agreed: &[Holder], cancel: &Cancel) -> Result
         let others = place.as_ref().map_or_else(Vec::new, |_| namespaces::others(Path::new(PROC)));
         if let Some(place) = &place {
             seen_elsewhere(&mut stays, place, &target.path)?;
-            in_namespaces(&mut stays, place, &others, &had);
+            in_namespaces(&mut stays, place, &others, &had, group);
         }
         let mounts = remaining(stays, &ending.known);
         if mounts.is_empty() {
@@ -147,7 +151,7 @@ fn unmount_inside(dir: &Path, place: Option<&Place>, cancel: &Cancel) -> Result<
                 let copies = others.iter().flat_map(|other| other.mounts.iter().map(move |copy| (copy, other)));
                 let copies = copies.filter(|(copy, other)| key(copy, &other.mounts) == same);
                 let ids = std::iter::once(mount.id).chain(copies.map(|(copy, _)| copy.id)).collect();
-                Stays { mount: mount.clone(), why, ids, lives: None }
+                Stays { mount: mount.clone(), why, ids, lives: None, foreign: false }
             };
             return Ok(failed.into_iter().map(stays).collect());
         }
@@ -211,26 +215,29 @@ fn seen_elsewhere(stays: &mut Vec<Stays>, place: &Place, dir: &Path) -> Result<(
     for mount in mountinfo::upon(&table, place) {
         if !mount.point.starts_with(dir) {
             let why = "the directory is seen there too, and this is mounted in it; unmount it there".to_owned();
-            stays.push(Stays { mount: mount.clone(), why, ids: vec![mount.id], lives: None });
+            stays.push(Stays { mount: mount.clone(), why, ids: vec![mount.id], lives: None, foreign: false });
         }
     }
     Ok(())
 }
 
-/// Adds what is mounted inside in other mount namespaces, but for copies of what we had mounted that nobody uses: those go with
-/// the directory.
+/// Adds what is mounted inside in other mount namespaces, but for copies of what was mounted here that nobody uses: those go with
+/// the directory. What is mounted in the `group` spreads to others.
 fn in_namespaces(
     stays: &mut Vec<Stays>,
     place: &Place,
     others: &[Namespace],
     had: &HashSet<(String, PathBuf, Option<PathBuf>)>,
+    group: Option<u64>,
 ) {
     let mut copies = Vec::new();
     for other in others {
         for mount in mountinfo::upon(&other.mounts, place) {
             let why = "it is mounted in another mount namespace".to_owned();
-            let one = Stays { mount: mount.clone(), why, ids: vec![mount.id], lives: Some(other.pid) };
-            let known = had.contains(&key(mount, &other.mounts));
+            let one = Stays { mount: mount.clone(), why, ids: vec![mount.id], lives: Some(other.pid), foreign: true };
+            // An eject that was stopped, or whoever unmounted by hand, may have left it there.
+            let spread = group.is_some_and(|group| mountinfo::spreads_to(group, mount, &other.mounts, place));
+            let known = spread || had.contains(&key(mount, &other.mounts));
             if known { copies.push(one) } else { stays.push(one) }
         }
     }
@@ -240,7 +247,7 @@ fn in_namespaces(
         return;
     }
     let held = holders::of(Path::new(PROC), &copies.iter().map(Stays::wanted).collect::<Vec<_>>(), &[]);
-    let used = copies.into_iter().zip(held).filter(|(_, holders)| !holders.is_empty());
+    let used = copies.into_iter().zip(held).filter(|(_, holders)| holders.iter().any(Holder::certain));
     stays.extend(used.map(|(copy, _)| Stays { lives: None, ..copy }));
 }
 
@@ -260,7 +267,7 @@ impl Stays {
     fn wanted(&self) -> Wanted {
         let minor = self.mount.device.split_once(':').and_then(|(_, minor)| minor.parse().ok());
         let fuse = minor.filter(|_| self.mount.kind.starts_with("fuse"));
-        Wanted { ids: self.ids.clone(), point: self.mount.point.clone(), fuse }
+        Wanted { ids: self.ids.clone(), point: (!self.foreign).then(|| self.mount.point.clone()), fuse }
     }
 }
 

@@ -103,6 +103,10 @@ impl Driver {
 
     /// What slots are compared with.
     pub(super) fn present(&self) -> Option<jobs::Present> {
+        // What is remembered of the repository lies in what is being removed.
+        if self.state.phase == Phase::Ejecting {
+            return None;
+        }
         let recipe = self.inserted.as_ref()?.recipe.clone().ok()?;
         let tree = self.image.as_ref().map(|built| built.image.tree_hash.clone());
         Some(jobs::Present { recipe, paths: self.paths.clone(), tree })
