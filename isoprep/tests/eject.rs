@@ -193,15 +193,25 @@ fn two_ejects_of_the_same_directory_do_not_meet() {
 
 #[test]
 fn a_folder_that_is_moved_out_while_it_is_deleted_keeps_what_is_put_into_it() {
+    moved_out("inner/folder", "");
+}
+
+#[test]
+fn one_further_up_keeps_what_is_put_below_it_too() {
+    moved_out("inner", "folder");
+}
+
+/// Moves `moved` away while `inner/folder` is deleted, which is `below` in it then.
+fn moved_out(moved: &str, below: &str) {
     let place = Place::new();
     for number in 0..6000 {
         place.file(&format!("inner/folder/{number}"));
     }
-    let away = place.precious.join("folder");
+    let (taken, away) = (place.precious.join("taken"), place.precious.join("taken").join(below));
     let left = std::cell::Cell::new(0);
     let report = eject(&place.work, &Cancel::new(), &|_| {
-        if !away.exists() && place.work.join("inner/folder").exists() {
-            fs::rename(place.work.join("inner/folder"), &away).unwrap();
+        if !taken.exists() && place.work.join("inner/folder").exists() {
+            fs::rename(place.work.join(moved), &taken).unwrap();
             for number in 6000..9000 {
                 fs::write(away.join(number.to_string()), "precious").unwrap();
             }
@@ -212,7 +222,7 @@ fn a_folder_that_is_moved_out_while_it_is_deleted_keeps_what_is_put_into_it() {
     assert!(left.get() > 3000, "it was too quick to be moved: {}", left.get());
     assert_eq!(fs::read_dir(&away).unwrap().count(), left.get(), "what is not ours any more was deleted");
     assert!(report.untouched.iter().any(|it| it.reason.contains("moved")), "{report:?}");
-    fs::remove_dir_all(&away).unwrap();
+    fs::remove_dir_all(&taken).unwrap();
     assert_eq!(place.eject().unwrap().untouched, []);
     place.assert_gone();
 }

@@ -140,8 +140,7 @@ impl<'a> Sweep<'a> {
         };
         while let Some(entry) = entries.read() {
             // Somebody who takes a folder out of the tree may put things into it that are not ours.
-            if self.beat()? && !self.is_in_place(fd) {
-                self.keep_here(MOVED);
+            if self.beat()? && self.moved_away(Some(fd)) {
                 break;
             }
             let entry = match entry {
@@ -167,6 +166,28 @@ impl<'a> Sweep<'a> {
     fn is_in_place(&self, fd: &OwnedFd) -> bool {
         let above = self.stack.len().checked_sub(2).and_then(|index| self.stack.get(index));
         above.is_none_or(|above| look(fd, "..").is_ok_and(|found| found.identity == above.identity))
+    }
+
+    /// Leaves everything in a directory that was taken out of the tree, whichever on our way down that is. Whether there is one;
+    /// `here` is the directory we are in, where its level has it not.
+    fn moved_away(&mut self, here: Option<&OwnedFd>) -> bool {
+        let ways = self.stack.iter().zip(self.stack.iter().skip(1)).enumerate();
+        let last = self.stack.len().saturating_sub(1);
+        let moved = ways.map(|(index, (above, level))| (index + 1, above, level)).find(|(index, above, level)| {
+            let open = level.fd.as_ref().or(here.filter(|_| *index == last));
+            // Those that are not open are looked at on the way up.
+            open.is_some_and(|fd| !look(fd, "..").is_ok_and(|found| found.identity == above.identity))
+        });
+        let Some(index) = moved.map(|(index, ..)| index) else { return false };
+        let mut path = self.target.path.clone();
+        path.extend(self.stack.iter().take(index + 1).skip(1).map(|level| level.name.as_os_str()));
+        for level in self.stack.iter_mut().skip(index) {
+            level.pending.clear();
+            level.kept.insert(OsString::from("."));
+            (level.removed, level.passes) = (false, PASSES);
+        }
+        self.note(path, MOVED);
+        true
     }
 
     fn entry(&mut self, fd: &OwnedFd, name: &OsStr) {
@@ -213,7 +234,9 @@ impl<'a> Sweep<'a> {
     }
 
     fn descend(&mut self, name: OsString) -> Result<(), EjectError> {
-        self.beat()?;
+        if self.beat()? && self.moved_away(None) {
+            return Ok(());
+        }
         let Some(fd) = self.stack.last().and_then(|level| level.fd.as_ref()) else { return Ok(()) };
         if !self.is_in_place(fd) {
             self.keep(&name, MOVED);

@@ -275,6 +275,10 @@ fn faults(
             }
         }
         (Expect::Left(_), Err(error)) => faults.push(format!("refused: {error}")),
+        (Expect::GoneOrNamed, Ok(report)) if report.removed == 0 => faults.push(format!("nothing went: {report:?}")),
+        // Another directory is in its place, or something is mounted in it, just then.
+        (Expect::GoneOrNamed, Err(EjectError::StillMounted { .. } | EjectError::Refused { .. })) => {}
+        (Expect::GoneOrNamed, Err(error)) => faults.push(format!("it gave up: {error}")),
         _ => {}
     }
     if let Ok(report) = said {
