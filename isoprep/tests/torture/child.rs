@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use cartridge_supervise::{Cancel, CommandLine, run as run_line};
-use isoprep::eject::{EjectError, EjectReport};
+use isoprep::eject::{EjectError, EjectReport, Untouched};
 use rustix::fs::{IFlags, Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
@@ -282,8 +282,11 @@ fn faults(
         _ => {}
     }
     if let Ok(report) = said {
+        // What was named in a folder may have been moved out of it again, and the folder stays for it.
+        let raced = matches!(expect, Expect::GoneOrNamed);
         let named = |path: &PathBuf| {
-            path.ends_with(isoprep::eject::MARKER) || report.untouched.iter().any(|it| path.starts_with(&it.path))
+            let tells = |it: &Untouched| path.starts_with(&it.path) || (raced && it.path.starts_with(path));
+            path.ends_with(isoprep::eject::MARKER) || report.untouched.iter().any(tells)
         };
         faults.extend(left.iter().filter(|path| !named(path)).map(|path| format!("left unnamed: {}", path.display())));
         if report.untouched.is_empty() && fs::symlink_metadata(&room.work).is_ok() {
