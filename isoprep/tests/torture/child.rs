@@ -10,6 +10,7 @@ use std::time::Instant;
 use cartridge_supervise::{Cancel, CommandLine, run as run_line};
 use isoprep::eject::{EjectError, EjectReport, Untouched};
 use rustix::fs::{IFlags, Mode, OFlags};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
@@ -278,6 +279,8 @@ fn faults(
         (Expect::GoneOrNamed, Ok(report)) if report.removed == 0 => faults.push(format!("nothing went: {report:?}")),
         // Another directory is in its place, or something is mounted in it, just then.
         (Expect::GoneOrNamed, Err(EjectError::StillMounted { .. } | EjectError::Refused { .. })) => {}
+        (Expect::GoneOrNamed, Err(EjectError::System { source, .. }))
+            if [Errno::STALE, Errno::NOENT].map(|it| Some(it.raw_os_error())).contains(&source.raw_os_error()) => {}
         (Expect::GoneOrNamed, Err(error)) => faults.push(format!("it gave up: {error}")),
         _ => {}
     }

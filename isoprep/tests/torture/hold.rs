@@ -59,9 +59,11 @@ impl Process {
 
 /// Waits until a shell that says it is ready has become the program that it is for.
 fn has_become(pid: u32) {
-    for _ in 0..100 {
+    for _ in 0..2000 {
         let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        if !["sh", "bash", "dash", "env", "unshare", "chroot"].contains(&name.trim()) {
+        // It has its words a moment after its name.
+        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        if !["sh", "bash", "dash", "env", "unshare", "chroot"].contains(&name.trim()) && !words.is_empty() {
             return;
         }
         std::thread::sleep(Duration::from_millis(5));
