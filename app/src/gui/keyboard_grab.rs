@@ -1,7 +1,8 @@
 //! The keys that a desktop keeps for itself, for the guest: on an X server the keyboard is grabbed while the guest has it,
 //! through a connection of our own, because the one that grabs is the only one who is told of keys. The connection also hears
-//! which windows the window manager has put away, which winit does not tell, and how far the pointer goes, which winit is told twice of while it has
-//! grabbed the pointer: an X server tells raw movements to whoever has the grab and, once more, to whoever listens at its root.
+//! which windows the window manager has put away, which winit does not tell, and how far the pointer goes, which winit is told
+//! twice of while it has grabbed the pointer: an X server tells raw movements to whoever has the grab and, once more, to whoever
+//! listens at its root.
 //! `keyboard_inhibit` is the same for Wayland.
 
 use std::sync::Arc;

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::namespaces::{self, processes};
-use super::processes::{Name, command, is_ours, plain, started};
+use super::namespaces;
+use super::processes::{self, Name, command, is_ours, plain, started};
 use super::stat::mount_of;
 
 /// Most holders that are named for a mount.
@@ -54,10 +54,11 @@ pub(super) struct Wanted {
     pub fuse: Option<u64>,
 }
 
-/// The holders of each of the mounts; those of `known` and their children are ours too. Processes that end meanwhile, or that we may not look at, are left out.
+/// The holders of each of the mounts; those of `known` and their children are ours too. Processes that end meanwhile, or that we
+/// may not look at, are left out.
 pub(super) fn of(proc: &Path, wanted: &[Wanted], known: &[Name]) -> Vec<Vec<Holder>> {
     let mut held: Vec<Vec<Holder>> = vec![Vec::new(); wanted.len()];
-    let mut left = processes(proc);
+    let mut left = processes::all(proc);
     while !left.is_empty() {
         let (tell, told) = channel();
         let (root, mounts, pids) = (proc.to_owned(), wanted.to_vec(), left.clone());

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::mountinfo::{self, Mount};
+use super::processes;
 
 /// A mount namespace that is not ours.
 #[derive(Debug)]
@@ -12,14 +13,6 @@ pub(super) struct Namespace {
     /// Some process that lives in it.
     pub pid: u32,
     pub mounts: Vec<Mount>,
-}
-
-/// All process ids in `proc`, ascending.
-pub(super) fn processes(proc: &Path) -> Vec<u32> {
-    let entries = fs::read_dir(proc).into_iter().flatten().flatten();
-    let mut pids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    pids.sort_unstable();
-    pids
 }
 
 /// Which mount namespace a process is in: the same text for the same one. `None` if we may not know.
@@ -31,7 +24,7 @@ pub(super) fn of(process: &Path) -> Option<PathBuf> {
 pub(super) fn others(proc: &Path) -> Vec<Namespace> {
     let own = of(&proc.join("self"));
     let mut found: BTreeMap<PathBuf, Namespace> = BTreeMap::new();
-    for pid in processes(proc) {
+    for pid in processes::all(proc) {
         let process = proc.join(pid.to_string());
         let Some(name) = of(&process).filter(|name| own.as_ref() != Some(name)) else { continue };
         if found.contains_key(&name) {

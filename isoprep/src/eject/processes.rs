@@ -20,6 +20,14 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How often it is looked whether all was cancelled.
 const BEAT_NS: i64 = 50_000_000;
 
+/// All process ids in `proc`, ascending.
+pub(super) fn all(proc: &Path) -> Vec<u32> {
+    let entries = fs::read_dir(proc).into_iter().flatten().flatten();
+    let mut pids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    pids.sort_unstable();
+    pids
+}
+
 /// The parent and the time of the start, in ticks since the system's, of a process (proc(5), /proc/pid/stat).
 fn stat(proc: &Path, pid: u32) -> Option<(u32, u64)> {
     let text = fs::read(proc.join(pid.to_string()).join("stat")).ok()?;
