@@ -7,6 +7,7 @@ pub mod assembly;
 pub mod build;
 mod cache;
 pub mod contents;
+pub mod deploy;
 pub mod discover;
 pub mod eject;
 pub mod engine;

@@ -1,6 +1,7 @@
 //! The command line, as `--help`, the man page and the completions show it.
 
 mod attach;
+mod deploy;
 mod goals;
 mod kept;
 mod misspelt;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::session::logs::Pane;
 
 pub use attach::AttachArgs;
+pub use deploy::DeployArgs;
 pub use goals::{AccessName, BootArgs, BuildArgs, DirectArgs, GoalArgs, TestArgs, TestWish};
 pub use kept::{DisksArgs, SlotsArgs};
 
@@ -29,6 +31,7 @@ Exit codes:
     8  another session works on this cartridge
     9  something could not be removed
    10  a test has failed
+   11  an image was not written to a disk, or what was read back is not what was written
   130  cancelled, by you or by a signal
 
 `cartridge diff` has those of diff(1): 0 the images hold the same, 1 they differ, 2 there was trouble; and 130.";
@@ -118,6 +121,12 @@ pub enum Verb {
     /// --ssh or an ssh:// address it is reached through the system's ssh, which is to get there without a question (a key, and
     /// ssh-agent for its passphrase). What a server with TLS is trusted by is remembered.
     Attach(AttachArgs),
+    /// Write an image to a USB stick or an SD card, read it back, and eject it; all that was on it is lost
+    ///
+    /// Refused are the running system's disk, disks of which anything is mounted, swap or held by another device, partitions, what
+    /// is built in, write-protected or too small. The disk's name has to be typed, or given with --confirm. Until all of the image
+    /// was read back the disk cannot be started from, so one whose writing was cancelled or has failed is plainly empty.
+    Deploy(DeployArgs),
     /// Say in what two images differ: packages, files and their sizes, boot entries
     #[command(after_help = DIFF_EXIT_CODES)]
     Diff(DiffArgs),

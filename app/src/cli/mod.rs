@@ -5,6 +5,7 @@ mod attach;
 mod boot_command;
 mod cache;
 mod confirm;
+mod deploy;
 mod diff;
 mod direct;
 mod disks;
@@ -24,8 +25,8 @@ mod still;
 mod vnc;
 
 pub use args::{
-    AccessName, AttachArgs, BootArgs, BuildArgs, CacheArgs, Cli, Colour, DiffArgs, DirectArgs, DisksArgs, DoctorArgs,
-    EjectArgs, GoalArgs, LogsArgs, LookArgs, ProposeArgs, ShotArgs, SlotsArgs, TestArgs, TestWish, Verb,
+    AccessName, AttachArgs, BootArgs, BuildArgs, CacheArgs, Cli, Colour, DeployArgs, DiffArgs, DirectArgs, DisksArgs,
+    DoctorArgs, EjectArgs, GoalArgs, LogsArgs, LookArgs, ProposeArgs, ShotArgs, SlotsArgs, TestArgs, TestWish, Verb,
 };
 
 pub(crate) use vnc::wish as attach_wish;
@@ -117,6 +118,7 @@ pub async fn run(verb: Verb, paths: Paths) -> Result<u8, BeginError> {
             }
         }
         Verb::Cache(args) => cache::run(&args, crate::session::begin(plain("cache"))?).await,
+        Verb::Deploy(args) => deploy::run(args, crate::session::begin(plain("deploy"))?).await,
         Verb::Diff(args) => diff::run(args, &paths).await,
         Verb::Eject(args) => eject::run(&args, crate::session::begin(plain("eject"))?).await,
         Verb::Doctor(DoctorArgs { path, json }) => {

@@ -7,10 +7,12 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use isoprep::Unit;
 pub(super) use isoprep::contents::show::size;
+use isoprep::deploy::{DeployStage, label_size};
 
 use crate::doctor::{Check, Status};
+use crate::session::deploy::{DeployEvent, stage_words};
 use crate::session::event::{EVENT_VERSION, Failure};
-use crate::session::model::{StageStatus, StageView};
+use crate::session::model::{DeployRun, StageStatus, StageView};
 use crate::session::{Event, Model, Told};
 
 /// Prints events as they come.
@@ -43,6 +45,7 @@ impl Printer {
             }
             // What is no build has no share that is done.
             Event::StateChanged { .. } => self.no_bar(),
+            Event::Deploy(DeployEvent::DeployEnded { .. } | DeployEvent::DeployFailed { .. }) => self.no_bar(),
             Event::ImageBuilt { .. } | Event::Failed { .. } | Event::SideFailed { .. } | Event::Ejected { .. } => {
                 self.no_bar();
             }
@@ -108,6 +111,48 @@ impl Printer {
             self.bar.set_message(message(stage, model.stage_left_ms(now_ms)));
         }
     }
+}
+
+impl Printer {
+    /// Shows how far a write to a disk is.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a share of 1000"
+    )]
+    pub(super) fn deploy(&self, run: &DeployRun) {
+        let Some(step) = run.step else { return };
+        if self.bar.is_hidden() {
+            self.begin("{bar:28} {percent:>3}%  {elapsed}  {wide_msg}");
+        }
+        let share = if step.total == 0 { 0.0 } else { step.done as f64 / step.total as f64 };
+        self.bar.set_position((share * 1000.0) as u64);
+        self.bar.set_message(deploy_message(run));
+    }
+}
+
+/// A write under way in a line: "Writing (about 40 s left), 1.2 GB of 4.0 GB, 35.0 MB/s".
+fn deploy_message(run: &DeployRun) -> String {
+    let Some(step) = run.step else { return String::new() };
+    let mut text = stage_words(step.stage).to_owned();
+    if step.stage == DeployStage::Opening {
+        text.push_str(" (you may be asked for a password)");
+    }
+    match run.pace.and_then(|pace| pace.left_ms).map(|ms| ms.div_ceil(1000)) {
+        None | Some(..=2) => {}
+        Some(seconds @ ..=99) => text.push_str(&format!(" (about {seconds} s left)")),
+        Some(seconds) => text.push_str(&format!(" (about {} min left)", seconds.div_ceil(60))),
+    }
+    if step.total > 0 {
+        text.push_str(&format!(", {} of {}", label_size(step.done), label_size(step.total)));
+    }
+    if let Some(rate) = run.pace.and_then(|pace| pace.per_second) {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "for people")]
+        let rate = rate.round() as u64;
+        text.push_str(&format!(", {}/s", label_size(rate)));
+    }
+    text
 }
 
 /// A stage under way in a line: "packages (about 40 s left): installing linux, 12 of 140 packages, 3/s".

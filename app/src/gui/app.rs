@@ -13,6 +13,7 @@ use vmtools::display::InputEvent;
 use super::attach::AttachForm;
 use super::boot_form::BootForms;
 use super::clock::Clock;
+use super::deploy::DeployForm;
 use super::detached::Detached;
 use super::dialogs;
 use super::guest_sound::{GuestSound, Heard};
@@ -71,6 +72,8 @@ pub struct App {
     pub(super) boot_forms: BootForms,
     /// What is typed into the one that attaches.
     pub(super) attach_form: AttachForm,
+    /// What is chosen and typed in the one that writes to a disk.
+    pub(super) deploy_form: DeployForm,
     pub(super) copies: (mpsc::Sender<String>, mpsc::Receiver<String>),
     pub(super) full_screen: bool,
     /// The guest's screen is in a window of its own.
@@ -121,6 +124,7 @@ impl App {
             dialog: None,
             boot_forms: BootForms::default(),
             attach_form: AttachForm::default(),
+            deploy_form: DeployForm::default(),
             copies: mpsc::channel(),
             full_screen: false,
             detached: None,
@@ -217,6 +221,7 @@ impl App {
                     self.list_slots(&told.event);
                     self.follow_attach(&told.event);
                     self.follow_boot(&told.event);
+                    self.follow_deploy(&told.event);
                     self.copy_text(ctx, &told.event);
                     if matches!(told.event, Event::RecentChanged { .. }) {
                         self.first_insert();
@@ -358,7 +363,7 @@ impl App {
             self.panels(ui, now_ms, &mut wishes);
         }
         let picker = self.picker.available();
-        let forms = (&mut self.boot_forms, &mut self.attach_form);
+        let forms = (&mut self.boot_forms, &mut self.attach_form, &mut self.deploy_form);
         dialogs::show(&ctx, self.dialog.as_ref(), &self.model, picker, forms, &mut wishes);
         if self.closing.is_some() {
             dialogs::closing(&ctx, &self.model);

@@ -15,6 +15,7 @@ use super::shortcuts::{self, Keyboard, Shortcut};
 use super::source;
 use super::wish::{Dialog, PickFor, Wish, Wishes};
 use super::words;
+use crate::session::deploy::{DeployCommand, DeployEvent};
 use crate::session::event::Level;
 use crate::session::logs::Pane;
 use crate::session::state::{EjectScope, Outcome, Phase};
@@ -155,6 +156,29 @@ impl App {
         }
     }
 
+    /// What becomes of a disk is said in its dialog, or, where that was closed, as a toast.
+    pub(super) fn follow_deploy(&mut self, event: &Event) {
+        let Event::Deploy(event) = event else { return };
+        if matches!(event, DeployEvent::DeployBegan { .. }) {
+            self.deploy_form.began();
+        }
+        if matches!(self.dialog, Some(Dialog::Deploy { .. })) {
+            return;
+        }
+        match event {
+            DeployEvent::DeployEnded { .. } => self.toasts.add(Level::Success, event.sentence().unwrap_or_default()),
+            DeployEvent::DeployFailed { failure, .. } => self.toasts.side_failed(failure),
+            _ => {}
+        }
+    }
+
+    /// Nobody sees the list of disks any more.
+    fn unwatch_disks(&mut self) {
+        if matches!(self.dialog, Some(Dialog::Deploy { .. })) {
+            self.send(Command::Deploy(DeployCommand::Unwatch));
+        }
+    }
+
     /// Text that was read off the guest's screen goes into the clipboard.
     pub(super) fn copy_text(&mut self, ctx: &Context, event: &Event) {
         match event {
@@ -182,11 +206,17 @@ impl App {
                 self.boot_forms.open();
                 let last = self.model.attach.as_ref().map(|attach| attach.address.as_str());
                 self.attach_form.begin(last, self.view_only);
+                if let Dialog::Deploy { image } = &dialog {
+                    self.deploy_form.begin(image, self.model.deploy.running().is_some());
+                } else {
+                    self.unwatch_disks();
+                }
                 self.dialog = Some(dialog);
             }
             Wish::CloseDialog => {
                 self.boot_forms.open();
                 self.attach_form.open();
+                self.unwatch_disks();
                 self.dialog = None;
             }
             Wish::RecordTo if self.picker.available() => self.fulfil(ctx, Wish::Pick(PickFor::Recording)),

@@ -1,9 +1,10 @@
-//! The menu beside the button that boots: the image by its boot loader, a kernel without one, or a VNC server instead.
+//! The menu beside the button that boots: the image by its boot loader, a kernel without one, a VNC server instead, or a stick.
 
 use egui::{Ui, vec2};
 use lucide_icons::Icon;
 
 use super::controls;
+use super::deploy;
 use super::wish::{Dialog, Wish, Wishes};
 use super::words;
 use crate::session::direct::{DirectSource, DirectWish};
@@ -52,6 +53,17 @@ fn items(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
     }
     ui.separator();
     attach(ui, model, wishes);
+    write(ui, model, wishes);
+}
+
+/// What makes a machine on somebody's desk boot.
+fn write(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
+    let hint = "The image of the last build, onto a USB stick or a card that you choose.";
+    let item = controls::menu_item(ui, model.image.is_some(), Some(Icon::Usb), "Write to USB…", "");
+    let clicked = item.on_hover_text(hint).on_disabled_hover_text("There is no image yet: press Build.").clicked();
+    if let Some(image) = model.image.as_ref().filter(|_| clicked) {
+        deploy::open(&image.iso, wishes);
+    }
 }
 
 /// What is no boot: a screen that somebody else's machine has.

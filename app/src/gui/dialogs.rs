@@ -7,6 +7,7 @@ use super::attach::{self, AttachForm};
 use super::boot_form::BootForms;
 use super::cache;
 use super::controls;
+use super::deploy::{self, DeployForm};
 use super::doctor;
 use super::lint_mend;
 use super::shortcuts;
@@ -24,7 +25,7 @@ pub fn show(
     open: Option<&Dialog>,
     model: &Model,
     picker: bool,
-    (forms, attach_form): (&mut BootForms, &mut AttachForm),
+    (forms, attach_form, deploy_form): (&mut BootForms, &mut AttachForm, &mut DeployForm),
     wishes: &mut Wishes,
 ) {
     let Some(dialog) = open else { return };
@@ -39,6 +40,7 @@ pub fn show(
         Dialog::BootIso => (600.0, "Boot an ISO directly"),
         Dialog::BootKernel => (560.0, "Boot a kernel"),
         Dialog::Attach => (520.0, "Attach to a VNC server"),
+        Dialog::Deploy { .. } => (560.0, "Write to USB"),
         Dialog::RecordTo => (520.0, "Record the guest's screen"),
         Dialog::Doctor => (620.0, "This host"),
         Dialog::Shortcuts => (520.0, "Keyboard shortcuts"),
@@ -54,6 +56,7 @@ pub fn show(
         Dialog::BootIso => boot_iso::show(ui, model, picker, forms, wishes),
         Dialog::BootKernel => boot_kernel::show(ui, model, picker, forms, wishes),
         Dialog::Attach => attach::show(ui, model, attach_form, wishes),
+        Dialog::Deploy { .. } => deploy::show(ui, model, deploy_form, wishes),
         Dialog::RecordTo => record_to(ui, picker, wishes),
         Dialog::Doctor => doctor::show(ui, model, wishes),
         Dialog::Shortcuts => shortcut_list(ui),
@@ -257,6 +260,11 @@ fn eject_everything(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
 
 /// A button for what cannot be undone.
 pub(super) fn danger_button(ui: &mut Ui, glyph: Icon, name: &str) -> egui::Response {
+    danger_button_if(ui, true, glyph, name, "")
+}
+
+/// The same where it may not be pressed yet; `hint` says why.
+pub(super) fn danger_button_if(ui: &mut Ui, can: bool, glyph: Icon, name: &str, hint: &str) -> egui::Response {
     let palette = Palette::of(ui);
     ui.scope(|ui| {
         let widgets = &mut ui.visuals_mut().widgets;
@@ -264,7 +272,7 @@ pub(super) fn danger_button(ui: &mut Ui, glyph: Icon, name: &str) -> egui::Respo
             state.fg_stroke.color = palette.error;
         }
         widgets.hovered.bg_stroke = egui::Stroke::new(1.0, palette.error);
-        controls::button(ui, true, glyph, name, "")
+        controls::button(ui, can, glyph, name, hint)
     })
     .inner
 }

@@ -18,6 +18,7 @@ mod changes_rows;
 mod changes_words;
 pub mod clock;
 mod controls;
+mod deploy;
 mod detached;
 mod dialogs;
 mod doctor;

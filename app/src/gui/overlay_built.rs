@@ -6,6 +6,7 @@ use lucide_icons::Icon;
 
 use super::changes_words;
 use super::controls;
+use super::deploy;
 use super::overlay_cards::card;
 use super::panels::Panel;
 use super::theme::{self, Palette};
@@ -67,6 +68,10 @@ pub fn built(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
                     .clicked()
             {
                 wishes.add(Wish::ShowPanel(Panel::Changes));
+            }
+            let hint = "Writes the image to a USB stick or a card that you choose, and reads it back.";
+            if controls::button(ui, true, Icon::Usb, "Write to USB…", hint).clicked() {
+                deploy::open(&image.iso, wishes);
             }
             if controls::button(ui, true, Icon::Copy, "Copy path", "").clicked() {
                 wishes.add(Wish::Copy(image.iso.display().to_string()));

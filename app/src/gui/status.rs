@@ -4,11 +4,13 @@ use egui::{Align, Color32, Layout, RichText, Ui};
 use lucide_icons::Icon;
 
 use super::controls;
+use super::deploy;
 use super::source;
 use super::theme::Palette;
 use super::wish::{Dialog, Wish, Wishes};
 use super::words;
 use crate::doctor::Status;
+use crate::session::deploy::stage_words;
 use crate::session::sign::Sign;
 use crate::session::{Command, Model};
 
@@ -45,8 +47,22 @@ pub fn show(ui: &mut Ui, model: &Model, logs_open: bool, wishes: &mut Wishes) {
                 wishes.add(Wish::ToggleLogs);
             }
             host(ui, model, wishes);
+            writing(ui, model, wishes);
         });
     });
+}
+
+/// A disk that is being written to, also while its dialog is closed.
+fn writing(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
+    let Some(run) = model.deploy.running() else { return };
+    let stage = run.step.map_or("Opening the disk", |step| stage_words(step.stage));
+    let (words, share) = deploy::progress(run);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 100")]
+    let share = share.map_or(String::new(), |share| format!(" {} %", (share * 100.0) as u32));
+    let hint = format!("{} to {}\n{words}\nOpens the dialog.", words::path(&run.image), run.disk);
+    if quiet_button(ui, Icon::Usb, &format!("{stage}: {}{share}", run.disk), Palette::of(ui).accent, &hint).clicked() {
+        deploy::open(&run.image, wishes);
+    }
 }
 
 fn reported(ui: &mut Ui, guest: &crate::session::model::GuestView, changed: bool) {

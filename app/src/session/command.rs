@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use vmtools::display::{InputEvent, Layout, Rect};
 
 use super::attachment::AttachWish;
+use super::deploy::DeployCommand;
 use super::direct::DirectWish;
 use super::run_field::RunField;
 use super::state::{EjectScope, Goal};
@@ -56,6 +57,8 @@ pub enum Command {
     /// Attach to a VNC server of somebody else's, in place of one that is attached:
     /// [`Event::Attached`](super::event::Event::Attached) follows. An eject lets go of it.
     Attach(Box<AttachWish>),
+    /// See the disks of this host, or write an image to one, beside everything else.
+    Deploy(DeployCommand),
     /// Read what an ISO offers to boot. [`Event::MenuRead`](super::event::Event::MenuRead) answers.
     ReadMenu(PathBuf),
     /// Stop what is under way.

@@ -9,6 +9,7 @@ mod build;
 mod cache;
 mod check;
 mod compare;
+mod deploy;
 mod diagnose;
 mod direct;
 mod eject;
@@ -126,6 +127,8 @@ struct Driver {
     slots: slots::Slots,
     /// Work beside everything else that uses the cache.
     beside: beside::Beside,
+    /// Disks that are watched, and one that is written to.
+    deploying: deploy::Deploying,
     /// The test under way.
     testing: testing::Testing,
     /// The template that is to be made, or is being made.
@@ -275,6 +278,7 @@ impl Driver {
             Command::AskAnyway(goal) => self.ask(goal, true, None).await,
             Command::BootDirect(wish) => self.boot_direct(*wish).await,
             Command::Attach(wish) => self.attach(*wish).await,
+            Command::Deploy(command) => self.deploy(command).await,
             Command::ReadMenu(iso) => self.read_menu(iso),
             Command::ViewCache => self.view_cache(false),
             Command::CleanCache => self.view_cache(true),
@@ -458,6 +462,7 @@ impl Driver {
     async fn quit(&mut self) {
         self.quitting = true;
         self.stop_reading();
+        self.end_deploy().await;
         let nothing = self.record.works().is_empty() && self.record.made().runtime.is_none();
         self.stop_comparing();
         if self.state.phase == Phase::Idle && nothing {

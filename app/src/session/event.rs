@@ -11,6 +11,7 @@ use vmtools::{GuestReport, GuestStatus};
 
 use super::attachment::{AttachWant, AttachedView};
 use super::blank::BlankCure;
+use super::deploy::DeployEvent;
 use super::direct::{DirectView, MenuView};
 use super::examination::{LintView, Unexamined};
 use super::logs::Pane;
@@ -407,6 +408,9 @@ pub enum Event {
     },
     /// The session is over; nothing follows.
     Closed,
+    /// Something of disks and of writing an image to one: an event with a name of its own.
+    #[serde(untagged)]
+    Deploy(DeployEvent),
 }
 
 /// Since when a repository has changed.
@@ -474,6 +478,20 @@ pub struct Failure {
     pub pane: Option<Pane>,
     /// The exit code of the headless front end for this failure; see `cartridge help`.
     pub exit_code: u8,
+}
+
+impl Failure {
+    /// All of it, as the session's log and the terminal say it.
+    pub(super) fn sentence(&self) -> String {
+        let mut text = format!("FAILED: {}\n{}", self.title, self.detail);
+        if let Some(advice) = &self.advice {
+            text.push_str(&format!("\n  next: {advice}"));
+        }
+        if let Some(command) = &self.command {
+            text.push_str(&format!("\n  command: {command}"));
+        }
+        text
+    }
 }
 
 /// A cartridge as front ends show it.

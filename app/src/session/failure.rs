@@ -3,6 +3,7 @@
 
 mod attach;
 mod build;
+mod deploy;
 mod direct;
 
 use std::io;
@@ -14,6 +15,7 @@ use vmtools::GuestError;
 
 pub(super) use attach::of_attach;
 pub(super) use build::of_build;
+pub(super) use deploy::{of_deploy, of_disks};
 pub(super) use direct::{
     no_image, no_kernel, no_line, of_boot, of_choice, of_cmdline, of_empty_root, of_entry, of_folder, of_gone_part,
     of_named, of_no_layers,
@@ -51,6 +53,8 @@ pub mod exit_code {
     pub const EJECT: u8 = 9;
     /// A test has failed.
     pub const TEST: u8 = 10;
+    /// An image was not written to a disk, or not proven.
+    pub const DEPLOY: u8 = 11;
     /// Cancelled, by the user or by a signal.
     pub const CANCELLED: u8 = 130;
 }

@@ -6,6 +6,7 @@ pub mod blank;
 mod built;
 mod cartridge_lock;
 pub mod command;
+pub mod deploy;
 pub mod direct;
 mod driver;
 mod dying;

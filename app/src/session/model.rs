@@ -2,6 +2,7 @@
 //! so that tests need no clock but the one in the events.
 
 mod attach;
+mod deploy;
 mod views;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use super::state::{Input, Phase, State, step};
 use crate::doctor::Check;
 
 pub use attach::AttachView;
+pub use deploy::{DeployFailure, DeployRun, DeployView};
 pub use views::{Comparison, GuestView, Notice, SlotInTheMaking, SourceView, StageStatus, StageView, TestView};
 
 /// How many notices are kept.
@@ -112,6 +114,8 @@ pub struct Model {
     pub test: Option<TestView>,
     /// Whether the warm test runs on every save.
     pub live: bool,
+    /// Disks that an image can be written to, and what is being written.
+    pub deploy: DeployView,
     /// Whether the session is over.
     pub closed: bool,
 }
@@ -336,6 +340,7 @@ impl Model {
             }
             Event::SideFailed { side: Side::Recording, .. } => self.recording = None,
             Event::SideFailed { .. } => {}
+            Event::Deploy(event) => self.deploy.fold(event),
             Event::Closed => self.closed = true,
         }
     }

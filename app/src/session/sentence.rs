@@ -196,16 +196,8 @@ impl Event {
                 Level::Warning => format!("Warning: {text}"),
                 Level::Info | Level::Success => text.clone(),
             },
-            Self::Failed { failure } | Self::SideFailed { failure, .. } => {
-                let mut text = format!("FAILED: {}\n{}", failure.title, failure.detail);
-                if let Some(advice) = &failure.advice {
-                    text.push_str(&format!("\n  next: {advice}"));
-                }
-                if let Some(command) = &failure.command {
-                    text.push_str(&format!("\n  command: {command}"));
-                }
-                text
-            }
+            Self::Failed { failure } | Self::SideFailed { failure, .. } => failure.sentence(),
+            Self::Deploy(event) => return event.sentence(),
             Self::CartridgeChanged { .. }
             | Self::Examining
             | Self::NotExamined { .. }

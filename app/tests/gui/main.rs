@@ -7,6 +7,7 @@ mod behaviour;
 mod blank;
 mod boot;
 mod clipboard;
+mod deploy;
 mod detached;
 mod display;
 mod distribution;

@@ -2,7 +2,9 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::Isolation;
 
@@ -17,10 +19,23 @@ pub struct CommandLine {
     pub(crate) cwd: Option<PathBuf>,
     pub(crate) stdin: Vec<u8>,
     pub(crate) stdin_held: bool,
+    pub(crate) stdin_from: Option<Lent>,
     pub(crate) isolation: Option<Isolation>,
     pub(crate) one_pipe: bool,
     pub(crate) kept: Option<Vec<OsString>>,
 }
+
+/// A descriptor that a child gets. Equal to itself alone.
+#[derive(Clone, Debug)]
+pub(crate) struct Lent(pub(crate) Arc<OwnedFd>);
+
+impl PartialEq for Lent {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Lent {}
 
 impl CommandLine {
     /// A command line that runs `program`, looked up in `PATH` unless it has a slash.
@@ -32,6 +47,7 @@ impl CommandLine {
             cwd: None,
             stdin: Vec::new(),
             stdin_held: false,
+            stdin_from: None,
             isolation: None,
             one_pipe: false,
             kept: None,
@@ -95,6 +111,14 @@ impl CommandLine {
     pub fn stdin_held(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self = self.stdin(bytes);
         self.stdin_held = true;
+        self
+    }
+
+    /// Makes `fd` the child's standard input: one end of a socket, for a child that hands something back. The child's end is open
+    /// here for as long as this command line is.
+    #[must_use]
+    pub fn stdin_from(mut self, fd: Arc<OwnedFd>) -> Self {
+        self.stdin_from = Some(Lent(fd));
         self
     }
 

@@ -136,7 +136,11 @@ pub fn spawn(line: &CommandLine, observer: impl Observer) -> Result<ProcessHandl
     if let Some(dir) = &line.cwd {
         command.current_dir(dir);
     }
-    command.stdin(if line.stdin.is_empty() { Stdio::null() } else { Stdio::piped() });
+    command.stdin(match &line.stdin_from {
+        Some(lent) => lent.0.try_clone().map_err(&failed)?.into(),
+        None if line.stdin.is_empty() => Stdio::null(),
+        None => Stdio::piped(),
+    });
     let both = if line.one_pipe {
         let (reader, writer) = io::pipe().map_err(&failed)?;
         command.stdout(writer.try_clone().map_err(&failed)?).stderr(writer);

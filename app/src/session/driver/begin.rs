@@ -10,7 +10,7 @@ use isoprep::Cancel;
 use tokio::sync::mpsc::channel;
 use vmtools::display::Screen;
 
-use super::{Driver, beside, blank, diagnose, examine, slots, source, templates, testing, watching};
+use super::{Driver, beside, blank, deploy, diagnose, examine, slots, source, templates, testing, watching};
 use crate::paths::Paths;
 use crate::session::attach_recent::AttachRecent;
 use crate::session::handle::{SessionHandle, Waker};
@@ -110,6 +110,7 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         blank: blank::Blank::default(),
         slots: slots::Slots::default(),
         beside: beside::Beside::default(),
+        deploying: deploy::Deploying::default(),
         testing: testing::Testing::default(),
         templates: templates::Templates::default(),
         reading: None,
