@@ -46,7 +46,7 @@ fn a_tree_of_every_kind_of_entry_is_deleted_and_links_are_not_followed() {
     place.file(&format!("a/{MARKER}"));
     let seen = survey(&place.work).unwrap();
     let last = RefCell::new(0);
-    let report = eject(&place.work, &Cancel::new(), &|count| *last.borrow_mut() = count).unwrap();
+    let report = eject(&place.work, &Cancel::new(), &|removed| *last.borrow_mut() = removed.files).unwrap();
     assert_eq!((report.removed, report.bytes), (seen.files, seen.bytes));
     assert_eq!((report.untouched.len(), *last.borrow()), (0, seen.files));
     place.assert_gone();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use cartridge_supervise::Cancel;
 use eject_support::{Place, contents, in_namespace};
-use isoprep::eject::{EjectError, Holder, MARKER, Refusal, eject, eject_ending, survey};
+use isoprep::eject::{EjectError, Holder, MARKER, Refusal, Removed, eject, eject_ending, survey};
 use rustix::mount::{
     MountFlags, MountPropagationFlags, mount, mount_bind, mount_bind_recursive, mount_change, mount_move,
 };
@@ -127,6 +127,26 @@ fn a_busy_mount_keeps_everything_and_its_holder_is_named() {
         assert_eq!(mounts[0].holders[0].pid, std::process::id());
         assert!(mounts[0].holders[0].how.ends_with("1.jpg open"), "{}", mounts[0].holders[0].how);
         drop(open);
+        // Nobody of another user, whatever was agreed. As somebody who is nobody else the test has none.
+        let mut shell = std::process::Command::new("setpriv");
+        shell.args(["--reuid", "12345", "--clear-groups", "sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!"]);
+        let output = shell.current_dir(busy_again(&place, &busy)).output().unwrap();
+        if output.status.success() {
+            let foreign = Stranger(String::from_utf8(output.stdout).unwrap().trim().parse().unwrap());
+            let EjectError::StillMounted { mounts, .. } = place.eject().unwrap_err() else { panic!("not held") };
+            let named = mounts[0].holders[0].clone();
+            assert_eq!((named.pid, named.user), (foreign.0, Some(12345)));
+            assert!(named.spared.as_ref().is_some_and(|why| why.contains("12345")), "{named}");
+            let agreed = [Holder { spared: None, ..named }];
+            assert!(eject_ending(&place.work, &agreed, &Cancel::new(), &|_| {}).is_err());
+            assert!(foreign.is_there(), "a process of another user was ended");
+        }
+        // What is named in a survey is what would be in the way.
+        let holder = Stranger::new(&busy_again(&place, &busy));
+        let seen = survey(&place.work).unwrap();
+        assert_eq!(seen.held.iter().map(|it| (&it.path, it.holders[0].pid)).collect::<Vec<_>>(), [(&busy, holder.0)]);
+        holder.end();
+        assert_eq!(survey(&place.work).unwrap().held, []);
         // Whoever is agreed to be ended is ended.
         let holder = Stranger::new(&busy_again(&place, &busy));
         let EjectError::StillMounted { mounts, .. } = place.eject().unwrap_err() else { panic!("not held") };
@@ -247,7 +267,7 @@ fn mounts_and_links_that_appear_while_it_deletes_are_not_entered() {
         let traps = RefCell::new(Vec::<PathBuf>::new());
         let away = place.top.path().join("away");
         fs::create_dir(&away).unwrap();
-        let trap = |_: u64| {
+        let trap = |_: Removed| {
             let mut traps = traps.borrow_mut();
             if !traps.is_empty() {
                 return;
@@ -299,16 +319,17 @@ fn a_cancelled_eject_can_be_done_again() {
         let before = survey(&place.work).unwrap();
         assert_eq!(before.files, 100 * 201 + 1 + 2);
         let cancel = Cancel::new();
-        let told = Cell::new(0);
+        let told = Cell::new(Removed::default());
         let error = eject(&place.work, &cancel, &|count| {
             told.set(count);
             cancel.cancel();
         });
         let Err(EjectError::Cancelled { removed, .. }) = error else { panic!("not cancelled: {error:?}") };
-        assert!(removed >= told.get() && removed < before.files, "{removed} of {}", before.files);
+        assert!(removed.files >= told.get().files && removed.files < before.files, "{removed:?} of {}", before.files);
+        assert!(removed.bytes >= told.get().bytes && removed.bytes > 0 && removed.bytes < before.bytes);
         assert!(place.work.join(MARKER).exists());
         let report = place.eject().unwrap();
-        assert_eq!(removed + report.removed, before.files);
+        assert_eq!((removed.files + report.removed, removed.bytes + report.bytes), (before.files, before.bytes));
         place.assert_gone();
     });
 }

@@ -209,7 +209,10 @@ pub struct EjectArgs {
     /// Remove caches and images too
     #[arg(long)]
     pub everything: bool,
-    /// Only say what --everything would remove
+    /// End processes of yours that hold what is removed, and eject again; without it a terminal is asked
+    #[arg(long)]
+    pub end_holders: bool,
+    /// Only say what --everything would remove, and who holds something of it
     #[arg(short = 'n', long)]
     pub dry_run: bool,
     /// Do not ask

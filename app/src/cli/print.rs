@@ -43,6 +43,14 @@ impl Printer {
             Event::StateChanged { state } if state.phase == crate::session::state::Phase::Building => {
                 self.begin("{bar:28} {percent:>3}%  {elapsed}  {wide_msg}");
             }
+            Event::EjectAdvanced { .. } => {
+                if self.bar.is_hidden() {
+                    self.begin("{spinner}  {elapsed}  {wide_msg}");
+                }
+                if let Some(removing) = &model.removing {
+                    self.bar.set_message(format!("{} {}", removing.words(), removing.path.display()));
+                }
+            }
             // What is no build has no share that is done.
             Event::StateChanged { .. } => self.no_bar(),
             Event::Deploy(DeployEvent::DeployEnded { .. } | DeployEvent::DeployFailed { .. }) => self.no_bar(),

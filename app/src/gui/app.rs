@@ -222,6 +222,7 @@ impl App {
                     self.follow_attach(&told.event);
                     self.follow_boot(&told.event);
                     self.follow_deploy(&told.event);
+                    self.follow_held(&told.event);
                     self.copy_text(ctx, &told.event);
                     if matches!(told.event, Event::RecentChanged { .. }) {
                         self.first_insert();
@@ -299,6 +300,8 @@ impl App {
             // A dialog that waits for it says it.
             Event::Failed { failure } | Event::SideFailed { side: Side::Boot, failure }
                 if self.boot_forms.failed(failure) || self.attach_form.failed(failure) => {}
+            // Its dialog says it.
+            Event::Failed { .. } if model.unfinished.as_ref().is_some_and(|it| !it.held.is_empty()) => {}
             Event::Failed { failure } if model.state.phase == Phase::Idle => self.toasts.failed(model, failure),
             // It is said in the dialog that asked for it.
             Event::SideFailed { side: Side::Cache, .. } if self.dialog == Some(Dialog::Cache) => {}

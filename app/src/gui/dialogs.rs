@@ -9,6 +9,8 @@ use super::cache;
 use super::controls;
 use super::deploy::{self, DeployForm};
 use super::doctor;
+use super::headline;
+use super::held;
 use super::lint_mend;
 use super::shortcuts;
 use super::slots_ask;
@@ -16,6 +18,7 @@ use super::theme::Palette;
 use super::wish::{Dialog, PickFor, Wish, Wishes};
 use super::words;
 use super::{boot_iso, boot_kernel};
+use crate::session::sentence::in_the_way;
 use crate::session::state::EjectScope;
 use crate::session::{Command, Model, recording_name};
 
@@ -32,6 +35,7 @@ pub fn show(
     let (width, title) = match dialog {
         Dialog::OpenRepository => (520.0, "Open a repository"),
         Dialog::EjectEverything => (560.0, "Eject everything"),
+        Dialog::Held => (600.0, "Something is in use"),
         Dialog::Cache => (480.0, "Cache"),
         Dialog::CleanCache => (440.0, "Empty the cache?"),
         Dialog::Mend { .. } => (620.0, "Change your repository?"),
@@ -48,6 +52,7 @@ pub fn show(
     modal(ctx, title, width, wishes, |ui, wishes| match dialog {
         Dialog::OpenRepository => open_repository(ui, picker, wishes),
         Dialog::EjectEverything => eject_everything(ui, model, wishes),
+        Dialog::Held => held::show(ui, model, wishes),
         Dialog::Cache => cache::show(ui, model, wishes),
         Dialog::CleanCache => cache::ask(ui, model, wishes),
         Dialog::Mend { id } => lint_mend::show(ui, model, id, wishes),
@@ -235,9 +240,9 @@ fn eject_everything(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
                         });
                     });
                 });
-                for mount in &survey.mounts {
-                    let text = format!("    is unmounted first: {}", mount.display());
-                    ui.add(Label::new(RichText::new(text).small().color(palette.warning)).wrap());
+                for line in in_the_way(survey) {
+                    let line = RichText::new(format!("    {line}")).small().color(palette.warning);
+                    ui.add(Label::new(line).wrap().selectable(true));
                 }
             }
         });
@@ -307,7 +312,7 @@ pub fn closing(ctx: &Context, model: &Model) {
             ui.vertical(|ui| {
                 ui.spacing_mut().item_spacing.y = 2.0;
                 ui.label(RichText::new("Ejecting before closing").strong().color(palette.strong));
-                let step = model.eject_step.as_deref().unwrap_or("Ending the guest and removing this session's work");
+                let step = headline::ejecting(model);
                 ui.add(Label::new(RichText::new(step).small().color(palette.dim)).wrap());
             });
         });

@@ -4,6 +4,7 @@ use egui::Color32;
 use vmtools::GuestStatus;
 
 use super::theme::Palette;
+use super::words;
 use crate::session::Model;
 use crate::session::state::{Outcome, Phase};
 
@@ -33,6 +34,15 @@ impl Tone {
             Self::Warning => palette.warning,
             Self::Bad => palette.error,
         }
+    }
+}
+
+/// What an eject is doing.
+pub(super) fn ejecting(model: &Model) -> String {
+    match (&model.removing, &model.eject_step) {
+        (Some(removing), _) => format!("{} {}", removing.words(), words::path(&removing.path)),
+        (None, Some(step)) => step.clone(),
+        (None, None) => "Ending the guest and removing this session's work".to_owned(),
     }
 }
 
@@ -76,6 +86,9 @@ fn attaching(model: &Model) -> (&'static str, Tone) {
 }
 
 fn idle(model: &Model) -> (&'static str, Tone) {
+    if model.unfinished.is_some() {
+        return ("Not all ejected", Tone::Warning);
+    }
     match model.state.outcome {
         Some(Outcome::Built) => ("Built", Tone::Good),
         Some(Outcome::Ejected) if model.attach.is_some() => ("Disconnected", Tone::Calm),

@@ -26,6 +26,7 @@ pub mod files;
 mod files_rows;
 mod guest_sound;
 pub mod headline;
+mod held;
 pub mod keyboard;
 mod keyboard_grab;
 mod keyboard_inhibit;

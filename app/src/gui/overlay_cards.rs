@@ -236,6 +236,41 @@ pub fn ejected(ui: &mut Ui, model: &Model) {
     });
 }
 
+/// What an eject has left, and how it goes on.
+pub fn unfinished(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
+    let palette = Palette::of(ui);
+    let Some(unfinished) = &model.unfinished else { return };
+    let (files, bytes) = model.ejected.as_ref().map_or((0, 0), |report| (report.removed, report.bytes));
+    let removed = match files {
+        0 => "Nothing was removed.".to_owned(),
+        n => format!("{} removed, {} free again.", words::number(n, "file", "files"), words::bytes(bytes)),
+    };
+    let title = if unfinished.held.is_empty() { "The eject was stopped" } else { "Not everything was removed" };
+    card(ui, Icon::TriangleAlert, palette.warning, title, &removed, |ui| {
+        ui.label(RichText::new("Still there").text_style(theme::section()).color(palette.warning));
+        egui::ScrollArea::vertical().id_salt("still there").max_height(130.0).show(ui, |ui| {
+            ui.spacing_mut().item_spacing.y = 3.0;
+            for path in unfinished.left.iter().chain(unfinished.held.iter().map(|it| &it.path)) {
+                let path = RichText::new(words::path(path)).monospace().size(12.0).color(palette.text);
+                ui.add(Label::new(path).wrap().selectable(true));
+            }
+        });
+        ui.add_space(2.0);
+        ui.horizontal(|ui| {
+            if !unfinished.held.is_empty()
+                && controls::button(ui, true, Icon::Lock, "Show who uses it…", "And what can be done about it.")
+                    .clicked()
+            {
+                wishes.add(Wish::Open(Dialog::Held));
+            }
+            let hint = "Goes on with what is still there.";
+            if controls::button(ui, true, Icon::CircleArrowOutUpRight, "Eject again", hint).clicked() {
+                wishes.send(Command::Eject(unfinished.scope));
+            }
+        });
+    });
+}
+
 fn log_button(ui: &mut Ui, pane: Pane, wishes: &mut Wishes) {
     if controls::button(ui, true, Icon::ScrollText, "Show log", &format!("The {} log", pane.title())).clicked() {
         wishes.add(Wish::ShowLog(pane));

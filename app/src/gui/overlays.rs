@@ -5,7 +5,7 @@ use lucide_icons::Icon;
 use vmtools::GuestStatus;
 
 use super::controls;
-use super::headline::{Tone, headline};
+use super::headline::{self, Tone, headline};
 use super::overlay_blank;
 use super::overlay_built;
 use super::overlay_cards;
@@ -13,6 +13,7 @@ use super::progress;
 use super::proposal;
 use super::theme::{self, Palette};
 use super::wish::{Wish, Wishes};
+use super::words;
 use crate::session::Model;
 use crate::session::state::{Goal, Outcome, Phase};
 
@@ -49,9 +50,14 @@ pub fn show(ui: &mut Ui, model: &Model, over: Over, wishes: &mut Wishes) {
         }
         Phase::Booting | Phase::Running => guest(ui, model, over, wishes),
         Phase::Ejecting => {
-            let step = model.eject_step.as_deref().unwrap_or("Ending the guest and removing this session's work");
-            notice(ui, Icon::CircleArrowOutUpRight, Tone::Busy, "Ejecting", step);
+            let mut step = headline::ejecting(model);
+            if model.removing.is_some() {
+                let took = words::took(model.phase_elapsed_ms(now_ms));
+                step = format!("{step}, after {took}. Esc stops it; another eject goes on.");
+            }
+            notice(ui, Icon::CircleArrowOutUpRight, Tone::Busy, "Ejecting", &step);
         }
+        Phase::Idle if model.unfinished.is_some() => overlay_cards::unfinished(ui, model, wishes),
         Phase::Idle => match model.state.outcome {
             Some(Outcome::Failed) => overlay_cards::failed(ui, model, over.goal, wishes),
             Some(Outcome::GuestEnded) => overlay_cards::ended(ui, model, wishes),

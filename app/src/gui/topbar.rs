@@ -5,7 +5,7 @@ use lucide_icons::Icon;
 
 use super::boot_menu;
 use super::controls;
-use super::headline::{headline, ticking};
+use super::headline::{self, headline, ticking};
 use super::lint_badge;
 use super::lint_rows::Counts;
 use super::preferences::ThemeChoice;
@@ -169,7 +169,7 @@ pub fn doing(model: &Model) -> (String, Option<f32>) {
         Phase::Building => (progress::sentence(model), Some(model.build_fraction())),
         Phase::Preparing => ("Looking at the cartridge and this host".to_owned(), None),
         Phase::Booting => ("Waiting for the guest to report".to_owned(), None),
-        Phase::Ejecting => (model.eject_step.clone().unwrap_or_else(|| "Ejecting".to_owned()), None),
+        Phase::Ejecting => (headline::ejecting(model), None),
         Phase::Running if model.checking_since_ms.is_some() => ("Making the next boot ready".to_owned(), None),
         Phase::Idle | Phase::Running => (String::new(), None),
     }

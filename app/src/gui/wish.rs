@@ -74,6 +74,8 @@ pub enum Dialog {
     OpenRepository,
     /// What ejecting everything would remove.
     EjectEverything,
+    /// Who holds what an eject has left, and whether they are to be ended.
+    Held,
     /// What the cache holds.
     Cache,
     /// Whether the cache is to be emptied.

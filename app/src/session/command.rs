@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use isoprep::Holder;
 use vmtools::display::{InputEvent, Layout, Rect};
 
 use super::attachment::AttachWish;
@@ -61,10 +62,17 @@ pub enum Command {
     Deploy(DeployCommand),
     /// Read what an ISO offers to boot. [`Event::MenuRead`](super::event::Event::MenuRead) answers.
     ReadMenu(PathBuf),
-    /// Stop what is under way.
+    /// Stop what is under way. Of an eject that is the removal, from [`Event::EjectAdvanced`](super::event::Event::EjectAdvanced)
+    /// on; what it left the next eject removes.
     Cancel,
     /// End the guest and remove work; [`EjectScope::Everything`] removes caches and images too.
     Eject(EjectScope),
+    /// Eject as the last time, and end these processes on the way, which hold what is to be removed. Of them only those are ended
+    /// that [`Event::EjectHeld`](super::event::Event::EjectHeld) has named last and that are not spared.
+    EjectEnding {
+        /// Whom the user has agreed to end.
+        agreed: Vec<Holder>,
+    },
     /// Find out what [`EjectScope::Everything`] would remove.
     SurveyEverything,
     /// Find out what the cache holds.

@@ -149,8 +149,8 @@ struct Driver {
     standalone: String,
     /// The same for a guest that is booted directly: known when that was made ready.
     direct_command: Arc<OnceLock<String>>,
-    /// What the eject under way removes.
-    scope: EjectScope,
+    /// The eject under way, and what the last one left.
+    ejecting: eject::Ejecting,
     quitting: bool,
     closed: bool,
     /// Events of work at the side that moves no state: screenshots, checks, surveys, steps of an eject.
@@ -283,11 +283,12 @@ impl Driver {
             Command::ViewCache => self.view_cache(false),
             Command::CleanCache => self.view_cache(true),
             Command::Cancel => {
-                if !self.cancel_check().await && !self.stop_test().await {
+                if !self.cancel_check().await && !self.stop_test().await && !self.stop_removal().await {
                     self.input(Input::Cancel).await;
                 }
             }
             Command::Eject(scope) => self.input(Input::Eject(scope)).await,
+            Command::EjectEnding { agreed } => self.eject_ending(agreed).await,
             Command::SurveyEverything => self.survey_everything(),
             Command::BringIn => self.bring_in().await,
             Command::SendSerial(bytes) => self.with_guest(|guest| guest.send_serial(bytes)).await,
@@ -407,7 +408,7 @@ impl Driver {
                 if !said.is_empty() {
                     self.tell(Event::Recovered { what: said }).await;
                 }
-                for text in std::mem::take(&mut prepared.recovered.problems) {
+                for text in std::mem::take(&mut prepared.recovered.removal.problems) {
                     self.tell(Event::Noticed { level: Level::Warning, text }).await;
                 }
                 let notices = std::mem::take(&mut prepared.notices);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use isoprep::assembly::Node;
 use isoprep::contents::Difference;
-use isoprep::{CacheView, EjectReport, Image, Progress, SourceChange, Survey};
+use isoprep::{CacheView, EjectReport, Image, Progress, Remaining, Removed, SourceChange, Survey};
 use serde::Serialize;
 use vmtools::{GuestReport, GuestStatus};
 
@@ -18,7 +18,7 @@ use super::logs::Pane;
 use super::pace::Pace;
 use super::sign::Sign;
 pub use super::slot_view::SlotView;
-use super::state::{Denied, State};
+use super::state::{Denied, EjectScope, State};
 use super::way::Way;
 use crate::doctor::Check;
 
@@ -365,12 +365,31 @@ pub enum Event {
         /// A sentence: "Asked QEMU to quit: 0.2 s".
         step: String,
     },
+    /// Files are being removed; told once that takes a while, and then a few times a second.
+    /// [`Command::Cancel`](super::command::Command::Cancel) stops it from here on.
+    EjectAdvanced {
+        /// The directory that is being removed.
+        path: PathBuf,
+        /// What is gone so far, of everything.
+        removed: Removed,
+    },
     /// An eject is done.
     Ejected {
         /// What was removed and what was not touched.
         report: EjectReport,
         /// How long it took.
         took_ms: u64,
+        /// How much it was to remove.
+        scope: EjectScope,
+        /// What is left because the removal was stopped; another eject goes on with it.
+        left: Vec<PathBuf>,
+    },
+    /// An eject has left something because somebody uses it. [`Event::Failed`] follows.
+    EjectHeld {
+        /// How much it was to remove.
+        scope: EjectScope,
+        /// What is held, and by whom: [`Command::EjectEnding`](super::command::Command::EjectEnding) ends them.
+        held: Vec<Remaining>,
     },
     /// What ejecting everything would remove.
     Surveyed {

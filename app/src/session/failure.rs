@@ -5,6 +5,7 @@ mod attach;
 mod build;
 mod deploy;
 mod direct;
+mod eject;
 
 use std::io;
 use std::path::Path;
@@ -20,6 +21,7 @@ pub(super) use direct::{
     no_image, no_kernel, no_line, of_boot, of_choice, of_cmdline, of_empty_root, of_entry, of_folder, of_gone_part,
     of_named, of_no_layers,
 };
+pub(super) use eject::of_eject;
 
 use super::cartridge_lock::LockError;
 use super::event::Failure;

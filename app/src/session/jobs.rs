@@ -4,6 +4,7 @@
 mod attach;
 mod compare;
 pub(super) mod direct;
+mod eject;
 mod hardware;
 mod look;
 mod slots;
@@ -11,14 +12,12 @@ mod source;
 mod start;
 pub(super) mod templates;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cartridge_supervise::IdMap;
-use isoprep::{
-    BuildError, BuildRequest, Cancel, EjectReport, EngineKind, Finding, Host, HostSearch, Image, Live, Progress, Recipe,
-};
+use isoprep::{BuildError, BuildRequest, Cancel, EngineKind, Finding, Host, HostSearch, Image, Live, Progress, Recipe};
 use tokio::sync::mpsc::Sender;
 use vmtools::{AcceleratorChoice, Access, GuestHandle, SharedFolder, Sharing};
 
@@ -28,14 +27,14 @@ use super::examination::LintView;
 use super::failure;
 use super::logs::{LogHub, Pane, stage_tag};
 use super::record::{self, Recovered};
-use super::removal;
+use super::removal::Terms;
 use super::run_field::RunField;
-use super::sentence::number;
 use super::state::Goal;
 use crate::paths::Paths;
 
 pub(super) use attach::{Joined, NotAttached, join};
 pub(super) use compare::{Compared, compare};
+pub(super) use eject::{Ejected, Tally, What, remove};
 pub(super) use hardware::{Hardware, machine_of, place_disks};
 pub(super) use look::{Look, look};
 pub(super) use slots::{Layered, Present, layer, of_slot, restore, slots};
@@ -80,24 +79,6 @@ pub(super) struct Prepared {
     pub(super) notices: Vec<(Level, String)>,
 }
 
-/// What an eject did.
-pub(super) struct Ejected {
-    pub(super) report: EjectReport,
-    pub(super) took: Duration,
-    /// What could not be done, in sentences.
-    pub(super) problems: Vec<String>,
-    /// Whether nothing of the session is left.
-    pub(super) clean: bool,
-}
-
-impl Ejected {
-    /// An eject that did not come to its end.
-    pub(super) fn failed(problem: String) -> Self {
-        let report = EjectReport { removed: 0, bytes: 0, untouched: Vec::new() };
-        Self { report, took: Duration::ZERO, problems: vec![problem], clean: false }
-    }
-}
-
 /// Checks the recipe, looks at the host, cleans what dead sessions left, and takes the cartridge's lock.
 pub(super) fn prepare(
     ((recipe, text), fields): ((Recipe, String), &[RunField]),
@@ -111,7 +92,7 @@ pub(super) fn prepare(
         Goal::Direct => None,
         _ => Some(cartridge_lock::lock(&paths.locks(), &recipe.root, who).map_err(|e| failure::of_lock(&e))?),
     };
-    let recovered = record::recover(paths, cancel);
+    let recovered = record::recover(paths, &Terms { agreed: &[], cancel, progress: &|_, _| {} });
     let mut notices = Vec::new();
     let mut host = None;
     let boot = if matches!(goal, Goal::Boot | Goal::Up) { isoprep::check_boot(&recipe) } else { Vec::new() };
@@ -277,39 +258,4 @@ fn not_built(error: &BuildError) -> Box<NotBuilt> {
         _ => Vec::new(),
     };
     Box::new(NotBuilt { failure: failure::of_build(error), lint })
-}
-
-/// Removes directories of ours, one after the other, and adds up what was done.
-pub(super) fn remove(
-    dirs: &[PathBuf],
-    runtime: Option<&Path>,
-    cancel: &Cancel,
-    step: &dyn Fn(String),
-) -> (EjectReport, Vec<String>) {
-    let mut sum = EjectReport { removed: 0, bytes: 0, untouched: Vec::new() };
-    let mut problems = Vec::new();
-    for dir in dirs.iter().filter(|dir| dir.symlink_metadata().is_ok()) {
-        let told = std::cell::Cell::new(Instant::now());
-        let progress = |removed: u64| {
-            if told.get().elapsed() >= Duration::from_millis(200) {
-                told.set(Instant::now());
-                step(format!("Removing {}: {}", dir.display(), number(removed, "entry", "entries")));
-            }
-        };
-        match removal::remove(dir, cancel, &progress) {
-            Ok(report) => {
-                sum.removed += report.removed;
-                sum.bytes += report.bytes;
-                sum.untouched.extend(report.untouched);
-            }
-            Err(error) => problems.push(format!("{}: {error}", dir.display())),
-        }
-    }
-    if let Some(runtime) = runtime.filter(|dir| dir.symlink_metadata().is_ok()) {
-        match vmtools::RuntimeDir::open(runtime).and_then(vmtools::RuntimeDir::remove) {
-            Ok(()) => sum.removed += 1,
-            Err(error) => problems.push(error.to_string()),
-        }
-    }
-    (sum, problems)
 }

@@ -3,6 +3,7 @@
 
 mod attach;
 mod deploy;
+mod eject;
 mod views;
 
 use std::path::PathBuf;
@@ -21,6 +22,8 @@ use crate::doctor::Check;
 
 pub use attach::AttachView;
 pub use deploy::{DeployFailure, DeployRun, DeployView};
+pub(crate) use eject::endable;
+pub use eject::{Removing, Unfinished};
 pub use views::{Comparison, GuestView, Notice, SlotInTheMaking, SourceView, StageStatus, StageView, TestView};
 
 /// How many notices are kept.
@@ -90,8 +93,12 @@ pub struct Model {
     pub attach_want: Option<AttachWant>,
     /// What is being ejected right now.
     pub eject_step: Option<String>,
+    /// How far the removal of an eject is, while that takes a while.
+    pub removing: Option<Removing>,
     /// The last eject.
     pub ejected: Option<EjectReport>,
+    /// What the last eject left because it was stopped, or because others use it.
+    pub unfinished: Option<Unfinished>,
     /// What ejecting everything would remove; `None` until asked.
     pub survey: Option<Vec<Survey>>,
     /// The last failure, until the next goal is asked for.
@@ -313,15 +320,10 @@ impl Model {
                 };
                 self.notice(at, level, text);
             }
-            Event::EjectProgressed { step } => self.eject_step = Some(step.clone()),
-            Event::Ejected { report, .. } => {
-                self.eject_step = None;
-                self.ejected = Some(report.clone());
-                self.survey = None;
-                if let Some(guest) = &mut self.guest {
-                    guest.ended = true;
-                }
-            }
+            Event::EjectProgressed { .. }
+            | Event::EjectAdvanced { .. }
+            | Event::Ejected { .. }
+            | Event::EjectHeld { .. } => self.fold_eject(&told.event),
             Event::Surveyed { surveys } => self.survey = Some(surveys.clone()),
             Event::Recovered { what } => {
                 for text in what {
@@ -380,7 +382,7 @@ impl Model {
     #[must_use]
     pub fn can_cancel(&self) -> bool {
         let tests = self.test.as_ref().is_some_and(|test| test.ended.is_none());
-        tests || self.checking_since_ms.is_some() || step(&self.state, Input::Cancel).is_ok()
+        tests || self.checking_since_ms.is_some() || self.removing.is_some() || step(&self.state, Input::Cancel).is_ok()
     }
 
     /// The stage that runs.
@@ -438,7 +440,7 @@ impl Model {
                 self.failure = None;
                 self.lint_stopped = false;
                 self.uncompare();
-                self.ejected = None;
+                (self.ejected, self.unfinished) = (None, None);
                 self.guest = None;
                 (self.attach, self.attach_want) = (None, None);
                 self.direct = None;
@@ -446,6 +448,7 @@ impl Model {
                 self.way = None;
             }
             Phase::Ejecting => {
+                self.unfinished = None;
                 for stage in &mut self.stages {
                     if matches!(stage.status, StageStatus::Running { .. }) {
                         stage.status = StageStatus::Stopped;
@@ -456,6 +459,7 @@ impl Model {
         }
         self.phase_since_ms = at;
         self.state = state;
+        self.removing = None;
         if !state.image {
             self.image = None;
         }

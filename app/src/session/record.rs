@@ -6,11 +6,11 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use isoprep::{Cancel, EjectReport};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use serde::{Deserialize, Serialize};
 
-use super::{dying, removal};
+use super::dying;
+use super::removal::{Removal, Terms};
 use crate::paths::Paths;
 
 /// How many sessions' logs are kept.
@@ -110,24 +110,21 @@ pub(crate) fn living(paths: &Paths) -> Vec<Living> {
 }
 
 /// What [`recover`] did.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Recovered {
     /// What was done, a sentence each; nothing when there was nothing.
     pub said: Vec<String>,
-    /// What could not be done, a sentence each.
-    pub problems: Vec<String>,
-    /// What was removed and what was not touched.
-    pub report: EjectReport,
+    /// What was removed, and what was not.
+    pub(super) removal: Removal,
 }
 
 /// Ends and removes what dead sessions left.
-pub(crate) fn recover(paths: &Paths, cancel: &Cancel) -> Recovered {
-    let report = EjectReport { removed: 0, bytes: 0, untouched: Vec::new() };
-    let mut done = Recovered { said: Vec::new(), problems: Vec::new(), report };
+pub(super) fn recover(paths: &Paths, terms: &Terms<'_>) -> Recovered {
+    let mut done = Recovered::default();
     for dir in open_records(paths) {
         // Who was killed just now may not have let go of it yet.
         let process = read(&dir).map_or(0, |made| made.process);
-        let Some(_held) = dying::wait(process, cancel, || claim(&dir)) else { continue };
+        let Some(_held) = dying::wait(process, terms.cancel, || claim(&dir)) else { continue };
         // Read under the lock: what a session wrote just before it died counts.
         let made = read(&dir).unwrap_or_default();
         let id = id_of(&dir);
@@ -138,36 +135,25 @@ pub(crate) fn recover(paths: &Paths, cancel: &Cancel) -> Recovered {
         }
         let mut clean = true;
         for path in works_of(&paths.work(), &id) {
-            match removal::remove(&path, cancel, &|_| {}) {
-                Ok(report) => {
-                    if report.untouched.is_empty() {
-                        let text =
-                            format!("Removed the work of session {id}, which had been killed: {}", path.display());
-                        done.said.push(text);
-                    } else {
-                        clean = false;
-                    }
-                    done.report.removed += report.removed;
-                    done.report.bytes += report.bytes;
-                    done.report.untouched.extend(report.untouched);
-                }
-                // Killed between making it and marking it: an empty directory of this name is ours.
-                Err(_) if isoprep::remove_unmarked(&path) => done.report.removed += 1,
-                Err(error) => {
-                    clean = false;
-                    done.problems.push(format!("Could not remove {} of session {id}: {error}", path.display()));
-                }
+            // Killed between making it and marking it: an empty directory of this name is ours.
+            if !isoprep::is_marked(&path) && isoprep::remove_unmarked(&path) {
+                done.removal.report.removed += 1;
+            } else if done.removal.remove(&path, terms) {
+                let text = format!("Removed the work of session {id}, which had been killed: {}", path.display());
+                done.said.push(text);
+            } else {
+                clean = false;
             }
         }
         if let Some(path) = made.runtime.as_ref().filter(|path| path.symlink_metadata().is_ok()) {
             match vmtools::RuntimeDir::open(path).and_then(vmtools::RuntimeDir::remove) {
                 Ok(()) => {
-                    done.report.removed += 1;
+                    done.removal.report.removed += 1;
                     done.said.push(format!("Removed the sockets of session {id}, which had been killed"));
                 }
                 Err(error) => {
                     clean = false;
-                    done.problems.push(error.to_string());
+                    done.removal.problems.push(error.to_string());
                 }
             }
         }
@@ -179,11 +165,17 @@ pub(crate) fn recover(paths: &Paths, cancel: &Cancel) -> Recovered {
     vmtools::RuntimeDir::sweep(&paths.runtime);
     let drafts = isoprep::sweep_drafts(&paths.stages(), &paths.images());
     if !drafts.is_empty() {
-        done.report.removed += drafts.len() as u64;
+        done.removal.report.removed += drafts.len() as u64;
         done.said.push(format!("Removed {} unfinished results of builds that had been killed", drafts.len()));
     }
     prune(paths);
     done
+}
+
+/// Work directories that dead sessions left.
+pub(super) fn left_behind(paths: &Paths) -> Vec<PathBuf> {
+    let dead = open_records(paths).into_iter().filter(|dir| claim(dir).is_some());
+    dead.flat_map(|dir| works_of(&paths.work(), &id_of(&dir))).collect()
 }
 
 /// The work directories of a session: their names begin with its id.
@@ -257,6 +249,8 @@ fn prune(paths: &Paths) {
 
 #[cfg(test)]
 mod tests {
+    use isoprep::Cancel;
+
     use super::*;
 
     fn paths(dir: &Path) -> Paths {
@@ -290,10 +284,12 @@ mod tests {
         assert!(dead_dir.join(RECORD).exists());
 
         assert_eq!(living(&paths).iter().map(|l| l.id.as_str()).collect::<Vec<_>>(), ["1-living"]);
-        let said = recover(&paths, &Cancel::new()).said;
+        let terms = Terms { agreed: &[], cancel: &Cancel::new(), progress: &|_, _| {} };
+        assert_eq!(left_behind(&paths), std::slice::from_ref(&dead_work));
+        let said = recover(&paths, &terms).said;
         assert!(said.len() == 1 && said[0].contains("2-dead"), "{said:?}");
         assert!(living_work.exists() && !dead_work.exists());
-        assert!(recover(&paths, &Cancel::new()).said.is_empty());
+        assert!(recover(&paths, &terms).said.is_empty() && left_behind(&paths).is_empty());
         drop(living_record);
     }
 

@@ -1,24 +1,85 @@
-//! Removing a directory of ours. A build makes files of users that only exist in its user namespace; outside of it nobody
+//! Removing directories of ours. A build makes files of users that only exist in its user namespace; outside of it nobody
 //! but root could remove them, so they are taken back first.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use isoprep::{Cancel, EjectReport};
+use isoprep::{Cancel, EjectError, EjectReport, Holder, Remaining, Removed};
 
-/// Removes `dir`, which has our marker, and everything in it. `progress` is told how many entries are gone.
-///
-/// # Errors
-/// What could not be done, in a sentence; for a part that was left see [`EjectReport::untouched`].
-pub(super) fn remove(dir: &Path, cancel: &Cancel, progress: &dyn Fn(u64)) -> Result<EjectReport, String> {
-    // What has no marker is not ours to touch; the eject says so.
-    let taken_back = if isoprep::is_marked(dir) { isoprep::reclaim(dir, cancel) } else { Ok(()) };
-    let because = |text: String| match &taken_back {
-        Ok(()) => text,
-        Err(error) => format!("{text}\n  files of lent users could not be taken back: {error}"),
-    };
-    let mut report = isoprep::eject(dir, cancel, progress).map_err(|error| because(error.to_string()))?;
-    for left in &mut report.untouched {
-        left.reason = because(std::mem::take(&mut left.reason));
+/// On what terms directories are removed.
+pub(super) struct Terms<'a> {
+    /// Processes that hold what is removed, and that the user has agreed to end.
+    pub(super) agreed: &'a [Holder],
+    /// Stops it; what is left can be removed another time.
+    pub(super) cancel: &'a Cancel,
+    /// Is told how much of a directory is gone.
+    pub(super) progress: &'a dyn Fn(&Path, Removed),
+}
+
+/// What became of directories that were to be removed.
+#[derive(Debug, Default)]
+pub(super) struct Removal {
+    pub(super) report: EjectReport,
+    /// What could not be done, in sentences.
+    pub(super) problems: Vec<String>,
+    /// What others hold, and who.
+    pub(super) held: Vec<Remaining>,
+    /// What is left because it was stopped.
+    pub(super) left: Vec<PathBuf>,
+}
+
+impl Removal {
+    /// Removes one more directory, which has our marker, and everything in it. Whether all of it is gone.
+    pub(super) fn remove(&mut self, dir: &Path, terms: &Terms<'_>) -> bool {
+        if terms.cancel.is_cancelled() {
+            self.left.push(dir.to_owned());
+            return false;
+        }
+        // What has no marker is not ours to touch; the eject says so.
+        let taken_back = if isoprep::is_marked(dir) { isoprep::reclaim(dir, terms.cancel) } else { Ok(()) };
+        let because = |text: String| match &taken_back {
+            Ok(()) => text,
+            Err(error) => format!("{text}\n  files of lent users could not be taken back: {error}"),
+        };
+        let progress = |removed| (terms.progress)(dir, removed);
+        match isoprep::eject_ending(dir, terms.agreed, terms.cancel, &progress) {
+            Ok(report) => {
+                let whole = report.untouched.is_empty();
+                self.report.removed += report.removed;
+                self.report.bytes = self.report.bytes.saturating_add(report.bytes);
+                self.report.untouched.extend(report.untouched.into_iter().map(|mut left| {
+                    left.reason = because(left.reason);
+                    left
+                }));
+                whole
+            }
+            Err(EjectError::Cancelled { path, removed }) => {
+                self.report.removed += removed.files;
+                self.report.bytes = self.report.bytes.saturating_add(removed.bytes);
+                self.left.push(path);
+                false
+            }
+            Err(error) => {
+                self.problems.push(because(error.to_string()));
+                if let EjectError::StillMounted { mounts, .. } = error {
+                    self.held.extend(mounts);
+                }
+                false
+            }
+        }
     }
-    Ok(report)
+
+    /// Adds what became of others.
+    pub(super) fn add(&mut self, other: Self) {
+        self.report.removed += other.report.removed;
+        self.report.bytes = self.report.bytes.saturating_add(other.report.bytes);
+        self.report.untouched.extend(other.report.untouched);
+        self.problems.extend(other.problems);
+        self.held.extend(other.held);
+        self.left.extend(other.left);
+    }
+
+    /// Whether everything is gone that was to go.
+    pub(super) fn is_whole(&self) -> bool {
+        self.problems.is_empty() && self.report.untouched.is_empty() && self.left.is_empty()
+    }
 }

@@ -1,7 +1,7 @@
 //! Each event as a sentence: what the session's log and the terminal say.
 
-use isoprep::Progress;
 use isoprep::contents::show::size;
+use isoprep::{Progress, Remaining, Survey};
 use vmtools::GuestStatus;
 
 use super::event::{Event, Level};
@@ -176,18 +176,22 @@ impl Event {
                 files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
             ),
             Self::EjectProgressed { step } => step.clone(),
-            Self::Ejected { report, took_ms } => {
-                if report.removed == 0 && report.untouched.is_empty() {
+            Self::Ejected { report, took_ms, left, .. } => {
+                if report.removed == 0 && report.untouched.is_empty() && left.is_empty() {
                     return Some("Ejected: there was nothing to remove".into());
                 }
                 let mut text = format!(
-                    "Ejected: {} ({}) removed in {:.2} s",
+                    "{}: {} ({}) removed in {:.2} s",
+                    if left.is_empty() { "Ejected" } else { "The eject was stopped" },
                     number(report.removed, "entry", "entries"),
                     size(report.bytes),
                     secs(*took_ms)
                 );
                 for left in &report.untouched {
                     text.push_str(&format!("\n  left alone: {} ({})", left.path.display(), left.reason));
+                }
+                for path in left {
+                    text.push_str(&format!("\n  still there: {}; eject again to go on", path.display()));
                 }
                 text
             }
@@ -215,6 +219,9 @@ impl Event {
             | Self::MenuRead { .. }
             | Self::Surveyed { .. }
             | Self::Diagnosed { .. }
+            // A failure with the same words follows.
+            | Self::EjectHeld { .. }
+            | Self::EjectAdvanced { .. }
             | Self::Closed => return None,
         })
     }
@@ -240,6 +247,24 @@ fn counted(lint: &[LintView]) -> String {
     let parts: Vec<_> =
         [count(Error, "error"), count(Warning, "warning"), count(Note, "note")].into_iter().flatten().collect();
     if parts.is_empty() { "nothing to say".into() } else { parts.join(", ") }
+}
+
+/// What would be unmounted before a directory is removed, and what stands in the way of that: a line each.
+pub(crate) fn in_the_way(survey: &Survey) -> Vec<String> {
+    let mut lines = Vec::new();
+    let holders = |lines: &mut Vec<String>, held: &Remaining| {
+        lines.extend(held.holders.iter().map(|holder| format!("held by {holder}")));
+        lines.extend(held.advice.iter().filter(|_| held.holders.is_empty()).map(|it| format!("try: {it}")));
+    };
+    for mount in &survey.mounts {
+        lines.push(format!("is unmounted first: {}", mount.display()));
+        survey.held.iter().filter(|held| held.path == *mount).for_each(|held| holders(&mut lines, held));
+    }
+    for held in survey.held.iter().filter(|held| !survey.mounts.contains(&held.path)) {
+        lines.push(format!("in the way: {}, {}: {}", held.path.display(), held.what, held.why));
+        holders(&mut lines, held);
+    }
+    lines
 }
 
 /// "1 file", "2 files".

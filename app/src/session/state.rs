@@ -73,10 +73,11 @@ pub enum Outcome {
 }
 
 /// How much an eject removes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EjectScope {
     /// This session's work; caches and images stay.
+    #[default]
     Session,
     /// Caches and images too.
     Everything,
@@ -163,6 +164,12 @@ pub enum Denied {
     /// There is nothing to cancel.
     #[error("nothing is under way")]
     NothingToCancel,
+    /// What runs is being ended, which is not cut short.
+    #[error("what was under way is being ended already")]
+    BeingEnded,
+    /// Nobody is ended whom an eject has not named.
+    #[error("the last eject has named no such process that may be ended: eject again and look who holds it")]
+    NotNamed,
     /// A fix changes the user's repository, and the user was not asked.
     #[error("this changes a file of your repository: it is done only after you were asked")]
     NotAsked,
@@ -206,6 +213,8 @@ pub fn step(state: &State, input: Input) -> Result<(State, Option<Effect>), Deni
 
         (Preparing | Building | Booting, Input::Cancel) => leave(state, Outcome::Cancelled, EjectScope::Session),
         (Ejecting, Input::Cancel) if state.next.is_some() => Ok((State { next: None, ..*state }, None)),
+        // What runs is ended to its end; the driver stops the removal that follows, which is no business of this machine.
+        (Ejecting, Input::Cancel) => Err(Denied::BeingEnded),
         (_, Input::Cancel) => Err(Denied::NothingToCancel),
 
         (Ejecting, Input::Eject(_)) => Err(Denied::Busy),

@@ -11,6 +11,7 @@ mod deploy;
 mod detached;
 mod display;
 mod distribution;
+mod ejecting;
 mod flood;
 mod host;
 mod panels;

@@ -86,6 +86,30 @@ fn ejected() {
 }
 
 #[test]
+fn an_eject_that_removes() {
+    picture("removing", &["dark"], story::removing);
+}
+
+#[test]
+fn an_eject_that_was_stopped() {
+    picture("eject_stopped", &["light"], story::stopped);
+}
+
+#[test]
+fn an_eject_that_others_hold_up() {
+    picture("eject_held", &["dark", "light"], |stage| story::held(stage, true));
+}
+
+#[test]
+fn what_others_have_held_up() {
+    picture("eject_held_card", &["dark"], |stage| {
+        story::held(stage, false);
+        stage.settle();
+        stage.window.get_by_label("Leave it").click();
+    });
+}
+
+#[test]
 fn powered_off() {
     let display = std::cell::RefCell::new(Vec::new());
     picture("powered_off", &["dark"], |stage| {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use cartridge::session::Event;
 use cartridge::session::event::{CartridgeView, Failure, FieldView, FindingView, RecentView};
 use cartridge::session::logs::Pane;
-use cartridge::session::state::{Goal, Outcome, Phase, State};
-use isoprep::{EjectReport, FIELDS, Image, Progress, StageName, Survey, Unit, Untouched};
+use cartridge::session::state::{EjectScope, Goal, Outcome, Phase, State};
+use isoprep::{EjectReport, FIELDS, Holder, Image, Progress, Remaining, Removed, StageName, Survey, Unit, Untouched};
 use vmtools::{GuestReport, GuestStatus};
 
 use crate::display::Display;
@@ -247,7 +247,12 @@ pub fn ended(stage: &mut Stage, status: GuestStatus) -> Display {
     stage.tell(60_010, Event::StateChanged { state });
     stage.tell(
         60_200,
-        Event::Ejected { report: EjectReport { removed: 12, bytes: 4096, untouched: Vec::new() }, took_ms: 190 },
+        Event::Ejected {
+            report: EjectReport { removed: 12, bytes: 4096, untouched: Vec::new() },
+            took_ms: 190,
+            scope: EjectScope::Session,
+            left: Vec::new(),
+        },
     );
     stage.tell(60_201, idle(Outcome::GuestEnded, true));
     display
@@ -283,7 +288,12 @@ pub fn failed(stage: &mut Stage) {
     );
     stage.tell(
         8500,
-        Event::Ejected { report: EjectReport { removed: 3, bytes: 1024, untouched: Vec::new() }, took_ms: 80 },
+        Event::Ejected {
+            report: EjectReport { removed: 3, bytes: 1024, untouched: Vec::new() },
+            took_ms: 80,
+            scope: EjectScope::Session,
+            left: Vec::new(),
+        },
     );
     stage.tell(8501, idle(Outcome::Failed, false));
 }
@@ -309,9 +319,98 @@ pub fn ejected(stage: &mut Stage) {
     }];
     stage.tell(
         70_900,
-        Event::Ejected { report: EjectReport { removed: 2416, bytes: 198_400_000, untouched }, took_ms: 840 },
+        Event::Ejected {
+            report: EjectReport { removed: 2416, bytes: 198_400_000, untouched },
+            took_ms: 840,
+            scope: EjectScope::Session,
+            left: Vec::new(),
+        },
     );
     stage.tell(70_901, idle(Outcome::Ejected, true));
+}
+
+/// An eject is under way, and ends what runs.
+pub fn ejecting(stage: &mut Stage) {
+    inserted(stage);
+    let state = State {
+        phase: Phase::Ejecting,
+        outcome: Some(Outcome::Ejected),
+        inserted: true,
+        image: true,
+        ..State::default()
+    };
+    stage.tell(70_000, Event::StateChanged { state });
+}
+
+/// An eject is under way, and removes files.
+pub fn removing(stage: &mut Stage) {
+    ejecting(stage);
+    let path = PathBuf::from("/home/you/.cache/cartridge/work/20261123-041500-4711-1f2e3d4c");
+    stage.tell(72_400, Event::EjectAdvanced { path, removed: Removed { files: 48_211, bytes: 3_104_000_000 } });
+}
+
+/// The removal was stopped.
+pub fn stopped(stage: &mut Stage) {
+    removing(stage);
+    let report = EjectReport { removed: 51_020, bytes: 3_310_000_000, untouched: Vec::new() };
+    let left = vec![PathBuf::from("/home/you/.cache/cartridge/work/20261123-041500-4711-1f2e3d4c")];
+    stage.tell(72_900, Event::Ejected { report, took_ms: 2900, scope: EjectScope::Session, left });
+    stage.tell(72_901, idle(Outcome::Ejected, true));
+}
+
+/// Whoever holds what an eject has left: one's own programs, and one of somebody else's where that is wished for.
+pub fn holders(foreign: bool) -> Vec<Remaining> {
+    let work = Path::new("/home/you/.cache/cartridge/work/20261123-041500-4711-1f2e3d4c");
+    let holder = |pid: u32, command: &str, how: String, spared: Option<&str>| Holder {
+        pid,
+        command: command.to_owned(),
+        how,
+        started: 4_711_000 + u64::from(pid),
+        ours: false,
+        user: Some(1000),
+        spared: spared.map(str::to_owned),
+    };
+    let root = work.join("x86_64/airootfs/proc");
+    let mut shells = vec![
+        holder(20_114, "bash", format!("works in {}", root.display()), None),
+        holder(20_377, "vim notes.txt", format!("has {}/notes.txt open", root.display()), None),
+    ];
+    if foreign {
+        let how = format!("works in {}", root.display());
+        shells.push(holder(811, "/usr/lib/systemd/systemd-udevd", how, Some("it belongs to user 0")));
+    }
+    let busy = "it could not be unmounted: Device or resource busy (os error 16)".to_owned();
+    let mut held =
+        vec![Remaining { path: root, what: "proc (proc)".to_owned(), why: busy, advice: None, holders: shells }];
+    if foreign {
+        held.push(Remaining {
+            path: work.join("out/root.img"),
+            what: "/dev/loop3 (loop device)".to_owned(),
+            why: "it shows this file as a disk, and that is mounted on /run/media/you/ROOT".to_owned(),
+            advice: Some("sudo umount /run/media/you/ROOT".to_owned()),
+            holders: Vec::new(),
+        });
+    }
+    held
+}
+
+/// An eject has left what others hold.
+pub fn held(stage: &mut Stage, foreign: bool) {
+    removing(stage);
+    let report = EjectReport { removed: 12, bytes: 4096, untouched: Vec::new() };
+    let scope = EjectScope::Session;
+    stage.tell(72_900, Event::Ejected { report, took_ms: 2900, scope, left: Vec::new() });
+    stage.tell(72_901, Event::EjectHeld { scope, held: holders(foreign) });
+    let failure = Failure {
+        title: "Not everything could be removed".to_owned(),
+        detail: "something is still mounted inside".to_owned(),
+        advice: None,
+        command: None,
+        pane: None,
+        exit_code: 9,
+    };
+    stage.tell(72_902, Event::Failed { failure });
+    stage.tell(72_903, idle(Outcome::Ejected, true));
 }
 
 /// What ejecting everything would remove.
@@ -321,6 +420,16 @@ pub fn surveys() -> Event {
         files,
         bytes,
         mounts: mounts.iter().map(PathBuf::from).collect(),
+        held: mounts
+            .iter()
+            .map(|at| Remaining {
+                path: PathBuf::from(at),
+                what: "proc (proc)".to_owned(),
+                why: "somebody uses it".to_owned(),
+                advice: None,
+                holders: holders(false).swap_remove(0).holders.into_iter().take(1).collect(),
+            })
+            .collect(),
     };
     Event::Surveyed {
         surveys: vec![

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::Removed;
 use super::marker::MARKER;
 use super::unmount::Remaining;
 
@@ -18,8 +19,8 @@ pub enum EjectError {
         /// Why not.
         reason: Refusal,
     },
-    /// Mounts inside it could not be unmounted. Nothing was deleted.
-    #[error("nothing in {} was deleted: something is still mounted inside{}", path.display(), list(mounts))]
+    /// Mounts inside it could not be unmounted, or loop devices not be detached. Nothing was deleted.
+    #[error("nothing in {} was deleted: something is still mounted inside, or shown as a disk{}", path.display(), list(mounts))]
     StillMounted {
         /// The directory.
         path: PathBuf,
@@ -27,12 +28,12 @@ pub enum EjectError {
         mounts: Vec<Remaining>,
     },
     /// It was cancelled. Ejecting again goes on where it stopped.
-    #[error("ejecting {} was cancelled after {removed} entries; eject it again to go on", path.display())]
+    #[error("ejecting {} was cancelled after {} entries; eject it again to go on", path.display(), removed.files)]
     Cancelled {
         /// The directory.
         path: PathBuf,
-        /// How many entries were deleted.
-        removed: u64,
+        /// What was deleted.
+        removed: Removed,
     },
     /// The system refused something.
     #[error("could not {action} {}: {source}", path.display())]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::namespaces;
-use super::processes::{self, Name, command, is_ours, plain, started};
+use super::processes::{self, Name, command, is_ours, plain, spared, started, user};
 use super::stat::mount_of;
 
 /// Most holders that are named for a mount.
@@ -35,11 +35,19 @@ pub struct Holder {
     pub started: u64,
     /// Whether it descends from this process, which may then end it.
     pub ours: bool,
+    /// Whose it is, a user id; `None` where it acts for more than one, or that cannot be known.
+    pub user: Option<u32>,
+    /// Why it is never ended, whoever agrees: "it belongs to user 1000". `None` where [`eject_ending`](super::eject_ending) may.
+    pub spared: Option<String>,
 }
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "process {} ({}), which {}", self.pid, self.command, self.how)
+        write!(f, "process {} ({}), which {}", self.pid, self.command, self.how)?;
+        match &self.spared {
+            Some(why) => write!(f, "; not ours to end: {why}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -113,7 +121,9 @@ fn waits_for_fuse(wchan: &str) -> bool {
 /// A process that is known to hold something, and how.
 pub(super) fn named(proc: &Path, pid: u32, how: &str, known: &[Name]) -> Option<Holder> {
     let command = command(&proc.join(pid.to_string()));
-    Some(Holder { pid, command, how: how.to_owned(), started: started(proc, pid)?, ours: is_ours(proc, pid, known) })
+    let (started, ours) = (started(proc, pid)?, is_ours(proc, pid, known));
+    let spared = if ours { None } else { spared(proc, pid) };
+    Some(Holder { pid, command, how: how.to_owned(), started, ours, user: user(proc, pid), spared })
 }
 
 fn add(proc: &Path, held: &mut [Vec<Holder>], known: &[Name], index: usize, (pid, how): (u32, String)) {
@@ -128,7 +138,12 @@ fn add(proc: &Path, held: &mut [Vec<Holder>], known: &[Name], index: usize, (pid
     let command = if stuck { plain(&name(&process)) } else { command(&process) };
     // Nobody is ended for what is only possible.
     let ours = !stuck && is_ours(proc, pid, known);
-    holders.push(Holder { pid, command, how, started, ours });
+    let spared = match (stuck, ours) {
+        (true, _) => Some("it is not known whether it holds it".to_owned()),
+        (false, true) => None,
+        (false, false) => spared(proc, pid),
+    };
+    holders.push(Holder { pid, command, how, started, ours, user: user(proc, pid), spared });
 }
 
 fn name(process: &Path) -> String {

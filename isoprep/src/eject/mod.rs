@@ -5,8 +5,9 @@
 //!
 //! 1. refuses what cannot be a work directory: shallow paths, the home directory and what holds it, links, mount points,
 //!    directories of other users, directories without our marker file;
-//! 2. unmounts what is mounted inside, last mount first, never lazily; reads the mount tables again, those of other mount
-//!    namespaces too, and if anything is left deletes **nothing** and names who holds it;
+//! 2. unmounts what is mounted inside, last mount first, never lazily, by open folders instead of by paths; reads the mount
+//!    tables again, those of other mount namespaces too, detaches loop devices that show a file inside, and if anything is left
+//!    deletes **nothing** and names who holds it;
 //! 3. walks by file descriptor with `openat2(2)`, which refuses to cross a mount or follow a link, compares the mount of
 //!    every entry with that of the directory, and deletes with `unlinkat(2)`, which refuses mount points;
 //! 4. deletes the marker last, so that an eject that was cancelled or interrupted can be done again.
@@ -14,10 +15,12 @@
 //! Processes that descend from this one and hold a mount are ended, by a pidfd. Nobody else is signalled: others are named, and
 //! [`eject_ending`] ends those that the user has agreed to.
 
+mod descriptors;
 mod error;
 mod guard;
 mod holders;
 mod level;
+mod loops;
 mod marker;
 mod mountinfo;
 mod namespaces;
@@ -50,10 +53,21 @@ pub struct Survey {
     pub bytes: u64,
     /// What is mounted inside it; an eject unmounts these first.
     pub mounts: Vec<PathBuf>,
+    /// What would stop an eject as things are now, and who holds it: mounts that somebody uses, loop devices.
+    pub held: Vec<Remaining>,
+}
+
+/// How much is gone so far.
+#[derive(Serialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// How many entries.
+    pub files: u64,
+    /// How much space that freed, bytes.
+    pub bytes: u64,
 }
 
 /// What an eject did.
-#[derive(Serialize, Clone, Debug, PartialEq, Eq)]
+#[derive(Serialize, Clone, Debug, Default, PartialEq, Eq)]
 pub struct EjectReport {
     /// How many entries were deleted: as many as [`Survey::files`] when the directory is gone.
     pub removed: u64,
@@ -87,24 +101,28 @@ pub fn is_marked(dir: &Path) -> bool {
 pub fn survey(dir: &Path) -> Result<Survey, EjectError> {
     let target = guard::admit(dir)?;
     let mounts = unmount::inside(&target)?;
+    let mut held = unmount::held(&target)?;
+    held.extend(loops::seen(&target));
     let counted = sweep::count(&target)?;
-    Ok(Survey { path: target.path, files: counted.entries, bytes: counted.bytes, mounts })
+    Ok(Survey { path: target.path, files: counted.files, bytes: counted.bytes, mounts, held })
 }
 
-/// Deletes a work directory of ours, and what is mounted inside is unmounted, not deleted. `progress` is told how many
-/// entries are gone, after every 1024 entries or 50 ms, and once at the end.
+/// Deletes a work directory of ours, and what is mounted inside is unmounted, not deleted. `progress` is told how much
+/// is gone, after every 1024 entries or 50 ms, and once at the end.
 ///
 /// # Errors
 /// - [`EjectError::Refused`]: it is not a directory of ours, or must never be deleted. Nothing was touched.
-/// - [`EjectError::StillMounted`]: a mount inside could not be unmounted; it says who holds it. Nothing was deleted.
+/// - [`EjectError::StillMounted`]: a mount inside could not be unmounted, or a file inside is a loop device's; it says who
+///   holds it. Nothing was deleted.
 /// - [`EjectError::Cancelled`]: `cancel` was set; calling again goes on.
 /// - [`EjectError::System`]: the system refused something that the rest depends on.
-pub fn eject(dir: &Path, cancel: &Cancel, progress: &dyn Fn(u64)) -> Result<EjectReport, EjectError> {
+pub fn eject(dir: &Path, cancel: &Cancel, progress: &dyn Fn(Removed)) -> Result<EjectReport, EjectError> {
     eject_ending(dir, &[], cancel, progress)
 }
 
 /// As [`eject()`], and ends those holders of mounts that the user has `agreed` to, as [`EjectError::StillMounted`] named them:
-/// SIGTERM, and SIGKILL after two seconds. Who is not the process that was named, but has its number, is left alone.
+/// SIGTERM, and SIGKILL after two seconds. Who is not the process that was named, but has its number, is left alone, and so are
+/// those that are [`spared`](Holder::spared) whatever was agreed: other users' and those that this program was started from.
 ///
 /// # Errors
 /// As for [`eject()`].
@@ -112,12 +130,16 @@ pub fn eject_ending(
     dir: &Path,
     agreed: &[Holder],
     cancel: &Cancel,
-    progress: &dyn Fn(u64),
+    progress: &dyn Fn(Removed),
 ) -> Result<EjectReport, EjectError> {
     let target = guard::admit(dir)?;
     target.marker.lock(&target.path)?;
     unmount::all(&target, agreed, cancel)?;
+    let loops = loops::detach(&target, cancel);
+    if !loops.is_empty() {
+        return Err(EjectError::StillMounted { path: target.path, mounts: loops });
+    }
     let report = sweep::remove(&target, cancel, progress)?;
-    progress(report.removed);
+    progress(Removed { files: report.removed, bytes: report.bytes });
     Ok(report)
 }

@@ -60,6 +60,42 @@ pub(super) fn is_ours(proc: &Path, pid: u32, known: &[Name]) -> bool {
     false
 }
 
+/// Whose a process is: its user, where the real, the effective, the saved and that of the file system are the same one (proc(5),
+/// /proc/pid/status). A program that acts for another user than it was started by is nobody's.
+pub(super) fn user(proc: &Path, pid: u32) -> Option<u32> {
+    let text = fs::read(proc.join(pid.to_string()).join("status")).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let line = text.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    let ids: Vec<u32> = line.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let first = *ids.first()?;
+    (ids.len() == 4 && ids.iter().all(|id| *id == first)).then_some(first)
+}
+
+/// Why this process is never ended, even if somebody has agreed to it; `None` if it may be.
+pub(super) fn spared(proc: &Path, pid: u32) -> Option<String> {
+    let own = rustix::process::geteuid().as_raw();
+    match user(proc, pid) {
+        _ if pid <= 1 => return Some("it is the first process of the system".to_owned()),
+        _ if pid == std::process::id() => return Some("it is this program".to_owned()),
+        None => return Some("it acts for another user".to_owned()),
+        Some(user) if user != own => return Some(format!("it belongs to user {user}")),
+        Some(_) => {}
+    }
+    // A terminal's shell, a desktop: this program would go with it.
+    let mut at = std::process::id();
+    for _ in 0..GENERATIONS {
+        let (parent, _) = stat(proc, at)?;
+        if parent == pid {
+            return Some("this program was started from it".to_owned());
+        }
+        if parent <= 1 {
+            break;
+        }
+        at = parent;
+    }
+    None
+}
+
 /// What no other process ever is: a number and the time of its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Name {
@@ -144,11 +180,12 @@ impl Ending {
     fn open(&mut self, proc: &Path, name: Name, agreed: bool) -> Option<OwnedFd> {
         let process = pidfd_open(Pid::from_raw(i32::try_from(name.pid).ok()?)?, PidfdFlags::empty()).ok()?;
         // Asked after it was opened, so that it is this process that the answers are about.
-        let ours = started(proc, name.pid)? == name.started && (agreed || is_ours(proc, name.pid, &self.known));
-        if ours && !agreed {
+        let same = started(proc, name.pid)? == name.started;
+        let ours = same && is_ours(proc, name.pid, &self.known);
+        if ours {
             self.known.push(name);
         }
-        ours.then_some(process)
+        (ours || (same && agreed && spared(proc, name.pid).is_none())).then_some(process)
     }
 }
 
@@ -174,12 +211,50 @@ mod tests {
     }
 
     #[test]
+    fn whose_a_process_is_and_why_it_is_spared() {
+        let proc = tempfile::tempdir().unwrap();
+        let own = rustix::process::geteuid().as_raw();
+        let make = |pid: u32, parent: u32, ids: [u32; 4]| {
+            let dir = proc.path().join(pid.to_string());
+            fs::create_dir(&dir).unwrap();
+            let rest: Vec<String> = (5..=22).map(|number| number.to_string()).collect();
+            fs::write(dir.join("stat"), format!("{pid} (x) S {parent} {}", rest.join(" "))).unwrap();
+            let ids = ids.map(|id| id.to_string()).join("\t");
+            fs::write(dir.join("status"), format!("Name:\tx\nUid:\t{ids}\nGid:\t0\t0\t0\t0\n")).unwrap();
+        };
+        let ours = std::process::id();
+        let others = [1, 7, 8, 9, 10].map(|number| ours + number);
+        let [shell, mine, foreign, setuid, broken] = others;
+        make(1, 0, [own; 4]);
+        make(shell, 1, [own; 4]);
+        make(ours, shell, [own; 4]);
+        make(mine, 1, [own; 4]);
+        make(foreign, 1, [own + 1; 4]);
+        make(setuid, 1, [own + 1, own, own, own]);
+        assert_eq!((user(proc.path(), mine), user(proc.path(), setuid)), (Some(own), None));
+        assert_eq!(spared(proc.path(), mine), None);
+        for (pid, word) in [
+            (1, "first process"),
+            (ours, "this program"),
+            (shell, "started from"),
+            (foreign, "belongs to user"),
+            (setuid, "another user"),
+            (broken, "another user"),
+        ] {
+            assert!(spared(proc.path(), pid).is_some_and(|why| why.contains(word)), "{word}");
+        }
+    }
+
+    #[test]
     fn only_children_are_ended_and_only_the_one_that_was_meant() {
         let proc = Path::new("/proc");
         let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
         assert!(is_ours(proc, child.id(), &[]));
         assert!(!is_ours(proc, std::process::id(), &[]) && !is_ours(proc, 1, &[]));
-        let holder = |pid, started| Holder { pid, command: String::new(), how: String::new(), started, ours: true };
+        let holder = |pid, started| {
+            let (command, how) = (String::new(), String::new());
+            Holder { pid, command, how, started, ours: true, user: None, spared: None }
+        };
         let (pid, began) = (child.id(), started(proc, child.id()).unwrap());
         let mut ending = Ending::default();
         let mut end = |holder: &Holder, agreed: &[Holder]| ending.end(proc, &[holder], agreed, &Cancel::new());

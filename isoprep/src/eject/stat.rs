@@ -1,5 +1,6 @@
 //! What an entry is and which mount it is on, from one `statx(2)`.
 
+use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -82,6 +83,13 @@ const NOTHING: StatxFlags = StatxFlags::empty();
 pub(super) fn mount_of(path: &Path, follow: bool) -> Option<u64> {
     let link = if follow { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
     let stat = rustix::fs::statx(CWD, path, link | AtFlags::NO_AUTOMOUNT | UNASKED, NOTHING).ok()?;
+    StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::MNT_ID).then_some(stat.stx_mnt_id)
+}
+
+/// The mount that `name` in the open folder `dir` is on, or is the root of; links are not followed.
+pub(super) fn mount_of_entry(dir: impl AsFd, name: &OsStr) -> Option<u64> {
+    let stat =
+        rustix::fs::statx(dir, name, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | UNASKED, NOTHING).ok()?;
     StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::MNT_ID).then_some(stat.stx_mnt_id)
 }
 

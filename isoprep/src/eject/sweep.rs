@@ -19,7 +19,7 @@ use super::level::{Level, open_above, open_below};
 use super::marker::MARKER;
 use super::reasons::{LOCKED_AROUND, MOUNTED, MOVED, describe};
 use super::stat::{Found, look};
-use super::{EjectReport, Untouched};
+use super::{EjectReport, Removed, Untouched};
 
 /// How many directories are held open at once.
 const OPEN: usize = 64;
@@ -32,23 +32,16 @@ const BEAT: Duration = Duration::from_millis(50);
 /// or after so many entries, whichever comes first.
 const STRIDE: u64 = 1024;
 
-/// What is in a work directory.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counted {
-    pub entries: u64,
-    pub bytes: u64,
-}
-
 /// Counts what is in the directory, itself included. Mounts are counted as one entry and not entered.
-pub(super) fn count(target: &Target) -> Result<Counted, EjectError> {
+pub(super) fn count(target: &Target) -> Result<Removed, EjectError> {
     let cancel = Cancel::new();
     let mut sweep = Sweep::new(target, false, &cancel, &|_| {});
     sweep.run()?;
-    Ok(Counted { entries: sweep.counted.entries + 1, bytes: sweep.counted.bytes })
+    Ok(Removed { files: sweep.counted.files + 1, bytes: sweep.counted.bytes })
 }
 
 /// Deletes what is in the directory, then its marker, then itself.
-pub(super) fn remove(target: &Target, cancel: &Cancel, progress: &dyn Fn(u64)) -> Result<EjectReport, EjectError> {
+pub(super) fn remove(target: &Target, cancel: &Cancel, progress: &dyn Fn(Removed)) -> Result<EjectReport, EjectError> {
     let mut sweep = Sweep::new(target, true, cancel, progress);
     sweep.run()?;
     if sweep.untouched.is_empty() {
@@ -58,31 +51,31 @@ pub(super) fn remove(target: &Target, cancel: &Cancel, progress: &dyn Fn(u64)) -
         let reason = format!("{} more entries in it were left for such reasons", sweep.unnamed);
         sweep.untouched.push(Untouched { path: target.path.clone(), reason });
     }
-    let Counted { entries, bytes } = sweep.counted;
-    Ok(EjectReport { removed: entries, bytes, untouched: sweep.untouched })
+    let Removed { files, bytes } = sweep.counted;
+    Ok(EjectReport { removed: files, bytes, untouched: sweep.untouched })
 }
 
 struct Sweep<'a> {
     target: &'a Target,
     delete: bool,
     cancel: &'a Cancel,
-    progress: &'a dyn Fn(u64),
+    progress: &'a dyn Fn(Removed),
     told: (Instant, u64),
-    counted: Counted,
+    counted: Removed,
     untouched: Vec<Untouched>,
     unnamed: u64,
     stack: Vec<Level>,
 }
 
 impl<'a> Sweep<'a> {
-    fn new(target: &'a Target, delete: bool, cancel: &'a Cancel, progress: &'a dyn Fn(u64)) -> Self {
+    fn new(target: &'a Target, delete: bool, cancel: &'a Cancel, progress: &'a dyn Fn(Removed)) -> Self {
         Self {
             target,
             delete,
             cancel,
             progress,
             told: (Instant::now(), 0),
-            counted: Counted::default(),
+            counted: Removed::default(),
             untouched: Vec::new(),
             unnamed: 0,
             stack: Vec::new(),
@@ -310,7 +303,7 @@ impl<'a> Sweep<'a> {
         };
         match removed {
             Ok(()) => {
-                self.counted.entries += 2;
+                self.counted.files += 2;
                 self.counted.bytes = self.counted.bytes.saturating_add(marker);
             }
             Err(error) => {
@@ -324,20 +317,19 @@ impl<'a> Sweep<'a> {
     /// Obeys a cancel and tells the progress now and then; whether it was told now.
     fn beat(&mut self) -> Result<bool, EjectError> {
         if self.cancel.is_cancelled() {
-            let (path, removed) = (self.target.path.clone(), self.counted.entries);
-            return Err(EjectError::Cancelled { path, removed });
+            return Err(EjectError::Cancelled { path: self.target.path.clone(), removed: self.counted });
         }
-        let entries = self.counted.entries;
+        let entries = self.counted.files;
         if self.delete && (entries - self.told.1 >= STRIDE || self.told.0.elapsed() >= BEAT) {
             self.told = (Instant::now(), entries);
-            (self.progress)(entries);
+            (self.progress)(self.counted);
             return Ok(true);
         }
         Ok(false)
     }
 
     fn count_one(&mut self, bytes: u64) {
-        self.counted.entries += 1;
+        self.counted.files += 1;
         self.counted.bytes = self.counted.bytes.saturating_add(bytes);
         if let Some(level) = self.stack.last_mut() {
             level.removed = true;

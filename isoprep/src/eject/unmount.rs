@@ -10,32 +10,39 @@ use std::path::{Path, PathBuf};
 
 use cartridge_supervise::{Cancel, CommandLine};
 use rustix::io::Errno;
-use rustix::mount::{MountPropagationFlags, UnmountFlags};
 use serde::Serialize;
 
+use super::Removed;
+use super::descriptors::{Hands, Tried};
 use super::error::EjectError;
 use super::guard::Target;
 use super::holders::{self, Holder, Wanted};
 use super::mountinfo::{self, BadLine, Mount, Place};
 use super::namespaces::{self, Namespace};
 use super::processes::{self, Ending, Name};
-use super::stat::{mount_id, mount_of};
+use super::stat::mount_id;
 
-const PROC: &str = "/proc";
+pub(super) const PROC: &str = "/proc";
 const TABLE: &str = "/proc/self/mountinfo";
 
-/// A mount that could not be unmounted.
+/// What keeps a directory from being deleted: a mount that could not be unmounted, or a loop device.
 #[derive(Serialize, Clone, Debug, PartialEq, Eq)]
 pub struct Remaining {
-    /// Where it is mounted.
+    /// Where it is mounted, or the file that it shows as a disk.
     pub path: PathBuf,
-    /// What is mounted: `tmpfs (tmpfs)`, `ext4 (/dev/sda1[/home/me])`.
+    /// What it is: `tmpfs (tmpfs)`, `ext4 (/dev/sda1[/home/me])`, `/dev/loop3 (loop device)`.
     pub what: String,
     /// What the system said.
     pub why: String,
+    /// A command that ends it, or says more, where no process can be named.
+    pub advice: Option<String>,
     /// The processes that hold it, or that live where it is mounted. Empty when none was found that we may look at.
     pub holders: Vec<Holder>,
 }
+
+/// What is said of a mount that hangs.
+const LATE: &str =
+    "it could not be unmounted: its file system does not answer; the attempt goes on, so eject again later";
 
 /// How often processes of ours are ended before a mount is given up.
 const ROUNDS: usize = 4;
@@ -46,9 +53,8 @@ impl fmt::Display for Remaining {
         for holder in &self.holders {
             write!(f, "\n    held by {holder}")?;
         }
-        if self.holders.is_empty() {
-            let look = CommandLine::new("fuser").arg("-vm").arg(&self.path);
-            write!(f, "\n    no process that we may look at holds it; try: {look}")?;
+        if let Some(advice) = self.advice.as_ref().filter(|_| self.holders.is_empty()) {
+            write!(f, "\n    no process that we may look at holds it; try: {advice}")?;
         }
         Ok(())
     }
@@ -72,6 +78,25 @@ pub(super) fn inside(target: &Target) -> Result<Vec<PathBuf>, EjectError> {
         found.extend(elsewhere.filter(|mount| !mount.point.starts_with(&target.path)));
     }
     Ok(found.into_iter().map(|mount| mount.point.clone()).collect())
+}
+
+/// What would stand in the way of an eject now: mounts that somebody holds, and those that are not ours to unmount. Changes nothing.
+pub(super) fn held(target: &Target) -> Result<Vec<Remaining>, EjectError> {
+    let table = table()?;
+    let mounts = mountinfo::inside(&table, &target.path);
+    let others = namespaces::others(Path::new(PROC));
+    let why = "somebody uses it";
+    let mut stays: Vec<_> = mounts.into_iter().map(|mount| stay(mount, why.to_owned(), &table, &others)).collect();
+    let own = stays.len();
+    if let Some(place) = place(&table, &target.path, &target.root) {
+        let lies_on = mount_id(&target.root).and_then(|id| table.iter().find(|mount| mount.id == id));
+        let group = lies_on.and_then(|mount| mount.peers);
+        let had = stays.iter().map(|it| key(&it.mount, &table)).collect();
+        seen_elsewhere(&mut stays, &place, &target.path)?;
+        in_namespaces(&mut stays, &place, &others, &had, group);
+    }
+    let found = remaining(stays, &[]).into_iter().enumerate();
+    Ok(found.filter(|(index, it)| *index >= own || !it.holders.is_empty()).map(|(_, it)| it).collect())
 }
 
 /// Where the directory lies. `None` where the table does not have its mount, as in a chroot.
@@ -103,8 +128,10 @@ pub(super) fn all(target: &Target, agreed: &[Holder], cancel: &Cancel) -> Result
     // What we had mounted may have spread to other namespaces, where it does no harm.
     let had: HashSet<_> = mountinfo::inside(&first, &target.path).into_iter().map(|mount| key(mount, &first)).collect();
     let mut ending = Ending::default();
+    let hands = Hands::new(&target.root, &target.path, cancel);
+    let hands = hands.map_err(|error| EjectError::system("open", &target.path, error))?;
     for round in 0.. {
-        let mut stays = unmount_inside(&target.path, place.as_ref(), cancel)?;
+        let mut stays = unmount_inside(&hands, &target.path, place.as_ref(), cancel)?;
         let others = place.as_ref().map_or_else(Vec::new, |_| namespaces::others(Path::new(PROC)));
         if let Some(place) = &place {
             seen_elsewhere(&mut stays, place, &target.path)?;
@@ -120,7 +147,7 @@ pub(super) fn all(target: &Target, agreed: &[Holder], cancel: &Cancel) -> Result
             return Err(EjectError::StillMounted { path: path(), mounts });
         }
         if cancel.is_cancelled() {
-            return Err(EjectError::Cancelled { path: path(), removed: 0 });
+            return Err(EjectError::Cancelled { path: path(), removed: Removed::default() });
         }
     }
     Ok(())
@@ -132,7 +159,12 @@ fn key(mount: &Mount, table: &[Mount]) -> (String, PathBuf, Option<PathBuf>) {
 }
 
 /// Unmounts what is inside by its path, as far as that goes.
-fn unmount_inside(dir: &Path, place: Option<&Place>, cancel: &Cancel) -> Result<Vec<Stays>, EjectError> {
+fn unmount_inside(
+    hands: &Hands<'_>,
+    dir: &Path,
+    place: Option<&Place>,
+    cancel: &Cancel,
+) -> Result<Vec<Stays>, EjectError> {
     loop {
         let table = table()?;
         let mounts = mountinfo::inside(&table, dir);
@@ -140,45 +172,48 @@ fn unmount_inside(dir: &Path, place: Option<&Place>, cancel: &Cancel) -> Result<
             return Ok(Vec::new());
         }
         if cancel.is_cancelled() {
-            return Err(EjectError::Cancelled { path: dir.to_owned(), removed: 0 });
+            return Err(EjectError::Cancelled { path: dir.to_owned(), removed: Removed::default() });
         }
-        let failed = pass(&mounts, &table, dir);
+        let failed = pass(hands, &mounts, &table, dir);
         // A mount that was moved stands before its parent in the table: another pass gets it, as long as one got any.
         if failed.len() == mounts.len() {
             let others = place.map_or_else(Vec::new, |_| namespaces::others(Path::new(PROC)));
-            let stays = |(mount, why): (&Mount, String)| {
-                let same = key(mount, &table);
-                let copies = others.iter().flat_map(|other| other.mounts.iter().map(move |copy| (copy, other)));
-                let copies = copies.filter(|(copy, other)| key(copy, &other.mounts) == same);
-                let ids = std::iter::once(mount.id).chain(copies.map(|(copy, _)| copy.id)).collect();
-                Stays { mount: mount.clone(), why, ids, lives: None, foreign: false }
-            };
-            return Ok(failed.into_iter().map(stays).collect());
+            return Ok(failed.into_iter().map(|(mount, why)| stay(mount, why, &table, &others)).collect());
         }
     }
 }
 
+/// A mount inside with its copies in other namespaces.
+fn stay(mount: &Mount, why: String, table: &[Mount], others: &[Namespace]) -> Stays {
+    let same = key(mount, table);
+    let copies = others.iter().flat_map(|other| other.mounts.iter().map(move |copy| (copy, other)));
+    let copies = copies.filter(|(copy, other)| key(copy, &other.mounts) == same);
+    let ids = std::iter::once(mount.id).chain(copies.map(|(copy, _)| copy.id)).collect();
+    Stays { mount: mount.clone(), why, ids, lives: None, foreign: false }
+}
+
 /// Tries to unmount each, last first; returns those that it could not, with the reason.
-fn pass<'a>(mounts: &[&'a Mount], table: &'a [Mount], dir: &Path) -> Vec<(&'a Mount, String)> {
+fn pass<'a>(hands: &Hands<'_>, mounts: &[&'a Mount], table: &'a [Mount], dir: &Path) -> Vec<(&'a Mount, String)> {
     // In a shared tree (`mount --rbind /sys work/sys`) unmounting `work/sys/fs/cgroup` would unmount `/sys/fs/cgroup`
     // too, because the unmount spreads from the parent to its peers: cut the ties of every mount inside first.
     let mut cut = HashSet::new();
-    for mount in mounts.iter().filter(|mount| is_on_top(mount)) {
-        if let Err(error) = cut_ties(mount) {
-            let why = explain(mount, "cut from its peers", error);
-            return mounts.iter().map(|mount| (*mount, why.clone())).collect();
+    for mount in mounts {
+        match hands.cut_ties(mount) {
+            Tried::Done => drop(cut.insert(mount.id)),
+            Tried::Covered | Tried::Late => {}
+            Tried::Failed(error) => {
+                let why = explain(mount, "cut from its peers", error);
+                return mounts.iter().map(|mount| (*mount, why.clone())).collect();
+            }
         }
-        cut.insert(mount.id);
     }
     let mut failed = Vec::new();
     for mount in mounts.iter().rev() {
-        if !is_on_top(mount) {
-            failed.push((*mount, "another mount covers it".to_owned()));
-            continue;
-        }
         // What it is on may have been covered until now.
-        if let Some(parent) = mounts.iter().find(|parent| parent.id == mount.parent && !cut.contains(&parent.id)) {
-            if is_on_top(parent) && cut_ties(parent).is_ok() {
+        if let Some(parent) = mounts.iter().find(|parent| parent.id == mount.parent && !cut.contains(&parent.id))
+            && hands.is_on_top(mount)
+        {
+            if hands.cut_ties(parent) == Tried::Done {
                 cut.insert(parent.id);
             } else if let Some(peer) = peer_outside(parent, table, dir) {
                 let peer = peer.point.display();
@@ -187,20 +222,14 @@ fn pass<'a>(mounts: &[&'a Mount], table: &'a [Mount], dir: &Path) -> Vec<(&'a Mo
                 continue;
             }
         }
-        if let Err(error) = rustix::mount::unmount(&mount.point, UnmountFlags::NOFOLLOW) {
-            failed.push((*mount, explain(mount, "unmounted", error)));
+        match hands.unmount(mount) {
+            Tried::Done => {}
+            Tried::Covered => failed.push((*mount, "another mount covers it".to_owned())),
+            Tried::Failed(error) => failed.push((*mount, explain(mount, "unmounted", error))),
+            Tried::Late => failed.push((*mount, LATE.to_owned())),
         }
     }
     failed
-}
-
-/// Whether its path leads to it, not to a mount that covers it.
-fn is_on_top(mount: &Mount) -> bool {
-    mount_of(&mount.point, false) == Some(mount.id)
-}
-
-fn cut_ties(mount: &Mount) -> Result<(), Errno> {
-    rustix::mount::mount_change(&mount.point, MountPropagationFlags::PRIVATE)
 }
 
 /// Another mount that mounting and unmounting in this one spreads to, and that is not inside.
@@ -281,10 +310,12 @@ fn remaining(stays: Vec<Stays>, known: &[Name]) -> Vec<Remaining> {
         if let Some(pid) = stays.lives.filter(|pid| holders.iter().all(|holder| holder.pid != *pid)) {
             holders.extend(holders::named(Path::new(PROC), pid, "has it mounted in its own mount namespace", known));
         }
+        let advice = Some(CommandLine::new("fuser").arg("-vm").arg(&stays.mount.point).to_string());
         Remaining {
             path: stays.mount.point,
             what: format!("{} ({})", stays.mount.kind, processes::plain(&stays.mount.source)),
             why: stays.why,
+            advice,
             holders,
         }
     };

@@ -10,7 +10,7 @@ use isoprep::Cancel;
 use tokio::sync::mpsc::channel;
 use vmtools::display::Screen;
 
-use super::{Driver, beside, blank, deploy, diagnose, examine, slots, source, templates, testing, watching};
+use super::{Driver, beside, blank, deploy, diagnose, eject, examine, slots, source, templates, testing, watching};
 use crate::paths::Paths;
 use crate::session::attach_recent::AttachRecent;
 use crate::session::handle::{SessionHandle, Waker};
@@ -18,7 +18,7 @@ use crate::session::logs::LogHub;
 use crate::session::pace::PaceMaker;
 use crate::session::recent::Recent;
 use crate::session::record::Record;
-use crate::session::state::{EjectScope, State};
+use crate::session::state::State;
 
 /// What a session needs from who starts it.
 #[derive(Clone, Debug)]
@@ -121,7 +121,7 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         boots: 0,
         standalone: String::new(),
         direct_command: Arc::default(),
-        scope: EjectScope::Session,
+        ejecting: eject::Ejecting::default(),
         quitting: false,
         closed: false,
         side: channel(16),

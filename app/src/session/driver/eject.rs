@@ -1,26 +1,44 @@
 //! Eject: stop the job, end the guest, remove this session's work; and what removing everything would remove.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use isoprep::Cancel;
+use isoprep::{Cancel, Holder};
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, interval_at, timeout};
 use vmtools::{EndStep, GuestHandle};
 
 use super::beside::Beside;
 use super::{Driver, millis};
-use crate::paths::Paths;
-use crate::session::event::{Event, Failure, Level};
-use crate::session::failure::exit_code;
-use crate::session::jobs::{self, Ejected, Outcome};
+use crate::session::event::{Event, Level};
+use crate::session::failure;
+use crate::session::jobs::{self, Ejected, Outcome, Tally, What};
+use crate::session::model::endable;
 use crate::session::record;
-use crate::session::state::{EjectScope, Input};
+use crate::session::state::{Denied, EjectScope, Input, Phase};
 
 /// How long what uses the cache beside everything else may take to end once it was cancelled: a file system that does not answer
 /// may hold it for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a removal may take before it is told how far it is, and how often after that.
+const QUIET: Duration = Duration::from_millis(300);
+const BEAT: Duration = Duration::from_millis(200);
+
+/// The eject under way, and what the last one left.
+#[derive(Default)]
+pub(super) struct Ejecting {
+    /// How much it removes.
+    scope: EjectScope,
+    /// Stops its removal.
+    cancel: Cancel,
+    /// The removal was told, so that it may be stopped.
+    told: bool,
+    /// Processes that the last one has named and that may be ended.
+    named: Vec<Holder>,
+    /// Those of them that the next one ends.
+    agreed: Vec<Holder>,
+}
 
 impl Driver {
     /// Takes everything that runs out of the driver and ends it in a task of its own.
@@ -29,7 +47,8 @@ impl Driver {
         self.slots.cancel();
         self.hands_off();
         self.stop_recording().await;
-        self.scope = scope;
+        let agreed = std::mem::take(&mut self.ejecting.agreed);
+        self.ejecting = Ejecting { scope, ..Ejecting::default() };
         self.nothing_is_waited_for();
         self.progress = None;
         let (job, guest, side) = (self.job.take(), self.guest.take(), self.side.0.clone());
@@ -47,7 +66,9 @@ impl Driver {
         }
         let dirs = self.record.works();
         let runtime = self.record.made().runtime.clone();
-        let what = What { dirs, runtime, everything: scope == EjectScope::Everything, paths: self.paths.clone() };
+        let (everything, paths, cancel) =
+            (scope == EjectScope::Everything, self.paths.clone(), self.ejecting.cancel.clone());
+        let what = What { dirs, runtime, everything, paths, agreed, cancel };
         self.job = Some(tokio::spawn(async move {
             // What it works in is removed like the rest.
             if let Some(look) = look {
@@ -76,7 +97,8 @@ impl Driver {
         self.look_at_source_again();
         // Its lock must be free for the goal that may be waiting.
         self.prepared = None;
-        if ejected.clean {
+        let Ejected { removal, took } = ejected;
+        if removal.is_whole() {
             let noted = self.record.note(|made| {
                 made.runtime = None;
                 made.guest = None;
@@ -85,23 +107,20 @@ impl Driver {
                 self.notice(Level::Warning, format!("The session's record could not be written: {error}")).await;
             }
         }
-        if self.scope == EjectScope::Everything {
+        let scope = self.ejecting.scope;
+        if scope == EjectScope::Everything {
             self.image = None;
         }
         self.guest_events = None;
         self.attached_events = None;
-        self.tell(Event::Ejected { report: ejected.report.clone(), took_ms: millis(ejected.took) }).await;
-        if !ejected.clean {
-            let left = ejected.report.untouched.iter().map(|u| format!("{}: {}", u.path.display(), u.reason));
-            let problems: Vec<String> = ejected.problems.into_iter().chain(left).collect();
-            let failure = Failure {
-                title: "Not everything could be removed".into(),
-                detail: problems.join("\n"),
-                advice: Some("End what holds it, then eject again; nothing else was touched".into()),
-                command: None,
-                pane: None,
-                exit_code: exit_code::EJECT,
-            };
+        self.ejecting = Ejecting { scope, named: endable(&removal.held), ..Ejecting::default() };
+        let failure = failure::of_eject(&removal, scope, !self.ejecting.named.is_empty());
+        let (report, left) = (removal.report, removal.left);
+        self.tell(Event::Ejected { report, took_ms: millis(took), scope, left }).await;
+        if !removal.held.is_empty() {
+            self.tell(Event::EjectHeld { scope, held: removal.held }).await;
+        }
+        if let Some(failure) = failure {
             self.tell(Event::Failed { failure }).await;
         }
         self.input(Input::Ejected).await;
@@ -111,26 +130,48 @@ impl Driver {
         }
     }
 
+    /// Ejects as the last time, and ends those of `agreed` that were named then.
+    pub(super) async fn eject_ending(&mut self, agreed: Vec<Holder>) {
+        let names = |holder: &Holder| (holder.pid, holder.started);
+        let named = |holder: &Holder| agreed.iter().any(|it| names(it) == names(holder));
+        let meant: Vec<Holder> = self.ejecting.named.iter().filter(|holder| named(holder)).cloned().collect();
+        let denied = match (self.state.phase, meant.is_empty()) {
+            (Phase::Idle, false) => {
+                self.ejecting.agreed = meant;
+                return self.input(Input::Eject(self.ejecting.scope)).await;
+            }
+            (Phase::Idle, true) => Denied::NotNamed,
+            _ => Denied::Busy,
+        };
+        self.tell(Event::Refused { denied, reason: denied.to_string() }).await;
+    }
+
+    /// The removal was told: from here on it may be stopped.
+    pub(super) fn removal_advanced(&mut self) {
+        self.ejecting.told = self.state.phase == Phase::Ejecting;
+    }
+
+    /// Stops the removal of the eject under way, and says whether there is one. What runs is ended to its end.
+    pub(super) async fn stop_removal(&mut self) -> bool {
+        let stops = self.ejecting.told && self.state.phase == Phase::Ejecting && self.state.next.is_none();
+        if stops && !self.ejecting.cancel.is_cancelled() {
+            self.ejecting.cancel.cancel();
+            self.tell(Event::EjectProgressed { step: "Stopping the removal".into() }).await;
+        }
+        stops
+    }
+
     pub(super) fn survey_everything(&self) {
         let (mut dirs, side) =
             (vec![self.paths.stages(), self.paths.images(), self.paths.direct()], self.side.0.clone());
         dirs.extend(self.record.works());
+        let paths = self.paths.clone();
         tokio::task::spawn_blocking(move || {
+            dirs.extend(record::left_behind(&paths));
             let surveys = dirs.iter().filter(|d| d.exists()).filter_map(|dir| isoprep::survey(dir).ok()).collect();
             let _ = side.blocking_send(Event::Surveyed { surveys });
         });
     }
-}
-
-/// What an eject removes.
-struct What {
-    /// This session's work directories.
-    dirs: Vec<PathBuf>,
-    /// Its guest's sockets.
-    runtime: Option<PathBuf>,
-    /// Whether caches and images go too.
-    everything: bool,
-    paths: Paths,
 }
 
 /// Which step of ending QEMU was needed, and how long it took.
@@ -184,34 +225,30 @@ async fn eject(
     {
         in_use.push("something still reads for this session and does not end");
     }
-    let removed = tokio::task::spawn_blocking(move || {
-        let told = |step: String| {
-            let _ = side.try_send(Event::EjectProgressed { step });
-        };
-        let What { mut dirs, runtime, everything, paths } = what;
-        if everything && in_use.is_empty() && isoprep::cache_in_use(&paths.stages()) {
-            in_use.push("another session is building");
+    let tally = Arc::new(Tally::default());
+    let counted = Arc::clone(&tally);
+    let mut removing = tokio::task::spawn_blocking(move || jobs::remove(what, &counted, in_use));
+    let mut beat = interval_at(tokio::time::Instant::now() + QUIET, BEAT);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let removed = loop {
+        tokio::select! {
+            removed = &mut removing => break removed,
+            _ = beat.tick() => {
+                let (path, removed) = tally.read();
+                // Whoever is behind sees the next one.
+                let _ = side.try_send(Event::EjectAdvanced { path, removed });
+            }
         }
-        if everything && in_use.is_empty() {
-            dirs.extend([paths.stages(), paths.images(), paths.direct()]);
+    };
+    let mut ejected = match removed {
+        Ok((removal, said)) => {
+            if !said.is_empty() {
+                let _ = side.send(Event::Recovered { what: said }).await;
+            }
+            Ejected { removal, took: began.elapsed() }
         }
-        let (mut report, mut problems) = jobs::remove(&dirs, runtime.as_deref(), &Cancel::new(), &told);
-        let kept = |why| format!("{why}: the caches and images that it uses were not touched");
-        problems.extend(in_use.into_iter().map(kept));
-        let recovered = record::recover(&paths, &Cancel::new());
-        report.removed += recovered.report.removed;
-        report.bytes += recovered.report.bytes;
-        report.untouched.extend(recovered.report.untouched);
-        problems.extend(recovered.problems);
-        if !recovered.said.is_empty() {
-            let _ = side.blocking_send(Event::Recovered { what: recovered.said });
-        }
-        (report, problems)
-    })
-    .await;
-    let nothing = isoprep::EjectReport { removed: 0, bytes: 0, untouched: Vec::new() };
-    let (report, more) = removed.unwrap_or_else(|error| (nothing, vec![error.to_string()]));
-    problems.extend(more);
-    let clean = problems.is_empty() && report.untouched.is_empty();
-    Outcome::Ejected(Box::new(Ejected { report, took: began.elapsed(), problems, clean }))
+        Err(error) => Ejected::failed(error.to_string()),
+    };
+    ejected.removal.problems.splice(0..0, problems);
+    Outcome::Ejected(Box::new(ejected))
 }

@@ -182,6 +182,9 @@ impl Driver {
         if matches!(event, Event::RecordingEnded { .. } | Event::SideFailed { side: Side::Recording, .. }) {
             self.recording = None;
         }
+        if matches!(event, Event::EjectAdvanced { .. }) {
+            self.removal_advanced();
+        }
         self.tell(event).await;
     }
 

@@ -9,6 +9,7 @@ use crate::paths::Paths;
 use crate::session::event::Failure;
 use crate::session::examination::LintView;
 use crate::session::failure;
+use crate::session::removal::{Removal, Terms};
 use crate::session::run_field::RunField;
 
 /// What was seen of a cartridge.
@@ -39,7 +40,12 @@ pub(in crate::session) fn look(
         Ok(request) => seen(&request, cancel),
         Err(failure) => Look::failed(failure),
     };
-    let (_, problems) = super::remove(&[work], None, &Cancel::new(), &|_| ());
+    let mut removal = Removal::default();
+    // A look that failed may not have made it.
+    if work.symlink_metadata().is_ok() {
+        removal.remove(&work, &Terms { agreed: &[], cancel: &Cancel::new(), progress: &|_, _| {} });
+    }
+    let problems = removal.problems;
     if problems.is_empty() || look.failure.is_some() {
         return look;
     }

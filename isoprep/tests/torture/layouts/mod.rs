@@ -8,6 +8,7 @@ mod mounts;
 mod names;
 mod races;
 mod special;
+mod stubborn;
 
 use crate::room::{Expect, Room, Skip};
 
@@ -24,7 +25,7 @@ pub struct Layout {
 
 /// All of them.
 pub fn all() -> Vec<Layout> {
-    let tables: [(&'static str, &[(&'static str, Build)]); 8] = [
+    let tables: [(&'static str, &[(&'static str, Build)]); 9] = [
         ("bind mounts", mounts::TABLE),
         ("other file systems", special::TABLE),
         ("names", names::TABLE),
@@ -33,6 +34,7 @@ pub fn all() -> Vec<Layout> {
         ("what is not ours", markers::TABLE),
         ("races", races::TABLE),
         ("mounts that somebody holds", holders::TABLE),
+        ("disks and what does not answer", stubborn::TABLE),
     ];
     let rows = |(group, table): (&'static str, &'static [(&'static str, Build)])| {
         table.iter().map(move |&(name, build)| Layout { group, name, build })

@@ -8,6 +8,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::mount::{UnmountFlags, mount_bind, unmount};
 
 use super::Build;
+use super::mounts::tmpfs;
 use crate::room::{Expect, HOME, Room, Skip, home};
 
 pub const TABLE: &[(&str, Build)] = &[
@@ -89,6 +90,24 @@ pub const TABLE: &[(&str, Build)] = &[
         race(room, move || {
             let _ = fs::rename(&one, &other);
             let _ = fs::rename(&other, &one);
+        })
+    }),
+    ("folders with mounts swapped for links to others' mounts", |room| {
+        // Of the same names, so that the way through a link ends at a mount too; long ones, to be met on the way.
+        let way = "w/".repeat(250) + "mnt";
+        let pairs: Vec<_> = (0..40).map(|n| (room.at(format!("d{n}")), room.at(format!("link{n}")))).collect();
+        for (n, (dir, link)) in pairs.iter().enumerate() {
+            for place in [dir.join(&way), Path::new("/srv/disks").join(n.to_string()).join(&way)] {
+                fs::create_dir_all(&place).unwrap();
+                tmpfs(&place);
+            }
+            symlink(Path::new("/srv/disks").join(n.to_string()), link).unwrap();
+        }
+        let mut next = 0;
+        race(room, move || {
+            let (dir, link) = &pairs[next % pairs.len()];
+            exchange(dir, link);
+            next += 1;
         })
     }),
     ("somebody goes on writing", |room| {

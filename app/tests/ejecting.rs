@@ -1,0 +1,266 @@
+//! Ejects that somebody stands in the way of, and ejects that are stopped: who holds something is named and asked about, and what is
+//! left another eject removes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command as Process, Stdio};
+
+use cartridge::session::state::{Denied, EjectScope, Phase};
+use cartridge::session::{Command, Event};
+use isoprep::Holder;
+use rustix::mount::{MountFlags, mount};
+use rustix::process::Signal;
+use support::Console;
+use support::session::{Session, paths};
+
+const ALONE: &str = "CARTRIDGE_ALONE";
+
+/// Runs the named test again in a mount namespace, where it is root, and `body` there.
+fn alone(test: &str, body: impl FnOnce()) {
+    if std::env::var_os(ALONE).is_some() {
+        return body();
+    }
+    let flags: &[&str] = if rustix::process::geteuid().is_root() { &["-m"] } else { &["-Urm"] };
+    let out = Process::new("unshare")
+        .args(flags)
+        .args(["--propagation", "private"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(ALONE, "1")
+        .output()
+        .unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(out.status.success() && text.contains("1 passed"), "{text}");
+}
+
+fn run<T>(body: impl Future<Output = T>) -> T {
+    tokio::runtime::Runtime::new().unwrap().block_on(body)
+}
+
+/// What a session that was killed has left: its record, and a work directory with something mounted in it.
+struct Left {
+    work: PathBuf,
+    mount: PathBuf,
+}
+
+impl Left {
+    fn behind(console: &Console) -> Self {
+        let paths = paths(console);
+        let record = paths.state.join("sessions/20200101-000000-1");
+        fs::create_dir_all(&record).unwrap();
+        fs::write(record.join("open.json"), r#"{"who": "a test"}"#).unwrap();
+        let work = isoprep::WorkDir::create(&paths.cache.join("work"), "20200101-000000-1").unwrap().path().to_owned();
+        fs::write(work.join("half"), "built").unwrap();
+        let mount = work.join("airootfs/run");
+        fs::create_dir_all(&mount).unwrap();
+        Self { work, mount }.mounted()
+    }
+
+    fn mounted(self) -> Self {
+        mount("tmpfs", &self.mount, "tmpfs", MountFlags::empty(), c"size=1m").unwrap();
+        self
+    }
+}
+
+/// A process of somebody else's that works in a directory: it does not descend from us.
+struct Stranger(u32);
+
+impl Stranger {
+    fn new(dir: &Path, script: &str) -> Self {
+        let script = format!("({script}) >/dev/null 2>&1 & echo $!");
+        let out = Process::new("sh").args(["-c", &script]).current_dir(dir).output().unwrap();
+        Self(String::from_utf8(out.stdout).unwrap().trim().parse().unwrap())
+    }
+
+    fn sleeper(dir: &Path) -> Self {
+        Self::new(dir, "exec sleep 1000")
+    }
+
+    fn is_there(&self) -> bool {
+        fs::read_link(format!("/proc/{}/cwd", self.0)).is_ok()
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let pid = rustix::process::Pid::from_raw(self.0.cast_signed()).unwrap();
+        if self.is_there() {
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+/// A child of ours that takes no notice of SIGTERM, so that an eject waits for it for two seconds.
+fn stubborn(dir: &Path) -> Child {
+    let script = "trap '' TERM; echo; exec sleep 1000";
+    let mut child = Process::new("sh").args(["-c", script]).current_dir(dir).stdout(Stdio::piped()).spawn().unwrap();
+    // Until it does.
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+    child
+}
+
+#[test]
+fn who_holds_something_is_named_and_ended_only_where_that_is_said() {
+    alone("who_holds_something_is_named_and_ended_only_where_that_is_said", || {
+        let console = Console::new();
+        let left = Left::behind(&console);
+        let stranger = Stranger::sleeper(&left.mount);
+        let words = format!("process {} (sleep 1000), which works in {}", stranger.0, left.mount.display());
+
+        let dry = console.run(&["eject", "--dry-run"]);
+        assert!(dry.code == 0 && dry.stdout.contains(&words), "{}\n{}", dry.stdout, dry.stderr);
+        assert!(dry.stdout.contains(&format!("is unmounted first: {}", left.mount.display())), "{}", dry.stdout);
+
+        // Nobody can be asked.
+        let held = console.run(&["eject", "--json"]);
+        assert_eq!(held.code, 9, "{:?}\n{}", held.events, held.stderr);
+        let holder = &held.event("eject_held")["held"][0]["holders"][0];
+        assert_eq!(
+            (holder["pid"].as_u64(), &holder["spared"]),
+            (Some(u64::from(stranger.0)), &serde_json::Value::Null)
+        );
+        assert!(held.failure()["detail"].as_str().unwrap().contains(&words), "{}", held.failure());
+        assert_eq!(held.failure()["command"], "cartridge eject --end-holders");
+        let piped = console.run(&["eject", "--yes"]);
+        assert!(piped.code == 9 && piped.stderr.contains("--end-holders"), "{}", piped.stderr);
+        assert!(stranger.is_there() && left.work.join("half").exists(), "nobody had said so");
+
+        let ended = console.run(&["eject", "--json", "--end-holders"]);
+        assert_eq!(ended.code, 0, "{:?}\n{}", ended.events, ended.stderr);
+        assert!(!stranger.is_there() && !left.work.exists());
+        console.assert_clean();
+    });
+}
+
+#[test]
+fn at_a_terminal_it_is_asked_who_is_ended() {
+    alone("at_a_terminal_it_is_asked_who_is_ended", || {
+        let console = Console::new();
+        let left = Left::behind(&console);
+        let stranger = Stranger::sleeper(&left.mount);
+        let answered = |answer: &[u8]| {
+            let program = env!("CARGO_BIN_EXE_cartridge");
+            let mut command = Process::new("script");
+            // With the surroundings of the console, and a terminal.
+            command.envs(console.command(&[]).get_envs().filter_map(|(name, value)| Some((name, value?))));
+            command.args(["-qec", &format!("{program} eject"), "/dev/null"]);
+            let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+            child.stdin.take().unwrap().write_all(answer).unwrap();
+            let out = child.wait_with_output().unwrap();
+            (out.status.code(), String::from_utf8_lossy(&out.stdout).into_owned())
+        };
+        let (code, said) = answered(b"n\n");
+        let question = format!("End process {} (sleep 1000) and eject again?", stranger.0);
+        assert!(code == Some(9) && said.contains(&question), "{code:?} {said}");
+        assert!(stranger.is_there() && left.work.exists());
+        let (code, said) = answered(b"y\n");
+        assert!(code == Some(0) && !stranger.is_there() && !left.work.exists(), "{code:?} {said}");
+    });
+}
+
+#[test]
+fn only_those_are_ended_that_were_named() {
+    alone("only_those_are_ended_that_were_named", || {
+        run(async {
+            let console = Console::new();
+            let left = Left::behind(&console);
+            let (stranger, bystander) = (Stranger::sleeper(&left.mount), Stranger::sleeper(Path::new("/")));
+            let mut session = Session::begin(&console);
+            session.send(Command::Eject(EjectScope::Session)).await;
+            session.until_phase(Phase::Idle).await;
+            let unfinished = session.model.unfinished.clone().expect("it is held");
+            let named = unfinished.endable();
+            assert_eq!(named.iter().map(|it| it.pid).collect::<Vec<_>>(), [stranger.0]);
+
+            let refused = |event: &Event| matches!(event, Event::Refused { denied: Denied::NotNamed, .. });
+            let other = Holder { pid: bystander.0, ..named[0].clone() };
+            let earlier = Holder { started: named[0].started - 1, ..named[0].clone() };
+            for agreed in [vec![other.clone()], vec![earlier], Vec::new()] {
+                session.send(Command::EjectEnding { agreed }).await;
+                session.until("a refusal", |event, _| refused(event)).await;
+            }
+            assert!(stranger.is_there() && bystander.is_there());
+
+            let agreed = vec![other, named[0].clone()];
+            session.send(Command::EjectEnding { agreed: agreed.clone() }).await;
+            session.until_phase(Phase::Idle).await;
+            assert!(!stranger.is_there() && bystander.is_there() && !left.work.exists());
+            assert!(session.model.unfinished.is_none());
+            // What was named once is not named for ever.
+            session.send(Command::EjectEnding { agreed }).await;
+            session.until("a refusal", |event, _| refused(event)).await;
+            session.quit().await;
+        });
+    });
+}
+
+#[test]
+fn a_removal_is_stopped_and_goes_on_another_time_and_what_ends_before_is_not_cut_short() {
+    let test = "a_removal_is_stopped_and_goes_on_another_time_and_what_ends_before_is_not_cut_short";
+    alone(test, || {
+        let console = Console::new();
+        // On a busy machine it may be over before it is stopped.
+        assert!((0..20).any(|_| run(stopped(&console))), "it was never stopped");
+        console.assert_clean();
+    });
+}
+
+/// Stops a removal and lets it go on; false where it was over before.
+async fn stopped(console: &Console) -> bool {
+    let left = Left::behind(console);
+    let mut child = stubborn(&left.mount);
+    let mut session = Session::begin(console);
+    session.send(Command::Eject(EjectScope::Session)).await;
+    // Nothing was told to be removed yet: this stops nothing.
+    session.send(Command::Cancel).await;
+    let refused = |event: &Event| matches!(event, Event::Refused { denied: Denied::BeingEnded, .. });
+    session.until("a refusal", |event, _| refused(event)).await;
+    assert!(!session.model.can_cancel());
+    session.until("the removal", |event, _| matches!(event, Event::EjectAdvanced { .. })).await;
+    assert!(session.model.can_cancel());
+    session.send(Command::Cancel).await;
+    session.until_phase(Phase::Idle).await;
+    assert!(session.model.failure.is_none() && !session.model.can_cancel(), "{:?}", session.model.failure);
+    let unfinished = session.model.unfinished.clone();
+    if let Some(unfinished) = &unfinished {
+        assert_eq!((&unfinished.left, &unfinished.held), (&vec![left.work.clone()], &Vec::new()));
+        assert!(left.work.join("half").exists());
+        session.send(Command::Eject(EjectScope::Session)).await;
+        session.until("the second", |event, _| matches!(event, Event::Ejected { left, .. } if left.is_empty())).await;
+        session.until_phase(Phase::Idle).await;
+    }
+    assert!(session.model.unfinished.is_none() && !left.work.exists());
+    assert!(!child.wait().unwrap().success());
+    session.quit().await;
+    unfinished.is_some()
+}
+
+#[test]
+fn the_first_signal_stops_a_removal_in_a_terminal() {
+    alone("the_first_signal_stops_a_removal_in_a_terminal", || {
+        let console = Console::new();
+        let interrupted = || {
+            let left = Left::behind(&console);
+            let stranger = Stranger::new(&left.mount, "trap '' TERM; exec sleep 1000");
+            let mut run = console.start(&["eject", "--json", "--end-holders"]);
+            run.wait_for(|event| event["event"] == "eject_held");
+            run.wait_for_phase("ejecting");
+            run.signal(Signal::INT);
+            let ejected = run.wait_for(|event| event["event"] == "ejected");
+            let code = run.wait();
+            let stopped = ejected["left"][0].as_str() == left.work.to_str();
+            assert_eq!(code, if stopped { 130 } else { 0 }, "{:?}", run.seen);
+            if stopped {
+                assert!(left.work.join("half").exists());
+                assert_eq!(console.run(&["eject", "--json", "--end-holders"]).code, 0);
+            }
+            assert!(!stranger.is_there() && !left.work.exists());
+            stopped
+        };
+        assert!((0..20).any(|_| interrupted()), "it was never stopped");
+    });
+}
