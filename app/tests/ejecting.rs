@@ -6,6 +6,7 @@ mod support;
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
 
@@ -262,5 +263,41 @@ fn the_first_signal_stops_a_removal_in_a_terminal() {
             stopped
         };
         assert!((0..20).any(|_| interrupted()), "it was never stopped");
+    });
+}
+
+#[test]
+fn what_a_killed_session_had_started_is_ended_and_nobody_is_asked() {
+    alone("what_a_killed_session_had_started_is_ended_and_nobody_is_asked", || {
+        let console = Console::new();
+        // The list of children that a session writes begins with which run of the system it was.
+        let repo = console.repository("distro");
+        assert_eq!(console.run(&["build", "--json", repo.to_str().unwrap()]).code, 0);
+        let sessions = paths(&console).state.join("sessions");
+        let lists = fs::read_dir(&sessions).unwrap().flatten().map(|entry| entry.path().join("children"));
+        let list = lists.filter_map(|path| fs::read_to_string(path).ok()).find(|text| text.lines().count() > 1);
+        let world = list.expect("a build starts programs").lines().next().unwrap().to_owned();
+
+        let left = Left::behind(&console);
+        // Somebody whose parent, the leader of his group, was such a child and is gone.
+        let mut between = Process::new("sh");
+        between.args(["-c", "sleep 1000 >/dev/null 2>&1 & echo $! $$ $(cut -d' ' -f6,22 /proc/$$/stat)"]);
+        let out = between.current_dir(&left.mount).process_group(0).output().unwrap();
+        let said = String::from_utf8(out.stdout).unwrap();
+        let words: Vec<&str> = said.split_whitespace().collect();
+        let (child, bystander) = (Stranger(words[0].parse().unwrap()), Stranger::sleeper(Path::new("/")));
+        let line = format!("{world}\n{} {} {}\n", words[1], words[3], words[2]);
+        let dead = sessions.join("20200101-000000-1/children");
+
+        // Of another run of the system: somebody else.
+        fs::write(&dead, line.replacen(&world, "another", 1)).unwrap();
+        assert_eq!(console.run(&["eject", "--json"]).code, 9);
+        assert!(child.is_there());
+        fs::write(&dead, &line).unwrap();
+        let ended = console.run(&["eject", "--json"]);
+        assert_eq!(ended.code, 0, "{:?}\n{}", ended.events, ended.stderr);
+        let what = ended.event("recovered")["what"].to_string();
+        assert!(what.contains(&format!("sleep (process {})", child.0)), "{what}");
+        assert!(!child.is_there() && bystander.is_there() && !left.work.exists());
     });
 }

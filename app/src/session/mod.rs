@@ -36,6 +36,7 @@ mod slot_view;
 mod source_watch;
 mod standalone;
 pub mod state;
+mod strays;
 mod test_run;
 pub mod way;
 

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use serde::{Deserialize, Serialize};
 
-use super::dying;
 use super::removal::{Removal, Terms};
+use super::{dying, strays};
 use crate::paths::Paths;
 
 /// How many sessions' logs are kept.
@@ -64,6 +64,7 @@ impl Record {
             _alive: alive,
         };
         record.save()?;
+        strays::write_down(&record.dir)?;
         Ok(record)
     }
 
@@ -132,6 +133,10 @@ pub(super) fn recover(paths: &Paths, terms: &Terms<'_>) -> Recovered {
             && end_stray(pid, runtime)
         {
             done.said.push(format!("Ended QEMU (process {pid}) that session {id} had left running"));
+        }
+        let ended = strays::end(&dir, terms.cancel);
+        if !ended.is_empty() {
+            done.said.push(format!("Ended what session {id} had left running: {}", ended.join(", ")));
         }
         let mut clean = true;
         for path in works_of(&paths.work(), &id) {
@@ -240,7 +245,7 @@ fn prune(paths: &Paths) {
             continue;
         }
         // Flat by construction: files only, and a file that is not ours keeps the directory.
-        for name in ["build.log", "serial.log", "qemu.log", "session.log", LOCK] {
+        for name in ["build.log", "serial.log", "qemu.log", "session.log", strays::CHILDREN, LOCK] {
             let _ = std::fs::remove_file(dir.join(name));
         }
         let _ = std::fs::remove_dir(&dir);

@@ -4,14 +4,24 @@
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
-use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::isolation::{Conversation, Steps, enter};
 
 type Request = (Command, Option<Steps>, SyncSender<io::Result<Child>>);
 
 static SPAWNER: OnceLock<Option<Sender<Request>>> = OnceLock::new();
+
+type Told = Box<dyn Fn(u32) + Send>;
+
+static TOLD: Mutex<Vec<Told>> = Mutex::new(Vec::new());
+
+/// Tells `told` the process id of every child from now on, for as long as this process lives: in the moment after it was started, on the
+/// thread that starts them, so it must be quick.
+pub fn tell_of_children(told: impl Fn(u32) + Send + 'static) {
+    TOLD.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(told));
+}
 
 /// Spawns `command` as leader of its own process group, to be killed with SIGKILL when this process dies; in namespaces of
 /// its own if `steps` say so.
@@ -62,6 +72,9 @@ fn spawn_here(command: &mut Command, steps: Option<Steps>) -> io::Result<Child> 
         });
     }
     let child = command.spawn();
+    if let Ok(child) = &child {
+        TOLD.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|told| told(child.id()));
+    }
     drop(ends);
     match (child, conversation.and_then(Conversation::end)) {
         (Err(_), Some(why)) => Err(io::Error::other(why)),

@@ -1,0 +1,176 @@
+//! Processes that a session has started and that outlived it: written down when they are started, and ended when the session is
+//! found dead. Most die with it anyway; what a child of it had started need not.
+//!
+//! A process is known by its number and the time of its start. Whoever is in the group that such a process led is ours too: the
+//! kernel gives the number of a group to nobody else while somebody is in it. Where the leader of the group is another process by
+//! now, it is not.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use isoprep::Cancel;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+/// The list, in a session's directory.
+pub(super) const CHILDREN: &str = "children";
+/// How long a process may take to end at SIGTERM, and how long at SIGKILL.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What is known of a process (proc(5), /proc/pid/stat).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Process {
+    pid: u32,
+    parent: u32,
+    group: u32,
+    session: u32,
+    /// In ticks since the system's start.
+    started: u64,
+}
+
+/// Which run of the system this is, and in which pid namespace: what numbers of processes mean.
+fn world() -> String {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let space = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    format!("{} {}", boot.trim(), space.display())
+}
+
+/// Begins the list of a session's children in its directory; every process that is started from here on is written there.
+pub(super) fn write_down(dir: &Path) -> io::Result<()> {
+    let mut list = OpenOptions::new().append(true).create(true).mode(0o600).open(dir.join(CHILDREN))?;
+    writeln!(list, "{}", world())?;
+    cartridge_supervise::tell_of_children(move |pid| {
+        // A list that cannot be written leaves the next start with less to go by.
+        let _ = note(&list, pid);
+    });
+    Ok(())
+}
+
+fn note(mut list: &File, pid: u32) -> io::Result<()> {
+    let Some(child) = process(pid) else { return Ok(()) };
+    // One write each: what is killed in between leaves whole lines.
+    list.write_all(format!("{} {} {}\n", child.pid, child.started, child.session).as_bytes())
+}
+
+fn process(pid: u32) -> Option<Process> {
+    parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn parse(pid: u32, stat: &str) -> Option<Process> {
+    // The name before may have anything in it.
+    let words: Vec<&str> = stat.rsplit(')').next()?.split_ascii_whitespace().collect();
+    let number = |at: usize| words.get(at)?.parse::<u64>().ok();
+    let small = |at: usize| u32::try_from(number(at)?).ok();
+    Some(Process { pid, parent: small(1)?, group: small(2)?, session: small(3)?, started: number(19)? })
+}
+
+/// The processes of a list, with the session of the terminal that they were started in; none if numbers mean others by now.
+fn listed(text: &str, world: &str) -> Vec<(u32, u64, u32)> {
+    let mut lines = text.lines();
+    if lines.next() != Some(world) {
+        return Vec::new();
+    }
+    let one = |line: &str| {
+        let mut words = line.split(' ');
+        Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?, words.next()?.parse().ok()?))
+    };
+    lines.filter_map(one).collect()
+}
+
+/// Which of the processes are those of the list, or are in a group that one of them led. Never `own` or what that came from.
+fn ours(list: &[(u32, u64, u32)], all: &[Process], own: u32) -> Vec<Process> {
+    let find = |pid: u32| all.iter().find(|it| it.pid == pid);
+    let mut above = vec![own];
+    while let Some(parent) =
+        above.last().and_then(|pid| find(*pid)).map(|it| it.parent).filter(|it| !above.contains(it))
+    {
+        above.push(parent);
+    }
+    let is = |it: &Process| {
+        list.iter().any(|&(pid, started, session)| {
+            let itself = it.pid == pid && it.started == started;
+            let leads = find(pid).is_none_or(|leader| leader.started == started);
+            itself || (it.group == pid && it.session == session && it.started >= started && leads)
+        })
+    };
+    all.iter().filter(|it| it.pid > 1 && !above.contains(&it.pid) && is(it)).copied().collect()
+}
+
+/// Ends what the dead session of that directory has left running, and says whom.
+pub(super) fn end(dir: &Path, cancel: &Cancel) -> Vec<String> {
+    let list = listed(&fs::read_to_string(dir.join(CHILDREN)).unwrap_or_default(), &world());
+    if list.is_empty() {
+        return Vec::new();
+    }
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let all: Vec<Process> = entries.filter_map(|entry| process(entry.file_name().to_str()?.parse().ok()?)).collect();
+    let mut open: Vec<(Process, String, OwnedFd)> = Vec::new();
+    for it in ours(&list, &all, std::process::id()) {
+        let pid = i32::try_from(it.pid).ok().and_then(Pid::from_raw);
+        let Some(held) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else { continue };
+        let name = fs::read_to_string(format!("/proc/{}/comm", it.pid)).unwrap_or_default();
+        // Looked at again once it is held: it is this very process.
+        if process(it.pid).is_some_and(|now| now.started == it.started) {
+            open.push((it, name.trim().replace(|c: char| c.is_control(), "\u{fffd}"), held));
+        }
+    }
+    for signal in [Signal::TERM, Signal::KILL] {
+        open.iter().filter(|(.., held)| !has_ended(held, Duration::ZERO)).for_each(|(.., held)| {
+            let _ = pidfd_send_signal(held, signal);
+        });
+        let until = Instant::now() + GRACE;
+        for (.., held) in &open {
+            while !has_ended(held, Duration::from_millis(50)) && Instant::now() < until && !cancel.is_cancelled() {}
+        }
+    }
+    let gone = open.iter().filter(|(.., held)| has_ended(held, Duration::ZERO));
+    gone.map(|(it, name, _)| format!("{name} (process {})", it.pid)).collect()
+}
+
+/// A pidfd becomes readable when its process has ended (pidfd_open(2)).
+fn has_ended(held: &OwnedFd, wait: Duration) -> bool {
+    let mut fds = [PollFd::new(held, PollFlags::IN)];
+    let wait = Timespec { tv_sec: 0, tv_nsec: i64::from(wait.subsec_nanos()) };
+    poll(&mut fds, Some(&wait)).is_ok_and(|ready| ready > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_and_a_list_are_read() {
+        let stat = "7 (a) b) S 4 5 6 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
+        assert_eq!(parse(7, stat), Some(Process { pid: 7, parent: 4, group: 5, session: 6, started: 4711 }));
+        assert_eq!(parse(7, "7 (a"), None);
+        assert_eq!(listed("here\n7 4711 6\n8 x 6\n9 4", "here"), [(7, 4711, 6)]);
+        assert_eq!(listed("there\n7 4711 6\n", "here"), []);
+    }
+
+    #[test]
+    fn only_who_was_started_or_is_in_its_group_is_ours() {
+        let one = |pid, parent, group, session, started| Process { pid, parent, group, session, started };
+        let all = [
+            one(1, 0, 1, 1, 1),
+            one(10, 1, 10, 5, 100),
+            one(11, 1, 10, 5, 101),
+            // In a group whose leader is gone.
+            one(21, 1, 20, 5, 120),
+            one(22, 1, 20, 6, 121),
+            one(23, 1, 20, 5, 99),
+            // In one whose number is another leader's by now.
+            one(30, 1, 30, 5, 900),
+            one(31, 30, 30, 5, 901),
+            // What we came from, and ourselves.
+            one(41, 1, 20, 5, 130),
+            one(42, 41, 42, 5, 131),
+        ];
+        let list = [(10, 100, 5), (20, 110, 5), (30, 200, 5), (42, 131, 5)];
+        assert_eq!(ours(&list, &all, 42).iter().map(|it| it.pid).collect::<Vec<_>>(), [10, 11, 21]);
+        assert_eq!(ours(&[(10, 99, 5), (21, 119, 5)], &all, 42), []);
+    }
+}
