@@ -13,7 +13,29 @@ const HANDSHAKE: &[u8] =
 /// Of more pixels an input only takes time.
 const PIXELS: u64 = 1 << 26;
 /// Encodings, by their first byte of a rectangle in a list.
-const ENCODINGS: [i32; 14] = [0, 1, 5, 7, 16, -223, -224, -239, -257, -258, -308, -314, -261, 0x574d_5668];
+const ENCODINGS: [i32; 16] = [0, 1, 5, 7, 16, -223, -224, -239, -257, -258, -308, -314, -261, 0x574d_5668, -259, -316];
+/// From here on it is no rectangle but another message.
+const MESSAGES: u8 = 112;
+
+/// Another message with that body, packed where it may be (RFC 6143, 7.6, and rfbproto): a colour map, a bell, a clipboard, sound.
+fn message(kind: u8, [x, y]: [u8; 2], body: &[u8]) -> Vec<u8> {
+    match kind & 3 {
+        0 => [&[1, 0, 0, x, 0, (body.len() / 6) as u8][..], &body[..(body.len() / 6 % 256) * 6]].concat(),
+        1 => vec![2],
+        // Extended: flags, and a stream of its own after them.
+        2 if kind >= 128 => {
+            let (flags, text) = body.split_at(body.len().min(4));
+            let mut zlib = ZlibEncoder::new(Vec::new(), Compression::none());
+            let packed = zlib.write_all(text).and_then(|()| zlib.finish()).unwrap_or_default();
+            let length = (flags.len() + packed.len()) as i32;
+            [&[3, 0, 0, 0][..], &(-length).to_be_bytes(), flags, &packed].concat()
+        }
+        2 => [&[3, 0, 0, 0][..], &(body.len() as u32).to_be_bytes(), body].concat(),
+        // Begun and ended have no samples.
+        _ if y & 3 == 2 => [&[255, 1, 0, 2][..], &(body.len() as u32).to_be_bytes(), body].concat(),
+        _ => vec![255, 1, 0, y & 3],
+    }
+}
 
 /// A rectangle in a list: its number in [`ENCODINGS`] (128 and more: packed), place and size, how many bytes of a body, and these.
 fn rectangles(mut bytes: &[u8]) -> Vec<u8> {
@@ -23,6 +45,10 @@ fn rectangles(mut bytes: &[u8]) -> Vec<u8> {
         let length = usize::from(u16::from_be_bytes([high, low])).min(rest.len());
         let (body, rest) = rest.split_at(length);
         bytes = rest;
+        if kind & 127 >= MESSAGES {
+            stream.extend(message(kind, [x, y], body));
+            continue;
+        }
         let encoding = ENCODINGS[usize::from(kind & 127) % ENCODINGS.len()];
         stream.extend([0, 0, 0, 1, 0, x, 0, y, 0, width, 0, height]);
         stream.extend(encoding.to_be_bytes());
@@ -53,8 +79,9 @@ fn rectangles(mut bytes: &[u8]) -> Vec<u8> {
     stream
 }
 
-/// Lets our client meet a server that says `bytes`, and read until it has enough of it: how many updates it saw.
-pub fn meet(bytes: &[u8]) -> usize {
+/// Lets our client meet a server that says `bytes`, and read until it has enough of it: how many updates it saw, and how many other
+/// messages.
+pub fn meet(bytes: &[u8]) -> (usize, usize) {
     let listed;
     let bytes = if bytes.starts_with(b"RFB") {
         bytes
@@ -62,15 +89,24 @@ pub fn meet(bytes: &[u8]) -> usize {
         listed = rectangles(bytes);
         &listed
     };
-    let Ok(mut decoder) = Decoder::meet(bytes, &mut Vec::new(), Some("secret")) else { return 0 };
-    let mut updates = 0;
+    let Ok(mut decoder) = Decoder::meet(bytes, &mut Vec::new(), Some("secret")) else { return (0, 0) };
+    let (mut updates, mut others) = (0, 0);
     while let Ok(told) = decoder.next() {
-        updates += usize::from(matches!(told, Told::Updated(_)));
+        if matches!(told, Told::Updated(_)) {
+            updates += 1;
+        } else {
+            others += 1;
+        }
         let (width, height) = decoder.size();
-        assert!(width <= 8192 && height <= 8192 && decoder.consumed() <= bytes.len() as u64);
+        assert!(
+            width <= 16_384
+                && height <= 16_384
+                && width * height <= 7680 * 4320
+                && decoder.consumed() <= bytes.len() as u64
+        );
         if decoder.painted() > PIXELS {
             break;
         }
     }
-    updates
+    (updates, others)
 }

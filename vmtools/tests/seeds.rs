@@ -11,7 +11,7 @@ fn every_seed_is_met_and_those_of_real_servers_are_shown() {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let updates = stream::meet(&std::fs::read(&path).unwrap());
+        let (updates, _) = stream::meet(&std::fs::read(&path).unwrap());
         let real = name.starts_with("qemu_") || name.starts_with("xvnc_");
         servers += usize::from(real);
         // A recording may end in the middle of an update.
@@ -19,4 +19,25 @@ fn every_seed_is_met_and_those_of_real_servers_are_shown() {
         assert!(updates > 5 || !name.starts_with("list_"), "{name}: {updates}");
     }
     assert_eq!(servers, 10);
+}
+
+#[test]
+fn a_list_says_every_message_and_encoding_that_a_server_may() {
+    let part = |kind: u8, y: u8, body: &[u8]| [&[kind, 0, y, 4, 4, 0, body.len() as u8][..], body].concat();
+    let messages: [(u8, u8, &[u8]); 8] = [
+        (112, 0, &[7; 12]),
+        (113, 0, &[]),
+        (114, 0, b"text"),
+        // Provided text, and what the server knows of clipboards.
+        (114 | 128, 0, &[0x10, 0, 0, 1, 0, 0, 0, 3, b'h', b'i', 0]),
+        (115, 0, &[]),
+        (115, 1, &[]),
+        (115, 2, &[1, 2, 3, 4]),
+        (113, 0, &[]),
+    ];
+    let list: Vec<u8> = messages.iter().flat_map(|(kind, y, body)| part(*kind, *y, body)).collect();
+    assert_eq!(stream::meet(&list), (0, 8));
+    // Sound and buttons, which are told without a body.
+    let list = [part(14, 0, &[]), part(15, 0, &[]), part(113, 0, &[])].concat();
+    assert_eq!(stream::meet(&list), (2, 1));
 }

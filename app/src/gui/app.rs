@@ -182,6 +182,7 @@ impl App {
             self.detach(ctx, false);
         }
         self.session.screen.set_visible(!self.keys.place.hidden(ctx));
+        self.session.screen.set_view_only(self.view_only);
         let mut wishes = Wishes::default();
         self.screen.follow_focus(ctx, &mut wishes);
         for wish in wishes.0 {

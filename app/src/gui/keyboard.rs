@@ -52,6 +52,17 @@ pub trait Grip: Send + Sync {
     fn follow_pointer(&self, follow: bool);
 }
 
+/// A key that moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TappedKey {
+    /// The physical key.
+    pub key: KeyCode,
+    /// What it yields with the user's layout, Shift and AltGr, as X11's keysym, where that is known.
+    pub keysym: Option<u32>,
+    /// It went down.
+    pub down: bool,
+}
+
 /// Where the event handler puts keys and the screen panel takes them.
 #[derive(Default)]
 pub struct KeyTap {
@@ -67,7 +78,7 @@ pub struct KeyTap {
     /// The focus went to another window while the guest had the keyboard.
     lost: AtomicBool,
     grip: OnceLock<Box<dyn Grip>>,
-    waiting: Mutex<VecDeque<(KeyCode, bool)>>,
+    waiting: Mutex<VecDeque<TappedKey>>,
     /// How far the pointer has moved, device pixels, where the grip tells it.
     moved: Mutex<Vec2>,
 }
@@ -211,12 +222,17 @@ impl KeyTap {
     /// A key went down or up. Ignored while the guest does not have the keyboard. Where so many wait that nobody seems to
     /// take them, the host gets its keys back: a window that hangs must not keep them.
     pub fn push(&self, key: KeyCode, down: bool) {
+        self.push_yielding(key, None, down);
+    }
+
+    /// The same of a key that yields `keysym`.
+    pub fn push_yielding(&self, key: KeyCode, keysym: Option<u32>, down: bool) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.captured() {
             return;
         }
         if waiting.len() < WAITING {
-            waiting.push_back((key, down));
+            waiting.push_back(TappedKey { key, keysym, down });
         } else {
             drop(waiting);
             self.lose_focus();
@@ -225,7 +241,7 @@ impl KeyTap {
 
     /// Takes all waiting keys, oldest first.
     #[must_use]
-    pub fn take(&self) -> Vec<(KeyCode, bool)> {
+    pub fn take(&self) -> Vec<TappedKey> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
     }
 }

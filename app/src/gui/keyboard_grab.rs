@@ -24,6 +24,7 @@ use x11rb::protocol::xproto::{
 use x11rb::rust_connection::{ConnectError, ReplyError, RustConnection};
 
 use super::keyboard::{Grip, KeyTap, Taken};
+use super::keyboard_layout::Layout;
 use super::place::WindowNumber;
 
 /// X key codes are the kernel's and 8 (the evdev rules of xkeyboard-config).
@@ -60,8 +61,8 @@ struct XGrip {
     root: u32,
     /// The window that it was grabbed for last.
     grabbed: Arc<AtomicU32>,
-    /// The names of its lights: Num Lock, Caps Lock.
-    lights: [u32; 2],
+    /// The names of its lights: Num Lock, Caps Lock, Scroll Lock.
+    lights: [u32; 3],
 }
 
 /// Lets `keys` grab the keyboard while the guest has it; `wake` is called from a thread with the viewport to look at when
@@ -90,10 +91,15 @@ pub fn attach(
     let none = xkb::BoolCtrl::from(0_u32);
     let keyboard = xkb::ID::USE_CORE_KBD.into();
     connection.xkb_per_client_flags(keyboard, repeats, repeats, none, none, none)?.reply()?;
+    // Another layout, or another keyboard.
+    let changes = xkb::EventType::MAP_NOTIFY | xkb::EventType::NEW_KEYBOARD_NOTIFY;
+    let parts = xkb::MapPart::KEY_TYPES | xkb::MapPart::KEY_SYMS;
+    let all = xkb::SelectEventsAux::new();
+    connection.xkb_select_events(keyboard, xkb::EventType::from(0_u16), changes, parts, parts, &all)?.check()?;
     connection.change_window_attributes(window, &watched())?.check()?;
     // As xkeyboard-config names them.
     let named = |name: &[u8]| -> Result<u32, NoGrab> { Ok(connection.intern_atom(false, name)?.reply()?.atom) };
-    let lights = [named(b"Num Lock")?, named(b"Caps Lock")?];
+    let lights = [named(b"Num Lock")?, named(b"Caps Lock")?, named(b"Scroll Lock")?];
     let grabbed = Arc::new(AtomicU32::new(window));
     let (read, tap, of) = (Arc::clone(&connection), Arc::clone(keys), Arc::clone(&grabbed));
     std::thread::Builder::new().name("grabbed keys".to_owned()).spawn(move || follow(&read, &tap, &of, &wake))?;
@@ -141,8 +147,8 @@ impl Grip for XGrip {
     }
 
     fn locks(&self) -> HostLocks {
-        let [num, caps] = self.lights.map(|name| self.light(name));
-        HostLocks { num, caps }
+        let [num, caps, scroll] = self.lights.map(|name| self.light(name));
+        HostLocks { num, caps, scroll }
     }
 }
 
@@ -158,10 +164,15 @@ impl XGrip {
 
 /// Passes on what the server tells, until it is gone.
 fn follow(connection: &RustConnection, keys: &KeyTap, grabbed: &AtomicU32, wake: &dyn Fn(ViewportId)) {
+    let mut layout = Layout::of(connection);
     while let Ok(event) = connection.wait_for_event() {
-        let (code, down) = match event {
-            Event::KeyPress(key) => (key.detail, true),
-            Event::KeyRelease(key) => (key.detail, false),
+        let (code, state, down) = match event {
+            Event::KeyPress(key) => (key.detail, key.state, true),
+            Event::KeyRelease(key) => (key.detail, key.state, false),
+            Event::MappingNotify(_) | Event::XkbMapNotify(_) | Event::XkbNewKeyboardNotify(_) => {
+                layout = Layout::of(connection);
+                continue;
+            }
             Event::FocusOut(lost) if lost.event == grabbed.load(Ordering::Acquire) && really(&lost) => {
                 keys.lose_focus();
                 wake(keys.place.viewport());
@@ -183,7 +194,8 @@ fn follow(connection: &RustConnection, keys: &KeyTap, grabbed: &AtomicU32, wake:
             _ => continue,
         };
         if let PhysicalKey::Code(key) = PhysicalKey::from_scancode(u32::from(code.saturating_sub(FIRST_KEY))) {
-            keys.push(key, down);
+            let yields = layout.as_ref().and_then(|layout| layout.keysym(code, state.into()));
+            keys.push_yielding(key, yields, down);
             wake(keys.place.viewport());
         }
     }

@@ -164,7 +164,8 @@ impl Grip for Inhibit {
         let _ = inner.queue.dispatch_pending(&mut inner.heard);
         let locked = inner.heard.locked;
         let is = |bit: u32| locked.map(|locked| locked & bit != 0);
-        HostLocks { num: is(NUM), caps: is(CAPS) }
+        // Which modifier Scroll Lock is, if any, differs from keyboard to keyboard.
+        HostLocks { num: is(NUM), caps: is(CAPS), scroll: None }
     }
 
     // The window's own events tell it, and only once.

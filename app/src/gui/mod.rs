@@ -30,6 +30,8 @@ mod held;
 pub mod keyboard;
 mod keyboard_grab;
 mod keyboard_inhibit;
+mod keyboard_layout;
+mod keysyms;
 pub mod lint;
 mod lint_badge;
 mod lint_finding;

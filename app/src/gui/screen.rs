@@ -9,7 +9,7 @@ use vmtools::has_clipboard;
 
 use super::bell::Bell;
 use super::guest_sound::Heard;
-use super::keyboard::{Chord, KeyTap, Stroke};
+use super::keyboard::{Chord, KeyTap, Stroke, TappedKey};
 use super::overlays;
 use super::pointer::Pointer;
 use super::pointer_lock::PointerLock;
@@ -375,10 +375,10 @@ impl ScreenPanel {
     }
 
     fn type_keys(&mut self, ctx: &egui::Context, wishes: &mut Wishes) {
-        for (key, down) in self.keys.take() {
+        for TappedKey { key, keysym, down } in self.keys.take() {
             match self.chord.key(key, down) {
                 Some(Stroke::Guest(scancode, down)) => {
-                    wishes.send(Command::Input(InputEvent::Key { scancode, down }));
+                    wishes.send(Command::Input(InputEvent::Key { scancode, keysym, down }));
                 }
                 Some(Stroke::GiveBack) => {
                     self.give_back(ctx, wishes);

@@ -86,7 +86,7 @@ impl Held {
         if down {
             self.0.push(scancode);
         }
-        wishes.send(Command::Input(InputEvent::Key { scancode, down }));
+        wishes.send(Command::Input(InputEvent::key(scancode, down)));
     }
 
     /// Presses keys together; those of them that were held are released with the rest.

@@ -16,6 +16,7 @@ use super::detached::Shell;
 use super::keyboard::KeyTap;
 use super::keyboard_grab;
 use super::keyboard_inhibit;
+use super::keysyms;
 use super::preferences::{MIN_SIZE, Preferences};
 use super::theme_portal::Desktop;
 use super::{APP_ID, GuiError, Options};
@@ -133,7 +134,7 @@ impl Tapped {
         if let PhysicalKey::Code(code) = key.physical_key
             && !is_synthetic
         {
-            self.keys.push(code, down);
+            self.keys.push_yielding(code, keysyms::of_key(&key.logical_key, key.location), down);
         }
         if let Some(ctx) = self.context.get() {
             ctx.request_repaint_of(self.keys.place.viewport());

@@ -60,6 +60,8 @@ pub use recording::recording_name;
 
 /// Between two key strokes of typed text: QEMU's PS/2 queue holds 16 bytes, and a guest under TCG empties it slowly.
 const STROKE: Duration = Duration::from_millis(18);
+/// For how long a picture of now is waited for.
+const FRESH: Duration = Duration::from_secs(2);
 
 /// An event of work with the guest of that number.
 type OfGuest = (u32, Event);
@@ -486,7 +488,7 @@ fn news(before: &[(Level, String)], now: &[(Level, String)]) -> Vec<(Level, Stri
 
 /// Keys pressed in this order, and released in reverse.
 fn together(keys: &[u16]) -> impl Iterator<Item = InputEvent> {
-    let key = |down: bool| move |scancode: &u16| InputEvent::Key { scancode: *scancode, down };
+    let key = |down: bool| move |scancode: &u16| InputEvent::key(*scancode, down);
     keys.iter().map(key(true)).chain(keys.iter().rev().map(key(false)))
 }
 

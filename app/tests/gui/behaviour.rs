@@ -319,7 +319,7 @@ fn a_click_gives_the_guest_the_keyboard_and_ctrl_alt_takes_it_back() {
     let keys: Vec<_> = asked
         .iter()
         .map(|command| match command {
-            Command::Input(InputEvent::Key { scancode, down }) => (*scancode, *down),
+            Command::Input(InputEvent::Key { scancode, down, .. }) => (*scancode, *down),
             other => panic!("{other:?}"),
         })
         .collect();

@@ -80,7 +80,7 @@ fn the_window_of_its_own_has_the_bar_and_types_into_the_guest() {
     stage.keys.push(KeyCode::KeyA, false);
     stage.settle();
     let typed = inputs(&mut stage);
-    let key = |down| InputEvent::Key { scancode: 0x1e, down };
+    let key = |down| InputEvent::key(0x1e, down);
     assert!(typed.contains(&key(true)) && typed.contains(&key(false)), "{typed:?}");
     for (key, down) in [(KeyCode::ControlLeft, true), (KeyCode::AltLeft, true), (KeyCode::AltLeft, false)] {
         stage.keys.push(key, down);

@@ -146,7 +146,8 @@ fn serve(
     hello.extend_from_slice(&width.to_be_bytes());
     hello.extend_from_slice(&height.to_be_bytes());
     hello.extend_from_slice(&[32, 24, 0, 1, 0, 255, 0, 255, 0, 255, 16, 8, 0, 0, 0, 0, 0, 0, 0, 4]);
-    hello.extend_from_slice(b"test");
+    // It goes on by what QEMU alone is sent again and again.
+    hello.extend_from_slice(b"QEMU");
     stream.write_all(&hello)?;
     loop {
         match read(&mut stream, 1)?[0] {

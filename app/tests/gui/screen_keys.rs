@@ -41,7 +41,7 @@ fn menu(stage: &mut Stage) {
 }
 
 fn key(scancode: u16, down: bool) -> InputEvent {
-    InputEvent::Key { scancode, down }
+    InputEvent::key(scancode, down)
 }
 
 /// The inputs among what was asked; nothing else may be among it.
@@ -96,7 +96,7 @@ fn a_focus_that_is_lost_while_keys_are_grabbed_releases_all_keys() {
         }
         fn give(&self) {}
         fn locks(&self) -> HostLocks {
-            HostLocks { num: Some(false), caps: Some(true) }
+            HostLocks { num: Some(false), caps: Some(true), scroll: None }
         }
         fn follow_pointer(&self, _: bool) {}
     }
@@ -105,7 +105,7 @@ fn a_focus_that_is_lost_while_keys_are_grabbed_releases_all_keys() {
     click(&mut stage, "Guest screen");
     assert!(stage.keys.captured() && stage.keys.grabbed());
     // The guest learns which lock keys are on as it gets the keyboard, before any key.
-    let host = HostLocks { num: Some(false), caps: Some(true) };
+    let host = HostLocks { num: Some(false), caps: Some(true), scroll: None };
     let told = inputs(&mut stage).into_iter().filter(|event| !matches!(event, InputEvent::Pointer { .. }));
     assert_eq!(told.collect::<Vec<_>>(), [InputEvent::Locks(host)]);
     stage.keys.push(KeyCode::ControlLeft, true);

@@ -65,7 +65,8 @@ fn a_window_that_nobody_sees_asks_the_guest_for_nothing_and_a_still_one_rests() 
     assert!(screen.xdotool(&["key", "ctrl+alt"]));
     std::thread::sleep(Duration::from_secs(3));
 
-    // Seen: QEMU is told every few hundredths of a second that somebody looks. Hidden: once a second is enough.
+    // Seen: QEMU is told every few hundredths of a second that somebody looks. Hidden: nothing is said to it at all, but for a
+    // question every five seconds whether its screen is blank. QMP asks once a second whether it is there.
     let (seen, used) = work(&window);
     assert!(screen.xdotool(&["search", "--onlyvisible", "--name", TITLE, "windowminimize"]));
     std::thread::sleep(Duration::from_secs(2));
@@ -73,7 +74,7 @@ fn a_window_that_nobody_sees_asks_the_guest_for_nothing_and_a_still_one_rests() 
     window.press("Show it");
     std::thread::sleep(Duration::from_secs(2));
     let (again, used_again) = work(&window);
-    assert!(seen > 20 && again > 20 && hidden < seen / 4, "{seen} {hidden} {again}");
+    assert!(seen > 20 && again > 20 && hidden < 16, "{seen} {hidden} {again}");
     assert!(used < 30 && used_hidden < 20 && used_again < 30, "{used} {used_hidden} {used_again}");
     // The main window put away does not matter: the guest is seen in its own.
     assert!(screen.xdotool(&["search", "--onlyvisible", "--name", "Cartridge", "windowminimize"]));

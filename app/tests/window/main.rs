@@ -8,6 +8,7 @@ mod detached;
 mod fingers;
 mod job;
 mod keys;
+mod layouts;
 mod pointer;
 #[path = "../support/screen.rs"]
 mod screen;

@@ -87,8 +87,8 @@ async fn keys(guest: &mut Guest) -> Vec<f64> {
         sleep(Duration::from_millis(700)).await;
         while changes.try_recv().is_ok() {}
         let pressed = Instant::now();
-        guest.handle.input(InputEvent::Key { scancode, down: true });
-        guest.handle.input(InputEvent::Key { scancode, down: false });
+        guest.handle.input(InputEvent::key(scancode, true));
+        guest.handle.input(InputEvent::key(scancode, false));
         let seen = timeout(Duration::from_secs(10), changes.recv()).await.unwrap().unwrap();
         values.push((seen - pressed).as_secs_f64() * 1e3);
     }

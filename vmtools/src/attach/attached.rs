@@ -126,7 +126,7 @@ fn source(plan: &AttachPlan) -> RfbSource {
     if let Some(password) = &plan.password {
         source = source.with_password(password.text());
     }
-    source.with_trust(plan.fingerprint.map_or(Trust::Nobody, Trust::Certificate))
+    source.of_others(plan.login).with_trust(plan.fingerprint.map_or(Trust::Nobody, Trust::Certificate))
 }
 
 impl Line {
@@ -136,6 +136,7 @@ impl Line {
         loop {
             match self.news.recv().await {
                 Some(News::Connected { name, tls }) => return Ok((name, tls)),
+                Some(News::Waiting) => self.tell(AttachEvent::Waiting).await,
                 // A socket is there a moment before ssh listens at it.
                 Some(News::Lost(RfbError::Connect { .. }))
                     if begun.elapsed() < LISTENING && self.tunnel.as_ref().is_some_and(|it| it.ended().is_none()) => {}
@@ -183,6 +184,7 @@ impl Line {
                 }
             };
             match news {
+                News::Waiting => {}
                 News::Connected { .. } => {
                     if trouble.connected(Instant::now()) {
                         self.tell(AttachEvent::Back).await;
@@ -255,9 +257,12 @@ impl Line {
             }
             None
         };
-        match if cut { refusal.await } else { None } {
-            Some(why) => AttachError::Far { ssh: ssh.to_string(), at: self.plan.place.at.to_string(), why },
-            None => AttachError::Server(error),
+        let (ssh, at) = (ssh.to_string(), self.plan.place.at.to_string());
+        match (if cut { refusal.await } else { None }, error) {
+            (Some(why), _) => AttachError::Far { ssh, at, why },
+            // At the socket that ssh has here, which means nothing to anybody.
+            (None, RfbError::Connect { source, .. }) => AttachError::NoWay { ssh, at, why: source.to_string() },
+            (None, error) => AttachError::Server(error),
         }
     }
 

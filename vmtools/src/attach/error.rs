@@ -24,6 +24,18 @@ pub enum AttachError {
         /// What ssh says: "connect failed: Connection refused".
         why: String,
     },
+    /// ssh is there, and takes no connection.
+    #[error(
+        "ssh to {ssh} takes no connection to {at}: {why}. It may just have ended, or be stopped. Attach again, and look at what ssh says"
+    )]
+    NoWay {
+        /// The host that ssh reaches.
+        ssh: String,
+        /// The address, as seen from there.
+        at: String,
+        /// What the system said.
+        why: String,
+    },
     /// Nobody answers.
     #[error("nobody answers at {at}: {why}. Is the VNC server running, and are its address and its port right?")]
     Silent {
@@ -104,6 +116,8 @@ pub(super) fn stays(error: &RfbError) -> bool {
         | RfbError::Refused { .. }
         | RfbError::Tls { .. }
         | RfbError::Stalled { .. }
+        | RfbError::Unanswered { .. }
+        | RfbError::NotLetIn { .. }
         | RfbError::Closed { .. }
         | RfbError::Io { .. }
         | RfbError::Garbage { .. } => false,

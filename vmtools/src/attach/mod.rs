@@ -26,6 +26,9 @@ use crate::display::rfb::Fingerprint;
 /// For how long a server that has gone is tried again.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// For how long a server may let us wait until we are in: its user may be asked, who has to see that first.
+pub const LOGIN: Duration = Duration::from_secs(60);
+
 /// Everything that is needed to attach to a server.
 #[derive(Clone, Debug)]
 pub struct AttachPlan {
@@ -41,13 +44,16 @@ pub struct AttachPlan {
     pub ssh: PathBuf,
     /// For how long a server that has gone is tried again: [`PATIENCE`].
     pub patience: Duration,
+    /// For how long the server may let us wait until we are in: [`LOGIN`].
+    pub login: Duration,
 }
 
 impl AttachPlan {
     /// A plan with nothing known but the place.
     #[must_use]
     pub fn new(place: Place, runtime: PathBuf) -> Self {
-        Self { place, password: None, fingerprint: None, runtime, ssh: "ssh".into(), patience: PATIENCE }
+        let (password, fingerprint) = (None, None);
+        Self { place, password, fingerprint, runtime, ssh: "ssh".into(), patience: PATIENCE, login: LOGIN }
     }
 }
 
@@ -84,6 +90,8 @@ impl fmt::Debug for Password {
 pub enum AttachEvent {
     /// What ssh says, raw.
     Said(Vec<u8>),
+    /// The server is reached, and has not let us in yet: its user may be asked.
+    Waiting,
     /// The connection is lost, and tried again.
     Lost {
         /// Why, in words.

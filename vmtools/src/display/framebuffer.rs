@@ -5,10 +5,10 @@ use std::io::IoSliceMut;
 use crate::display::Rect;
 use crate::display::tiles::{Tiles, bits};
 
-/// The longest side that is accepted, pixels. The guest chooses the size, so there must be an end.
-pub(crate) const MAX_SIDE: usize = 8192;
-/// The largest picture that is accepted, pixels.
-pub(crate) const MAX_PIXELS: usize = MAX_SIDE * MAX_SIDE;
+/// The longest side that is accepted, pixels: what textures have. The guest chooses the size, so there must be an end.
+pub(crate) const MAX_SIDE: usize = 16_384;
+/// The largest picture that is accepted, pixels: 8K, of which every copy takes 133 MB.
+pub(crate) const MAX_PIXELS: usize = 7680 * 4320;
 
 /// Pixels, blue first, whose fourth byte means nothing, with what has changed since the last [`Framebuffer::clear_damage`].
 #[derive(Debug)]
@@ -100,6 +100,14 @@ impl Framebuffer {
     pub(crate) fn rows_apart(&mut self, rect: Rect) -> Vec<IoSliceMut<'_>> {
         let rows = self.pixels.chunks_mut(self.width.max(1)).skip(rect.y).take(rect.height);
         rows.map(|row| IoSliceMut::new(row[rect.x..rect.x + rect.width].as_flattened_mut())).collect()
+    }
+
+    /// `rect`, which fits, was painted as it was before: nothing has changed by it.
+    pub(crate) fn seen(&mut self, rect: Rect) {
+        if self.is_whole() {
+            return;
+        }
+        self.touch(rect);
     }
 
     /// `rect`, which fits, was painted.
@@ -212,6 +220,8 @@ mod tests {
         assert!(Framebuffer::new(65_535, 65_535).is_none());
         assert!(Framebuffer::new(MAX_SIDE + 1, 1).is_none() && Framebuffer::new(1, MAX_SIDE).is_some());
         assert!(Framebuffer::new(usize::MAX, 2).is_none());
+        assert!(Framebuffer::new(7680, 4320).is_some() && Framebuffer::new(4320, 7680).is_some());
+        assert!(Framebuffer::new(7680, 4321).is_none() && Framebuffer::new(8192, 8192).is_none());
     }
 
     proptest! {

@@ -63,14 +63,14 @@ mod tests {
         let pointer = |buttons| InputEvent::Pointer { x: 1, y: 1, buttons };
         assert!(is_release(pointer(0), 1) && is_release(pointer(2), 3) && is_release(InputEvent::ReleaseAll, 0));
         assert!(!is_release(pointer(0), 0) && !is_release(pointer(3), 1) && !is_release(pointer(1), 1));
-        let key = |down| InputEvent::Key { scancode: 1, down };
+        let key = |down| InputEvent::key(1, down);
         assert!(is_release(key(false), 0) && !is_release(key(true), 1));
     }
 
     #[test]
     fn a_full_queue_still_takes_releases() {
         let (queue, mut receiver) = InputQueue::new();
-        let key = |down| InputEvent::Key { scancode: 1, down };
+        let key = |down| InputEvent::key(1, down);
         for _ in 0..2 * INPUTS {
             queue.push(key(true));
         }

@@ -1,12 +1,14 @@
 //! Physical keys: XT scan codes, the X11 keysyms that stand for them on a US keyboard, and text as key strokes.
 //!
-//! RFB sends keysyms, and QEMU turns them back into physical keys with its en-us map. So each key is sent as the keysym
-//! of its unshifted US legend, whatever the user's layout is, and Shift goes as a key of its own: the guest sees the
-//! keys that were pressed. One key cannot be told apart this way: with Shift, the key left of Z on European keyboards
-//! (0x56) arrives as Shift and comma.
+//! RFB sends keysyms. QEMU takes scan codes beside them, and the guest sees the keys that were pressed, whatever the layouts are.
+//! Other servers want what a key yields (RFC 6143, 7.5.4): that comes with the input where the user's keyboard tells it; where it
+//! does not, a key is taken for one of a US keyboard, with Shift if that is down.
 
 /// The scan code of the left Shift key.
 pub const SHIFT: u16 = 0x2a;
+
+/// The scan code of the right Shift key.
+pub(super) const SHIFT_R: u16 = 0x36;
 
 /// The scan code of the right Alt key, which is AltGr on most layouts.
 pub const ALT_GR: u16 = 0xe038;
@@ -31,7 +33,7 @@ impl Stroke {
     /// The stroke as input: Shift and AltGr down if needed, the key down and up, and those up again.
     #[must_use]
     pub fn events(self) -> Vec<InputEvent> {
-        let key = |scancode, down| InputEvent::Key { scancode, down };
+        let key = InputEvent::key;
         let mut events = vec![key(self.scancode, true), key(self.scancode, false)];
         for (held, scancode) in [(self.alt_gr, ALT_GR), (self.shift, SHIFT)] {
             if held {
@@ -135,6 +137,38 @@ pub fn keysym(scancode: u16) -> Option<u32> {
     })
 }
 
+/// What a key of a US keyboard yields with Shift, if that is another thing than without.
+pub(super) fn shifted(scancode: u16) -> Option<u32> {
+    Layout::Us.shifted(scancode).map(keysym_of)
+}
+
+/// The keysym of a character, as X11's tables have it: Latin-1 is its own, others have old names or their Unicode number.
+#[must_use]
+pub fn keysym_of(character: char) -> u32 {
+    match character {
+        // A line ends by Return.
+        '\n' => xkeysym::key::Return,
+        _ => xkeysym::Keysym::from_char(character).raw(),
+    }
+}
+
+/// `text` as input of keysyms alone, for servers that take what keys yield: every character that there is.
+#[must_use]
+pub fn keysyms_for_text(text: &str) -> Vec<InputEvent> {
+    let mut last = None;
+    let mut events = Vec::new();
+    for character in text.chars() {
+        // A line that ends like on Windows still ends once.
+        let doubled = character == '\n' && last == Some('\r');
+        last = Some(character);
+        if !doubled {
+            let keysym = Some(keysym_of(character));
+            events.extend([true, false].map(|down| InputEvent::Key { scancode: 0, keysym, down }));
+        }
+    }
+    events
+}
+
 /// The strokes that type `text` on a US keyboard, and the characters that it cannot type, each once.
 #[must_use]
 pub fn keys_for_text(text: &str) -> (Vec<Stroke>, Vec<char>) {
@@ -166,6 +200,21 @@ mod tests {
         assert_eq!(missing, ['ñ', '€']);
         let codes: Vec<_> = strokes.iter().map(|s| s.scancode).collect();
         assert_eq!(codes, [0x1e, 0x30, 0x1c, 0x2e, 0x1c]);
+    }
+
+    #[test]
+    fn characters_have_their_keysyms_and_text_is_each_of_them() {
+        let known =
+            [('a', 0x61), ('A', 0x41), ('ß', 0xdf), ('€', 0x20ac), ('ж', 0x6d6), ('\n', 0xff0d), ('\t', 0xff09)];
+        for (character, keysym) in known {
+            assert_eq!(keysym_of(character), keysym, "{character:?}");
+        }
+        assert_eq!(keysym_of('→'), 0x8fd);
+        assert_eq!(keysym_of('\u{1f600}'), 0x0101_f600);
+        assert_eq!((shifted(0x1e), shifted(0x02), shifted(0x56), shifted(0x1c)), (Some(0x41), Some(0x21), None, None));
+        let typed: Vec<_> = keysyms_for_text("ß\r\n€").iter().map(|event| format!("{event:?}")).collect();
+        assert_eq!(typed.len(), 6);
+        assert!(typed[2].contains("keysym: Some(65293), down: true") && typed[4].contains("Some(8364)"), "{typed:?}");
     }
 
     #[test]

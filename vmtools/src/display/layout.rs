@@ -169,6 +169,14 @@ impl Layout {
         (strokes, missing)
     }
 
+    /// What a key gives with Shift.
+    pub(super) fn shifted(self, scancode: u16) -> Option<char> {
+        self.table()
+            .rows
+            .iter()
+            .find_map(|(_, shifted, _, first)| shifted.chars().nth(usize::from(scancode.checked_sub(*first)?)))
+    }
+
     fn character(self, c: char) -> Option<Vec<Stroke>> {
         if let Some(stroke) = self.key(c) {
             return Some(vec![stroke]);

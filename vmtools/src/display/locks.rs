@@ -7,6 +7,8 @@
 const CAPS: u16 = 0x3a;
 /// Num Lock's scan code.
 const NUM: u16 = 0x45;
+/// Scroll Lock's scan code.
+const SCROLL: u16 = 0x46;
 
 /// Which lock keys are on in a guest, as the lights of its keyboard show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +31,8 @@ impl Locks {
 /// Which lock keys are on at the user's own keyboard; `None` where the desktop does not tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HostLocks {
+    /// Scroll Lock.
+    pub scroll: Option<bool>,
     /// Num Lock.
     pub num: Option<bool>,
     /// Caps Lock.
@@ -73,7 +77,7 @@ impl LockStep {
     fn step(&mut self) -> Vec<u16> {
         let Some(guest) = self.guest else { return Vec::new() };
         let Some(host) = self.wanted.take() else { return Vec::new() };
-        let pairs = [(host.num, guest.num, NUM), (host.caps, guest.caps, CAPS)];
+        let pairs = [(host.num, guest.num, NUM), (host.caps, guest.caps, CAPS), (host.scroll, guest.scroll, SCROLL)];
         let apart = pairs.into_iter().filter(|(host, guest, _)| host.is_some_and(|host| host != *guest));
         let keys: Vec<u16> = apart.map(|(_, _, key)| key).filter(|key| !self.unanswered.contains(key)).collect();
         self.unanswered.extend(&keys);
@@ -89,7 +93,7 @@ mod tests {
     const CAPS_ON: Locks = Locks { scroll: false, num: false, caps: true };
 
     fn host(num: bool, caps: bool) -> HostLocks {
-        HostLocks { num: Some(num), caps: Some(caps) }
+        HostLocks { num: Some(num), caps: Some(caps), scroll: None }
     }
 
     #[test]
@@ -148,7 +152,7 @@ mod tests {
         let mut step = LockStep::default();
         step.told(CAPS_ON);
         assert_eq!(step.begin(HostLocks::default()), NOTHING);
-        assert_eq!(step.begin(HostLocks { num: None, caps: Some(false) }), [CAPS]);
+        assert_eq!(step.begin(HostLocks { caps: Some(false), ..HostLocks::default() }), [CAPS]);
         step.reconnect();
         assert_eq!(step.begin(host(true, true)), NOTHING);
         assert_eq!(step.told(Locks { num: true, ..CAPS_ON }), NOTHING);

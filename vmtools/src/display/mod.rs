@@ -37,11 +37,11 @@ pub use grab::{GrabError, grab};
 pub use input::{InputEvent, Keyboard};
 pub(crate) use input_queue::InputQueue;
 pub use key_names::scancode;
-pub use keymap::{ALT_GR, CTRL_ALT_DEL, SHIFT, Stroke, keys_for_text, keysym};
+pub use keymap::{ALT_GR, CTRL_ALT_DEL, SHIFT, Stroke, keys_for_text, keysym, keysym_of, keysyms_for_text};
 pub use layout::Layout;
 pub use locks::{HostLocks, Locks};
 pub use rfb::RfbSource;
-pub use screen::{FrameView, Screen, SizeAnswer};
+pub use screen::{FrameView, Look, Screen, SizeAnswer};
 pub use sound::{Played, SOUND_FRAME, SOUND_RATE, Sound};
 pub use vnc_rs::VncSource;
 

@@ -10,11 +10,15 @@ use crate::display::InputEvent;
 /// How often QEMU is told that somebody looks.
 pub(super) const BEAT: Duration = Duration::from_millis(40);
 
-/// How often a hidden screen is refreshed, and how soon a request that got lost is repeated.
+/// How soon a request that got lost is repeated.
 pub(super) const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Handshakes and sends that take longer mean that QEMU hangs.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// Connecting may take so long: a name is looked up, and one of several addresses may be dead.
+pub(super) const CONNECTING: Duration = Duration::from_secs(20);
+/// What has not answered for so long is gone: a connection's other end, or a server that was asked whether it is there.
+pub(super) const UNANSWERED: Duration = Duration::from_secs(15);
 /// The shortest and the longest wait before another connection: doubled each time, unless the last one was good.
 const RETRY: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 /// A connection that lasted longer was good.

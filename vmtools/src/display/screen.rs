@@ -1,10 +1,12 @@
 //! The shared picture: a source publishes, the window takes. Latest wins, damage adds up, nobody waits long.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::display::clipboard::Clipboard;
 use crate::display::framebuffer::Framebuffer;
@@ -53,9 +55,17 @@ pub struct Screen {
     trouble: Mutex<Option<&'static str>>,
     generation: AtomicU64,
     hidden: AtomicBool,
+    view_only: AtomicBool,
+    /// How many look beside whoever shows it: recordings, tests that wait for stillness.
+    lookers: AtomicUsize,
+    /// Pictures of now that were wished for so far, and the newest of these wishes that was answered.
+    fresh: AtomicU64,
+    answered: AtomicU64,
+    freshened: Notify,
     /// Somebody wanted the picture while it was copied, and is to be called again.
     missed: AtomicBool,
     relative: AtomicBool,
+    takes_keysyms: AtomicBool,
     wished_size: Mutex<Option<(u16, u16)>>,
     size_answer: Mutex<Option<SizeAnswer>>,
     pub(super) wishes: Notify,
@@ -185,7 +195,8 @@ impl Screen {
         lock(&self.picture).cursor.clone()
     }
 
-    /// Says whether anybody looks. A hidden screen is refreshed about once a second, so that snapshots stay true.
+    /// Says whether whoever shows it is seen. Nothing is asked of the guest while nobody looks: its picture is then as it was,
+    /// until [`Screen::fresh`].
     pub fn set_visible(&self, visible: bool) {
         if self.hidden.swap(!visible, Ordering::AcqRel) == visible {
             self.wishes.notify_one();
@@ -195,7 +206,74 @@ impl Screen {
     /// Whether anybody looks.
     #[must_use]
     pub fn visible(&self) -> bool {
-        !self.hidden.load(Ordering::Acquire)
+        !self.hidden.load(Ordering::Acquire) || self.lookers.load(Ordering::Acquire) > 0
+    }
+
+    /// Looks at it until the answer is dropped, whether it is shown or not.
+    #[must_use]
+    pub fn look(self: &Arc<Self>) -> Look {
+        self.lookers.fetch_add(1, Ordering::AcqRel);
+        self.wishes.notify_one();
+        Look(Arc::clone(self))
+    }
+
+    /// Whether there is a picture, live or not.
+    #[must_use]
+    pub fn has_picture(&self) -> bool {
+        lock(&self.picture).width > 0
+    }
+
+    /// Asks the guest for its picture of now, and waits for nothing. Returns the number of the wish.
+    pub fn wish_fresh(&self) -> u64 {
+        let wish = self.fresh.fetch_add(1, Ordering::AcqRel) + 1;
+        self.wishes.notify_one();
+        wish
+    }
+
+    /// Asks the guest for its picture of now and waits until it has come, or for `patience` at most. Says whether it has: a
+    /// snapshot is of now then. Where the screen is not live nothing is waited for.
+    pub async fn fresh(&self, patience: Duration) -> bool {
+        let wish = self.wish_fresh();
+        let waiting = async {
+            loop {
+                let news = self.freshened.notified();
+                let answered = self.answered.load(Ordering::Acquire) >= wish;
+                if answered || !self.live() {
+                    return answered;
+                }
+                news.await;
+            }
+        };
+        timeout(patience, waiting).await.unwrap_or(false)
+    }
+
+    /// The newest wish for a picture of now, if there is one after `asked`.
+    pub(crate) fn fresh_wish(&self, asked: u64) -> Option<u64> {
+        let newest = self.fresh.load(Ordering::Acquire);
+        (newest > asked && newest > self.answered.load(Ordering::Acquire)).then_some(newest)
+    }
+
+    /// Whether `asked`, which was passed on, is unanswered.
+    pub(crate) fn wants_fresh(&self, asked: u64) -> bool {
+        asked > self.answered.load(Ordering::Acquire)
+    }
+
+    /// The picture is one of after the wish `asked`.
+    pub(crate) fn answer_fresh(&self, asked: u64) {
+        if self.answered.fetch_max(asked, Ordering::AcqRel) < asked {
+            self.freshened.notify_waiters();
+        }
+    }
+
+    /// Says that the user only looks: nothing is sent then that the guest's own machine would not have to know.
+    pub fn set_view_only(&self, only: bool) {
+        self.view_only.store(only, Ordering::Release);
+    }
+
+    /// Whether the user only looks.
+    #[must_use]
+    pub fn view_only(&self) -> bool {
+        self.view_only.load(Ordering::Acquire)
     }
 
     /// Whether the guest takes movements of the pointer, not places: it has no tablet, or no driver for it (yet).
@@ -208,6 +286,17 @@ impl Screen {
         if self.relative.swap(relative, Ordering::AcqRel) != relative {
             self.changed();
         }
+    }
+
+    /// Whether keys are told to the server by what they yield, not by their scan codes: text is typed as its characters then,
+    /// [`keysyms_for_text`](crate::display::keysyms_for_text), whatever the layout on the other side.
+    #[must_use]
+    pub fn takes_keysyms(&self) -> bool {
+        self.takes_keysyms.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_takes_keysyms(&self, takes: bool) {
+        self.takes_keysyms.store(takes, Ordering::Release);
     }
 
     /// Wishes for another size of the guest's screen, pixels. The last wish counts; a guest that cannot change its size, or
@@ -242,7 +331,8 @@ impl Screen {
         self.changed();
     }
 
-    /// Waits until [`Screen::set_visible`], [`Screen::wish_size`] or [`Screen::want_sound`] changes something.
+    /// Waits until [`Screen::set_visible`], [`Screen::look`], [`Screen::fresh`], [`Screen::wish_size`] or [`Screen::want_sound`]
+    /// changes something.
     pub(crate) async fn wish_changed(&self) {
         self.wishes.notified().await;
     }
@@ -292,12 +382,16 @@ impl Screen {
         self.call_missed();
     }
 
-    /// The source or the guest is gone: the picture stays, but it is no longer live, and pointer, lock keys and
-    /// clipboard are forgotten.
+    /// The source or the guest is gone: the picture stays, but it is no longer live, and pointer, lock keys, clipboard and what was
+    /// wished of it are forgotten.
     pub(crate) fn lost(&self) {
         let was_live = self.live.swap(false, Ordering::AcqRel);
         *lock(&self.locks) = None;
         self.relative.store(false, Ordering::Release);
+        self.takes_keysyms.store(false, Ordering::Release);
+        *lock(&self.wished_size) = None;
+        *lock(&self.size_answer) = None;
+        self.freshened.notify_waiters();
         lock(&self.clipboard).forget();
         self.sound.offer(false);
         let mut picture = lock(&self.picture);
@@ -386,6 +480,16 @@ impl Screen {
     }
 }
 
+/// Somebody looks at a screen, as long as this lives.
+#[derive(Debug)]
+pub struct Look(Arc<Screen>);
+
+impl Drop for Look {
+    fn drop(&mut self) {
+        self.0.lookers.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -445,6 +549,11 @@ mod tests {
         screen.lost();
         assert_eq!(screen.generation(), before + 1);
         assert!(!screen.live() && screen.cursor().is_none() && screen.snapshot().is_some());
+        assert_eq!(
+            (screen.take_wished_size(), screen.size_answer()),
+            (None, None),
+            "another server is not asked for it"
+        );
     }
 
     #[test]

@@ -126,6 +126,8 @@ struct Session<'a> {
     /// Until when the keyboard has used up its pace.
     keys_until: Instant,
     published: bool,
+    /// The newest wish for a picture of now that was passed on.
+    fresh: u64,
 }
 
 impl<'a> Session<'a> {
@@ -141,6 +143,7 @@ impl<'a> Session<'a> {
             keyboard,
             keys_until: now,
             published: false,
+            fresh: 0,
         }
     }
 
@@ -155,7 +158,16 @@ impl<'a> Session<'a> {
         self.keyboard.reconnect(|event| lifting.push(event));
         self.pass_on(lifting).await?;
         loop {
-            let (at, due) = self.next_due();
+            let next = self.next_due();
+            let due = async {
+                match next {
+                    Some((at, due)) => {
+                        sleep_until(at).await;
+                        due
+                    }
+                    None => std::future::pending().await,
+                }
+            };
             let keys_from = self.keys_until.checked_sub(BURST).unwrap_or(self.keys_until);
             tokio::select! {
                 event = self.client.recv_event() => self.take(event?)?,
@@ -163,22 +175,28 @@ impl<'a> Session<'a> {
                     Some(input) => self.send_inputs(input, inputs).await?,
                     None => listening = false,
                 },
-                () = sleep_until(at) => self.act(due).await?,
-                () = screen.wish_changed() => if screen.visible() { self.act(Due::Ask).await? },
+                due = due => self.act(due).await?,
+                () = screen.wish_changed() => self.wished().await?,
                 () = is_gone(gone) => return Ok(()),
             }
         }
     }
 
-    fn next_due(&self) -> (Instant, Due) {
-        let mut next = (self.asked + ASK_AGAIN, Due::Ask);
-        if self.screen.visible() {
-            next = next.min((self.beat + BEAT, Due::Beat));
+    fn next_due(&self) -> Option<(Instant, Due)> {
+        let gathered = self.batch.map(|(first, last)| ((last + QUIET).min(first + LONGEST_BATCH), Due::Publish));
+        let looked_at = [(self.asked + ASK_AGAIN, Due::Ask), (self.beat + BEAT, Due::Beat)];
+        let looked_at = looked_at.into_iter().filter(|_| self.screen.visible());
+        looked_at.chain(gathered).min()
+    }
+
+    /// Somebody looks from now on, or needs a picture of now.
+    async fn wished(&mut self) -> Result<(), VncError> {
+        if let Some(wish) = self.screen.fresh_wish(self.fresh) {
+            self.fresh = wish;
+            self.act(Due::Beat).await?;
+            return self.send(X11Event::FullRefresh).await;
         }
-        if let Some((first, last)) = self.batch {
-            next = next.min(((last + QUIET).min(first + LONGEST_BATCH), Due::Publish));
-        }
-        next
+        if self.screen.visible() { self.act(Due::Ask).await } else { Ok(()) }
     }
 
     async fn act(&mut self, due: Due) -> Result<(), VncError> {
@@ -188,6 +206,7 @@ impl<'a> Session<'a> {
                 if let Some(buffer) = self.buffer.as_mut().filter(|b| b.is_whole() && b.is_damaged()) {
                     self.screen.publish(buffer);
                     self.published = true;
+                    self.screen.answer_fresh(self.fresh);
                 }
                 if self.screen.visible() {
                     self.ask().await?;
@@ -286,7 +305,7 @@ impl<'a> Session<'a> {
     async fn pass_on(&mut self, events: Vec<InputEvent>) -> Result<(), VncError> {
         for event in events {
             match event {
-                InputEvent::Key { scancode, down } => {
+                InputEvent::Key { scancode, down, .. } => {
                     let Some(keysym) = keysym(scancode) else { continue };
                     self.keys_until = self.keys_until.max(Instant::now()) + KEY_PACE;
                     self.send(X11Event::KeyEvent((keysym, down).into())).await?;

@@ -114,7 +114,7 @@ impl GuestHandle {
     pub async fn type_text(&self, text: &str) -> Vec<char> {
         let (strokes, missing) = keys_for_text(text);
         for stroke in strokes {
-            let key = |scancode, down| InputEvent::Key { scancode, down };
+            let key = InputEvent::key;
             let shift = |down| stroke.shift.then_some(key(SHIFT, down));
             let events =
                 [shift(true), Some(key(stroke.scancode, true)), Some(key(stroke.scancode, false)), shift(false)];

@@ -92,7 +92,12 @@ pub fn start(
     on_end: impl FnOnce(Result<Recorded, RecordError>) + Send + 'static,
 ) -> Result<Recording, RecordError> {
     let (stop, stopped) = channel();
-    let run = move || on_end(Recorder::new(to).run(&screen, &stopped));
+    // What is recorded is looked at, also while nothing shows it.
+    let look = screen.look();
+    let run = move || {
+        on_end(Recorder::new(to).run(&screen, &stopped));
+        drop(look);
+    };
     let thread = std::thread::Builder::new().name("recording".into()).spawn(run).map_err(RecordError::Thread)?;
     Ok(Recording { stop, thread })
 }

@@ -307,6 +307,71 @@ async fn a_server_that_sends_garbage_again_and_again_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_asks_its_user_is_waited_for_and_that_is_told() {
+    let (_dir, path) = Xvnc::socket();
+    let xvnc = Xvnc::on_socket(&path);
+    until("the X screen", &xvnc, || std::os::unix::net::UnixStream::connect(&path).is_ok()).await;
+    let port = free_port().to_string();
+    // Its user says yes, and takes longer than anything else may.
+    let line = xvnc.program("x11vnc").args(["-localhost", "-forever", "-nocursor", "-noxdamage", "-rfbport", &port]);
+    let said = Said::default();
+    let _server = cartridge_supervise::spawn(&line.args(["-accept", "sleep 9"]), said.clone()).unwrap();
+    until("x11vnc", &xvnc, || said.text().contains("PORT=")).await;
+    let mut desk = Desk::new();
+    let begun = std::time::Instant::now();
+    let attached = desk.attach(desk.plan(&format!("127.0.0.1::{port}"))).await.unwrap();
+    assert!(begun.elapsed() > Duration::from_secs(6), "nobody was asked: {}", said.text());
+    desk.until("word of that", |event| matches!(event, AttachEvent::Waiting).then_some(())).await;
+    until("a picture", &xvnc, || desk.screen.live()).await;
+    attached.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_is_told_and_a_still_one_or_one_that_nobody_looks_at_is_not() {
+    let (_dir, path) = Xvnc::socket();
+    let xvnc = Xvnc::on_socket(&path);
+    until("the X screen", &xvnc, || std::os::unix::net::UnixStream::connect(&path).is_ok()).await;
+    let place = path.to_str().unwrap();
+    let (mut desk, mut hidden) = (Desk::new(), Desk::new());
+    let (attached, unseen) =
+        (desk.attach(desk.plan(place)).await.unwrap(), hidden.attach(hidden.plan(place)).await.unwrap());
+    until("a picture", &xvnc, || desk.screen.live() && hidden.screen.live()).await;
+    hidden.screen.set_visible(false);
+    // Long enough to be asked: it answers, and nothing is drawn anew for that.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let generation = desk.screen.generation();
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    assert!(desk.screen.live() && desk.screen.generation() == generation);
+    let pid = rustix::process::Pid::from_raw(xvnc.pid().try_into().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    let why =
+        desk.until("the loss", |event| if let AttachEvent::Lost { why } = event { Some(why) } else { None }).await;
+    assert!(why.contains("has not answered for 15 s"), "{why}");
+    assert!(!desk.screen.live() && hidden.screen.live() && hidden.events.try_recv().is_err());
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+    desk.until("the return", |event| matches!(event, AttachEvent::Back).then_some(())).await;
+    until("a picture", &xvnc, || desk.screen.live()).await;
+    attached.end().await;
+    unseen.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_way_that_takes_no_connection_is_told_by_its_own_words() {
+    let desk = Desk::new();
+    // In place of ssh: a socket is there, and nobody listens.
+    let fake = "exec python3 - \"$@\" <<'PYTHON'\nimport socket, sys, time\n\
+                path = sys.argv[sys.argv.index('-L') + 1].split(':')[0]\n\
+                socket.socket(socket.AF_UNIX).bind(path)\ntime.sleep(60)\nPYTHON";
+    let ssh = crate::harness::script(desk.dir.path(), fake);
+    let plan = desk.plan("ssh://box/:1");
+    let no_way = desk.refused(AttachPlan { ssh, ..plan.clone() }).await;
+    assert!(matches!(&no_way, AttachError::NoWay { .. }), "{no_way}");
+    let told = no_way.to_string();
+    assert!(told.contains("ssh to box") && told.contains("localhost:5901") && told.contains("refused"), "{told}");
+    assert!(!told.contains(plan.runtime.to_str().unwrap()) && !told.contains("guest"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_is_no_server_or_hangs_is_told_and_never_waited_for() {
     let desk = Desk::new();
     let nobody = desk.refused(desk.plan(&format!("127.0.0.1:{}", free_port().max(100)))).await;
@@ -317,8 +382,9 @@ async fn who_is_no_server_or_hangs_is_told_and_never_waited_for() {
         (&b"SSH-2.0-OpenSSH_9.2\r\n"[..], "is no VNC server"),
         (b"RFB 003.008\n\x02\x10\x1e", "a way to log in that is not known here"),
         (b"RFB 003.008\n\0\0\0\0\x05busy!", "refused the connection: busy!"),
-        (b"RFB 003.008\n\x01\x01\0\0\0\0\xff\xff\xff\xff\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "at most 8192"),
-        (b"RFB 003.008\n", "said nothing more for 5 s"),
+        (b"RFB 003.008\n\x01\x01\0\0\0\0\xff\xff\xff\xff\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "from 1 to 16384"),
+        (b"RFB 003.008\n", "has not let us in within 2 s"),
+        (b"", "said nothing more for 5 s"),
     ] {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap().to_string();
@@ -329,7 +395,8 @@ async fn who_is_no_server_or_hangs_is_told_and_never_waited_for() {
                 lines.push(line);
             }
         });
-        let error = desk.refused(desk.plan(&at)).await.to_string();
+        let plan = AttachPlan { login: Duration::from_secs(2), ..desk.plan(&at) };
+        let error = desk.refused(plan).await.to_string();
         assert!(error.contains(told), "{told}: {error}");
         serving.abort();
     }

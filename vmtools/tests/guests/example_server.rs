@@ -62,7 +62,7 @@ async fn shows(viewer: &Viewer, what: &str, wanted: impl Fn(&[u8]) -> bool) -> V
 
 async fn press(viewer: &Viewer, scancode: u16) {
     for down in [true, false] {
-        viewer.inputs.send(InputEvent::Key { scancode, down }).await.unwrap();
+        viewer.inputs.send(InputEvent::key(scancode, down)).await.unwrap();
     }
 }
 

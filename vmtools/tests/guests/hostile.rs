@@ -109,7 +109,7 @@ async fn what_will_not_mend_is_said_and_forgotten_when_it_does() {
     for (bytes, words) in [
         (&security[..], "a way to log in"),
         (&garbage, "is refused"),
-        (&huge, "larger than 8192"),
+        (&huge, "more than 16384"),
         (b"SSH-2.0-OpenSSH\r\n", "no VNC server"),
     ] {
         while server.viewer.screen.trouble().is_none() {

@@ -16,7 +16,7 @@ const CAPS: Locks = Locks { caps: true, ..NONE };
 const BOTH: Locks = Locks { num: true, ..CAPS };
 
 fn host(num: bool, caps: bool) -> InputEvent {
-    InputEvent::Locks(HostLocks { num: Some(num), caps: Some(caps) })
+    InputEvent::Locks(HostLocks { num: Some(num), caps: Some(caps), scroll: Some(false) })
 }
 
 async fn lights(guest: &Guest, wanted: Locks) {
@@ -43,10 +43,18 @@ async fn a_guest_that_gets_the_keyboard_has_the_hosts_lock_keys_and_keeps_its_ow
     guest.handle.input(InputEvent::ReleaseAll);
     guest.handle.input(host(true, true));
     for down in [true, false] {
-        guest.handle.input(InputEvent::Key { scancode: 0x45, down });
+        guest.handle.input(InputEvent::key(0x45, down));
     }
     lights(&guest, CAPS).await;
     assert_eq!(told(&mut guest).await, [4]);
+    // Scroll Lock too, which the BIOS tells as the lowest bit.
+    let scroll = |scroll| HostLocks { scroll: Some(scroll), ..HostLocks::default() };
+    for (on, locks, byte) in [(true, Locks { scroll: true, ..CAPS }, 5), (false, CAPS, 4)] {
+        guest.handle.input(InputEvent::ReleaseAll);
+        guest.handle.input(InputEvent::Locks(scroll(on)));
+        lights(&guest, locks).await;
+        assert_eq!(told(&mut guest).await, [byte]);
+    }
     guest.handle.input(InputEvent::ReleaseAll);
     guest.handle.input(host(false, false));
     lights(&guest, NONE).await;
@@ -67,7 +75,7 @@ async fn an_x_screen_has_the_hosts_lock_keys_and_tells_its_own() {
     viewer.inputs.send(host(true, true)).await.unwrap();
     until("both", &xvnc, || [&viewer, &other].iter().all(|one| one.screen.locks() == Some(BOTH))).await;
     // Where a light is not known nothing is pressed: only Num Lock goes out.
-    let only_num = InputEvent::Locks(HostLocks { num: Some(false), caps: None });
+    let only_num = InputEvent::Locks(HostLocks { num: Some(false), ..HostLocks::default() });
     viewer.inputs.send(only_num).await.unwrap();
     until("caps alone", &xvnc, || viewer.screen.locks() == Some(CAPS)).await;
     tokio::time::sleep(Duration::from_millis(300)).await;

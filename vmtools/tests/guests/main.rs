@@ -24,6 +24,7 @@ mod pointer;
 mod probe;
 mod recorded;
 mod recording;
+mod requests;
 mod serial;
 mod servers;
 mod settings;

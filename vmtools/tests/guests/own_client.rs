@@ -112,13 +112,22 @@ async fn all_encodings_vnc_rs_and_libvncclient_see_the_same_picture() {
 }
 
 /// A line to QEMU that can be cut.
-struct Proxy {
-    path: PathBuf,
-    cut: watch::Sender<u32>,
+pub struct Proxy {
+    pub path: PathBuf,
+    pub cut: watch::Sender<u32>,
     _dir: tempfile::TempDir,
 }
 
 fn proxy(to: PathBuf) -> Proxy {
+    proxy_to(move || UnixStream::connect(to.clone()))
+}
+
+/// The same to whatever `connect` connects to.
+pub fn proxy_to<L, F>(connect: impl Fn() -> F + Send + 'static) -> Proxy
+where
+    L: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    F: Future<Output = std::io::Result<L>> + Send,
+{
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("vnc");
     let listener = UnixListener::bind(&path).unwrap();
@@ -127,7 +136,7 @@ fn proxy(to: PathBuf) -> Proxy {
         while let Ok((mut near, _)) = listener.accept().await {
             let mut watch = watch.clone();
             watch.borrow_and_update();
-            let mut far = UnixStream::connect(&to).await.unwrap();
+            let mut far = connect().await.unwrap();
             tokio::spawn(async move {
                 tokio::select! {
                     _ = copy_bidirectional(&mut near, &mut far) => {}
@@ -149,7 +158,7 @@ async fn it_comes_back_when_the_line_is_cut_and_keys_arrive_again() {
         // Until the boot sector listens, the firmware swallows keys.
         loop {
             for down in [true, false] {
-                viewer.inputs.send(InputEvent::Key { scancode: 0x20, down }).await.unwrap();
+                viewer.inputs.send(InputEvent::key(0x20, down)).await.unwrap();
             }
             match tokio::time::timeout(Duration::from_millis(300), guest.events.recv()).await {
                 Ok(Some(GuestEvent::Serial(bytes))) if bytes.contains(&0x20) => break,

@@ -159,6 +159,16 @@ impl Recorded {
                         }
                     }
                 }
+                VncEvent::Copy(to, from) => {
+                    let before = rgba.clone();
+                    let place = |x: u16, y: usize| (y * size.0 + usize::from(x)) * 4;
+                    for row in 0..usize::from(to.height) {
+                        let line = usize::from(to.width) * 4;
+                        let (to, from) =
+                            (place(to.x, usize::from(to.y) + row), place(from.x, usize::from(from.y) + row));
+                        rgba[to..to + line].copy_from_slice(&before[from..from + line]);
+                    }
+                }
                 VncEvent::Bell => break,
                 VncEvent::Error(words) => panic!("{words}"),
                 _ => {}

@@ -87,6 +87,58 @@ async fn who_does_not_prove_it_is_told_with_what_to_compare() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn over_a_network_tls_with_a_certificate_comes_before_a_password_and_elsewhere_the_password() {
+    let dir = tempfile::tempdir().unwrap();
+    let fingerprint = certificates(dir.path());
+    let secret = |source: RfbSource| source.with_password("secret");
+    // It offers what asks for least as well, first or last.
+    for kinds in ["VncAuth,X509Vnc", "X509None,VncAuth", "None,X509Vnc"] {
+        let (server, address) = xvnc(dir.path(), kinds);
+        let unknown = meets(&secret(RfbSource::tcp(&address)), &server).await.unwrap_err();
+        assert!(matches!(unknown, RfbError::CertificateUnknown { .. }), "{kinds}: {unknown}");
+        meets(&secret(RfbSource::tcp(&address)).with_trust(Trust::Certificate(fingerprint)), &server).await.unwrap();
+    }
+    // TLS without a certificate is none.
+    for kinds in ["TLSVnc,VncAuth", "TLSNone,None"] {
+        let (server, address) = xvnc(dir.path(), kinds);
+        meets(&secret(RfbSource::tcp(&address)), &server).await.unwrap();
+        let trusted = secret(RfbSource::tcp(&address)).with_trust(Trust::Certificate(fingerprint));
+        let refused = meets(&trusted, &server).await.unwrap_err();
+        assert!(matches!(refused, RfbError::Anonymous { .. }), "{kinds}: {refused}");
+    }
+    // Nobody is between us and a unix socket.
+    let (_dir, path) = Xvnc::socket();
+    let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let socket = ["-rfbport", "-1", "-rfbunixpath", path.to_str().unwrap()];
+    let (certificate, key) = (file("server-cert.pem"), file("server-key.pem"));
+    let kinds = ["-SecurityTypes", "X509Vnc,VncAuth", "-X509Cert", &certificate, "-X509Key", &key];
+    let server = Xvnc::start(&[&kinds[..], &socket].concat());
+    meets(&secret(RfbSource::new(&path)), &server).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stalls_inside_tls_is_told_as_that() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let serving = std::thread::spawn(move || {
+        use std::io::{Read as _, Write as _};
+        let (mut line, _) = listener.accept().unwrap();
+        // VeNCrypt 0.2 with X509None, as rfbproto says, and then not a word of TLS.
+        for (says, hears) in
+            [(&b"RFB 003.008\n"[..], 12), (&[1, 19], 1), (&[0, 2], 2), (&[0, 1, 0, 0, 1, 4], 4), (&[1], 0)]
+        {
+            line.write_all(says).unwrap();
+            line.read_exact(&mut vec![0; hears]).unwrap();
+        }
+        let _ = line.read_to_end(&mut Vec::new());
+    });
+    let met = tokio::task::spawn_blocking(move || RfbSource::tcp(&address).meet()).await.unwrap();
+    let told = met.unwrap_err().to_string();
+    assert!(told.contains("said nothing more for 5 s while beginning TLS"), "{told}");
+    serving.join().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn qemu_is_shown_inside_tls() {
     let dir = tempfile::tempdir().unwrap();
     let fingerprint = certificates(dir.path());

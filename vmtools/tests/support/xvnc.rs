@@ -37,7 +37,7 @@ pub struct Xvnc {
     display: String,
     pub dir: tempfile::TempDir,
     pub said: Said,
-    _server: ProcessHandle,
+    server: ProcessHandle,
 }
 
 pub fn free_port() -> u16 {
@@ -55,7 +55,12 @@ impl Xvnc {
         let line = line.args(["-UseBlacklist=0", "-AlwaysShared", "-PasswordFile"]).arg(dir.path().join("password"));
         let said = Said::default();
         let server = spawn(&line.args(words), said.clone()).unwrap();
-        Self { display, dir, said, _server: server }
+        Self { display, dir, said, server }
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.server.pid()
     }
 
     pub fn socket() -> (tempfile::TempDir, std::path::PathBuf) {

@@ -108,6 +108,10 @@ impl Driver {
             AttachEvent::Said(bytes) => {
                 String::from_utf8_lossy(&bytes).lines().for_each(|line| self.note(&format!("ssh: {line}")));
             }
+            AttachEvent::Waiting => {
+                let text = "The VNC server is there, and has not let us in yet: it may be asking its user";
+                self.notice(Level::Info, text.to_owned()).await;
+            }
             AttachEvent::Lost { why } => self.tell(Event::AttachLost { why }).await,
             AttachEvent::Back => self.tell(Event::AttachBack).await,
             AttachEvent::Ended(error) if self.state.phase == Phase::Running => {

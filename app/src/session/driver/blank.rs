@@ -58,6 +58,10 @@ impl Driver {
     pub(super) async fn look_at_screen(&mut self) {
         let Some(mut watch) = self.blank.watch else { return self.blank.due = None };
         self.blank.due = Some(tokio::time::Instant::now() + BEAT);
+        if !self.screen.visible() {
+            // The picture of now is looked at the next time: nobody waits for it.
+            self.screen.wish_fresh();
+        }
         let generation = self.screen.generation();
         let known = self.blank.last.filter(|it| it.0 == generation).map(|it| it.1);
         // A picture that is not live says nothing about the guest.

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::mpsc::channel;
-use vmtools::display::{InputEvent, Layout};
+use vmtools::display::{InputEvent, Layout, keysyms_for_text};
 use vmtools::share::mount_command;
 use vmtools::{Boot, BootStep, Chosen, GuestEvent, GuestHandle, GuestPlan, GuestStatus};
 
-use super::{Driver, STROKE};
+use super::{Driver, FRESH, STROKE};
 use crate::session::direct::DirectWish;
 use crate::session::event::{Event, Failure, Level, Side};
 use crate::session::failure::{exit_code, internal, no_image};
@@ -238,6 +238,9 @@ impl Driver {
         if !self.has_screen() {
             return self.notice(Level::Warning, self.no_guest().into()).await;
         }
+        if self.screen.takes_keysyms() {
+            return self.typing.extend(keysyms_for_text(text));
+        }
         let (strokes, lost) = layout.strokes(text);
         for stroke in strokes {
             self.typing.extend(stroke.events());
@@ -260,14 +263,26 @@ impl Driver {
         }
     }
 
+    /// Calls `with` on a thread for what may block, once the screen shows what the guest does now; or what it showed last, if that
+    /// does not come.
+    pub(super) fn with_fresh(&self, with: impl FnOnce() + Send + 'static) {
+        let screen = Arc::clone(&self.screen);
+        tokio::spawn(async move {
+            screen.fresh(FRESH).await;
+            // Whoever is told of it may be gone.
+            let _ = tokio::task::spawn_blocking(with).await;
+        });
+    }
+
     pub(super) async fn screenshot(&mut self, path: Option<PathBuf>) {
-        let Some(frame) = self.screen.snapshot() else {
+        if !self.screen.has_picture() {
             return self.notice(Level::Warning, "There is no picture of a guest to save".into()).await;
-        };
+        }
         let name = jiff::Zoned::now().strftime("Cartridge %Y-%m-%d %H-%M-%S.png").to_string();
         let path = path.unwrap_or_else(|| self.paths.pictures.join(name));
-        let side = self.side.0.clone();
-        tokio::task::spawn_blocking(move || {
+        let (side, screen) = (self.side.0.clone(), Arc::clone(&self.screen));
+        self.with_fresh(move || {
+            let Some(frame) = screen.snapshot() else { return };
             let event = match frame.save_png(&path) {
                 Ok(()) => Event::ScreenshotTaken { path, uniform: frame.is_uniform() },
                 Err(error) => {

@@ -1,6 +1,7 @@
 //! Reads text off the guest's screen: at the side, one reading at a time.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use isoprep::Cancel;
 use vmtools::display::Rect;
@@ -13,15 +14,16 @@ use crate::session::failure::{exit_code, internal};
 impl Driver {
     /// Reads within `area` of the screen, or all of it, in place of what is being read.
     pub(super) async fn read_text(&mut self, area: Option<Rect>) {
-        let Some(frame) = self.screen.snapshot() else {
+        if !self.screen.has_picture() {
             return self.notice(Level::Warning, "There is no picture of a guest to read".into()).await;
-        };
+        }
         let cancel = Cancel::new();
         if let Some(before) = self.reading.replace(cancel.clone()) {
             before.cancel();
         }
-        let side = self.side.0.clone();
-        tokio::task::spawn_blocking(move || {
+        let (side, screen) = (self.side.0.clone(), Arc::clone(&self.screen));
+        self.with_fresh(move || {
+            let Some(frame) = screen.snapshot() else { return };
             let event = match read_text(Path::new("tesseract"), &frame, area, &cancel) {
                 Ok(text) => Event::TextRead { text },
                 Err(_) if cancel.is_cancelled() => return,

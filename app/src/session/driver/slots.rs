@@ -10,7 +10,7 @@ use isoprep::{Cancel, Held, SourceTree};
 use vmtools::GuestReport;
 use vmtools::slot::{self, Saving, Slot, SlotName};
 
-use super::{Driver, layer, millis};
+use super::{Driver, FRESH, layer, millis};
 use crate::session::event::{Event, Level, Side, SlotView};
 use crate::session::failure::internal;
 use crate::session::inserted::Inserted;
@@ -125,12 +125,9 @@ impl Driver {
             return self.notice(Level::Warning, "The guest is being saved already".into()).await;
         }
         let tree = self.slots.tree.clone().or_else(|| self.booted_tree.clone());
-        let what = Saving {
-            cartridge: self.cartridge_name(),
-            tree,
-            report: self.slots.report.clone(),
-            picture: self.screen.snapshot(),
-        };
+        let mut what =
+            Saving { cartridge: self.cartridge_name(), tree, report: self.slots.report.clone(), picture: None };
+        let screen = Arc::clone(&self.screen);
         let (cancel, side, began) = (Cancel::new(), self.guest_side.0.clone(), Instant::now());
         let guest = self.boots;
         let root = self.inserted.as_ref().map(Inserted::root);
@@ -145,6 +142,8 @@ impl Driver {
                     let _ = telling.try_send((guest, Event::SlotAdvanced { done, total }));
                 }
             };
+            screen.fresh(FRESH).await;
+            what.picture = screen.snapshot();
             let event = match slot::save(&monitor, &name, what, &store, &cancel, &mut progress).await {
                 Ok(slot) => {
                     root.iter().for_each(|root| slot_stores::mark(&store, root));

@@ -24,7 +24,7 @@ impl Driver {
 
     /// Does the next step, and those after it that need no waiting.
     pub(super) async fn next_step(&mut self) {
-        (self.testing.due, self.testing.limit) = (None, None);
+        (self.testing.due, self.testing.limit, self.testing.look) = (None, None, None);
         loop {
             let Some(run) = &mut self.testing.run else { return };
             let next = run.next(std::time::Instant::now());
@@ -65,6 +65,7 @@ impl Driver {
                     (self.testing.due, self.testing.limit) = (None, None);
                 }
                 TestStep::Still(time) => {
+                    self.testing.look = Some(self.screen.look());
                     self.testing.picture = self.screen.generation();
                     self.testing.limit = Some(now + within.max(time));
                     self.testing.due = Some(now + time);
@@ -129,7 +130,7 @@ impl Driver {
             Some(TestStep::Wait(_)) => self.next_step().await,
             Some(TestStep::Still(time)) => {
                 let (time, seen, now) = (*time, self.screen.generation(), Instant::now());
-                if seen == self.testing.picture && self.screen.snapshot().is_some() {
+                if seen == self.testing.picture && self.screen.has_picture() {
                     return self.next_step().await;
                 }
                 if self.testing.limit.is_some_and(|limit| now >= limit) {

@@ -32,6 +32,8 @@ pub(super) struct Testing {
     pub(super) limit: Option<Instant>,
     /// The picture that `still` has seen.
     pub(super) picture: u64,
+    /// It looks, also where nobody else does.
+    pub(super) look: Option<vmtools::display::Look>,
     /// Whether a test runs on every save.
     live: bool,
     /// The hash of the repository that was tested last, where that is known.
@@ -294,7 +296,7 @@ impl Driver {
 
     /// Ends the test that runs; the guest stays.
     pub(super) async fn end_test(&mut self, why: Option<String>) {
-        (self.testing.due, self.testing.limit) = (None, None);
+        (self.testing.due, self.testing.limit, self.testing.look) = (None, None, None);
         let Some(run) = self.testing.run.take() else { return };
         let now = std::time::Instant::now();
         let why = why.map(|why| match run.step().filter(|_| run.stage == TestStage::Stepping) {

@@ -14,6 +14,7 @@ pub(in crate::session) fn of_attach(error: &AttachError, known: &Path) -> Failur
     let title = match error {
         AttachError::Tunnel(TunnelError::Spawn(_)) => "ssh could not be started",
         AttachError::Tunnel(_) => "ssh does not get there",
+        AttachError::NoWay { .. } => "ssh takes no connection to the VNC server",
         AttachError::Far { .. } | AttachError::Silent { .. } => "No VNC server answers there",
         AttachError::Gone { .. } => "The VNC server has gone",
         AttachError::Known(_) => "The certificates that are trusted cannot be read",
@@ -24,6 +25,7 @@ pub(in crate::session) fn of_attach(error: &AttachError, known: &Path) -> Failur
             RfbError::CertificateUnknown { .. } => "The VNC server's certificate is not trusted yet",
             RfbError::CertificateWrong { .. } => "The VNC server has another certificate than the one that is trusted",
             RfbError::NoTls { .. } => "The VNC server does not prove any more who it is",
+            RfbError::NotLetIn { .. } => "The VNC server does not let us in",
             _ => "The VNC server cannot be shown",
         },
     };

@@ -2,14 +2,24 @@
 
 use std::fmt;
 use std::io::{self, IoSliceMut, Read, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs as _};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
 
 use super::RfbError;
 use super::tls::{Tls, Trust};
-use crate::display::pace::PATIENCE;
+use crate::display::pace::{CONNECTING, PATIENCE, UNANSWERED};
+
+/// So many addresses of one name are tried.
+const ADDRESSES: usize = 8;
+/// An address that has not answered so soon is not waited for alone (RFC 8305, 5: 250 ms).
+const NEXT_ADDRESS: Duration = Duration::from_millis(250);
+/// A line on which nothing was heard for so long is asked whether it is there, by the system.
+const STILL: Duration = Duration::from_secs(5);
 
 /// Where a VNC server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +48,11 @@ pub(super) enum Line {
 }
 
 impl Address {
+    /// Whether others may be able to read along on the way there.
+    pub(super) fn is_network(&self) -> bool {
+        matches!(self, Self::Tcp(_))
+    }
+
     /// The name that a certificate of the server is for.
     fn name(&self) -> &str {
         match self {
@@ -85,19 +100,29 @@ impl Line {
     /// Nothing waits for ever: what does not get rid of a few bytes hangs, and so does who says nothing in the middle of something.
     fn with_limits(self) -> io::Result<Self> {
         match &self {
-            Self::Unix(stream) => {
-                stream.set_read_timeout(Some(PATIENCE))?;
-                stream.set_write_timeout(Some(PATIENCE))?;
-            }
+            Self::Unix(stream) => stream.set_write_timeout(Some(PATIENCE))?,
             Self::Tcp(stream) => {
-                stream.set_read_timeout(Some(PATIENCE))?;
                 stream.set_write_timeout(Some(PATIENCE))?;
                 stream.set_nodelay(true)?;
+                // A machine that vanishes does not hang up: what it does not acknowledge ends the connection.
+                let asking = TcpKeepalive::new().with_time(STILL).with_interval(STILL);
+                SockRef::from(stream).set_tcp_keepalive(&asking)?;
+                SockRef::from(stream).set_tcp_user_timeout(Some(UNANSWERED))?;
             }
             // Its socket has them.
             Self::Tls(_) => {}
         }
+        self.wait_at_most(PATIENCE)?;
         Ok(self)
+    }
+
+    /// What is read from now on is waited for so long.
+    pub(super) fn wait_at_most(&self, patience: Duration) -> io::Result<()> {
+        match self {
+            Self::Unix(stream) => stream.set_read_timeout(Some(patience)),
+            Self::Tcp(stream) => stream.set_read_timeout(Some(patience)),
+            Self::Tls(tls) => tls.socket().wait_at_most(patience),
+        }
     }
 
     pub(super) fn another(&self) -> io::Result<Self> {
@@ -119,14 +144,39 @@ impl Line {
 }
 
 fn connect_tcp(address: &str) -> io::Result<TcpStream> {
+    let all: Vec<SocketAddr> = address.to_socket_addrs()?.take(ADDRESSES).collect();
+    first_of(&all)
+}
+
+/// A connection to the first of these addresses that answers. Each has a moment for itself before the next one is tried beside it:
+/// one that is dead hides no other.
+fn first_of(all: &[SocketAddr]) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for one in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&one, PATIENCE) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
+    let (sender, answers) = mpsc::channel();
+    let (mut rest, mut waiting) = (all.iter().copied(), 0);
+    loop {
+        if let Some(one) = rest.next() {
+            let sender = sender.clone();
+            let connect = move || {
+                // Nobody listens any more where another address was faster.
+                let _ = sender.send(TcpStream::connect_timeout(&one, CONNECTING));
+            };
+            std::thread::Builder::new().name("display address".into()).spawn(connect)?;
+            waiting += 1;
+        } else if waiting == 0 {
+            return Err(last);
+        }
+        let limit = if rest.len() > 0 { NEXT_ADDRESS } else { CONNECTING + PATIENCE };
+        match answers.recv_timeout(limit) {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => {
+                last = error;
+                waiting -= 1;
+            }
+            Err(_) if rest.len() > 0 => {}
+            Err(_) => return Err(io::ErrorKind::TimedOut.into()),
         }
     }
-    Err(last)
 }
 
 impl Read for Line {
@@ -154,5 +204,52 @@ impl Write for Line {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// An address that says nothing at all: its queue of connections is full.
+    fn dead() -> (socket2::Socket, Vec<socket2::Socket>, SocketAddr) {
+        let socket = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let listener = socket();
+        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let at = listener.local_addr().unwrap().as_socket().unwrap();
+        let visitors: Vec<_> = (0..4).map(|_| socket()).collect();
+        for visitor in &visitors {
+            visitor.set_nonblocking(true).unwrap();
+            let _ = visitor.connect(&at.into());
+        }
+        (listener, visitors, at)
+    }
+
+    #[test]
+    fn an_address_that_is_dead_hides_no_other() {
+        let (_listener, _visitors, dead) = dead();
+        assert!(TcpStream::connect_timeout(&dead, Duration::from_millis(500)).is_err(), "it answers after all");
+        let alive = TcpListener::bind("127.0.0.1:0").unwrap();
+        let refused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let begun = std::time::Instant::now();
+        let met = first_of(&[dead, refused, dead, alive.local_addr().unwrap()]).unwrap();
+        assert_eq!(met.peer_addr().unwrap(), alive.local_addr().unwrap());
+        assert!(begun.elapsed() < CONNECTING, "{:?}", begun.elapsed());
+        assert_eq!(first_of(&[refused, refused]).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(first_of(&[]).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_machine_that_vanishes_is_noticed() {
+        let alive = TcpListener::bind("127.0.0.1:0").unwrap();
+        let line = Line::connect(&Address::Tcp(alive.local_addr().unwrap().to_string())).unwrap();
+        let Line::Tcp(stream) = &line else { panic!("{line:?}") };
+        let socket = SockRef::from(stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(UNANSWERED));
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), STILL);
     }
 }

@@ -1,18 +1,20 @@
 //! One connection: a thread that connects, reads and decodes, and one that writes what is handed to it.
 
 use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 
 use super::address::{Address, Line};
 use super::clipboard::{self, Clip};
 use super::decoder::{Decoder, Told, Update};
-use super::handshake::{Credentials, Server, agree, log_in};
+use super::handshake::{self, Credentials, Order, agree, log_in};
 use super::wire::Wire;
 use super::{Encoding, RfbError, Trust, outgoing};
 use crate::display::clipboard::Reach;
+use crate::display::pace::{PATIENCE, UNANSWERED};
 use crate::display::{Locks, Screen};
 
 /// Messages that wait to be written at most.
@@ -27,6 +29,8 @@ pub(super) type Outbox = mpsc::Sender<Vec<u8>>;
 /// What the reading thread says.
 #[derive(Debug)]
 pub(super) enum Said {
+    /// The server is reached; whether it lets us in is its own business.
+    Reached,
     /// Hands are shaken; the server's name, and whether TLS is around it all.
     Ready { outbox: Outbox, name: String, tls: bool },
     /// It is over, and the thread with it.
@@ -48,6 +52,12 @@ pub(super) struct Facts {
     pub(super) extended_buttons: AtomicBool,
     /// It takes movements of the pointer.
     pub(super) relative: AtomicBool,
+    /// It is QEMU's.
+    pub(super) qemu: AtomicBool,
+    /// The newest wish for a picture of now that was passed on to it.
+    pub(super) fresh: AtomicU64,
+    /// How many pixels have to come until that is answered.
+    pub(super) owed: AtomicU64,
     /// It passes the guest's sound on.
     pub(super) audio: AtomicBool,
     /// Its sound was asked for.
@@ -83,6 +93,11 @@ impl Facts {
         !self.asked.swap(true, Ordering::SeqCst)
     }
 
+    /// Whether there is a line to end, so that the reading thread ends soon after it.
+    pub(super) fn is_reached(&self) -> bool {
+        lock(&self.line).is_some()
+    }
+
     /// What to say of the guest's sound, if somebody wants it who has not, or no longer does.
     pub(super) fn hearing(&self, screen: &Screen) -> Option<Vec<u8>> {
         let wanted = self.audio.load(Ordering::SeqCst) && screen.sound().wanted();
@@ -94,20 +109,24 @@ impl Facts {
     }
 }
 
+/// A server, and how it is met.
+#[derive(Clone, Debug)]
+pub(super) struct Server {
+    pub(super) address: Address,
+    pub(super) credentials: Credentials,
+    pub(super) trust: Trust,
+    pub(super) encoding: Encoding,
+    /// It is somebody else's, who may let us in or not for so long; and whether it lives, nobody else tells.
+    pub(super) login: Option<Duration>,
+}
+
 /// Begins a connection on a thread of its own, which says first that it is ready and last that it has ended.
-pub(super) fn begin(
-    to: Address,
-    credentials: Credentials,
-    trust: Trust,
-    encoding: Encoding,
-    screen: Arc<Screen>,
-    facts: Arc<Facts>,
-) -> mpsc::Receiver<Said> {
-    let (sender, receiver) = mpsc::channel(2);
+pub(super) fn begin(to: Server, screen: Arc<Screen>, facts: Arc<Facts>) -> mpsc::Receiver<Said> {
+    let (sender, receiver) = mpsc::channel(4);
     let spawned = std::thread::Builder::new().name("display".into()).spawn({
         let sender = sender.clone();
         move || {
-            let error = read(&to, &credentials, &trust, encoding, &screen, &facts, &sender);
+            let error = read(&to, &screen, &facts, &sender);
             facts.shut();
             // Nobody listens any more where the guest has been let go.
             let _ = sender.blocking_send(Said::Ended(error));
@@ -120,31 +139,23 @@ pub(super) fn begin(
 }
 
 /// Reads until the connection ends; says why it did.
-fn read(
-    to: &Address,
-    credentials: &Credentials,
-    trust: &Trust,
-    encoding: Encoding,
-    screen: &Screen,
-    facts: &Facts,
-    sender: &mpsc::Sender<Said>,
-) -> RfbError {
+fn read(to: &Server, screen: &Screen, facts: &Facts, sender: &mpsc::Sender<Said>) -> RfbError {
     let begun = || -> Result<(Decoder<Line>, Outbox, String, bool), RfbError> {
-        let failed = |source| RfbError::Io { doing: "connecting", source };
-        let line = Line::connect(to)?;
-        let writer = line.another().map_err(failed)?;
-        *lock(&facts.line) = Some(line.another().map_err(failed)?);
-        // It may have been ended before there was anything to end.
-        if facts.is_over() {
-            return Err(RfbError::Closed { doing: "connecting" });
-        }
-        let (wire, writer, server, tls) = shake(line, writer, to, credentials, trust)?;
+        let Met { wire, writer, server, tls } = shake(to, |line| {
+            *lock(&facts.line) = line.map(Line::another).transpose().map_err(failed)?;
+            // It may have been ended before there was anything to end.
+            if facts.is_over() || line.is_some() && sender.blocking_send(Said::Reached).is_err() {
+                return Err(RfbError::Closed { doing: "connecting" });
+            }
+            Ok(())
+        })?;
         let decoder = Decoder::with_wire(wire, server.width, server.height, &server.name)?;
         *lock(&facts.size) = decoder.size();
+        facts.qemu.store(decoder.is_qemu(), Ordering::SeqCst);
         let (outbox, queue) = mpsc::channel(OUTBOX);
         write(writer, queue).map_err(failed)?;
         for message in
-            [outgoing::pixel_format(), outgoing::encodings(encoding), outgoing::request(false, decoder.size())]
+            [outgoing::pixel_format(), outgoing::encodings(to.encoding), outgoing::request(false, decoder.size())]
         {
             send(&outbox, message)?;
         }
@@ -159,12 +170,27 @@ fn read(
     if sender.blocking_send(Said::Ready { outbox: outbox.clone(), name, tls }).is_err() {
         return RfbError::Closed { doing: "connecting" };
     }
+    let mut still = Still::default();
     loop {
-        let told = match decoder.next() {
+        let heard = match decoder.hear() {
             Ok(_) if facts.is_over() => return RfbError::Closed { doing: "sending a picture" },
-            Ok(told) => told,
+            Ok(heard) => heard,
             Err(error) => return error,
         };
+        let Some(told) = heard else {
+            // Whether a guest of ours lives is told by its monitor; and saving one stops it for as long as that takes.
+            match still.on(to.login.is_some() && screen.visible()) {
+                Ask::Nothing => {}
+                Ask::One => {
+                    if let Err(error) = send(&outbox, outgoing::request(false, (1, 1))) {
+                        return error;
+                    }
+                }
+                Ask::NoMore => return RfbError::Unanswered { limit: UNANSWERED },
+            }
+            continue;
+        };
+        still = Still::default();
         let followed = match told {
             Told::Updated(update) => updated(&mut decoder, update, screen, facts, &outbox),
             Told::Clipboard(clip) => clipped(clip, screen, facts, &outbox),
@@ -184,37 +210,113 @@ fn read(
     }
 }
 
-/// Shakes hands on `line`, of which `writer` is another handle, and inside TLS where the server wants that. The last of what
-/// is returned says whether it does.
-fn shake(
-    line: Line,
-    mut writer: Line,
-    to: &Address,
-    credentials: &Credentials,
-    trust: &Trust,
-) -> Result<(Wire<Line>, Line, Server, bool), RfbError> {
-    let mut wire = Wire::new(line);
-    let agreed = agree(&mut wire, &mut writer, credentials)?;
-    if agreed.tls {
-        let inside = writer.secured(to, trust)?;
-        writer = inside.another().map_err(|source| RfbError::Io { doing: "connecting", source })?;
-        wire = Wire::new(inside);
+fn failed(source: std::io::Error) -> RfbError {
+    RfbError::Io { doing: "connecting", source }
+}
+
+/// For how long a server has been still, in steps of [`PATIENCE`].
+#[derive(Debug, Default)]
+struct Still(u32);
+
+/// What to do about that.
+#[derive(Debug, PartialEq, Eq)]
+enum Ask {
+    Nothing,
+    /// Ask for something that it answers at once.
+    One,
+    /// It has not answered for too long.
+    NoMore,
+}
+
+impl Still {
+    /// Another step has gone; `looked_at` says whether it matters.
+    fn on(&mut self, looked_at: bool) -> Ask {
+        if !looked_at {
+            self.0 = 0;
+            return Ask::Nothing;
+        }
+        self.0 += 1;
+        match self.0 {
+            1 => Ask::One,
+            steps if PATIENCE * (steps - 1) >= UNANSWERED => Ask::NoMore,
+            _ => Ask::Nothing,
+        }
     }
-    let server = log_in(&mut wire, &mut writer, agreed, credentials)?;
-    Ok((wire, writer, server, agreed.tls))
+}
+
+/// A connection whose hands are shaken.
+struct Met {
+    wire: Wire<Line>,
+    /// Another handle of the same, to write to.
+    writer: Line,
+    server: handshake::Server,
+    /// It is inside TLS.
+    tls: bool,
+}
+
+/// Connects and shakes hands, and inside TLS where the server has that and others could read along. `reached` is called with the
+/// line when there is one, and without when there is none again.
+fn shake(to: &Server, reached: impl Fn(Option<&Line>) -> Result<(), RfbError>) -> Result<Met, RfbError> {
+    let order = match (to.credentials.only_tls, to.address.is_network()) {
+        (true, _) => Order::OnlyTls,
+        (false, true) => Order::Tls,
+        (false, false) => Order::Plain,
+    };
+    let without_certificate = match shake_by(order, to, &reached) {
+        Err(error @ (RfbError::Anonymous { .. } | RfbError::Ways { .. })) if order == Order::Tls => error,
+        met => return met,
+    };
+    // What was chosen is chosen: another way begins anew.
+    reached(None)?;
+    match shake_by(Order::WithoutTls, to, &reached) {
+        Err(RfbError::Security { .. }) => Err(without_certificate),
+        met => met,
+    }
+}
+
+fn shake_by(
+    order: Order,
+    to: &Server,
+    reached: &impl Fn(Option<&Line>) -> Result<(), RfbError>,
+) -> Result<Met, RfbError> {
+    let line = Line::connect(&to.address)?;
+    let mut writer = line.another().map_err(failed)?;
+    reached(Some(&line))?;
+    let mut wire = Wire::new(line);
+    // A server greets at once, and may then ask its user.
+    wire.some(1)?;
+    let login = to.login.unwrap_or(PATIENCE);
+    let wait = |writer: &Line, wire: &mut Wire<Line>, patience| {
+        wire.patience = patience;
+        writer.wait_at_most(patience).map_err(failed)
+    };
+    let waited = |error| match error {
+        RfbError::Stalled { limit, .. } if to.login == Some(limit) => RfbError::NotLetIn { limit },
+        error => error,
+    };
+    wait(&writer, &mut wire, login)?;
+    let agreed = agree(&mut wire, &mut writer, order).map_err(waited)?;
+    if agreed.tls {
+        wait(&writer, &mut wire, PATIENCE)?;
+        let inside = writer.secured(&to.address, &to.trust)?;
+        writer = inside.another().map_err(failed)?;
+        wire = Wire::new(inside);
+        wait(&writer, &mut wire, login)?;
+    }
+    let server = log_in(&mut wire, &mut writer, agreed, &to.credentials).map_err(waited)?;
+    wait(&writer, &mut wire, PATIENCE)?;
+    Ok(Met { wire, writer, server, tls: agreed.tls })
 }
 
 /// Connects, shakes hands and hangs up: what a connection would meet.
-pub(super) fn meet(to: &Address, credentials: &Credentials, trust: &Trust) -> Result<(), RfbError> {
-    let line = Line::connect(to)?;
-    let writer = line.another().map_err(|source| RfbError::Io { doing: "connecting", source })?;
-    shake(line, writer, to, credentials, trust).map(|(wire, writer, ..)| {
-        writer.shut();
-        drop(wire);
-    })
+pub(super) fn meet(to: &Server) -> Result<(), RfbError> {
+    shake(to, |_| Ok(())).map(|met| met.writer.shut())
 }
 
 /// Asks for the next update first, if anybody looks, and shows this one then.
+///
+/// Any update answers what was asked for (RFC 6143, 7.5.3), also one without pixels; but QEMU tells what is new of pointers and keys
+/// when it likes, and owes the picture still.
 fn updated(
     decoder: &mut Decoder<Line>,
     update: Update,
@@ -222,20 +324,37 @@ fn updated(
     facts: &Facts,
     outbox: &Outbox,
 ) -> Result<(), RfbError> {
+    let fresh = facts.fresh.load(Ordering::SeqCst);
+    let (visible, whole) = (screen.visible(), decoder.is_whole());
+    if update.resized {
+        let (width, height) = decoder.size();
+        facts.owed.store((width * height) as u64, Ordering::SeqCst);
+    }
+    let owed = facts.owed.load(Ordering::SeqCst).saturating_sub(update.pixels);
+    facts.owed.store(owed, Ordering::SeqCst);
+    // Somebody waits for a picture, or there was none yet.
+    let waited_for = screen.wants_fresh(fresh) && (owed > 0 || !whole) || !facts.shown.load(Ordering::SeqCst) && !whole;
     if update.resized {
         *lock(&facts.size) = decoder.size();
-        // Nothing of the old picture is left: everything has to come again, even if nobody looks.
-        facts.asked.store(true, Ordering::SeqCst);
-        send(outbox, outgoing::request(false, decoder.size()))?;
-    } else {
-        facts.asked.store(false, Ordering::SeqCst);
-        if screen.visible() && facts.may_ask() {
-            send(outbox, outgoing::request(true, decoder.size()))?;
-        }
     }
-    facts.whole.store(decoder.is_whole(), Ordering::SeqCst);
+    if update.resized || update.pixels > 0 || !decoder.is_qemu() {
+        facts.asked.store(false, Ordering::SeqCst);
+    }
+    if (visible || waited_for) && facts.may_ask() {
+        // Nothing is left of a picture that had another size: everything has to come again.
+        send(outbox, outgoing::request(!update.resized, decoder.size()))?;
+    }
+    if update.extended_keys {
+        facts.extended_keys.store(true, Ordering::SeqCst);
+    }
+    // Who knows scan codes says so with or before its first picture.
+    screen.set_takes_keysyms(whole && !facts.extended_keys.load(Ordering::SeqCst));
+    facts.whole.store(whole, Ordering::SeqCst);
     if decoder.publish(screen) {
         facts.shown.store(true, Ordering::SeqCst);
+    }
+    if whole && owed == 0 {
+        screen.answer_fresh(fresh);
     }
     if let Some(cursor) = update.cursor {
         screen.set_cursor(cursor);
@@ -243,9 +362,6 @@ fn updated(
     if let Some(relative) = update.relative {
         facts.relative.store(relative, Ordering::SeqCst);
         screen.set_relative(relative);
-    }
-    if update.extended_keys {
-        facts.extended_keys.store(true, Ordering::SeqCst);
     }
     if let Some(locks) = update.locks {
         screen.set_locks(locks);
@@ -325,4 +441,18 @@ fn write(mut line: Line, mut queue: mpsc::Receiver<Vec<u8>>) -> std::io::Result<
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_still_is_asked_once_and_given_up_in_time_but_only_while_somebody_looks() {
+        let mut still = Still::default();
+        assert_eq!([(); 4].map(|()| still.on(true)), [Ask::One, Ask::Nothing, Ask::Nothing, Ask::NoMore]);
+        let mut still = Still::default();
+        let steps = [true, true, false, false, true, true].map(|looked_at| still.on(looked_at));
+        assert_eq!(steps, [Ask::One, Ask::Nothing, Ask::Nothing, Ask::Nothing, Ask::One, Ask::Nothing]);
+    }
 }

@@ -55,6 +55,8 @@ pub struct Update {
     pub monitor: Option<(u32, u32)>,
     /// What became of the last wish for a size: 0 done, 1 prohibited, 2 no resources, 3 not such a size, 4 passed on.
     pub size_status: Option<u16>,
+    /// How many pixels came with it.
+    pub pixels: u64,
 }
 
 /// Decodes a server's messages, one after the other.
@@ -143,8 +145,25 @@ impl<R: Read> Decoder<R> {
     // No iterator: it ends with an error, and is of no use after it.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Told, RfbError> {
+        loop {
+            if let Some(told) = self.hear()? {
+                return Ok(told);
+            }
+        }
+    }
+
+    /// The same, but `None` where the server has said nothing for as long as its line waits.
+    pub(super) fn hear(&mut self) -> Result<Option<Told>, RfbError> {
         self.wire.doing = "waiting for a picture";
-        self.wire.wait()?;
+        if self.wire.wait()? { self.message().map(Some) } else { Ok(None) }
+    }
+
+    /// Whether the server is QEMU's, by its name.
+    pub(super) fn is_qemu(&self) -> bool {
+        self.is_qemu
+    }
+
+    fn message(&mut self) -> Result<Told, RfbError> {
         match self.wire.u8()? {
             0 => self.update().map(Told::Updated),
             1 => {
@@ -182,6 +201,8 @@ impl<R: Read> Decoder<R> {
                 return Err(RfbError::garbage("an update that paints the screen over and over"));
             }
         }
+        update.pixels = self.painted - painted;
+        self.tight.rest();
         Ok(update)
     }
 
@@ -209,6 +230,8 @@ impl<R: Read> Decoder<R> {
             return Err(RfbError::garbage("a rectangle outside the screen"));
         }
         wire.expect_large(encoding == RAW && rect.area() * 4 >= DIRECT);
+        // One pixel is what a server is asked for that is to say whether it is there.
+        let before = if rect.area() == 1 { buffer.row(rect, 0).first().copied() } else { None };
         match encoding {
             RAW => match buffer.rows(rect) {
                 Some(rows) => wire.fill(rows.as_flattened_mut())?,
@@ -232,7 +255,12 @@ impl<R: Read> Decoder<R> {
             ZRLE => zrle.paint(wire, buffer, rect)?,
             _ => return Err(RfbError::garbage(format!("encoding {encoding}, which was not asked for"))),
         }
-        buffer.touch(rect);
+        let same = before.is_some_and(|before| buffer.row(rect, 0).iter().all(|now| now[..3] == before[..3]));
+        if same {
+            buffer.seen(rect);
+        } else {
+            buffer.touch(rect);
+        }
         Ok(())
     }
 

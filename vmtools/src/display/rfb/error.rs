@@ -119,6 +119,24 @@ pub enum RfbError {
         /// How long we waited.
         limit: Duration,
     },
+    /// Nobody is there any more.
+    #[error(
+        "the VNC server has not answered for {} s: it hangs, or it or the network on the way to it is gone. Look at its machine, and \
+         connect again", limit.as_secs()
+    )]
+    Unanswered {
+        /// How long it was waited for.
+        limit: Duration,
+    },
+    /// It does not let us in, and does not say no.
+    #[error(
+        "the VNC server has not let us in within {} s: its user may be asked whether it may, or it hangs. Look at its screen, and try \
+         again", limit.as_secs()
+    )]
+    NotLetIn {
+        /// How long it was waited for.
+        limit: Duration,
+    },
     /// It hung up.
     #[error("the VNC server closed the connection while {doing}: look at its own messages, and connect again")]
     Closed {
@@ -135,8 +153,8 @@ pub enum RfbError {
     },
     /// The screen is larger than what is accepted.
     #[error(
-        "the guest's screen of {width}x{height} pixels cannot be shown: at most 8192 in each direction can. Choose a \
-         smaller one in the guest"
+        "a screen of {width}x{height} pixels cannot be shown: from 1 to 16384 in each direction can, and 33,177,600 in all \
+         (7680x4320). Choose another size in the guest"
     )]
     TooLarge {
         /// Width that the server claims, pixels.
@@ -163,8 +181,8 @@ impl RfbError {
     pub(super) fn trouble(&self) -> Option<&'static str> {
         match self {
             Self::TooLarge { .. } => Some(
-                "The guest's screen cannot be shown: it is larger than 8192 pixels in a direction. Choose a smaller one in \
-                 the guest.",
+                "The guest's screen cannot be shown: it has no pixels, more than 16384 in a direction, or more than 33,177,600 in all \
+                 (7680x4320). Choose another size in the guest.",
             ),
             Self::NotRfb { .. } => {
                 Some("What answers in place of the guest's screen is no VNC server. Check the address.")

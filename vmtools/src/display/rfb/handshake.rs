@@ -41,6 +41,30 @@ pub(super) enum Login {
     User,
 }
 
+/// Which ways to log in are preferred, where a server offers several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// What asks for least first: nobody is between us and the server.
+    Plain,
+    /// TLS first: over a network others may read along.
+    Tls,
+    /// Without TLS, where the server has none with a certificate.
+    WithoutTls,
+    /// TLS alone.
+    OnlyTls,
+}
+
+impl Order {
+    fn kinds(self) -> &'static [u8] {
+        match self {
+            Self::Plain => &[NONE, PASSWORD, VENCRYPT],
+            Self::Tls => &[VENCRYPT, NONE, PASSWORD],
+            Self::WithoutTls => &[NONE, PASSWORD],
+            Self::OnlyTls => &[VENCRYPT],
+        }
+    }
+}
+
 /// What was agreed on before anybody logs in.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Agreed {
@@ -72,7 +96,7 @@ pub(super) fn shake<R: Read, W: Write>(
     password: Option<&str>,
 ) -> Result<Server, RfbError> {
     let credentials = Credentials { password: password.map(str::to_owned), ..Credentials::default() };
-    let agreed = agree(wire, out, &credentials)?;
+    let agreed = agree(wire, out, Order::Plain)?;
     if agreed.tls {
         return Err(RfbError::Tls { what: "it is asked for where it cannot be had".into() });
     }
@@ -80,11 +104,7 @@ pub(super) fn shake<R: Read, W: Write>(
 }
 
 /// Agrees on a version and on how to log in.
-pub(super) fn agree<R: Read, W: Write>(
-    wire: &mut Wire<R>,
-    out: &mut W,
-    credentials: &Credentials,
-) -> Result<Agreed, RfbError> {
+pub(super) fn agree<R: Read, W: Write>(wire: &mut Wire<R>, out: &mut W, order: Order) -> Result<Agreed, RfbError> {
     wire.doing = "shaking hands";
     let version = version(wire)?;
     let ours: &[u8] = match version {
@@ -93,7 +113,7 @@ pub(super) fn agree<R: Read, W: Write>(
         Version::V8 => b"RFB 003.008\n",
     };
     send(out, ours)?;
-    let (login, tls) = match security(wire, out, version, credentials)? {
+    let (login, tls) = match security(wire, out, version, order)? {
         VENCRYPT => (vencrypt::agree(wire, out)?, true),
         PASSWORD => (Login::Password, false),
         _ => (Login::None, false),
@@ -166,12 +186,12 @@ fn version<R: Read>(wire: &mut Wire<R>) -> Result<Version, RfbError> {
     }
 }
 
-/// Agrees on how to log in. What asks for least comes first; but who knows the server's certificate wants it to be proven.
+/// Agrees on how to log in.
 fn security<R: Read, W: Write>(
     wire: &mut Wire<R>,
     out: &mut W,
     version: Version,
-    credentials: &Credentials,
+    order: Order,
 ) -> Result<u8, RfbError> {
     let offered = if version == Version::V3 {
         match wire.u32()? {
@@ -185,9 +205,9 @@ fn security<R: Read, W: Write>(
     if offered.is_empty() {
         return Err(RfbError::Refused { reason: reason(wire)? });
     }
-    let known: &[u8] = if credentials.only_tls { &[VENCRYPT] } else { &[NONE, PASSWORD, VENCRYPT] };
-    let Some(kind) = known.iter().copied().find(|kind| offered.contains(kind)) else {
-        return Err(if credentials.only_tls { RfbError::NoTls { offered } } else { RfbError::Security { offered } });
+    let Some(kind) = order.kinds().iter().copied().find(|kind| offered.contains(kind)) else {
+        let only_tls = order == Order::OnlyTls;
+        return Err(if only_tls { RfbError::NoTls { offered } } else { RfbError::Security { offered } });
     };
     if version != Version::V3 {
         send(out, &[kind])?;

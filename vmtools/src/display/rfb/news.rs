@@ -15,6 +15,8 @@ pub enum News {
         /// It is inside TLS.
         tls: bool,
     },
+    /// The server is reached, and has not let us in yet.
+    Waiting,
     /// It is over, or came to nothing. Another one is tried next.
     Lost(RfbError),
 }

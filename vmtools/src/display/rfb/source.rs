@@ -2,7 +2,9 @@
 //!
 //! QEMU looks at the guest's screen less and less often while it is still, down to every three seconds. Only a message
 //! of type 4 or above resets that, so while somebody looks we release a key that is not down, 25 times a second: QEMU
-//! drops that before the guest.
+//! drops that before the guest. No other server is told, and none of somebody else's that is only looked at.
+//!
+//! While nobody looks nothing is asked for at all. Who needs a picture of now all the same says so, [`Screen::fresh`].
 
 use std::future::Future;
 use std::path::Path;
@@ -15,28 +17,27 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::address::Address;
-use super::connection::{self, Facts, Outbox, Said, lock};
+use super::connection::{self, Facts, Outbox, Said, Server, lock};
 use super::handshake::Credentials;
 use super::news::Reporter;
 use super::{Encoding, News, RfbError, Trust, outgoing};
 use crate::display::locks::LockStep;
-use crate::display::pace::{ASK_AGAIN, BEAT, BURST, PATIENCE, is_gone, next_input, next_wait};
+use crate::display::pace::{ASK_AGAIN, BEAT, BURST, CONNECTING, PATIENCE, is_gone, next_input, next_wait};
 use crate::display::{DisplayLink, DisplaySource, InputEvent, Keyboard, Screen};
 
 /// F24, which no keyboard has: released by its scan code to say that somebody looks.
 const F24: u16 = 0x76;
 /// Where scan codes are not known, a key that QEMU's keyboard map has, or it prints a warning: Scroll Lock.
 const UNPRESSED: u16 = 0x46;
+/// Who has not let us in so soon may be asking somebody.
+const ASKING: Duration = Duration::from_secs(3);
 /// After so many connections in a row that came to nothing for the same kind of reason, it is said.
 const REFUSALS: u32 = 5;
 
 /// A guest's display, wherever it is.
 #[derive(Clone, Debug)]
 pub struct RfbSource {
-    address: Address,
-    credentials: Credentials,
-    trust: Trust,
-    encoding: Encoding,
+    server: Server,
     reporter: Reporter,
 }
 
@@ -58,7 +59,7 @@ impl RfbSource {
     /// # Errors
     /// [`RfbError`].
     pub fn meet(&self) -> Result<(), RfbError> {
-        connection::meet(&self.address, &self.credentials, &self.trust)
+        connection::meet(&self.server)
     }
 
     /// The display at `address`, in the way that fits it.
@@ -71,29 +72,37 @@ impl RfbSource {
     }
 
     fn of(address: Address, encoding: Encoding) -> Self {
-        let reporter = Reporter::default();
-        Self { address, credentials: Credentials::default(), trust: Trust::Nobody, encoding, reporter }
+        let (credentials, trust) = (Credentials::default(), Trust::Nobody);
+        Self { server: Server { address, credentials, trust, encoding, login: None }, reporter: Reporter::default() }
+    }
+
+    /// As a server of somebody else's: its user may take so long to let us in, and after some seconds without a word, while somebody
+    /// looks, it is asked whether it is there.
+    #[must_use]
+    pub fn of_others(mut self, login: Duration) -> Self {
+        self.server.login = Some(login);
+        self
     }
 
     /// With a user of the server, for those that ask for one (X509Plain).
     #[must_use]
     pub fn with_user(mut self, user: &str) -> Self {
-        self.credentials.user = Some(user.to_owned());
+        self.server.credentials.user = Some(user.to_owned());
         self
     }
 
     /// With TLS alone, and only if the server proves who it is.
     #[must_use]
     pub fn with_trust(mut self, trust: Trust) -> Self {
-        self.credentials.only_tls = trust != Trust::Nobody;
-        self.trust = trust;
+        self.server.credentials.only_tls = trust != Trust::Nobody;
+        self.server.trust = trust;
         self
     }
 
     /// With the password that it wants; VNC uses its first 8 bytes.
     #[must_use]
     pub fn with_password(mut self, password: &str) -> Self {
-        self.credentials.password = Some(password.to_owned());
+        self.server.credentials.password = Some(password.to_owned());
         self
     }
 
@@ -107,7 +116,7 @@ impl RfbSource {
     /// With another encoding preferred.
     #[must_use]
     pub fn with_encoding(mut self, encoding: Encoding) -> Self {
-        self.encoding = encoding;
+        self.server.encoding = encoding;
         self
     }
 }
@@ -157,12 +166,16 @@ pub(super) struct Session<'a> {
     pub(super) screen: Arc<Screen>,
     pub(super) keyboard: &'a mut Keyboard,
     pub(super) locks: &'a mut LockStep,
+    /// How long somebody else's server may take to let us in.
+    login: Option<Duration>,
     asked: Instant,
     beat: Instant,
     /// Until when the keyboard has used up its pace.
     pub(super) keys_until: Instant,
     /// Where the pointer was, for movements.
     pub(super) pointer: Option<(u16, u16)>,
+    /// The buttons that the server was told last.
+    pub(super) buttons: u16,
 }
 
 impl Drop for Session<'_> {
@@ -174,16 +187,64 @@ impl Drop for Session<'_> {
 impl<'a> Session<'a> {
     fn new(source: &RfbSource, screen: Arc<Screen>, keyboard: &'a mut Keyboard, locks: &'a mut LockStep) -> Self {
         let facts = Arc::new(Facts::default());
-        let RfbSource { address, credentials, trust, encoding, .. } = source.clone();
-        let said = connection::begin(address, credentials, trust, encoding, Arc::clone(&screen), Arc::clone(&facts));
-        let now = Instant::now();
-        Self { facts, said, screen, keyboard, locks, asked: now, beat: now, keys_until: now, pointer: None }
+        let said = connection::begin(source.server.clone(), Arc::clone(&screen), Arc::clone(&facts));
+        let (now, login) = (Instant::now(), source.server.login);
+        Self {
+            facts,
+            said,
+            screen,
+            keyboard,
+            locks,
+            login,
+            asked: now,
+            beat: now,
+            keys_until: now,
+            pointer: None,
+            buttons: 0,
+        }
     }
 
-    /// Waits until the reading thread has shown its last picture.
+    /// Waits until the reading thread has shown its last picture. One that is looking for its server has shown none, will see
+    /// that it is over, and may take its time.
     async fn end(&mut self) {
         self.facts.shut();
-        while self.said.recv().await.is_some() {}
+        while self.facts.is_reached() && self.said.recv().await.is_some() {}
+    }
+
+    /// What the reading thread says next, within `limit`, while it is `doing` that.
+    async fn said(&mut self, doing: &'static str, limit: Duration) -> Result<Said, RfbError> {
+        match timeout(limit, self.said.recv()).await {
+            Ok(Some(Said::Ended(error))) => Err(error),
+            Ok(Some(said)) => Ok(said),
+            Ok(None) => Err(RfbError::Closed { doing }),
+            Err(_) => Err(RfbError::Stalled { doing, limit }),
+        }
+    }
+
+    /// Waits until hands are shaken. The thread has limits of its own for each word of the server.
+    async fn begin(
+        &mut self,
+        reporter: &Reporter,
+        gone: &mut watch::Receiver<bool>,
+    ) -> Result<(Outbox, News), RfbError> {
+        let mut said = self.said("connecting", CONNECTING + PATIENCE).await?;
+        let mut limit = PATIENCE;
+        if let Some(login) = self.login {
+            match timeout(ASKING, self.said.recv()).await {
+                Ok(Some(Said::Ended(error))) => return Err(error),
+                Ok(Some(next)) => said = next,
+                Ok(None) => return Err(RfbError::Closed { doing: "connecting" }),
+                Err(_) => reporter.tell(News::Waiting, gone).await,
+            }
+            limit = login * 2 + CONNECTING;
+        }
+        loop {
+            match said {
+                Said::Ready { outbox, name, tls } => return Ok((outbox, News::Connected { name, tls })),
+                // Twice where another way to log in has to be taken.
+                _ => said = self.said("shaking hands", limit).await?,
+            }
+        }
     }
 
     /// Serves until the connection ends, and says why; `None` when the guest is gone.
@@ -193,15 +254,14 @@ impl<'a> Session<'a> {
         gone: &mut watch::Receiver<bool>,
         reporter: &Reporter,
     ) -> Option<RfbError> {
-        let said = tokio::select! {
-            said = timeout(PATIENCE, self.said.recv()) => said,
-            () = is_gone(gone) => return None,
+        let mut ends = gone.clone();
+        let begun = tokio::select! {
+            begun = self.begin(reporter, gone) => begun,
+            () = is_gone(&mut ends) => return None,
         };
-        let (outbox, news) = match said {
-            Ok(Some(Said::Ready { outbox, name, tls })) => (outbox, News::Connected { name, tls }),
-            Ok(Some(Said::Ended(error))) => return Some(error),
-            Ok(None) => return Some(RfbError::Closed { doing: "connecting" }),
-            Err(_) => return Some(RfbError::Stalled { doing: "shaking hands", limit: PATIENCE }),
+        let (outbox, news) = match begun {
+            Ok(begun) => begun,
+            Err(error) => return Some(error),
         };
         reporter.tell(news, gone).await;
         self.talk(&outbox, inputs, gone).await.err()
@@ -221,7 +281,16 @@ impl<'a> Session<'a> {
         self.keyboard.reconnect(|event| lifting.push(event));
         self.pass_on(outbox, lifting).await?;
         loop {
-            let (at, due) = self.next_due();
+            let next = self.next_due();
+            let due = async {
+                match next {
+                    Some((at, due)) => {
+                        sleep_until(at).await;
+                        due
+                    }
+                    None => std::future::pending().await,
+                }
+            };
             let keys_from = self.keys_until.checked_sub(BURST).unwrap_or(self.keys_until);
             tokio::select! {
                 said = self.said.recv() => match said {
@@ -232,11 +301,15 @@ impl<'a> Session<'a> {
                     Some(input) => self.take_inputs(outbox, input, inputs).await?,
                     None => listening = false,
                 },
-                () = sleep_until(at) => self.act(outbox, due).await?,
+                due = due => self.act(outbox, due).await?,
                 () = screen.wish_changed() => {
                     self.hand_over(outbox).await?;
                     self.hear(outbox).await?;
-                    self.act(outbox, Due::Ask).await?;
+                    self.wish_size(outbox).await?;
+                    self.freshen(outbox).await?;
+                    if screen.visible() {
+                        self.act(outbox, Due::Ask).await?;
+                    }
                 }
                 () = facts.news.notified() => {
                     self.lights(outbox).await?;
@@ -247,9 +320,63 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn next_due(&self) -> (Instant, Due) {
+    /// What is to be done next and when: nothing while nobody looks.
+    fn next_due(&self) -> Option<(Instant, Due)> {
         let ask = (self.asked + ASK_AGAIN, Due::Ask);
-        if self.screen.visible() { ask.min((self.beat + BEAT, Due::Beat)) } else { ask }
+        let next = if self.beats() { ask.min((self.beat + BEAT, Due::Beat)) } else { ask };
+        self.screen.visible().then_some(next)
+    }
+
+    /// Whether the server is one that has to be told that somebody looks.
+    fn beats(&self) -> bool {
+        let only_looked_at = self.login.is_some() && self.screen.view_only();
+        self.facts.qemu.load(Ordering::SeqCst) && !only_looked_at
+    }
+
+    /// Somebody needs a picture of now. QEMU is asked for what has changed and for a pixel, which it answers together even if
+    /// nothing has; others may answer each alone, and are asked for everything.
+    async fn freshen(&mut self, outbox: &Outbox) -> Result<(), RfbError> {
+        let Some(wish) = self.screen.fresh_wish(self.facts.fresh.load(Ordering::SeqCst)) else { return Ok(()) };
+        let size = *lock(&self.facts.size);
+        let changes = self.facts.qemu.load(Ordering::SeqCst) && self.facts.whole.load(Ordering::SeqCst);
+        self.facts.owed.store(if changes { 1 } else { (size.0 * size.1) as u64 }, Ordering::SeqCst);
+        self.facts.fresh.store(wish, Ordering::SeqCst);
+        if self.beats() {
+            self.tell_of_looking(outbox).await?;
+        }
+        if self.facts.may_ask() || !changes {
+            send(outbox, outgoing::request(changes, size)).await?;
+        }
+        if changes {
+            send(outbox, outgoing::request(false, (1, 1))).await?;
+        }
+        Ok(())
+    }
+
+    /// Passes on a wish for another size, where the server can be asked.
+    async fn wish_size(&self, outbox: &Outbox) -> Result<(), RfbError> {
+        let monitor = *lock(&self.facts.monitor);
+        if let Some(monitor) = monitor
+            && let Some((width, height)) = self.screen.take_wished_size()
+        {
+            send(outbox, outgoing::desktop_size(width, height, monitor)).await?;
+        }
+        Ok(())
+    }
+
+    /// Releases a key that is not down.
+    async fn tell_of_looking(&mut self, outbox: &Outbox) -> Result<(), RfbError> {
+        self.beat = Instant::now();
+        let extended = self.facts.extended_keys.load(Ordering::SeqCst);
+        let unpressed = if extended { F24 } else { UNPRESSED };
+        // A server that does not read need not be told more often.
+        if !self.keyboard.is_down(unpressed)
+            && outbox.capacity() > 1
+            && let Some(message) = self.key(unpressed, None, false)
+        {
+            send(outbox, message).await?;
+        }
+        Ok(())
     }
 
     /// Asks for the guest's sound, or for no more of it, where that is another than before.
@@ -262,15 +389,7 @@ impl<'a> Session<'a> {
 
     async fn act(&mut self, outbox: &Outbox, due: Due) -> Result<(), RfbError> {
         match due {
-            Due::Beat => {
-                self.beat = Instant::now();
-                let extended = self.facts.extended_keys.load(Ordering::SeqCst);
-                let unpressed = if extended { F24 } else { UNPRESSED };
-                // A server that does not read need not be told more often.
-                if !self.keyboard.is_down(unpressed) && outbox.capacity() > 1 {
-                    send(outbox, self.key(unpressed, false)).await?;
-                }
-            }
+            Due::Beat => self.tell_of_looking(outbox).await?,
             Due::Ask => {
                 let due_again = self.asked.elapsed() >= ASK_AGAIN;
                 self.asked = Instant::now();
@@ -280,12 +399,7 @@ impl<'a> Session<'a> {
                     let size = *lock(&self.facts.size);
                     send(outbox, outgoing::request(whole, size)).await?;
                 }
-                let monitor = *lock(&self.facts.monitor);
-                if let Some(monitor) = monitor
-                    && let Some((width, height)) = self.screen.take_wished_size()
-                {
-                    send(outbox, outgoing::desktop_size(width, height, monitor)).await?;
-                }
+                self.wish_size(outbox).await?;
             }
         }
         Ok(())

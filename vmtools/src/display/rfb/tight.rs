@@ -15,6 +15,8 @@ use crate::display::framebuffer::Framebuffer;
 
 /// Less than so many bytes are sent as they are.
 const SMALL: usize = 12;
+/// More bytes are not kept for the next update, bytes.
+const KEPT: usize = 1 << 20;
 const FILL: u8 = 8;
 const JPEG: u8 = 9;
 
@@ -43,6 +45,15 @@ struct Palette {
 }
 
 impl Tight {
+    /// An update is over: what a large picture took is given back.
+    pub(super) fn rest(&mut self) {
+        for scratch in [&mut self.above, &mut self.packed, &mut self.painted] {
+            if scratch.capacity() > KEPT {
+                *scratch = Vec::new();
+            }
+        }
+    }
+
     /// Paints `rect`, which fits.
     pub(super) fn paint<R: Read>(
         &mut self,
@@ -222,4 +233,18 @@ fn compact<R: Read>(wire: &mut Wire<R>) -> Result<usize, RfbError> {
         }
     }
     Ok(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_large_picture_took_is_given_back() {
+        let mut tight = Tight::default();
+        (tight.painted, tight.packed, tight.above) = (vec![0; 8 * KEPT], vec![0; 2 * KEPT], vec![0; 300]);
+        tight.rest();
+        assert_eq!((tight.painted.capacity(), tight.packed.capacity()), (0, 0));
+        assert!(tight.above.capacity() >= 300, "little is kept");
+    }
 }

@@ -17,6 +17,7 @@ use sha2::{Digest as _, Sha256};
 use super::RfbError;
 use super::address::Line;
 use super::connection::lock;
+use crate::display::pace::{PATIENCE, UNANSWERED};
 
 /// Bytes that are read from the network at once.
 const PIECE: usize = 16 * 1024;
@@ -173,8 +174,15 @@ fn failed(error: io::Error, verifier: &Verifier) -> RfbError {
             _ => RfbError::CertificateWrong { fingerprint, why: words(why, &verifier.trust) },
         },
         (Some(error), _) => RfbError::Tls { what: error.to_string() },
-        (None, _) if error.kind() == io::ErrorKind::UnexpectedEof => RfbError::Closed { doing: "beginning TLS" },
-        (None, _) => RfbError::Io { doing: "beginning TLS", source: error },
+        (None, _) => match error.kind() {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+                RfbError::Closed { doing: "beginning TLS" }
+            }
+            // The socket gives up a read after that time.
+            io::ErrorKind::WouldBlock => RfbError::Stalled { doing: "beginning TLS", limit: PATIENCE },
+            io::ErrorKind::TimedOut => RfbError::Unanswered { limit: UNANSWERED },
+            _ => RfbError::Io { doing: "beginning TLS", source: error },
+        },
     }
 }
 

@@ -50,23 +50,21 @@ impl Session<'_> {
     pub(super) async fn pass_on(&mut self, outbox: &Outbox, events: Vec<InputEvent>) -> Result<(), RfbError> {
         for event in events {
             match event {
-                InputEvent::Key { scancode, down } => {
-                    if keysym(scancode).is_none() {
-                        continue;
-                    }
+                InputEvent::Key { scancode, keysym, down } => {
+                    let Some(message) = self.key(scancode, keysym, down) else { continue };
                     self.keys_until = self.keys_until.max(Instant::now()) + KEY_PACE;
-                    send(outbox, self.key(scancode, down)).await?;
+                    send(outbox, message).await?;
                 }
                 InputEvent::Pointer { x, y, buttons } => {
                     let at = self.place(x, y);
                     let takes_places = !self.facts.relative.load(Ordering::SeqCst);
                     self.screen.set_pointer(takes_places.then_some((x, y)));
-                    send(outbox, self.point(at, buttons)).await?;
+                    self.point(outbox, at, buttons).await?;
                 }
                 InputEvent::Motion { dx, dy, buttons } => {
-                    let at = self.moved(dx, dy);
+                    let Some(at) = self.moved((dx, dy), buttons) else { continue };
                     self.screen.set_pointer(None);
-                    send(outbox, self.point(at, buttons)).await?;
+                    self.point(outbox, at, buttons).await?;
                 }
                 InputEvent::Locks(host) => {
                     let keys = self.locks.begin(host);
@@ -102,33 +100,41 @@ impl Session<'_> {
     async fn press(&mut self, outbox: &Outbox, keys: Vec<u16>) -> Result<(), RfbError> {
         for scancode in keys.into_iter().filter(|key| !self.keyboard.is_down(*key)).collect::<Vec<_>>() {
             for down in [true, false] {
+                let Some(message) = self.key(scancode, None, down) else { continue };
                 self.keys_until = self.keys_until.max(Instant::now()) + KEY_PACE;
-                send(outbox, self.key(scancode, down)).await?;
+                send(outbox, message).await?;
             }
         }
         Ok(())
     }
 
-    pub(super) fn key(&self, scancode: u16, down: bool) -> Vec<u8> {
-        let keysym = keysym(scancode).unwrap_or(0);
-        if self.facts.extended_keys.load(Ordering::SeqCst) {
-            outgoing::extended_key(scancode, keysym, down)
-        } else {
-            outgoing::key(keysym, down)
+    /// A key as this server takes it: by its scan code, or as what it yields. `None` where nothing says that.
+    pub(super) fn key(&self, scancode: u16, yields: Option<u32>, down: bool) -> Option<Vec<u8>> {
+        let keysym = yields.or_else(|| keysym(scancode));
+        if scancode != 0 && self.facts.extended_keys.load(Ordering::SeqCst) {
+            return Some(outgoing::extended_key(scancode, keysym.unwrap_or(0), down));
         }
+        keysym.map(|keysym| outgoing::key(keysym, down))
     }
 
-    fn point(&self, at: (u16, u16), buttons: u16) -> Vec<u8> {
-        outgoing::pointer(at, buttons, self.facts.extended_buttons.load(Ordering::SeqCst))
+    async fn point(&mut self, outbox: &Outbox, at: (u16, u16), buttons: u16) -> Result<(), RfbError> {
+        self.buttons = buttons;
+        send(outbox, outgoing::pointer(at, buttons, self.facts.extended_buttons.load(Ordering::SeqCst))).await
     }
 
-    /// A movement; where the server wants places it was meant for one that does no longer, and only its buttons count.
-    fn moved(&self, dx: i16, dy: i16) -> (u16, u16) {
+    /// A movement. Where the server wants places it was meant for one that does no longer, and only its buttons count: where the
+    /// pointer was last, or in the middle of the screen, and nowhere if they are as they were.
+    fn moved(&self, (dx, dy): (i16, i16), buttons: u16) -> Option<(u16, u16)> {
         if self.facts.relative.load(Ordering::SeqCst) {
-            (moved(0, i32::from(dx)), moved(0, i32::from(dy)))
-        } else {
-            self.pointer.unwrap_or_default()
+            return Some((moved(0, i32::from(dx)), moved(0, i32::from(dy))));
         }
+        let middle = || {
+            let half = |side: usize| u16::try_from(side / 2).unwrap_or(u16::MAX);
+            let (width, height) = *lock(&self.facts.size);
+            (half(width), half(height))
+        };
+        let last = self.pointer.or(self.keyboard.place());
+        if buttons == self.buttons { None } else { Some(last.unwrap_or_else(middle)) }
     }
 
     /// Where the pointer is; or how far it moved, from the middle of all places, where the server wants that.

@@ -1,9 +1,10 @@
 //! Bytes from a server: a buffer that large reads bypass, and numbers in network order.
 
 use std::io::{ErrorKind, IoSliceMut, Read};
+use std::time::Duration;
 
 use super::RfbError;
-use crate::display::pace::PATIENCE;
+use crate::display::pace::{PATIENCE, UNANSWERED};
 
 /// Bytes that are read ahead at most.
 const BUFFER: usize = 256 * 1024;
@@ -24,13 +25,17 @@ pub(super) struct Wire<R> {
     consumed: u64,
     /// How much is read ahead at once.
     ahead: usize,
+    /// For how long the reader waits.
+    pub(super) patience: Duration,
     /// What is being done, as in "closed the connection while …".
     pub(super) doing: &'static str,
 }
 
 impl<R: Read> Wire<R> {
     pub(super) fn new(reader: R) -> Self {
-        Self { reader, buffer: vec![0; BUFFER], start: 0, end: 0, consumed: 0, ahead: BUFFER, doing: "shaking hands" }
+        let buffer = vec![0; BUFFER];
+        let (patience, doing) = (PATIENCE, "shaking hands");
+        Self { reader, buffer, start: 0, end: 0, consumed: 0, ahead: BUFFER, patience, doing }
     }
 
     /// Bytes that were taken out so far.
@@ -43,7 +48,9 @@ impl<R: Read> Wire<R> {
         match error.kind() {
             ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => RfbError::Closed { doing },
             // The line gives up a read after that time.
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => RfbError::Stalled { doing, limit: PATIENCE },
+            ErrorKind::WouldBlock => RfbError::Stalled { doing, limit: self.patience },
+            // What was sent was not acknowledged (tcp(7), TCP_USER_TIMEOUT).
+            ErrorKind::TimedOut => RfbError::Unanswered { limit: UNANSWERED },
             _ => RfbError::Io { doing, source: error },
         }
     }
@@ -81,15 +88,15 @@ impl<R: Read> Wire<R> {
         }
     }
 
-    /// Waits for a first byte for as long as it takes: between messages a server may be still.
-    pub(super) fn wait(&mut self) -> Result<(), RfbError> {
-        while self.start == self.end {
+    /// Waits for a first byte; false where none has come for as long as the reader waits: between messages a server may be still.
+    pub(super) fn wait(&mut self) -> Result<bool, RfbError> {
+        if self.start == self.end {
             match self.more() {
-                Err(RfbError::Stalled { .. }) => {}
+                Err(RfbError::Stalled { .. }) => return Ok(false),
                 other => other?,
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Between 1 and `limit` bytes that wait; [`Wire::consume`] takes them. `limit` is not 0.
@@ -301,18 +308,30 @@ mod tests {
         }
     }
 
+    /// A line whose other end has vanished.
+    struct Gone;
+
+    impl Read for Gone {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(ErrorKind::TimedOut.into())
+        }
+    }
+
     #[test]
     fn stillness_is_waited_for_between_messages_and_an_error_inside_of_one() {
         let mut wire = Wire::new(Slow(&[1, 2], 3));
-        wire.wait().unwrap();
+        assert_eq!([(); 4].map(|()| wire.wait().unwrap()), [false, false, false, true]);
         assert_eq!(wire.u8().unwrap(), 1);
         wire.doing = "sending a picture";
         let stalled = wire.u8().unwrap_err();
         assert!(matches!(stalled, RfbError::Stalled { doing: "sending a picture", limit: PATIENCE }));
         assert!(stalled.to_string().contains("nothing more for 5 s while sending a picture"), "{stalled}");
-        wire.wait().unwrap();
+        while !wire.wait().unwrap() {}
         assert!(matches!(wire.fill(&mut [0; 200_000]), Err(RfbError::Stalled { .. })));
-        assert!(matches!(wire.wait(), Err(RfbError::Closed { .. })));
+        let closed = std::iter::repeat_with(|| wire.wait()).find(|waited| !matches!(waited, Ok(false)));
+        assert!(matches!(closed, Some(Err(RfbError::Closed { .. }))), "{closed:?}");
+        let mut gone = Wire::new(Gone);
+        assert!(matches!(gone.wait(), Err(RfbError::Unanswered { .. })), "it is not only still");
     }
 
     #[test]
