@@ -7,7 +7,7 @@ use isoprep::deploy::{Wanted, named};
 use super::args::DeployArgs;
 use super::print::{self, Printer, out};
 use super::signals::Signals;
-use crate::session::deploy::{DeployCommand, DeployEvent, DeployWish, DiskView, ImageView};
+use crate::session::deploy::{DeployCommand, DeployEvent, DeployImage, DeployWish, DiskView, ImageView};
 use crate::session::failure::exit_code;
 use crate::session::{Command, Event, Model, SessionHandle};
 use crate::start::current_folder;
@@ -34,8 +34,8 @@ pub(super) async fn run(args: DeployArgs, session: SessionHandle) -> u8 {
 impl Run {
     async fn run(mut self) -> u8 {
         let Some(mut signals) = Signals::catch() else { return exit_code::INTERNAL };
-        let image = self.args.image.as_deref().map(|path| current_folder().join(path));
-        self.send(DeployCommand::Watch(image)).await;
+        let image = self.args.image.as_deref().map(|path| DeployImage::At(current_folder().join(path)));
+        self.send(DeployCommand::Watch(image.unwrap_or(DeployImage::None))).await;
         while !self.model.closed {
             tokio::select! {
                 told = self.session.events.recv() => {

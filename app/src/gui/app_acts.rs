@@ -162,7 +162,7 @@ impl App {
         if matches!(event, DeployEvent::DeployBegan { .. }) {
             self.deploy_form.began();
         }
-        if matches!(self.dialog, Some(Dialog::Deploy { .. })) {
+        if self.dialog == Some(Dialog::Deploy) {
             return;
         }
         match event {
@@ -174,7 +174,7 @@ impl App {
 
     /// Nobody sees the list of disks any more.
     fn unwatch_disks(&mut self) {
-        if matches!(self.dialog, Some(Dialog::Deploy { .. })) {
+        if self.dialog == Some(Dialog::Deploy) {
             self.send(Command::Deploy(DeployCommand::Unwatch));
         }
     }
@@ -206,8 +206,8 @@ impl App {
                 self.boot_forms.open();
                 let last = self.model.attach.as_ref().map(|attach| attach.address.as_str());
                 self.attach_form.begin(last, self.view_only);
-                if let Dialog::Deploy { image } = &dialog {
-                    self.deploy_form.begin(image, self.model.deploy.running().is_some());
+                if dialog == Dialog::Deploy {
+                    self.deploy_form.begin(self.model.deploy.running().is_some());
                 } else {
                     self.unwatch_disks();
                 }

@@ -59,10 +59,9 @@ fn items(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
 /// What makes a machine on somebody's desk boot.
 fn write(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
     let hint = "The image of the last build, onto a USB stick or a card that you choose.";
-    let item = controls::menu_item(ui, model.image.is_some(), Some(Icon::Usb), "Write to USB…", "");
-    let clicked = item.on_hover_text(hint).on_disabled_hover_text("There is no image yet: press Build.").clicked();
-    if let Some(image) = model.image.as_ref().filter(|_| clicked) {
-        deploy::open(&image.iso, wishes);
+    let item = controls::menu_item(ui, model.state.image, Some(Icon::Usb), "Write to USB…", "");
+    if item.on_hover_text(hint).on_disabled_hover_text("There is no image yet: press Build.").clicked() {
+        deploy::open(wishes);
     }
 }
 

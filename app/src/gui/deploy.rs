@@ -1,7 +1,5 @@
 //! The dialog that writes an image to a USB stick or a card: the disks that there are, the name to type, how far it is, the end.
 
-use std::path::{Path, PathBuf};
-
 use egui::{Align, Frame, Key, Label, Layout, Margin, RichText, Sense, TextEdit, Ui, vec2};
 use isoprep::deploy::{Bus, DeployStage, Deployed, Wanted, label_size};
 use lucide_icons::Icon;
@@ -12,7 +10,7 @@ use super::dialogs::danger_button_if;
 use super::theme::Palette;
 use super::wish::{Wish, Wishes};
 use super::words;
-use crate::session::deploy::{DeployCommand, DeployWish, DiskView, away_words, stage_words};
+use crate::session::deploy::{DeployCommand, DeployImage, DeployWish, DiskView, away_words, stage_words};
 use crate::session::event::Failure;
 use crate::session::model::{DeployFailure, DeployRun};
 use crate::session::{Command, Model};
@@ -20,8 +18,6 @@ use crate::session::{Command, Model};
 /// What is chosen and typed in the dialog.
 #[derive(Debug, Default)]
 pub struct DeployForm {
-    /// The image that it was opened for.
-    image: Option<PathBuf>,
     /// The disk that is chosen, as it was then.
     chosen: Option<Wanted>,
     /// Its name, as far as it is typed.
@@ -32,8 +28,8 @@ pub struct DeployForm {
 
 impl DeployForm {
     /// The dialog opens for an image: what was typed for another one counts no more, and what is being written is shown.
-    pub(super) fn begin(&mut self, image: &Path, running: bool) {
-        *self = Self { image: Some(image.to_owned()), acknowledged: !running, ..Self::default() };
+    pub(super) fn begin(&mut self, running: bool) {
+        *self = Self { acknowledged: !running, ..Self::default() };
     }
 
     /// Something is being written: its end is to be seen.
@@ -54,7 +50,7 @@ impl DeployForm {
     }
 
     fn wish(&self, model: &Model) -> Option<DeployWish> {
-        let image = model.deploy.image.as_ref().filter(|it| Some(&it.path) == self.image.as_ref())?;
+        let image = model.deploy.image.as_ref()?;
         let disk = self.disk(model.deploy.disks.as_deref()?)?;
         let (disk, typed) = (Wanted::of(&disk.disk), self.typed.clone());
         let wish = DeployWish { image: image.path.clone(), disk, typed, eject: true };
@@ -62,10 +58,10 @@ impl DeployForm {
     }
 }
 
-/// What opens the dialog for an image.
-pub(super) fn open(image: &Path, wishes: &mut Wishes) {
-    wishes.send(Command::Deploy(DeployCommand::Watch(Some(image.to_owned()))));
-    wishes.add(Wish::Open(super::wish::Dialog::Deploy { image: image.to_owned() }));
+/// What opens the dialog, for the image of the last build.
+pub(super) fn open(wishes: &mut Wishes) {
+    wishes.send(Command::Deploy(DeployCommand::Watch(DeployImage::Built)));
+    wishes.add(Wish::Open(super::wish::Dialog::Deploy));
 }
 
 /// Draws the dialog's contents.
@@ -82,10 +78,9 @@ pub(super) fn show(ui: &mut Ui, model: &Model, form: &mut DeployForm, wishes: &m
 
 fn choice(ui: &mut Ui, model: &Model, form: &mut DeployForm, wishes: &mut Wishes) {
     let palette = Palette::of(ui);
-    let image = model.deploy.image.as_ref().filter(|it| Some(&it.path) == form.image.as_ref());
-    let shown = form.image.as_deref().map(words::path).unwrap_or_default();
-    let size = image.map_or(String::new(), |it| format!(", {}", label_size(it.bytes)));
-    ui.add(Label::new(RichText::new(format!("{shown}{size}")).monospace().color(palette.text)).truncate());
+    let image = model.deploy.image.as_ref();
+    let shown = image.map_or(String::new(), |it| format!("{}, {}", words::path(&it.path), label_size(it.bytes)));
+    ui.add(Label::new(RichText::new(shown).monospace().color(palette.text)).truncate());
     words_below(
         ui,
         "It is written to a whole disk, read back, and the disk is ejected. All that is on the disk is lost.",

@@ -25,7 +25,7 @@ pub fn built(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
             palette.success,
             "The image is ready",
             "Press Boot to start a guest from it.",
-            |_| {},
+            |ui| write(ui, wishes),
         );
         return;
     };
@@ -69,15 +69,20 @@ pub fn built(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
             {
                 wishes.add(Wish::ShowPanel(Panel::Changes));
             }
-            let hint = "Writes the image to a USB stick or a card that you choose, and reads it back.";
-            if controls::button(ui, true, Icon::Usb, "Write to USB…", hint).clicked() {
-                deploy::open(&image.iso, wishes);
-            }
+            write(ui, wishes);
             if controls::button(ui, true, Icon::Copy, "Copy path", "").clicked() {
                 wishes.add(Wish::Copy(image.iso.display().to_string()));
             }
         });
     });
+}
+
+/// The button that puts it onto a stick.
+fn write(ui: &mut Ui, wishes: &mut Wishes) {
+    let hint = "Writes the image to a USB stick or a card that you choose, and reads it back.";
+    if controls::button(ui, true, Icon::Usb, "Write to USB…", hint).clicked() {
+        deploy::open(wishes);
+    }
 }
 
 /// How mkarchiso was run, and what is worse about that, in a line.

@@ -61,7 +61,7 @@ fn writing(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
     let share = share.map_or(String::new(), |share| format!(" {} %", (share * 100.0) as u32));
     let hint = format!("{} to {}\n{words}\nOpens the dialog.", words::path(&run.image), run.disk);
     if quiet_button(ui, Icon::Usb, &format!("{stage}: {}{share}", run.disk), Palette::of(ui).accent, &hint).clicked() {
-        deploy::open(&run.image, wishes);
+        deploy::open(wishes);
     }
 }
 

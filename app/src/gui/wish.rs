@@ -101,11 +101,8 @@ pub enum Dialog {
     BootKernel,
     /// A VNC server that is attached to.
     Attach,
-    /// The disks that an image can be written to.
-    Deploy {
-        /// The image.
-        image: PathBuf,
-    },
+    /// The disks that the image of the last build can be written to.
+    Deploy,
     /// The file that the guest's screen is recorded to, where no chooser can be opened.
     RecordTo,
     /// The host's checks.

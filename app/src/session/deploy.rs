@@ -15,15 +15,26 @@ use super::pace::Pace;
 /// A request about disks.
 #[derive(Clone, Debug)]
 pub enum DeployCommand {
-    /// Tell which disks there are and which of them the image at this path may be written to, now and whenever that changes, until
+    /// Tell which disks there are and which of them an image may be written to, now and whenever that changes, until
     /// [`Unwatch`](Self::Unwatch): [`DeployEvent::DisksSeen`] or [`DeployEvent::DisksUnseen`] follows.
-    Watch(Option<PathBuf>),
+    Watch(DeployImage),
     /// Nobody looks at them any more.
     Unwatch,
     /// Write: [`DeployEvent::DeployEnded`] or [`DeployEvent::DeployFailed`] is the end of it.
     Write(DeployWish),
     /// Stop writing. The disk is not bootable then, and that is told.
     Cancel,
+}
+
+/// The image that disks are looked at for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeployImage {
+    /// None: the disks alone are wanted.
+    None,
+    /// The one at this path.
+    At(PathBuf),
+    /// The one that the last build of the inserted cartridge has left, in whatever session.
+    Built,
 }
 
 /// What is to be written where.

@@ -16,7 +16,7 @@ use vmtools::GuestError;
 
 pub(super) use attach::of_attach;
 pub(super) use build::of_build;
-pub(super) use deploy::{of_deploy, of_disks};
+pub(super) use deploy::{no_built_image, of_deploy, of_disks};
 pub(super) use direct::{
     no_image, no_kernel, no_line, of_boot, of_choice, of_cmdline, of_empty_root, of_entry, of_folder, of_gone_part,
     of_named, of_no_layers,

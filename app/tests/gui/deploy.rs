@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cartridge::session::deploy::{DeployCommand, DeployEvent, DeployWish, DiskView, ImageView, shown};
+use cartridge::session::deploy::{DeployCommand, DeployEvent, DeployImage, DeployWish, DiskView, ImageView, shown};
 use cartridge::session::event::Failure;
 use cartridge::session::pace::Pace;
 use cartridge::session::state::Outcome;
@@ -62,8 +62,8 @@ fn open(stage: &mut Stage, disks: Vec<DiskView>) {
     stage.window.get_by_label("Write to USB…").click();
     stage.settle();
     let asked = stage.asked();
-    let [Command::Deploy(DeployCommand::Watch(Some(path)))] = &asked[..] else { panic!("{asked:?}") };
-    let image = ImageView { path: path.clone(), bytes: IMAGE, starts: Starts::Disk };
+    let [Command::Deploy(DeployCommand::Watch(DeployImage::Built))] = &asked[..] else { panic!("{asked:?}") };
+    let image = ImageView { path: story::image().iso, bytes: IMAGE, starts: Starts::Disk };
     tell(stage, DeployEvent::DisksSeen { image: Some(image), disks });
     stage.settle();
 }
@@ -199,7 +199,7 @@ fn it_is_cancelled_goes_on_behind_and_comes_back() {
     let asked = click(&mut stage, "Go on in the background");
     assert!(matches!(asked[..], [Command::Deploy(DeployCommand::Unwatch)]), "{asked:?}");
     let asked = click(&mut stage, "Writing: sdb 50 %");
-    assert!(matches!(asked[..], [Command::Deploy(DeployCommand::Watch(Some(_)))]), "{asked:?}");
+    assert!(matches!(asked[..], [Command::Deploy(DeployCommand::Watch(DeployImage::Built))]), "{asked:?}");
     tell(&mut stage, cancelled());
     stage.settle();
     assert!(says(&stage, "The disk is now not bootable"));

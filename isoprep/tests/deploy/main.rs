@@ -8,3 +8,4 @@ mod inside;
 mod loops;
 mod pattern;
 mod qemu;
+mod udisks;

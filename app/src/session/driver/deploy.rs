@@ -11,7 +11,9 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
 
 use super::{Driver, millis};
-use crate::session::deploy::{DeployCommand, DeployEvent, DeployWish, DiskView, ImageView, shown, stage_words};
+use crate::session::deploy::{
+    DeployCommand, DeployEvent, DeployImage, DeployWish, DiskView, ImageView, shown, stage_words,
+};
 use crate::session::event::{Event, Level};
 use crate::session::failure;
 use crate::session::pace::PaceMaker;
@@ -43,6 +45,17 @@ impl Driver {
     pub(super) async fn deploy(&mut self, command: DeployCommand) {
         match command {
             DeployCommand::Watch(image) => {
+                let image = match image {
+                    DeployImage::None => None,
+                    DeployImage::At(path) => Some(path),
+                    DeployImage::Built => match &self.image {
+                        Some(built) => Some(built.image.iso.clone()),
+                        None => {
+                            let failure = failure::no_built_image();
+                            return self.tell(Event::Deploy(DeployEvent::DisksUnseen { failure })).await;
+                        }
+                    },
+                };
                 self.deploying.watch = Some(Watch(tokio::spawn(watch(image, self.side.0.clone()))));
             }
             DeployCommand::Unwatch => self.deploying.watch = None,

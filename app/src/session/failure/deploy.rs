@@ -37,6 +37,18 @@ pub(in crate::session) fn of_deploy(error: &DeployError) -> Failure {
     }
 }
 
+/// There is nothing to be written.
+pub(in crate::session) fn no_built_image() -> Failure {
+    Failure {
+        title: "There is no image".into(),
+        detail: "the last build's image is not there any more, or nothing was built yet".into(),
+        advice: Some("Build first".into()),
+        command: None,
+        pane: None,
+        exit_code: exit_code::CARTRIDGE,
+    }
+}
+
 /// The disks of this host cannot be seen.
 pub(in crate::session) fn of_disks(error: &std::io::Error) -> Failure {
     Failure { exit_code: exit_code::HOST, ..super::internal("The disks of this host cannot be seen", error) }
