@@ -5,8 +5,7 @@
 //! `cargo bench -p cartridge --bench upload [-- ROUNDS]`; 5 rounds by default. Wants QEMU, Xvfb and openbox, as the tests do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench that cannot measure stops")]
 
-#[allow(dead_code)]
-#[path = "../../vmtools/tests/guests/boot_sector.rs"]
+#[path = "../../vmtools/tests/support/boot_sector.rs"]
 mod boot_sector;
 #[allow(dead_code)]
 #[path = "../../vmtools/tests/guests/harness.rs"]

@@ -325,7 +325,7 @@ async fn a_session_types_records_and_lets_go_and_says_what_is_not_its_own() {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    session.send(Command::TypeText { text: "ab".into(), layout: Layout::Us }).await;
+    session.send(Command::TypeText { text: "ab".into(), layout: Layout::Us.into() }).await;
     session.send(Command::SendCombo(vec![0x57])).await;
     until("keys", || ["a)", "b)", "F11)"].iter().all(|keysym| said.has(&format!(", {keysym}"))));
     for command in [Command::ResetGuest, Command::PressPower, Command::SendSerial(vec![1]), Command::PlugLayer] {

@@ -46,7 +46,7 @@ async fn build_and_boot_again_while_the_guest_runs() {
     session
         .send(Command::TypeText {
             text: "echo typed $((40 + 2)) > /dev/ttyS0\n".into(),
-            layout: vmtools::display::Layout::Us,
+            layout: vmtools::display::Layout::Us.into(),
         })
         .await;
     let end = std::time::Instant::now() + Duration::from_secs(60);

@@ -42,8 +42,9 @@ pub use recipe::{
     AcceleratorWish, Base, BootAccess, BootSettings, BootWay, BuildKind, CartridgeFile, DiskWish, EditError,
     EngineKind, FIELDS, FieldDoc, FieldKind, Finding, Firmware, Forward, Gpu, GuestDisk, GuestSettings, ImageSettings,
     InstalledProfile, Live, Medium, Network, OpenError, Proposal, Proposed, ProposedKind, Recipe, RecipeError,
-    SecureBootKeys, Source, TestSettings, TestStep, UsbDevice, check, check_boot, check_guest, check_places, get_field,
-    nearest_field, open, parse, proposal_lines, proposal_now, propose, read_text, save_atomically, set_field,
+    SecureBootKeys, Source, TestSettings, TestStep, UsbDevice, Viewer, check, check_boot, check_guest, check_places,
+    get_field, nearest_field, open, parse, proposal_lines, proposal_now, propose, read_text, save_atomically,
+    set_field,
 };
 pub use rootfs::reclaim;
 pub use source::{ChangeKind, SourceChange, SourceTree};

@@ -6,8 +6,7 @@
 //! the tests do; libvncclient is compared where `cc` and libvncserver-dev are installed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[allow(dead_code)]
-#[path = "../tests/guests/boot_sector.rs"]
+#[path = "../tests/support/boot_sector.rs"]
 mod boot_sector;
 #[allow(dead_code)]
 #[path = "../tests/guests/harness.rs"]

@@ -27,6 +27,7 @@ pub mod display;
 pub mod guest;
 pub mod init;
 pub mod machine;
+mod numbered;
 pub mod ocr;
 pub mod qmp;
 pub mod record;

@@ -104,6 +104,8 @@ impl App {
         let Options { insert, preferences: preferences_file, attach, uploads } = options;
         let (attach, view_only) = attach.map_or((None, false), |(wish, only)| (Some(wish), only));
         let preferences = preferences_file.as_deref().map(Preferences::load).unwrap_or_default();
+        let mut screen = ScreenPanel::new(keys.clone(), uploads);
+        screen.choose_layout(preferences.host_layout.clone());
         Self {
             session,
             insert: Some(insert),
@@ -114,7 +116,7 @@ impl App {
             preferences_file,
             picker: Picker::new(desktop.file_chooser.clone()),
             desktop,
-            screen: ScreenPanel::new(keys.clone(), uploads),
+            screen,
             sound: GuestSound::default(),
             keys,
             settings: SettingsPanel::default(),
@@ -164,9 +166,13 @@ impl App {
             self.send(Command::Note(format!("The window had drawn its first frame after {} ms", crate::running_ms())));
         }
         self.drain(ctx);
+        // Also where nothing is painted.
+        if std::mem::take(&mut self.release_owed) {
+            self.send(Command::Input(InputEvent::ReleaseAll));
+        }
         self.toasts.follow(&self.model.notices);
         // Also of a window that nobody sees.
-        let heard = Heard::of(&self.model, self.preferences.muted);
+        let heard = Heard::of(&self.model, &self.session.screen, self.preferences.muted);
         self.screen.say_silent(self.sound.follow(ctx, &self.session.screen, heard));
         let dark = match self.preferences.theme {
             ThemeChoice::System => self.desktop.dark(),
@@ -383,9 +389,6 @@ impl App {
         for text in self.copies.1.try_iter().collect::<Vec<_>>() {
             wishes.add(Wish::Copy(text));
         }
-        if std::mem::take(&mut self.release_owed) {
-            wishes.send(Command::Input(InputEvent::ReleaseAll));
-        }
         for wish in wishes.0 {
             self.fulfil(&ctx, wish);
         }
@@ -462,7 +465,7 @@ impl App {
 
     /// The guest's screen; in the main window, while that is in its own, what is the case.
     pub(super) fn centre(&mut self, ui: &mut Ui, now_ms: u64, wishes: &mut Wishes) {
-        let heard = Heard::of(&self.model, self.preferences.muted);
+        let heard = Heard::of(&self.model, &self.session.screen, self.preferences.muted);
         let around = Around {
             covered: self.dialog.is_some() && !self.apart
                 || self.closing.is_some()

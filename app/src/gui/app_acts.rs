@@ -262,7 +262,11 @@ impl App {
                 self.save_preferences();
             }
             Wish::Layout(layout) => {
-                self.preferences.layout = layout;
+                (self.preferences.layout, self.preferences.host_layout) = (layout, None);
+                self.save_preferences();
+            }
+            Wish::HostLayout(layout) => {
+                self.preferences.host_layout = Some(layout);
                 self.save_preferences();
             }
             Wish::CopyByItself(on) => self.preferences.copy_by_itself = on,

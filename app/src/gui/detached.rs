@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use egui::{Context, Ui, ViewportBuilder, ViewportCommand, ViewportId};
-use vmtools::display::InputEvent;
 
 use super::APP_ID;
 use super::app::App;
@@ -163,8 +162,8 @@ impl App {
         let now_ms = self.clock.now_ms();
         self.centre(ui, now_ms, &mut wishes);
         self.toasts.show(ctx, 16.0);
-        if std::mem::take(&mut self.release_owed) {
-            wishes.send(Command::Input(InputEvent::ReleaseAll));
+        if self.release_owed {
+            ctx.request_repaint_after_for(Duration::from_millis(1), ViewportId::ROOT);
         }
         for wish in wishes.0 {
             // Most of what is wished here is keys and pointers, and no matter of the main window.

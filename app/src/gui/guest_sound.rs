@@ -29,11 +29,12 @@ pub enum Heard {
 }
 
 impl Heard {
-    /// Of the guest that runs.
+    /// Of the guest that runs, whose devices are known; of a server that is attached, if it passes sound on.
     #[must_use]
-    pub fn of(model: &Model, muted: bool) -> Self {
+    pub fn of(model: &Model, screen: &Screen, muted: bool) -> Self {
         let has = model.guest_runs() && model.guest.as_ref().is_some_and(|guest| has_audio(&guest.command));
-        match (has, muted) {
+        let offered = model.attached().is_some() && screen.sound().offered();
+        match (has || offered, muted) {
             (false, _) => Self::Nothing,
             (true, false) => Self::On,
             (true, true) => Self::Off,

@@ -1,8 +1,8 @@
 //! Physical keys on their way to the guest. `egui::Key` merges the numpad with the main row and turns Ctrl+C into a
 //! clipboard event, so the window's event handler puts winit's physical keys here while the guest has the keyboard.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use egui::Vec2;
@@ -10,10 +10,12 @@ use vmtools::display::HostLocks;
 use winit::keyboard::KeyCode;
 
 use super::place::{ScreenPlace, WindowNumber};
-use super::release_key::ReleaseKey;
 
 /// How many keys wait at most: a frame drains them, and nobody types faster.
 const WAITING: usize = 256;
+
+/// In [`KeyTap::buttons`]'s own number: something is known of them.
+const BUTTONS_KNOWN: u32 = 1 << 16;
 
 /// What became of taking all keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +79,8 @@ pub struct KeyTap {
     moving: AtomicBool,
     /// The focus went to another window while the guest had the keyboard.
     lost: AtomicBool,
+    /// Which buttons of the pointer are down, once the window's event handler has told of any.
+    buttons: AtomicU32,
     grip: OnceLock<Box<dyn Grip>>,
     waiting: Mutex<VecDeque<TappedKey>>,
     /// How far the pointer has moved, device pixels, where the grip tells it.
@@ -177,6 +181,20 @@ impl KeyTap {
         self.told_apart().then_some(moved)
     }
 
+    /// A button of the pointer, by its bit, went down or up over a window of ours, or up beside it.
+    pub fn set_button(&self, mask: u16, down: bool) {
+        let change = |all: u32| Some(BUTTONS_KNOWN | if down { all | u32::from(mask) } else { all & !u32::from(mask) });
+        let _ = self.buttons.fetch_update(Ordering::AcqRel, Ordering::Acquire, change);
+    }
+
+    /// The bits of all buttons that are down, where that is known.
+    #[must_use]
+    pub fn buttons(&self) -> Option<u16> {
+        let all = self.buttons.load(Ordering::Acquire);
+        #[allow(clippy::cast_possible_truncation, reason = "the lower half")]
+        (all & BUTTONS_KNOWN != 0).then_some(all as u16)
+    }
+
     /// Gives the keyboard to the guest, or takes it back.
     pub fn capture(&self, captured: bool) {
         if captured {
@@ -246,241 +264,9 @@ impl KeyTap {
     }
 }
 
-/// What a key means while the guest has the keyboard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stroke {
-    /// For the guest: XT set-1 scancode, and whether the key went down.
-    Guest(u16, bool),
-    /// The keys for it were pressed and released alone: the user wants the keyboard back.
-    GiveBack,
-}
-
-/// Follows which keys are down, and finds the chord that gives the keyboard back.
-#[derive(Debug, Default)]
-pub struct Chord {
-    down: BTreeSet<u16>,
-    /// Another key came while those of the chord were down: then they are meant for the guest.
-    spoiled: bool,
-    /// The keys of the chord.
-    pub release: ReleaseKey,
-}
-
-impl Chord {
-    /// One key. `None` when the guest's keyboard has no such key.
-    pub fn key(&mut self, key: KeyCode, down: bool) -> Option<Stroke> {
-        let code = scancode(key)?;
-        let groups = self.release.groups();
-        let all = groups.iter().all(|keys| keys.iter().any(|key| self.down.contains(key)));
-        let own = groups.iter().any(|keys| keys.contains(&code));
-        if down {
-            self.down.insert(code);
-            if !own {
-                self.spoiled = true;
-            }
-        } else {
-            self.down.remove(&code);
-            if all && own && !self.spoiled {
-                self.forget();
-                return Some(Stroke::GiveBack);
-            }
-            if self.down.is_empty() {
-                self.spoiled = false;
-            }
-        }
-        Some(Stroke::Guest(code, down))
-    }
-
-    /// All keys are up.
-    pub fn forget(&mut self) {
-        self.down.clear();
-        self.spoiled = false;
-    }
-}
-
-/// The XT set-1 scancode of a physical key, `0xe0xx` for extended ones. From the table "PS/2 set 1" of the USB HID to
-/// PS/2 scan code translation by Microsoft, which QEMU's `qemu_input_map_qcode_to_qnum` agrees with.
-#[must_use]
-#[allow(clippy::too_many_lines, reason = "a table")]
-pub fn scancode(key: KeyCode) -> Option<u16> {
-    use KeyCode as K;
-    Some(match key {
-        K::Escape => 0x01,
-        K::Digit1 => 0x02,
-        K::Digit2 => 0x03,
-        K::Digit3 => 0x04,
-        K::Digit4 => 0x05,
-        K::Digit5 => 0x06,
-        K::Digit6 => 0x07,
-        K::Digit7 => 0x08,
-        K::Digit8 => 0x09,
-        K::Digit9 => 0x0a,
-        K::Digit0 => 0x0b,
-        K::Minus => 0x0c,
-        K::Equal => 0x0d,
-        K::Backspace => 0x0e,
-        K::Tab => 0x0f,
-        K::KeyQ => 0x10,
-        K::KeyW => 0x11,
-        K::KeyE => 0x12,
-        K::KeyR => 0x13,
-        K::KeyT => 0x14,
-        K::KeyY => 0x15,
-        K::KeyU => 0x16,
-        K::KeyI => 0x17,
-        K::KeyO => 0x18,
-        K::KeyP => 0x19,
-        K::BracketLeft => 0x1a,
-        K::BracketRight => 0x1b,
-        K::Enter => 0x1c,
-        K::ControlLeft => 0x1d,
-        K::KeyA => 0x1e,
-        K::KeyS => 0x1f,
-        K::KeyD => 0x20,
-        K::KeyF => 0x21,
-        K::KeyG => 0x22,
-        K::KeyH => 0x23,
-        K::KeyJ => 0x24,
-        K::KeyK => 0x25,
-        K::KeyL => 0x26,
-        K::Semicolon => 0x27,
-        K::Quote => 0x28,
-        K::Backquote => 0x29,
-        K::ShiftLeft => 0x2a,
-        K::Backslash => 0x2b,
-        K::KeyZ => 0x2c,
-        K::KeyX => 0x2d,
-        K::KeyC => 0x2e,
-        K::KeyV => 0x2f,
-        K::KeyB => 0x30,
-        K::KeyN => 0x31,
-        K::KeyM => 0x32,
-        K::Comma => 0x33,
-        K::Period => 0x34,
-        K::Slash => 0x35,
-        K::ShiftRight => 0x36,
-        K::NumpadMultiply => 0x37,
-        K::AltLeft => 0x38,
-        K::Space => 0x39,
-        K::CapsLock => 0x3a,
-        K::F1 => 0x3b,
-        K::F2 => 0x3c,
-        K::F3 => 0x3d,
-        K::F4 => 0x3e,
-        K::F5 => 0x3f,
-        K::F6 => 0x40,
-        K::F7 => 0x41,
-        K::F8 => 0x42,
-        K::F9 => 0x43,
-        K::F10 => 0x44,
-        K::NumLock => 0x45,
-        K::ScrollLock => 0x46,
-        K::Numpad7 => 0x47,
-        K::Numpad8 => 0x48,
-        K::Numpad9 => 0x49,
-        K::NumpadSubtract => 0x4a,
-        K::Numpad4 => 0x4b,
-        K::Numpad5 => 0x4c,
-        K::Numpad6 => 0x4d,
-        K::NumpadAdd => 0x4e,
-        K::Numpad1 => 0x4f,
-        K::Numpad2 => 0x50,
-        K::Numpad3 => 0x51,
-        K::Numpad0 => 0x52,
-        K::NumpadDecimal => 0x53,
-        K::IntlBackslash => 0x56,
-        K::F11 => 0x57,
-        K::F12 => 0x58,
-        K::NumpadEqual => 0x59,
-        K::F13 => 0x5d,
-        K::F14 => 0x5e,
-        K::F15 => 0x5f,
-        K::KanaMode => 0x70,
-        K::IntlRo => 0x73,
-        K::Convert => 0x79,
-        K::NonConvert => 0x7b,
-        K::IntlYen => 0x7d,
-        K::NumpadComma => 0x7e,
-        K::MediaTrackPrevious => 0xe010,
-        K::MediaTrackNext => 0xe019,
-        K::NumpadEnter => 0xe01c,
-        K::ControlRight => 0xe01d,
-        K::AudioVolumeMute => 0xe020,
-        K::MediaPlayPause => 0xe022,
-        K::MediaStop => 0xe024,
-        K::AudioVolumeDown => 0xe02e,
-        K::AudioVolumeUp => 0xe030,
-        K::NumpadDivide => 0xe035,
-        K::PrintScreen => 0xe037,
-        K::AltRight => 0xe038,
-        K::Pause => 0xe046,
-        K::Home => 0xe047,
-        K::ArrowUp => 0xe048,
-        K::PageUp => 0xe049,
-        K::ArrowLeft => 0xe04b,
-        K::ArrowRight => 0xe04d,
-        K::End => 0xe04f,
-        K::ArrowDown => 0xe050,
-        K::PageDown => 0xe051,
-        K::Insert => 0xe052,
-        K::Delete => 0xe053,
-        K::SuperLeft => 0xe05b,
-        K::SuperRight => 0xe05c,
-        K::ContextMenu => 0xe05d,
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use winit::keyboard::PhysicalKey;
-    use winit::platform::scancode::PhysicalKeyExtScancode as _;
-
     use super::*;
-
-    #[test]
-    fn the_numpad_is_not_the_main_row() {
-        assert_ne!(scancode(KeyCode::Numpad1), scancode(KeyCode::Digit1));
-        assert_eq!(scancode(KeyCode::NumpadEnter), Some(0xe01c));
-        assert_eq!(scancode(KeyCode::Enter), Some(0x1c));
-    }
-
-    #[test]
-    fn every_key_of_the_table_can_be_sent() {
-        // Linux's numbers of keys, as winit has them.
-        let keys = (1..=255).filter_map(|code| match PhysicalKey::from_scancode(code) {
-            PhysicalKey::Code(key) => scancode(key).map(|code| (key, code)),
-            PhysicalKey::Unidentified(_) => None,
-        });
-        let lost: Vec<_> = keys.filter(|(_, code)| vmtools::display::keysym(*code).is_none()).collect();
-        assert_eq!(lost, []);
-    }
-
-    #[test]
-    fn ctrl_alt_alone_gives_the_keyboard_back() {
-        let mut chord = Chord::default();
-        assert_eq!(chord.key(KeyCode::ControlLeft, true), Some(Stroke::Guest(0x1d, true)));
-        assert_eq!(chord.key(KeyCode::AltLeft, true), Some(Stroke::Guest(0x38, true)));
-        assert_eq!(chord.key(KeyCode::AltLeft, false), Some(Stroke::GiveBack));
-    }
-
-    #[test]
-    fn ctrl_alt_f2_belongs_to_the_guest() {
-        let mut chord = Chord::default();
-        for (key, down) in [
-            (KeyCode::ControlLeft, true),
-            (KeyCode::AltLeft, true),
-            (KeyCode::F2, true),
-            (KeyCode::F2, false),
-            (KeyCode::AltLeft, false),
-            (KeyCode::ControlLeft, false),
-        ] {
-            assert!(matches!(chord.key(key, down), Some(Stroke::Guest(_, d)) if d == down));
-        }
-        // And afterwards the chord works again.
-        chord.key(KeyCode::ControlRight, true);
-        chord.key(KeyCode::AltLeft, true);
-        assert_eq!(chord.key(KeyCode::ControlRight, false), Some(Stroke::GiveBack));
-    }
 
     #[test]
     fn the_host_gets_its_keys_back_in_every_case() {
@@ -522,25 +308,6 @@ mod tests {
         assert!(tap.take_lost() && !tap.grabbed() && held() == 0);
         tap.capture(false);
         assert_eq!(held(), 0);
-    }
-
-    #[test]
-    fn other_keys_can_give_the_keyboard_back() {
-        let ends = |release, keys: &[(KeyCode, bool)]| {
-            let mut chord = Chord { release, ..Chord::default() };
-            keys.iter().filter(|(key, down)| chord.key(*key, *down) == Some(Stroke::GiveBack)).count()
-        };
-        use KeyCode::{AltLeft, ControlLeft, ControlRight, KeyC, ShiftRight};
-        let down_up = |keys: &[KeyCode]| {
-            keys.iter().map(|key| (*key, true)).chain(keys.iter().rev().map(|key| (*key, false))).collect::<Vec<_>>()
-        };
-        assert_eq!(ends(ReleaseKey::RightCtrl, &down_up(&[ControlRight])), 1);
-        assert_eq!(ends(ReleaseKey::RightCtrl, &down_up(&[ControlRight, KeyC])), 0);
-        assert_eq!(ends(ReleaseKey::RightCtrl, &down_up(&[ControlLeft, AltLeft])), 0);
-        assert_eq!(ends(ReleaseKey::BothCtrl, &down_up(&[ControlLeft, ControlRight])), 1);
-        assert_eq!(ends(ReleaseKey::BothCtrl, &down_up(&[ControlLeft])), 0);
-        assert_eq!(ends(ReleaseKey::CtrlAltShift, &down_up(&[ControlLeft, AltLeft])), 0);
-        assert_eq!(ends(ReleaseKey::CtrlAltShift, &down_up(&[ControlLeft, AltLeft, ShiftRight])), 1);
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub struct Over {
     pub live: bool,
     /// A picture is under it.
     pub picture: bool,
+    /// Why none can be shown, if that is known.
+    pub trouble: Option<&'static str>,
     /// What was asked for last.
     pub goal: Option<Goal>,
 }
@@ -124,10 +126,13 @@ fn line(ui: &mut Ui, model: &Model) {
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, words.as_str()));
 }
 
-fn guest(ui: &mut Ui, model: &Model, Over { live, picture, .. }: Over, wishes: &mut Wishes) {
+fn guest(ui: &mut Ui, model: &Model, Over { live, picture, trouble, .. }: Over, wishes: &mut Wishes) {
     let status = model.guest.as_ref().map(|guest| &guest.status);
     let area = ui.max_rect();
     match status {
+        Some(GuestStatus::Running) if let Some(why) = trouble => {
+            notice(ui, Icon::MonitorX, Tone::Bad, "No picture", why);
+        }
         Some(GuestStatus::Rebooting) => chip(ui, area, "Rebooting…"),
         Some(GuestStatus::Paused) => chip(ui, area, "Paused"),
         Some(GuestStatus::Unresponsive) => chip(ui, area, "QEMU does not answer"),
@@ -149,7 +154,7 @@ fn guest(ui: &mut Ui, model: &Model, Over { live, picture, .. }: Over, wishes: &
 }
 
 /// The same of a VNC server of somebody else's.
-fn attached(ui: &mut Ui, model: &Model, Over { live, picture, .. }: Over) {
+fn attached(ui: &mut Ui, model: &Model, Over { live, picture, trouble, .. }: Over) {
     let area = ui.max_rect();
     let Some(attach) = &model.attach else { return };
     let words = super::topbar::doing(model).0;
@@ -157,6 +162,7 @@ fn attached(ui: &mut Ui, model: &Model, Over { live, picture, .. }: Over) {
         Phase::Running if attach.lost.is_some() => {
             chip(ui, area, "Connection lost, trying again: this is the last picture")
         }
+        Phase::Running if let Some(why) = trouble => notice(ui, Icon::MonitorX, Tone::Bad, "No picture", why),
         Phase::Running if live => {}
         Phase::Running if picture => chip(ui, area, "No signal: this is the last picture"),
         Phase::Running => {

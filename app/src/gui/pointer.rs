@@ -53,10 +53,6 @@ impl Pointer {
                     }
                 }
                 Event::MouseWheel { unit, delta, .. } if inside => self.turn(*unit, *delta, &mut out),
-                Event::PointerGone if self.pressed() => {
-                    self.buttons = 0;
-                    out.push(self.now());
-                }
                 _ => {}
             }
         }
@@ -94,6 +90,17 @@ impl Pointer {
         }
         self.walk(&mut out);
         out
+    }
+
+    /// Only buttons of the mask `held` are down at this host: the others go up, also where egui was not told, since the pointer
+    /// had left the window. `None` where nothing changes.
+    pub fn lift(&mut self, held: u16) -> Option<InputEvent> {
+        let left = self.buttons & held;
+        if left == self.buttons {
+            return None;
+        }
+        self.buttons = left;
+        Some(self.now())
     }
 
     /// All buttons are up.
@@ -161,7 +168,9 @@ fn whole(way: &mut f32) -> i16 {
     steps
 }
 
-fn mask(button: PointerButton) -> Option<u16> {
+/// The bit of a button in [`InputEvent::Pointer`].
+#[must_use]
+pub fn mask(button: PointerButton) -> Option<u16> {
     match button {
         PointerButton::Primary => Some(1),
         PointerButton::Middle => Some(1 << 1),

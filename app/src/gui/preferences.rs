@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use vmtools::display::Layout;
+use vmtools::display::{HostLayoutName, Layout};
 
 use super::release_key::ReleaseKey;
 use super::scaling::Scaling;
@@ -65,6 +65,8 @@ pub struct Preferences {
     pub copy_by_itself: bool,
     /// Whether guests are not heard.
     pub muted: bool,
+    /// One of this host's layouts in place of that.
+    pub host_layout: Option<HostLayoutName>,
     /// The window that the guest's screen can have of its own.
     pub screen_window: ScreenWindow,
 }
@@ -110,6 +112,7 @@ impl Default for Preferences {
             scaling: Scaling::default(),
             release: ReleaseKey::default(),
             layout: Layout::default(),
+            host_layout: None,
             copy_by_itself: false,
             screen_window: ScreenWindow::default(),
             muted: false,

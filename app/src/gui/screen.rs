@@ -1,15 +1,18 @@
-//! The centre: the guest's screen, who has the keyboard, and what is said instead of a picture when there is none.
+//! The centre: the guest's screen, and what is said instead of a picture when there is none.
+
+mod touch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use egui::{CursorIcon, EventFilter, Rect, Sense, Ui, Vec2, pos2};
-use vmtools::display::{HostLocks, InputEvent, Layout, Screen};
+use egui::{Rect, Sense, Ui, Vec2, pos2};
+use vmtools::display::{HostLayoutName, Layout, Screen};
 use vmtools::has_clipboard;
 
 use super::bell::Bell;
 use super::guest_sound::Heard;
-use super::keyboard::{Chord, KeyTap, Stroke, TappedKey};
+use super::keyboard::KeyTap;
+use super::keyboard_chord::Chord;
 use super::overlays;
 use super::pointer::Pointer;
 use super::pointer_lock::PointerLock;
@@ -88,6 +91,11 @@ impl ScreenPanel {
         self.toolbar.read_text = true;
     }
 
+    /// Text is typed on that layout of this host's, or on one that is built in.
+    pub fn choose_layout(&mut self, layout: Option<HostLayoutName>) {
+        self.toolbar.layouts.choose(layout);
+    }
+
     /// Says why nothing is heard of the guest although it should be.
     pub fn say_silent(&mut self, why: Option<&str>) {
         if self.toolbar.silent.as_deref() != why {
@@ -154,7 +162,8 @@ impl ScreenPanel {
         }
         let mut over = ui.new_child(egui::UiBuilder::new().id_salt("over").max_rect(area));
         over.set_clip_rect(area);
-        let over_what = overlays::Over { now_ms, live, picture: placed.is_some(), goal: window.goal };
+        let trouble = if live { self.picture.trouble() } else { screen.trouble() };
+        let over_what = overlays::Over { now_ms, live, picture: placed.is_some(), trouble, goal: window.goal };
         match window.detached && !Self::about_guest(model) {
             true => overlays::no_guest(&mut over),
             false => overlays::show(&mut over, model, over_what, wishes),
@@ -294,101 +303,6 @@ impl ScreenPanel {
             }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one frame's worth of facts")]
-    fn touch(
-        &mut self,
-        ui: &Ui,
-        response: &egui::Response,
-        room: Rect,
-        placed: &Placement,
-        screen: &Screen,
-        window: Around,
-        wishes: &mut Wishes,
-    ) {
-        let on_bar = |pos: egui::Pos2| screen_pan::covers(room, placed.over, pos);
-        if std::mem::take(&mut self.unfocus) {
-            response.surrender_focus();
-        }
-        let pos = ui.input(|input| input.pointer.latest_pos());
-        // A picture that is larger than its room reaches, unseen, into the frame around that.
-        let shown = pos.is_some_and(|pos| room.contains(pos) && !on_bar(pos));
-        let inside = response.contains_pointer() && !window.covered && shown;
-        let over = pos.filter(|pos| inside && placed.rect.contains(*pos));
-        let pressed = over.is_some() && ui.input(|input| input.pointer.any_pressed());
-        let captured = self.keys.captured();
-        let before = self.lock;
-        self.lock_pointer(ui.ctx(), before.next(screen.relative(), captured, captured && pressed));
-        let events = ui.input(|input| input.events.clone());
-        let sent = match (before, self.lock) {
-            (_, PointerLock::Needless) => self.pointer.events(&events, inside, placed),
-            (PointerLock::Locked, PointerLock::Locked) => self.pointer.movements(&events, self.keys.take_moved()),
-            // Where its own pointer is, nobody knows: a press would hit something else.
-            _ => Vec::new(),
-        };
-        for event in sent {
-            wishes.send(Command::Input(event));
-        }
-        let came = events.iter().rev().find_map(|event| match event {
-            egui::Event::PointerMoved(at) => Some(*at),
-            _ => None,
-        });
-        // On an X server a pointer is only confined.
-        let strayed = came.filter(|_| self.keys.told_apart());
-        self.lock.hold(ui.ctx(), strayed, placed.rect.intersect(room).center());
-        if let Some(pos) = over
-            && self.lock == PointerLock::Needless
-            && self.picture.paint_cursor(ui, screen, room, placed, pos)
-        {
-            ui.ctx().set_cursor_icon(CursorIcon::None);
-        }
-        if !self.keys.captured() && pressed {
-            self.keys.capture(true);
-            let locks = self.keys.host_locks();
-            if locks != HostLocks::default() {
-                wishes.send(Command::Input(InputEvent::Locks(locks)));
-            }
-            response.request_focus();
-        }
-        let focused = ui.input(|input| input.focused);
-        // Who scrolls goes on typing.
-        let elsewhere = ui.input(|input| input.pointer.any_pressed())
-            && over.is_none()
-            && !pos.is_some_and(on_bar)
-            && self.lock != PointerLock::Locked;
-        let away = !focused || elsewhere || window.covered || self.keys.take_lost();
-        if self.keys.captured() && away || !focused && !self.toolbar.held.is_empty() {
-            self.give_back(ui.ctx(), wishes);
-            return;
-        }
-        if self.keys.captured() {
-            response.request_focus();
-            // Tab, arrows and Escape are the guest's: egui must not move its focus with them.
-            let filter = EventFilter { tab: true, horizontal_arrows: true, vertical_arrows: true, escape: true };
-            ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, filter));
-            self.type_keys(ui.ctx(), wishes);
-        }
-    }
-
-    fn lock_pointer(&mut self, ctx: &egui::Context, next: PointerLock) {
-        self.lock.change(next, ctx, self.keys.told_apart());
-        self.keys.set_moving(next == PointerLock::Locked);
-    }
-
-    fn type_keys(&mut self, ctx: &egui::Context, wishes: &mut Wishes) {
-        for TappedKey { key, keysym, down } in self.keys.take() {
-            match self.chord.key(key, down) {
-                Some(Stroke::Guest(scancode, down)) => {
-                    wishes.send(Command::Input(InputEvent::Key { scancode, keysym, down }));
-                }
-                Some(Stroke::GiveBack) => {
-                    self.give_back(ctx, wishes);
-                    return;
-                }
-                None => {}
-            }
-        }
-    }
-
     /// Says, in the main window, that the screen is in its own; or what there is to say without a guest.
     pub fn elsewhere(&mut self, ui: &mut Ui, model: &Model, now_ms: u64, window: Around, wishes: &mut Wishes) {
         let whole = ui.max_rect();
@@ -400,7 +314,8 @@ impl ScreenPanel {
         match Self::about_guest(model) {
             true => overlays::elsewhere(&mut over, wishes),
             false => {
-                let over_what = overlays::Over { now_ms, live: false, picture: false, goal: window.goal };
+                let over_what =
+                    overlays::Over { now_ms, live: false, picture: false, trouble: None, goal: window.goal };
                 overlays::show(&mut over, model, over_what, wishes);
             }
         }
@@ -413,44 +328,6 @@ impl ScreenPanel {
             Phase::Idle => model.state.outcome == Some(Outcome::GuestEnded),
             Phase::Preparing | Phase::Building => false,
         }
-    }
-
-    /// The screen goes to another window.
-    pub fn let_go(&mut self, ctx: &egui::Context, wishes: &mut Wishes) {
-        self.give_back(ctx, wishes);
-        self.selection = None;
-        self.full.leave();
-    }
-
-    /// Takes the keyboard back if the focus was lost, also where the window that had it is painted no more.
-    pub fn follow_focus(&mut self, ctx: &egui::Context, wishes: &mut Wishes) {
-        if self.keys.take_lost() {
-            self.give_back(ctx, wishes);
-        }
-    }
-
-    /// Takes the keyboard back; no key and no button stays down in the guest.
-    fn give_back(&mut self, ctx: &egui::Context, wishes: &mut Wishes) {
-        let had = self.keys.captured();
-        if had {
-            self.keys.capture(false);
-            self.unfocus = ctx.viewport_id() != self.keys.place.viewport();
-            if !self.unfocus {
-                ctx.memory_mut(|memory| {
-                    if let Some(focused) = memory.focused() {
-                        memory.surrender_focus(focused);
-                    }
-                });
-            }
-        }
-        if had || self.pointer.pressed() || !self.toolbar.held.is_empty() {
-            self.toolbar.held.forget();
-            wishes.send(Command::Input(InputEvent::ReleaseAll));
-        }
-        self.chord.forget();
-        self.pointer.forget();
-        let lock = if self.lock == PointerLock::Locked { PointerLock::Open } else { self.lock };
-        self.lock_pointer(ctx, lock);
     }
 }
 

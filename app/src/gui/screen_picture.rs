@@ -8,6 +8,10 @@ use vmtools::display::{Cursor, FrameView, Screen};
 
 use super::scaling::{Filter, Placement};
 
+/// Said of a picture that has no room in a texture.
+const TOO_LARGE: &str =
+    "The guest's screen is larger than what this desktop's graphics can show. Choose a smaller one in the guest.";
+
 /// Above this share of changed pixels one upload of everything is cheaper than many of parts.
 const WHOLE_ABOVE: f32 = 0.6;
 
@@ -41,6 +45,8 @@ pub struct Picture {
     uploaded: TextureOptions,
     wanted: TextureOptions,
     cursor: Option<(Cursor, TextureHandle)>,
+    /// The guest's picture is larger than a texture may be.
+    too_large: bool,
     uploads: Arc<Uploads>,
 }
 
@@ -80,6 +86,12 @@ impl Picture {
         self.texture.is_some().then_some(self.size)
     }
 
+    /// Why the guest's picture cannot be shown, if it cannot.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&'static str> {
+        self.too_large.then_some(TOO_LARGE)
+    }
+
     /// Forgets the picture: a new guest begins.
     pub fn clear(&mut self) {
         *self = Self::new(Arc::clone(&self.uploads));
@@ -88,7 +100,10 @@ impl Picture {
     fn upload(&mut self, ctx: &Context, frame: &FrameView<'_>, limit: usize) {
         let (width, height) = (frame.width, frame.height);
         let whole = width.checked_mul(height).and_then(|n| n.checked_mul(4));
-        if width == 0 || height == 0 || width > limit || height > limit || whole != Some(frame.pixels.len()) {
+        self.too_large = width > limit || height > limit;
+        if width == 0 || height == 0 || self.too_large || whole != Some(frame.pixels.len()) {
+            // What was shown before is not what the guest shows.
+            self.texture = None;
             return;
         }
         let options = self.uploaded;
@@ -207,5 +222,22 @@ mod tests {
         assert_eq!(parts, [(Some([3, 4]), [10, 5]), (Some([90, 45]), [10, 5])], "and never outside");
         assert_eq!(upload(&[rect(0, 0, 100, 40)], false), [(Some([0, 0]), [100, 50])]);
         assert_eq!(upload(&[], false), []);
+    }
+
+    #[test]
+    fn a_picture_without_room_takes_the_one_before_it_away_and_is_told() {
+        let ctx = Context::default();
+        let mut picture = Picture::default();
+        let pixels = vec![255; 100 * 50 * 4];
+        let damage = [vmtools::display::Rect { x: 0, y: 0, width: 100, height: 50 }];
+        let mut upload = |limit| {
+            let view = FrameView { width: 100, height: 50, pixels: &pixels, damage: &damage, resized: true };
+            let mut output = ctx.run_ui(egui::RawInput::default(), |ui| picture.upload(ui.ctx(), &view, limit));
+            output.textures_delta.clear();
+            (picture.size(), picture.trouble().is_some())
+        };
+        assert_eq!(upload(100), (Some([100, 50]), false));
+        assert_eq!(upload(99), (None, true));
+        assert_eq!(upload(100), (Some([100, 50]), false));
     }
 }

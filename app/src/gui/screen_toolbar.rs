@@ -2,7 +2,7 @@
 
 use egui::{Align, Popup, PopupCloseBehavior, RichText, TextEdit, Ui, vec2};
 use lucide_icons::Icon;
-use vmtools::display::{CTRL_ALT_DEL, Layout};
+use vmtools::display::{CTRL_ALT_DEL, InputEvent, Layout};
 
 use super::controls;
 use super::guest_sound::{self, Heard};
@@ -11,6 +11,7 @@ use super::scaling::Scaling;
 use super::screen::Around;
 use super::screen_clipboard::{self, Press, Sharing};
 use super::screen_keys::{self, Held, KeysMenu};
+use super::screen_layout::Layouts;
 use super::theme::Palette;
 use super::wish::{Wish, Wishes};
 use crate::session::Command;
@@ -30,6 +31,8 @@ pub struct ToolbarState {
     pub silent: Option<String>,
     /// Modifiers that are kept down in the guest.
     pub held: Held,
+    /// Which layout it has.
+    pub layouts: Layouts,
     /// Text is to be read off the screen.
     pub read_text: bool,
     /// What was pressed of clipboards.
@@ -290,21 +293,11 @@ fn type_text(ui: &mut Ui, state: &mut ToolbarState, runs: bool, layout: Layout, 
         if response.clicked() {
             edit.request_focus();
         }
-        ui.label(RichText::new("The guest's keyboard layout").small().color(palette.dim));
-        for pair in Layout::ALL.chunks(3) {
-            ui.columns(pair.len(), |columns| {
-                for (ui, way) in columns.iter_mut().zip(pair) {
-                    let on = *way == layout;
-                    let item = ui.radio(on, RichText::new(way.label()).size(12.5));
-                    let name = format!("Layout: {}", way.label());
-                    item.widget_info(|| egui::WidgetInfo::selected(egui::Role::RadioButton, true, on, &name));
-                    if item.clicked() {
-                        wishes.add(Wish::Layout(*way));
-                    }
-                }
-            });
+        let chosen = state.layouts.show(ui, layout, wishes);
+        let missing = chosen.as_ref().map(|layout| layout.strokes(&state.text).1).unwrap_or_default();
+        if let Err(why) = &chosen {
+            ui.add(egui::Label::new(RichText::new(why).small().color(palette.warning)).wrap());
         }
-        let missing = layout.strokes(&state.text).1;
         ui.horizontal(|ui| {
             if !missing.is_empty() {
                 let words = format!("This layout cannot type: {}", missing.iter().collect::<String>());
@@ -318,10 +311,16 @@ fn type_text(ui: &mut Ui, state: &mut ToolbarState, runs: bool, layout: Layout, 
                 ui.ctx().send_viewport_cmd(egui::ViewportCommand::RequestPaste);
             }
             ui.with_layout(egui::Layout::right_to_left(Align::Center), |ui| {
-                let ready = !state.text.is_empty();
+                let ready = !state.text.is_empty() && chosen.is_ok();
                 let name = if missing.is_empty() { "Type" } else { "Type the rest" };
                 let hint = "Types it into the guest (Ctrl+Enter).";
-                if controls::button(ui, ready, Icon::CornerDownLeft, name, hint).clicked() || (enter && ready) {
+                if (controls::button(ui, ready, Icon::CornerDownLeft, name, hint).clicked() || (enter && ready))
+                    && let Ok(layout) = chosen
+                {
+                    if !state.held.is_empty() {
+                        state.held.forget();
+                        wishes.send(Command::Input(InputEvent::ReleaseAll));
+                    }
                     wishes.send(Command::TypeText { text: std::mem::take(&mut state.text), layout });
                     ui.close();
                 }

@@ -4,21 +4,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use eframe::{EframeWinitApplication, NativeOptions, UserEvent};
-use egui::{Context, ViewportBuilder, ViewportId};
+use egui::{Context, PointerButton, ViewportBuilder, ViewportId};
 use winit::application::ApplicationHandler;
-use winit::event::{ElementState, StartCause, WindowEvent};
-use winit::event_loop::{ActiveEventLoop, ControlFlow, EventLoop};
+use winit::event::{DeviceEvent, ElementState, MouseButton, StartCause, WindowEvent};
+use winit::event_loop::{ActiveEventLoop, ControlFlow, DeviceEvents, EventLoop};
 use winit::keyboard::PhysicalKey;
 use winit::window::WindowId;
 
 use super::app::App;
 use super::detached::Shell;
+use super::detached_access::DetachedAccess;
 use super::keyboard::KeyTap;
 use super::keyboard_grab;
 use super::keyboard_inhibit;
 use super::keysyms;
+use super::pointer;
 use super::preferences::{MIN_SIZE, Preferences};
 use super::theme_portal::Desktop;
+use super::wheel::Wheel;
 use super::{APP_ID, GuiError, Options};
 use crate::session::SessionHandle;
 
@@ -40,6 +43,7 @@ pub(super) fn open(session: SessionHandle, options: Options) -> Result<(), GuiEr
             let ctx = &creation.egui_ctx;
             let app = App::new(session, keys, Desktop::default(), options);
             app.attach(ctx);
+            ctx.add_plugin(DetachedAccess::default());
             if let Some(window) = creation.winit_window() {
                 tap.hear_of(window.id().into());
             }
@@ -58,7 +62,7 @@ pub(super) fn open(session: SessionHandle, options: Options) -> Result<(), GuiEr
         creator
     };
     let inner = eframe::create_native(APP_ID, native_options(&preferences), creator, &event_loop);
-    let mut tapped = Tapped { inner, keys, context, unfocused: None };
+    let mut tapped = Tapped { inner, keys, context, unfocused: None, wheel: Wheel::default(), listens: false };
     event_loop.run_app(&mut tapped).map_err(GuiError::event_loop)?;
     // eframe logs why a window could not be made and ends its loop; all that is left to see is that there was none.
     if created.load(Ordering::Acquire) { Ok(()) } else { Err(GuiError::NoWindow) }
@@ -86,6 +90,9 @@ struct Tapped {
     context: Arc<OnceLock<Context>>,
     /// The window that was told to have lost the focus when only its keys were grabbed.
     unfocused: Option<WindowId>,
+    wheel: Wheel,
+    /// winit tells of devices although it believes that no window has the focus.
+    listens: bool,
 }
 
 impl Tapped {
@@ -123,6 +130,32 @@ impl Tapped {
         }
     }
 
+    /// Where keys are grabbed winit would no longer tell of buttons: asked for before it notices, it goes on.
+    fn listen(&mut self, event_loop: &ActiveEventLoop) {
+        let grabbed = self.keys.grabbed() && self.keys.told_apart();
+        if self.listens != grabbed {
+            self.listens = grabbed;
+            event_loop.listen_device_events(if grabbed { DeviceEvents::Always } else { DeviceEvents::WhenFocused });
+        }
+    }
+
+    /// Follows which buttons are down; whether the event is a turn of the wheel that was none.
+    fn point(&mut self, event: &WindowEvent) -> bool {
+        match event {
+            WindowEvent::MouseInput { state, button, .. } => {
+                if let Some(mask) = egui_button(*button).and_then(pointer::mask) {
+                    self.keys.set_button(mask, *state == ElementState::Pressed);
+                    if let Some(ctx) = self.context.get() {
+                        ctx.request_repaint_of(self.keys.place.viewport());
+                    }
+                }
+                false
+            }
+            WindowEvent::MouseWheel { delta, .. } => self.wheel.is_echo(*delta),
+            _ => false,
+        }
+    }
+
     /// While the guest has the keyboard its keys are not for egui. Releases are for both, so that no key stays down.
     fn tap(&self, window: WindowId, event: &WindowEvent) -> bool {
         let WindowEvent::KeyboardInput { event: key, is_synthetic, .. } = event else { return false };
@@ -143,6 +176,18 @@ impl Tapped {
     }
 }
 
+/// egui's name of a button, as its backend for winit has it.
+fn egui_button(button: MouseButton) -> Option<PointerButton> {
+    match button {
+        MouseButton::Left => Some(PointerButton::Primary),
+        MouseButton::Right => Some(PointerButton::Secondary),
+        MouseButton::Middle => Some(PointerButton::Middle),
+        MouseButton::Back => Some(PointerButton::Extra1),
+        MouseButton::Forward => Some(PointerButton::Extra2),
+        MouseButton::Other(_) => None,
+    }
+}
+
 impl ApplicationHandler<UserEvent> for Tapped {
     fn window_event(&mut self, event_loop: &ActiveEventLoop, window_id: WindowId, event: WindowEvent) {
         match &event {
@@ -151,9 +196,10 @@ impl ApplicationHandler<UserEvent> for Tapped {
             WindowEvent::RedrawRequested => self.keys.hear_of(window_id.into()),
             _ => {}
         }
-        if !self.grabbed(window_id, &event) && !self.tap(window_id, &event) {
+        if !self.grabbed(window_id, &event) && !self.tap(window_id, &event) && !self.point(&event) {
             self.inner.window_event(event_loop, window_id, event);
         }
+        self.listen(event_loop);
     }
 
     fn resumed(&mut self, event_loop: &ActiveEventLoop) {
@@ -173,12 +219,14 @@ impl ApplicationHandler<UserEvent> for Tapped {
         self.inner.user_event(event_loop, event);
     }
 
-    fn device_event(
-        &mut self,
-        event_loop: &ActiveEventLoop,
-        device_id: winit::event::DeviceId,
-        event: winit::event::DeviceEvent,
-    ) {
+    fn device_event(&mut self, event_loop: &ActiveEventLoop, device_id: winit::event::DeviceId, event: DeviceEvent) {
+        if let DeviceEvent::Button { button, state } = event {
+            self.wheel.button(button, state);
+        }
+        // Movements come by the grab then.
+        if self.listens && matches!(event, DeviceEvent::MouseMotion { .. }) {
+            return;
+        }
         self.inner.device_event(event_loop, device_id, event);
     }
 
@@ -189,6 +237,7 @@ impl ApplicationHandler<UserEvent> for Tapped {
         {
             self.inner.window_event(event_loop, window, WindowEvent::Focused(false));
         }
+        self.listen(event_loop);
         self.inner.about_to_wait(event_loop);
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use vmtools::display::Layout;
+use vmtools::display::{HostLayoutName, Layout};
 
 use crate::session::Command;
 use crate::session::logs::Pane;
@@ -47,6 +47,8 @@ pub enum Wish {
     Release(ReleaseKey),
     /// Type text on this layout from now on.
     Layout(Layout),
+    /// The layout that text is typed on is that one of this host's.
+    HostLayout(HostLayoutName),
     /// Take what the guest copies by itself, or only at a press.
     CopyByItself(bool),
     /// Hear nothing of the guest, or what it plays.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use isoprep::Holder;
-use vmtools::display::{InputEvent, Layout, Rect};
+use vmtools::display::{GuestLayout, InputEvent, Rect};
 
 use super::attachment::AttachWish;
 use super::deploy::DeployCommand;
@@ -93,7 +93,7 @@ pub enum Command {
         /// What to type; characters that the layout does not have are left out, and told.
         text: String,
         /// The keyboard layout that the guest has.
-        layout: Layout,
+        layout: GuestLayout,
     },
     /// Save the guest's screen as PNG: at the path, or in the user's pictures folder.
     Screenshot(Option<PathBuf>),

@@ -141,6 +141,8 @@ struct Driver {
     recording: Option<vmtools::record::Recording>,
     /// Keys still to be typed, one every [`STROKE`].
     typing: VecDeque<InputEvent>,
+    /// Caps Lock was on in the guest, and is to be put on again after what is typed.
+    caps_owed: bool,
     /// When the next of them is due.
     next_stroke: tokio::time::Instant,
     /// How many work directories this session has made.
@@ -303,7 +305,7 @@ impl Driver {
             Command::SendCombo(keys) => together(&keys).for_each(|event| {
                 let _ = self.pass(event);
             }),
-            Command::TypeText { text, layout } => self.type_text(&text, layout).await,
+            Command::TypeText { text, layout } => self.type_text(&text, &layout).await,
             Command::Screenshot(path) => self.screenshot(path).await,
             Command::ReadText(area) => self.read_text(area).await,
             Command::StartRecording(path) => self.start_recording(path).await,

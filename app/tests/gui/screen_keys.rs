@@ -10,7 +10,7 @@ use egui::{Key, Modifiers};
 use egui_kittest::SnapshotResults;
 use egui_kittest::kittest::Queryable as _;
 use isoprep::{ChangeKind, SourceChange};
-use vmtools::display::{HostLocks, InputEvent, Layout};
+use vmtools::display::{GuestLayout, HostLocks, InputEvent, Layout};
 use winit::keyboard::KeyCode;
 
 use crate::display::Display;
@@ -181,9 +181,55 @@ fn what_a_layout_cannot_type_is_named_before_anything_is_typed() {
     let asked = stage.asked();
     let typed = |text: &str| text == "größe 5€ ł→";
     assert!(
-        matches!(&asked[..], [Command::TypeText { text, layout: Layout::De }] if typed(text)),
+        matches!(&asked[..], [Command::TypeText { text, layout: GuestLayout::BuiltIn(Layout::De) }] if typed(text)),
         "the session leaves out what has no key, and says so: {asked:?}"
     );
+}
+
+/// Settles until something is there that a thread reads.
+fn until(stage: &mut Stage, name: &str) {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !has(stage, name) {
+        assert!(std::time::Instant::now() < end, "waiting for {name:?}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        stage.settle();
+    }
+}
+
+#[test]
+fn text_is_typed_on_any_layout_of_this_host() {
+    let (mut stage, _display) = running();
+    click(&mut stage, "Type text");
+    stage.window.get_by_label("Text to type").type_text("å@");
+    stage.settle();
+    click(&mut stage, "Layout: Another one…");
+    until(&mut stage, "Find a layout");
+    stage.settle();
+    stage.window.get_by_label("Find a layout").type_text("swedish");
+    stage.settle();
+    click(&mut stage, "Layout: Swedish  (se)");
+    until(&mut stage, "Layout: Swedish");
+    let chosen = stage.window.state().preferences.host_layout.clone().map(|it| it.name);
+    assert_eq!(chosen.as_deref(), Some("se"));
+    stage.asked();
+    // It is read by and by: until then nothing can be typed.
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let asked = loop {
+        stage.settle();
+        click(&mut stage, "Type");
+        let asked = stage.asked();
+        if !asked.is_empty() {
+            break asked;
+        }
+        assert!(std::time::Instant::now() < end, "the layout is not read");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    let [Command::TypeText { layout, .. }] = &asked[..] else { panic!("{asked:?}") };
+    let strokes: Vec<_> = layout.strokes("å@").0.iter().map(|it| (it.scancode, it.alt_gr)).collect();
+    assert_eq!((layout.label(), &strokes[..]), ("Swedish", &[(0x1a, false), (0x03, true)][..]));
+    click(&mut stage, "Type text");
+    click(&mut stage, "Layout: German");
+    assert!(stage.window.state().preferences.host_layout.is_none());
 }
 
 #[test]

@@ -107,6 +107,19 @@ fn the_guest_is_typed_into_in_a_window_of_its_own_and_in_the_main_one_again() {
     window.wait("Bring back");
     settle(&screen);
     window.photograph("detached.png");
+    // It is accessible as the main one is: what is only in it is found and pressed by name.
+    window.wait("Guest screen");
+    window.press("Type text");
+    window.press("Layout: Another one…");
+    window.wait("Find a layout");
+    std::thread::sleep(Duration::from_millis(700));
+    window.photograph("layouts.png");
+    window.press("Type text");
+    let end = Instant::now() + Duration::from_secs(20);
+    while window.shows("Find a layout") {
+        assert!(Instant::now() < end, "the list stays");
+        std::thread::sleep(Duration::from_millis(200));
+    }
     // The middle of its picture. openbox would take Alt-space and Alt-F4 for itself.
     assert!(screen.xdotool(&["mousemove", "850", "480", "click", "1"]));
     std::thread::sleep(Duration::from_millis(700));

@@ -3,6 +3,8 @@
 #![cfg(feature = "gui")]
 
 mod attach;
+#[path = "../../../vmtools/tests/support/boot_sector.rs"]
+mod boot_sector;
 mod desktop;
 mod detached;
 mod fingers;
@@ -10,6 +12,8 @@ mod job;
 mod keys;
 mod layouts;
 mod pointer;
+#[path = "../../../vmtools/tests/support/pulse.rs"]
+mod pulse;
 #[path = "../support/screen.rs"]
 mod screen;
 #[path = "../support/mod.rs"]

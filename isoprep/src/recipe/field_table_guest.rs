@@ -72,6 +72,10 @@ pub(super) const GUEST: &[FieldDoc] = &[
     ),
     guest("guest.audio", "Sound", FieldKind::Switch, "false")
         .says("true or false", "Whether the guest has a sound card and a speaker, heard where this desktop has a sound server."),
+    guest("guest.viewer", "Viewer", FieldKind::Choice(&["cartridge", "vnc-rs"]), "cartridge").says(
+        "cartridge or vnc-rs",
+        "Which VNC client shows the guest's screen. vnc-rs is there to compare with: it has no sound, clipboard, resizing or lock keys.",
+    ),
     guest("guest.keys", "Secure Boot keys", FieldKind::Choice(&["test", "vendor"]), "test").says(
         "test or vendor",
         "Which keys uefi-secure knows. test: ours, to sign with; vendor: Microsoft's and the distribution's.",

@@ -44,7 +44,7 @@ pub use model::{
 };
 pub use model_guest::{
     AcceleratorWish, DiskWish, Firmware, Forward, Gpu, GuestDisk, GuestSettings, Medium, Network, SecureBootKeys,
-    UsbDevice,
+    UsbDevice, Viewer,
 };
 pub use open::{CartridgeFile, FILE_NAME, OpenError, open, read_text};
 pub use parse::parse;

@@ -33,6 +33,8 @@ pub struct GuestSettings {
     pub clipboard: bool,
     /// Whether it has sound.
     pub audio: bool,
+    /// Which client shows its screen.
+    pub viewer: Viewer,
     /// Which keys Secure Boot knows; means something with [`Firmware::UefiSecure`] alone.
     pub keys: SecureBootKeys,
     /// One more CD, absolute.
@@ -77,6 +79,17 @@ pub enum Gpu {
     /// virtio-vga-gl: 3D by the host's own graphics card.
     #[serde(rename = "virtio-gl")]
     VirtioGl,
+}
+
+/// The VNC client that shows the guest's screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Viewer {
+    /// Our own.
+    Cartridge,
+    /// The crate of that name.
+    #[serde(rename = "vnc-rs")]
+    VncRs,
 }
 
 /// How the guest reaches the network.

@@ -6,7 +6,7 @@ use super::field_table_guest::{CPUS, DISK, MEMORY_MIB};
 use super::judge::{Judge, shown};
 use super::model_guest::{
     AcceleratorWish, DiskWish, Firmware, Forward, Gpu, GuestDisk, GuestSettings, Medium, Network, SecureBootKeys,
-    UsbDevice,
+    UsbDevice, Viewer,
 };
 use super::qemu_words;
 use super::reader::Raw;
@@ -42,6 +42,7 @@ impl Judge<'_> {
             tpm: self.switch("guest.tpm"),
             clipboard: self.switch("guest.clipboard"),
             audio: self.switch("guest.audio"),
+            viewer: self.choice("guest.viewer", Viewer::Cartridge, &[Viewer::VncRs]),
             keys: self.choice("guest.keys", SecureBootKeys::Test, &[SecureBootKeys::Vendor]),
             extra_iso: self.text("guest.extra_iso", |text| values::host_path(text, root)),
             usb: self.list("guest.usb", |text| {

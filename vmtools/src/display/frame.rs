@@ -1,11 +1,17 @@
 //! One picture of a guest's screen, kept as evidence.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use image::ImageEncoder;
 use image::codecs::png::PngEncoder;
+
+use crate::numbered::numbered;
+
+/// How many pictures of one name there may be in a folder.
+const MOST_OF_A_NAME: usize = 1000;
 
 /// A whole picture, taken at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +64,8 @@ impl Frame {
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".{}.part", std::process::id()));
         let part = PathBuf::from(name);
-        let result = self.write_png(path, &part).and_then(|()| {
+        let made = File::create(&part).map_err(|source| EvidenceError::Io { path: path.to_owned(), source });
+        let result = made.and_then(|file| self.write_png(path, file)).and_then(|()| {
             std::fs::rename(&part, path).map_err(|source| EvidenceError::Io { path: path.to_owned(), source })
         });
         if result.is_err() {
@@ -67,9 +74,32 @@ impl Frame {
         result
     }
 
-    fn write_png(&self, path: &Path, part: &Path) -> Result<(), EvidenceError> {
+    /// Writes it as PNG to a file that is not there yet: `path`, or where that is, "name 2", "name 3" and so on. Returns where.
+    ///
+    /// # Errors
+    /// [`EvidenceError`] as [`Self::save_png`].
+    pub fn save_new_png(&self, path: &Path) -> Result<PathBuf, EvidenceError> {
         let failed = |source| EvidenceError::Io { path: path.to_owned(), source };
-        let mut file = BufWriter::new(File::create(part).map_err(failed)?);
+        let dir = path.parent().unwrap_or(Path::new("."));
+        let mut beside = tempfile::Builder::new();
+        // As any file that is made: what the umask takes away of it.
+        beside.prefix(".screenshot-").suffix(".part").permissions(Permissions::from_mode(0o666));
+        let mut part = beside.tempfile_in(dir).map_err(failed)?;
+        self.write_png(path, part.as_file_mut())?;
+        for number in 0..MOST_OF_A_NAME {
+            let to = numbered(path, number);
+            match part.persist_noclobber(&to) {
+                Ok(_) => return Ok(to),
+                Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => part = error.file,
+                Err(error) => return Err(failed(error.error)),
+            }
+        }
+        Err(failed(io::ErrorKind::AlreadyExists.into()))
+    }
+
+    fn write_png(&self, path: &Path, part: impl Write) -> Result<(), EvidenceError> {
+        let failed = |source| EvidenceError::Io { path: path.to_owned(), source };
+        let mut file = BufWriter::new(part);
         // The encoder asserts on a wrong length: say it before it does.
         if self.rgba.len() as u64 != u64::from(self.width) * u64::from(self.height) * 4 {
             return Err(failed(io::Error::new(io::ErrorKind::InvalidData, "it has the wrong number of bytes")));
@@ -96,9 +126,14 @@ mod tests {
         frame.save_png(&path).unwrap();
         let read = image::open(&path).unwrap().into_rgba8();
         assert_eq!((read.width(), read.height(), read.into_raw()), (3, 2, frame.rgba.clone()));
+        for name in ["a 2.png", "a 3.png"] {
+            assert_eq!(frame.save_new_png(&path).unwrap(), dir.path().join(name));
+        }
+        assert_eq!(image::open(dir.path().join("a 3.png")).unwrap().into_rgba8().into_raw(), frame.rgba);
         frame.width = 9;
+        assert!(frame.save_new_png(&path).is_err());
         assert!(frame.save_png(&dir.path().join("b.png")).is_err());
         assert!(frame.save_png(Path::new("/absent/c.png")).unwrap_err().to_string().contains("/absent/c.png"));
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3);
     }
 }

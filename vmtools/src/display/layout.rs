@@ -119,7 +119,7 @@ const ACCENTED: [(char, &str, &str); 5] = [
 ];
 
 /// The space bar.
-const SPACE: Stroke = Stroke { scancode: 0x39, shift: false, alt_gr: false };
+pub(super) const SPACE: Stroke = Stroke { scancode: 0x39, shift: false, alt_gr: false };
 
 impl Layout {
     /// All of them, in the order of a menu.
@@ -152,21 +152,7 @@ impl Layout {
     /// The strokes that type `text` on this layout, and the characters that it cannot type, each once.
     #[must_use]
     pub fn strokes(self, text: &str) -> (Vec<Stroke>, Vec<char>) {
-        let mut strokes = Vec::new();
-        let mut missing = Vec::new();
-        let mut last = None;
-        for c in text.chars() {
-            // A line that ends like on Windows still ends once.
-            let doubled = c == '\n' && last == Some('\r');
-            last = Some(c);
-            let typed = if doubled { Some(Vec::new()) } else { self.character(c) };
-            match typed {
-                Some(typed) => strokes.extend(typed),
-                None if missing.contains(&c) => {}
-                None => missing.push(c),
-            }
-        }
-        (strokes, missing)
+        each(text, |c| self.character(c))
     }
 
     /// What a key gives with Shift.
@@ -195,14 +181,8 @@ impl Layout {
 
     /// The one stroke that gives `c`.
     fn key(self, c: char) -> Option<Stroke> {
-        let plain = |scancode| Some(Stroke { scancode, shift: false, alt_gr: false });
-        match c {
-            '\n' | '\r' => return plain(0x1c),
-            '\t' => return plain(0x0f),
-            '\x08' => return plain(0x0e),
-            '\x1b' => return plain(0x01),
-            ' ' => return Some(SPACE),
-            _ => {}
+        if let Some(stroke) = control(c) {
+            return Some(stroke);
         }
         // The level with the fewest fingers first, whatever its row.
         [(false, false), (true, false), (false, true)].into_iter().find_map(|(shift, alt_gr)| {
@@ -218,6 +198,35 @@ impl Layout {
                 Some(Stroke { scancode: first + at, shift, alt_gr })
             })
         })
+    }
+}
+
+/// The strokes of each character by `character`, and which it has none for.
+pub(super) fn each(text: &str, character: impl Fn(char) -> Option<Vec<Stroke>>) -> (Vec<Stroke>, Vec<char>) {
+    let (mut strokes, mut missing, mut last) = (Vec::new(), Vec::new(), None);
+    for c in text.chars() {
+        // A line that ends like on Windows still ends once.
+        let doubled = c == '\n' && last == Some('\r');
+        last = Some(c);
+        match if doubled { Some(Vec::new()) } else { character(c) } {
+            Some(typed) => strokes.extend(typed),
+            None if missing.contains(&c) => {}
+            None => missing.push(c),
+        }
+    }
+    (strokes, missing)
+}
+
+/// The key of what is none of a layout's: Enter, Tab, Backspace, Escape, and the space bar.
+pub(super) fn control(c: char) -> Option<Stroke> {
+    let plain = |scancode| Some(Stroke { scancode, shift: false, alt_gr: false });
+    match c {
+        '\n' | '\r' => plain(0x1c),
+        '\t' => plain(0x0f),
+        '\x08' => plain(0x0e),
+        '\x1b' => plain(0x01),
+        ' ' => Some(SPACE),
+        _ => None,
     }
 }
 

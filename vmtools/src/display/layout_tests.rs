@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 
+use super::super::host_layout::{HostLayout, HostLayoutName, host_layouts};
 use super::*;
 
 fn typed(layout: Layout, text: &str) -> Vec<(u16, bool, bool)> {
@@ -78,6 +79,7 @@ fn host_table(name: &str) -> BTreeMap<u16, Vec<String>> {
     let text = String::from_utf8(out).unwrap().replace('\n', " ");
     let rows = [("AE", 12, 0x02), ("AD", 12, 0x10), ("AC", 11, 0x1e), ("AB", 10, 0x2c)];
     let mut keys: Vec<(String, u16)> = vec![("TLDE".into(), 0x29), ("BKSL".into(), 0x2b), ("LSGT".into(), 0x56)];
+    keys.extend([("AB11".into(), 0x73), ("AE13".into(), 0x7d)]);
     keys.extend(
         rows.iter().flat_map(|(row, n, first)| (0..*n).map(move |i| (format!("{row}{:02}", i + 1), first + i))),
     );
@@ -181,5 +183,76 @@ fn the_hosts_own_tables_agree() {
             compared += 1;
         }
         assert!(compared >= 94, "{name}: {compared}");
+    }
+}
+
+#[test]
+fn every_layout_of_this_host_can_be_loaded_and_those_built_in_are_the_same() {
+    let all = host_layouts();
+    assert!(all.len() > 300, "{} layouts", all.len());
+    let found = |name: &str| all.iter().find(|it| it.name == name).unwrap_or_else(|| panic!("{name}")).clone();
+    assert_eq!(found("se").label, "Swedish");
+    let mut mute = Vec::new();
+    for name in &all {
+        match HostLayout::load(name) {
+            Ok(layout) => assert!(layout.strokes("1 2").1.len() <= 2),
+            Err(_) => mute.push(name.name.clone()),
+        }
+    }
+    assert_eq!(mute, Vec::<String>::new());
+    let ascii: String = (' '..='~').collect();
+    for (own, name) in
+        [(Layout::Us, "us"), (Layout::Gb, "gb"), (Layout::De, "de"), (Layout::DeNoDeadKeys, "de(nodeadkeys)")]
+            .into_iter()
+            .chain([(Layout::Fr, "fr"), (Layout::Es, "es")])
+    {
+        let (host, table) = (HostLayout::load(&found(name)).unwrap(), host_table(name));
+        for c in format!("{ascii}äöüßéèà€").chars() {
+            let Some(ours) = own.character(c) else { continue };
+            let theirs = host.strokes(&c.to_string()).0;
+            // Where there are two ways to one sign any is right.
+            let same = ours == theirs
+                || ours.len() == 1 && theirs.len() == 1 && sym_of(&table, ours[0]) == sym_of(&table, theirs[0]);
+            assert!(same, "{name}: {c:?} is {ours:?}, and {theirs:?} by the host's tables");
+        }
+    }
+}
+
+/// What xkbcomp says of one stroke.
+fn sym_of(table: &BTreeMap<u16, Vec<String>>, stroke: Stroke) -> Option<String> {
+    let level = usize::from(stroke.shift) + 2 * usize::from(stroke.alt_gr);
+    table.get(&stroke.scancode)?.get(level).cloned()
+}
+
+#[test]
+fn layouts_of_others_are_as_xkbcomp_has_them() {
+    for (name, text) in [
+        ("se", "åäöÅÄÖ@£$€{[]}\\~^'"),
+        ("cz", "ěščřžýáíéůúĚŠČ12@#&"),
+        ("pl", "ąćęłńóśźżĄŻ@"),
+        ("ru", "привет, Мир!"),
+        ("gr", "αβγδ ΩΣ ά"),
+        ("br", "çÇáãâà/?\\|"),
+        ("us(intl)", "éèñ'\"~"),
+    ] {
+        let layout = HostLayout::load(&HostLayoutName { name: name.into(), label: name.into() }).unwrap();
+        let table = host_table(name);
+        let mut compared = 0;
+        for c in text.chars().filter(|c| *c != ' ') {
+            let (strokes, missing) = layout.strokes(&c.to_string());
+            assert_eq!(missing, [], "{name}");
+            if let [one] = strokes[..] {
+                let given = sym_of(&table, one).unwrap_or_else(|| panic!("{name}: {c} is {one:?}"));
+                let given = kbvm::Keysym::from_str(&given).and_then(|it| it.char());
+                assert_eq!(given, Some(c), "{name}: {one:?}");
+                compared += 1;
+            }
+        }
+        assert!(compared >= 4, "{name}: {compared}");
+    }
+    let absent = HostLayout::load(&HostLayoutName { name: "xx(y)".into(), label: String::new() }).unwrap_err();
+    assert!(absent.to_string().contains("no keyboard layout \"xx(y)\""), "{absent}");
+    for name in ["", "../us", "us(", "us()x", "de(a b)"] {
+        assert!(HostLayout::load(&HostLayoutName { name: name.into(), label: String::new() }).is_err(), "{name}");
     }
 }

@@ -10,6 +10,7 @@ mod damage;
 mod frame;
 mod framebuffer;
 mod grab;
+mod host_layout;
 mod input;
 mod input_queue;
 mod key_names;
@@ -34,6 +35,7 @@ pub use cursor::Cursor;
 pub use damage::{Damage, MAX_RECTS, Rect};
 pub use frame::{EvidenceError, Frame};
 pub use grab::{GrabError, grab};
+pub use host_layout::{GuestLayout, HostLayout, HostLayoutName, LayoutError, host_layouts};
 pub use input::{InputEvent, Keyboard};
 pub(crate) use input_queue::InputQueue;
 pub use key_names::scancode;
@@ -41,7 +43,7 @@ pub use keymap::{ALT_GR, CTRL_ALT_DEL, SHIFT, Stroke, keys_for_text, keysym, key
 pub use layout::Layout;
 pub use locks::{HostLocks, Locks};
 pub use rfb::RfbSource;
-pub use screen::{FrameView, Look, Screen, SizeAnswer};
+pub use screen::{Client, FrameView, Look, Screen, SizeAnswer};
 pub use sound::{Played, SOUND_FRAME, SOUND_RATE, Sound};
 pub use vnc_rs::VncSource;
 

@@ -43,6 +43,16 @@ struct Picture {
     number: u64,
 }
 
+/// A VNC client that paints screens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Client {
+    /// Our own, [`RfbSource`](super::RfbSource).
+    #[default]
+    Own,
+    /// The `vnc-rs` crate's, [`VncSource`](super::VncSource).
+    VncRs,
+}
+
 type Waker = Box<dyn Fn() + Send + Sync>;
 
 /// A guest's screen, shared for a whole session by the source that paints it and whoever shows it.
@@ -62,6 +72,7 @@ pub struct Screen {
     fresh: AtomicU64,
     answered: AtomicU64,
     freshened: Notify,
+    client: Mutex<Client>,
     /// Somebody wanted the picture while it was copied, and is to be called again.
     missed: AtomicBool,
     relative: AtomicBool,
@@ -403,6 +414,18 @@ impl Screen {
         }
     }
 
+    /// Another guest is about to begin: what the one before showed is none of its pictures.
+    pub fn forget(&self) {
+        self.forget_trouble();
+        let mut picture = lock(&self.picture);
+        let number = picture.number + 1;
+        let had = std::mem::replace(&mut *picture, Picture { number, ..Picture::default() }).width > 0;
+        drop(picture);
+        if had {
+            self.changed();
+        }
+    }
+
     /// How often the guest has rung its bell.
     #[must_use]
     pub fn bells(&self) -> u64 {
@@ -413,6 +436,17 @@ impl Screen {
     pub(crate) fn ring(&self) {
         self.bells.fetch_add(1, Ordering::AcqRel);
         self.changed();
+    }
+
+    /// Which client paints the next guest's screen.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        *lock(&self.client)
+    }
+
+    /// Says which client paints guests' screens, from the next one on.
+    pub fn set_client(&self, client: Client) {
+        *lock(&self.client) = client;
     }
 
     /// What the guest plays.

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::display::{DisplayLink, DisplaySource, InputQueue, RfbSource, Screen};
+use crate::display::{Client, DisplayLink, DisplaySource, InputQueue, RfbSource, Screen, VncSource};
 use crate::guest::Monitor;
 use crate::guest::beginning::{Beginning, KeptMemory, Moment, Words};
 use crate::guest::forward::parse_usernet;
@@ -287,7 +287,10 @@ impl Launched {
         let (gone_sender, gone) = watch::channel(false);
         let (dark_sender, dark) = watch::channel(false);
         let (inputs, display_inputs) = InputQueue::new();
-        let source = Box::new(RfbSource::new(&runtime.vnc));
+        let source: Box<dyn DisplaySource> = match screen.client() {
+            Client::Own => Box::new(RfbSource::new(&runtime.vnc)),
+            Client::VncRs => Box::new(VncSource::new(&runtime.vnc)),
+        };
         let link = DisplayLink { screen: Arc::clone(&screen), inputs: display_inputs, gone };
         let display = tokio::spawn(source.run(link));
         let (reader, writer) = serial::split(line);

@@ -6,7 +6,7 @@ mod canvas;
 mod film;
 mod mp4;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 pub use film::Trouble;
 
 use crate::display::Screen;
+use crate::numbered::numbered;
 use film::Film;
 
 /// Pictures a second at most.
@@ -105,6 +106,8 @@ pub fn start(
 struct Recorder {
     to: PathBuf,
     files: Vec<PathBuf>,
+    /// That of the next file.
+    number: usize,
     film: Option<Film>,
     begun: Option<Instant>,
     /// When the file under way began.
@@ -114,7 +117,7 @@ struct Recorder {
 
 impl Recorder {
     fn new(to: PathBuf) -> Self {
-        Self { to, files: Vec::new(), film: None, begun: None, file_begun: Instant::now(), frames: 0 }
+        Self { to, files: Vec::new(), number: 0, film: None, begun: None, file_begun: Instant::now(), frames: 0 }
     }
 
     fn run(mut self, screen: &Screen, stopped: &Receiver<()>) -> Result<Recorded, RecordError> {
@@ -148,10 +151,10 @@ impl Recorder {
                 if let Some(film) = other {
                     self.end(film)?;
                 }
-                let path = part(&self.to, self.files.len());
                 if self.files.len() == MAX_FILES {
                     return Err(RecordError::TooManyFiles { path: self.to.clone() });
                 }
+                let path = self.next_file();
                 self.files.push(path);
                 self.file_begun = now;
                 Film::new(width, height, RATE).map_err(|source| self.failed(source))?
@@ -184,6 +187,17 @@ impl Recorder {
         Ok(Recorded { files: self.files, frames: self.frames, length: begun.elapsed() })
     }
 
+    /// The first has the name that was asked for; a number of another recording's is passed over by the others.
+    fn next_file(&mut self) -> PathBuf {
+        let mut path = numbered(&self.to, self.number);
+        while self.number > 0 && path.exists() {
+            self.number += 1;
+            path = numbered(&self.to, self.number);
+        }
+        self.number += 1;
+        path
+    }
+
     fn path(&self) -> PathBuf {
         self.files.last().unwrap_or(&self.to).clone()
     }
@@ -193,35 +207,16 @@ impl Recorder {
     }
 }
 
-/// The file of that number of a recording: the first has its name, the others "name 2", "name 3".
-fn part(to: &Path, number: usize) -> PathBuf {
-    if number == 0 {
-        return to.to_owned();
-    }
-    let mut name = to.file_stem().unwrap_or_default().to_owned();
-    name.push(format!(" {}", number + 1));
-    if let Some(kind) = to.extension() {
-        name.push(".");
-        name.push(kind);
-    }
-    to.with_file_name(name)
-}
-
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::display::test_screen;
-
-    #[test]
-    fn parts_have_numbers() {
-        assert_eq!(part(Path::new("/v/a b.mp4"), 0), Path::new("/v/a b.mp4"));
-        assert_eq!(part(Path::new("/v/a b.mp4"), 1), Path::new("/v/a b 2.mp4"));
-        assert_eq!(part(Path::new("a"), 2), Path::new("a 3"));
-    }
 
     fn record(screen: &Arc<Screen>, to: &Path, during: impl FnOnce()) -> Result<Recorded, RecordError> {
         let (sender, ended) = channel();

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod attach;
+#[path = "../support/boot_sector.rs"]
 mod boot_sector;
 mod clipboard;
 mod display;
@@ -22,6 +23,8 @@ mod ocr;
 mod own_client;
 mod pointer;
 mod probe;
+#[path = "../support/pulse.rs"]
+mod pulse;
 mod recorded;
 mod recording;
 mod requests;

@@ -38,6 +38,7 @@ impl Driver {
     }
 
     pub(super) async fn start_attach(&mut self) {
+        self.screen.forget();
         let Some(wish) = self.attach_wish.take() else {
             return self.fail(internal("There is nothing to attach to", &"no address")).await;
         };

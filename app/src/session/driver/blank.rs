@@ -7,7 +7,7 @@ use isoprep::Cancel;
 
 use super::Driver;
 use crate::session::blank::{BlankCure, BlankWatch, Seen, patience};
-use crate::session::event::Event;
+use crate::session::event::{Event, Level};
 use crate::session::jobs;
 use crate::session::state::{Goal, Phase};
 
@@ -22,6 +22,8 @@ pub(super) struct Blank {
     pub(super) due: Option<tokio::time::Instant>,
     /// The last look, and the screen's generation then: a picture that has not changed is not looked at again.
     last: Option<(u64, bool)>,
+    /// Why there is no picture, as far as it was told.
+    told: Option<&'static str>,
     /// Ends the look at this host that a finding waits for.
     cancel: Cancel,
 }
@@ -61,6 +63,13 @@ impl Driver {
         if !self.screen.visible() {
             // The picture of now is looked at the next time: nobody waits for it.
             self.screen.wish_fresh();
+        }
+        let trouble = self.screen.trouble();
+        if self.blank.told != trouble {
+            self.blank.told = trouble;
+            if let Some(why) = trouble {
+                self.notice(Level::Warning, why.to_owned()).await;
+            }
         }
         let generation = self.screen.generation();
         let known = self.blank.last.filter(|it| it.0 == generation).map(|it| it.1);

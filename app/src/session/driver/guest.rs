@@ -4,8 +4,9 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use isoprep::Viewer;
 use tokio::sync::mpsc::channel;
-use vmtools::display::{InputEvent, Layout, keysyms_for_text};
+use vmtools::display::{Client, GuestLayout, InputEvent, keysyms_for_text};
 use vmtools::share::mount_command;
 use vmtools::{Boot, BootStep, Chosen, GuestEvent, GuestHandle, GuestPlan, GuestStatus};
 
@@ -19,6 +20,12 @@ use crate::session::jobs::{self, Hardware, Outcome};
 use crate::session::logs::Pane;
 use crate::session::sign::Sign;
 use crate::session::state::{Goal, Input, Phase};
+
+/// Caps Lock, pressed and let go.
+const CAPS_LOCK: [InputEvent; 2] = [
+    InputEvent::Key { scancode: 0x3a, keysym: None, down: true },
+    InputEvent::Key { scancode: 0x3a, keysym: None, down: false },
+];
 
 impl Driver {
     pub(super) async fn start_guest(&mut self) {
@@ -46,6 +53,7 @@ impl Driver {
         self.boots += 1;
         self.guest_status = None;
         self.slots.begin();
+        self.clear_screen();
         let runtime = self.paths.runtime.join(format!("{}-{}", self.id, self.boots));
         if let Err(failure) = self.make_runtime(&runtime) {
             return self.fail(failure).await;
@@ -95,6 +103,13 @@ impl Driver {
         make(&self.paths.runtime).map_err(|e| failed(&format!("{}: {e}", self.paths.runtime.display())))?;
         vmtools::RuntimeDir::open(&self.paths.runtime).map_err(|e| failed(&e))?;
         make(runtime).map_err(|e| failed(&format!("{}: {e}", runtime.display())))
+    }
+
+    /// Nothing of an earlier guest's picture stays, and the next one's is shown by the client that the cartridge names.
+    pub(super) fn clear_screen(&self) {
+        self.screen.forget();
+        let vnc_rs = self.prepared.as_ref().is_some_and(|it| it.recipe.guest.viewer == Viewer::VncRs);
+        self.screen.set_client(if vnc_rs { Client::VncRs } else { Client::Own });
     }
 
     pub(super) async fn guest_started(&mut self, guest: Box<GuestHandle>) {
@@ -234,7 +249,7 @@ impl Driver {
         }
     }
 
-    pub(super) async fn type_text(&mut self, text: &str, layout: Layout) {
+    pub(super) async fn type_text(&mut self, text: &str, layout: &GuestLayout) {
         if !self.has_screen() {
             return self.notice(Level::Warning, self.no_guest().into()).await;
         }
@@ -242,6 +257,11 @@ impl Driver {
             return self.typing.extend(keysyms_for_text(text));
         }
         let (strokes, lost) = layout.strokes(text);
+        // Letters are typed as on a keyboard without it; it is put back after the last one.
+        if !self.caps_owed && !strokes.is_empty() && self.screen.locks().is_some_and(|locks| locks.caps) {
+            self.caps_owed = true;
+            self.typing.extend(CAPS_LOCK);
+        }
         for stroke in strokes {
             self.typing.extend(stroke.events());
         }
@@ -257,6 +277,10 @@ impl Driver {
         let passed = self.typing.pop_front().is_some_and(|event| self.pass(event));
         if !passed {
             self.typing.clear();
+            self.caps_owed = false;
+        }
+        if self.typing.is_empty() && std::mem::take(&mut self.caps_owed) {
+            self.typing.extend(CAPS_LOCK);
         }
         if self.typing.is_empty() {
             self.typed().await;
@@ -279,12 +303,17 @@ impl Driver {
             return self.notice(Level::Warning, "There is no picture of a guest to save".into()).await;
         }
         let name = jiff::Zoned::now().strftime("Cartridge %Y-%m-%d %H-%M-%S.png").to_string();
-        let path = path.unwrap_or_else(|| self.paths.pictures.join(name));
+        let dir = self.paths.pictures.clone();
         let (side, screen) = (self.side.0.clone(), Arc::clone(&self.screen));
         self.with_fresh(move || {
             let Some(frame) = screen.snapshot() else { return };
-            let event = match frame.save_png(&path) {
-                Ok(()) => Event::ScreenshotTaken { path, uniform: frame.is_uniform() },
+            // A name of ours is nobody else's; one that was asked for is replaced.
+            let saved = match path {
+                Some(path) => frame.save_png(&path).map(|()| path),
+                None => frame.save_new_png(&dir.join(name)),
+            };
+            let event = match saved {
+                Ok(path) => Event::ScreenshotTaken { path, uniform: frame.is_uniform() },
                 Err(error) => {
                     let failure = internal("The screenshot could not be saved", &error);
                     Event::SideFailed { side: Side::Screenshot, failure }
@@ -299,5 +328,10 @@ impl Driver {
     pub(super) fn hands_off(&mut self) {
         self.typing.clear();
         let _ = self.pass(InputEvent::ReleaseAll);
+        if std::mem::take(&mut self.caps_owed) {
+            for event in CAPS_LOCK {
+                let _ = self.pass(event);
+            }
+        }
     }
 }

@@ -57,6 +57,7 @@ impl Driver {
         self.boots += 1;
         self.guest_status = None;
         self.slots.begin();
+        self.clear_screen();
         if self.image.is_none() {
             self.reload_image();
         }

@@ -80,7 +80,7 @@ impl Driver {
     }
 
     async fn test_types(&mut self, text: &str) {
-        self.type_text(text, vmtools::display::Layout::Us).await;
+        self.type_text(text, &vmtools::display::Layout::Us.into()).await;
         if self.typing.is_empty() {
             Box::pin(self.next_step()).await;
         }

@@ -1,5 +1,6 @@
 //! Boot sectors written by hand: the smallest guests there are. Each is a 512-byte sector at 0x7c00 in real mode, on a
 //! medium that the firmware takes for a USB stick with an MBR.
+#![allow(dead_code, clippy::unwrap_used, missing_docs)]
 
 use std::path::{Path, PathBuf};
 
