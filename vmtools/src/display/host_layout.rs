@@ -129,8 +129,8 @@ pub fn host_layouts() -> Vec<HostLayoutName> {
         }
         all.insert(layout.name, label);
     }
-    // One that says what another keyboard has is none of text.
-    all.remove("custom");
+    // One that is whatever somebody wrote, and those whose keys are the dots of Braille, which only together are a character.
+    all.retain(|name, _| name != "custom" && split(name).is_some_and(|(layout, _)| layout != "brai"));
     let mut all: Vec<_> = all.into_iter().map(|(name, label)| HostLayoutName { name, label }).collect();
     all.sort_by(|a, b| a.label.cmp(&b.label));
     all
