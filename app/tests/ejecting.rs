@@ -277,20 +277,27 @@ fn what_a_killed_session_had_started_is_ended_and_nobody_is_asked() {
         let lists = fs::read_dir(&sessions).unwrap().flatten().map(|entry| entry.path().join("children"));
         let list = lists.filter_map(|path| fs::read_to_string(path).ok()).find(|text| text.lines().count() > 1);
         let world = list.expect("a build starts programs").lines().next().unwrap().to_owned();
+        let mark = "b0c1d2e3-somebody";
 
         let left = Left::behind(&console);
         // Somebody whose parent, the leader of his group, was such a child and is gone.
         let mut between = Process::new("sh");
         between.args(["-c", "sleep 1000 >/dev/null 2>&1 & echo $! $$ $(cut -d' ' -f6,22 /proc/$$/stat)"]);
+        // What a session starts has its mark.
+        between.env("CARTRIDGE_PROCESS", mark);
         let out = between.current_dir(&left.mount).process_group(0).output().unwrap();
         let said = String::from_utf8(out.stdout).unwrap();
         let words: Vec<&str> = said.split_whitespace().collect();
         let (child, bystander) = (Stranger(words[0].parse().unwrap()), Stranger::sleeper(Path::new("/")));
-        let line = format!("{world}\n{} {} {}\n", words[1], words[3], words[2]);
+        let line = format!("{world}\n{mark}\n{} {} {}\n", words[1], words[3], words[2]);
         let dead = sessions.join("20200101-000000-1/children");
 
         // Of another run of the system: somebody else.
         fs::write(&dead, line.replacen(&world, "another", 1)).unwrap();
+        assert_eq!(console.run(&["eject", "--json"]).code, 9);
+        assert!(child.is_there());
+        // In a group of the same number, but of another run of the program: somebody else.
+        fs::write(&dead, line.replacen(mark, "b0c1d2e3-another", 1)).unwrap();
         assert_eq!(console.run(&["eject", "--json"]).code, 9);
         assert!(child.is_there());
         fs::write(&dead, &line).unwrap();

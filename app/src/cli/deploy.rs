@@ -46,7 +46,7 @@ impl Run {
                     };
                     self.model.fold(&told);
                     self.printer.show(&told, &self.model);
-                    self.heard(&told.event).await;
+                    self.heard(&told.event, &mut signals).await;
                 }
                 () = signals.any() => self.interrupted().await,
             }
@@ -55,11 +55,11 @@ impl Run {
         self.code
     }
 
-    async fn heard(&mut self, event: &Event) {
+    async fn heard(&mut self, event: &Event, signals: &mut Signals) {
         match event {
             Event::Deploy(DeployEvent::DisksSeen { image, disks }) if !std::mem::replace(&mut self.seen, true) => {
                 self.send(DeployCommand::Unwatch).await;
-                self.choose(image.as_ref(), disks).await;
+                self.choose(image.as_ref(), disks, signals).await;
             }
             Event::Deploy(DeployEvent::DisksUnseen { failure }) => self.end(failure.exit_code).await,
             Event::Deploy(DeployEvent::DeployAdvanced { .. }) if !self.args.json => {
@@ -77,7 +77,7 @@ impl Run {
     }
 
     /// The disks were seen: one of them is the one, or nothing comes of it.
-    async fn choose(&mut self, image: Option<&ImageView>, disks: &[DiskView]) {
+    async fn choose(&mut self, image: Option<&ImageView>, disks: &[DiskView], signals: &mut Signals) {
         let asks = !self.args.list && self.args.to.is_none();
         if !self.args.json && (self.args.list || asks) {
             table(disks).iter().for_each(|line| out(line));
@@ -88,7 +88,7 @@ impl Run {
         }
         let Some((disk, typed)) = (match self.args.to.clone() {
             Some(to) => self.named(&to, disks),
-            None => self.asked(disks),
+            None => self.asked(disks, signals).await,
         }) else {
             return self.end(self.code).await;
         };
@@ -102,7 +102,7 @@ impl Run {
                     disk.disk.name,
                     image.path.display()
                 );
-                match self.line(&words) {
+                match self.line(&words, signals).await {
                     Some(typed) => typed,
                     None => return self.end(self.code).await,
                 }
@@ -141,7 +141,7 @@ impl Run {
     }
 
     /// The disk that somebody types the name of.
-    fn asked(&mut self, disks: &[DiskView]) -> Option<(DiskView, Option<String>)> {
+    async fn asked(&mut self, disks: &[DiskView], signals: &mut Signals) -> Option<(DiskView, Option<String>)> {
         let free: Vec<_> = disks.iter().filter(|it| it.refusal.is_none()).collect();
         if free.is_empty() {
             self.wrong(
@@ -150,7 +150,8 @@ impl Run {
             );
             return None;
         }
-        let typed = self.line("All that is on the disk will be lost. Type the name of the disk to write to: ")?;
+        let question = "All that is on the disk will be lost. Type the name of the disk to write to: ";
+        let typed = self.line(question, signals).await?;
         let name = typed.trim();
         match free.iter().find(|it| it.disk.name == name.strip_prefix("/dev/").unwrap_or(name)) {
             Some(disk) => Some(((*disk).clone(), Some(typed))),
@@ -164,8 +165,8 @@ impl Run {
         }
     }
 
-    /// A line from the terminal; where there is none, that is said.
-    fn line(&mut self, question: &str) -> Option<String> {
+    /// A line from the terminal; where there is none, that is said. A signal is none: the thread that reads is left behind then.
+    async fn line(&mut self, question: &str, signals: &mut Signals) -> Option<String> {
         if self.args.json || !std::io::stdin().is_terminal() {
             let why = "nothing was written: there is no terminal to ask at; say --to DEVICE --confirm NAME to write without a question";
             self.wrong("Nobody can be asked", why);
@@ -173,14 +174,25 @@ impl Run {
         }
         let _ = write!(std::io::stderr(), "{question}");
         let _ = std::io::stderr().flush();
-        let mut line = String::new();
-        let read = std::io::stdin().lock().read_line(&mut line);
-        if !matches!(read, Ok(1..)) || line.trim().is_empty() {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            let read = std::io::stdin().lock().read_line(&mut line);
+            let _ = tell.send(read.map(|_| line));
+        });
+        let line = tokio::select! {
+            line = told => line.ok().and_then(Result::ok),
+            () = signals.any() => {
+                print::err("");
+                None
+            }
+        };
+        let line = line.filter(|line| !line.trim().is_empty());
+        if line.is_none() {
             self.printer.say("Nothing was written");
             self.code = exit_code::CANCELLED;
-            return None;
         }
-        Some(line)
+        line
     }
 
     fn wrong(&mut self, title: &str, why: &str) {

@@ -84,6 +84,7 @@ pub struct App {
     pub(super) view_only: bool,
     pub(super) closing: Option<Instant>,
     warned_of_unsaved: bool,
+    warned_of_writing: bool,
     /// The cartridge whose slots were asked for.
     pub(super) slots_of: Option<PathBuf>,
     first_frame_drawn: bool,
@@ -134,6 +135,7 @@ impl App {
             view_only,
             closing: None,
             warned_of_unsaved: false,
+            warned_of_writing: false,
             slots_of: None,
             first_frame_drawn: false,
             first_frame_told: false,
@@ -340,6 +342,20 @@ impl App {
             return self.toasts.add(Level::Warning, text);
         }
         self.warned_of_unsaved &= unsaved;
+        let writing = self.model.deploy.running().map(|run| run.disk.clone());
+        if let Some(disk) = &writing
+            && !over
+            && !self.warned_of_writing
+            && ctx.input(|input| input.viewport().close_requested())
+        {
+            self.warned_of_writing = true;
+            ctx.send_viewport_cmd(ViewportCommand::CancelClose);
+            let text = format!(
+                "The image is still being written to {disk}. Close again to stop that: nothing starts from it then."
+            );
+            return self.toasts.add(Level::Warning, text);
+        }
+        self.warned_of_writing &= writing.is_some();
         if ctx.input(|input| input.viewport().close_requested()) && !over {
             match self.closing {
                 Some(since) if since.elapsed() > CLOSE_ANYWAY => return,

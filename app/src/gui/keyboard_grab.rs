@@ -153,12 +153,13 @@ impl Grip for XGrip {
 }
 
 impl XGrip {
-    /// Whether the keyboard has that light, and it is on.
+    /// Whether the keyboard has that light, for a lock that it can have, and it is on. Most have a light of Scroll Lock and no lock.
     fn light(&self, name: u32) -> Option<bool> {
         let keyboard = xkb::ID::USE_CORE_KBD.into();
         let asked = self.connection.xkb_get_named_indicator(keyboard, xkb::LedClass::DFLT_XI_CLASS, DEFAULT_LED, name);
         let told = asked.ok()?.reply().ok()?;
-        told.found.then_some(told.on)
+        let locks = u16::from(told.map_mods) != 0;
+        (told.found && locks).then_some(told.on)
     }
 }
 

@@ -42,7 +42,18 @@ impl Layout {
         let level = kind.map.iter().find(means).map_or(0, |entry| usize::from(entry.level));
         let keysym = *key.syms.get(group * usize::from(key.width) + level)?;
         let keysym = if state & LOCK & !mask != 0 { capital(keysym) } else { keysym };
-        (keysym != 0).then_some(keysym)
+        plain(keysym)
+    }
+}
+
+/// The keysym as servers of others know it; `None` where the key's place says more than what it does with modifiers.
+fn plain(keysym: u32) -> Option<u32> {
+    match keysym {
+        // Nothing; Sys_Req and Break (of Print and Pause); XF86Switch_VT_1 to _12.
+        0 | 0xff15 | 0xff6b | 0x1008_fe01..=0x1008_fe0c => None,
+        // ISO_Left_Tab: Shift is told besides.
+        0xfe20 => Some(0xff09),
+        other => Some(other),
     }
 }
 
@@ -71,6 +82,14 @@ fn capital(keysym: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_modifiers_make_of_tab_print_and_function_keys_is_not_told() {
+        assert_eq!(
+            [0xfe20, 0xff15, 0xff6b, 0x1008_fe02, 0, 0x61].map(plain),
+            [Some(0xff09), None, None, None, None, Some(0x61)]
+        );
+    }
 
     /// A keyboard of three keys: a letter with Shift, Caps Lock and AltGr, a key of two groups, and none.
     fn layout() -> Layout {

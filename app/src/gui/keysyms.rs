@@ -1,7 +1,7 @@
 //! What a key yields, as X11's keysym, from what winit says of it (pure). Servers that do not know keys by their scan codes are
 //! told this; where it is not known they are told what the key yields on a US keyboard.
 
-use vmtools::display::keysym_of;
+use vmtools::display::{NOTHING, keysym_of};
 use winit::keyboard::{Key, KeyLocation, NamedKey};
 
 /// The keysym of a key; `None` where its place on the keyboard says as much, or nothing is known.
@@ -19,7 +19,8 @@ pub fn of_key(key: &Key, location: KeyLocation) -> Option<u32> {
                 _ => Some(keysym_of(character)),
             }
         }
-        Key::Dead(accent) => dead((*accent)?),
+        // The letter after it comes with its accent: by both a server would have two.
+        Key::Dead(_) => Some(NOTHING),
         Key::Named(named) => of_name(*named, location),
         Key::Unidentified(_) => None,
     }
@@ -49,33 +50,12 @@ fn of_name(key: NamedKey, location: KeyLocation) -> Option<u32> {
         NamedKey::AltGraph => 0xfe03,
         NamedKey::Escape => 0xff1b,
         NamedKey::Backspace => 0xff08,
-        NamedKey::Compose => 0xff20,
+        // What is composed comes by itself.
+        NamedKey::Compose => NOTHING,
         NamedKey::Space if location == KeyLocation::Standard => 0x20,
         // With Shift it is ISO_Left_Tab on X11, which few servers know.
         _ => return None,
     })
-}
-
-/// A key that waits for the letter under its accent.
-fn dead(accent: char) -> Option<u32> {
-    const ACCENTS: [(char, u32); 15] = [
-        ('`', 0xfe50),
-        ('\u{b4}', 0xfe51),
-        ('\'', 0xfe51),
-        ('^', 0xfe52),
-        ('~', 0xfe53),
-        ('\u{af}', 0xfe54),
-        ('\u{2d8}', 0xfe55),
-        ('\u{2d9}', 0xfe56),
-        ('\u{a8}', 0xfe57),
-        ('"', 0xfe57),
-        ('\u{2da}', 0xfe58),
-        ('\u{2dd}', 0xfe59),
-        ('\u{2c7}', 0xfe5a),
-        ('\u{b8}', 0xfe5b),
-        ('\u{2db}', 0xfe5c),
-    ];
-    ACCENTS.iter().find(|(it, _)| *it == accent).map(|(_, keysym)| *keysym)
 }
 
 #[cfg(test)]
@@ -97,7 +77,7 @@ mod tests {
         assert_eq!(named(NamedKey::Control, KeyLocation::Left), Some(0xffe3));
         assert_eq!(named(NamedKey::Control, KeyLocation::Right), Some(0xffe4));
         assert_eq!(named(NamedKey::Home, KeyLocation::Numpad), None);
-        assert_eq!(of_key(&Key::Dead(Some('^')), KeyLocation::Standard), Some(0xfe52));
-        assert_eq!(of_key(&Key::Dead(None), KeyLocation::Standard), None);
+        assert_eq!(of_key(&Key::Dead(Some('^')), KeyLocation::Standard), Some(NOTHING));
+        assert_eq!(named(NamedKey::Compose, KeyLocation::Standard), Some(NOTHING));
     }
 }

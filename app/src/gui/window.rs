@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use eframe::{EframeWinitApplication, NativeOptions, UserEvent};
 use egui::{Context, PointerButton, ViewportBuilder, ViewportId};
 use winit::application::ApplicationHandler;
-use winit::event::{DeviceEvent, ElementState, MouseButton, StartCause, WindowEvent};
+use winit::event::{DeviceEvent, ElementState, MouseButton, StartCause, TouchPhase, WindowEvent};
 use winit::event_loop::{ActiveEventLoop, ControlFlow, DeviceEvents, EventLoop};
 use winit::keyboard::PhysicalKey;
 use winit::window::WindowId;
@@ -149,6 +149,11 @@ impl Tapped {
                         ctx.request_repaint_of(self.keys.place.viewport());
                     }
                 }
+                false
+            }
+            // egui makes the left button of a finger.
+            WindowEvent::Touch(touch) => {
+                self.keys.set_button(1, matches!(touch.phase, TouchPhase::Started | TouchPhase::Moved));
                 false
             }
             WindowEvent::MouseWheel { delta, .. } => self.wheel.is_echo(*delta),

@@ -141,8 +141,7 @@ struct Driver {
     recording: Option<vmtools::record::Recording>,
     /// Keys still to be typed, one every [`STROKE`].
     typing: VecDeque<InputEvent>,
-    /// Caps Lock was on in the guest, and is to be put on again after what is typed.
-    caps_owed: bool,
+    caps: guest::Caps,
     /// When the next of them is due.
     next_stroke: tokio::time::Instant,
     /// How many work directories this session has made.

@@ -1,17 +1,17 @@
 //! Processes that a session has started and that outlived it: written down when they are started, and ended when the session is
 //! found dead. Most die with it anyway; what a child of it had started need not.
 //!
-//! A process is known by its number and the time of its start. Whoever is in the group that such a process led is ours too: the
-//! kernel gives the number of a group to nobody else while somebody is in it. Where the leader of the group is another process by
-//! now, it is not.
+//! A process is known by its number and the time of its start. Whoever is in the group that such a process led is ours too if the
+//! mark of that run of the program is in its environment, which it has from it: a number of a group is used again in time.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use cartridge_supervise::{MARK, mark};
 use isoprep::Cancel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -32,17 +32,35 @@ struct Process {
     started: u64,
 }
 
-/// Which run of the system this is, and in which pid namespace: what numbers of processes mean.
-fn world() -> String {
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let space = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
-    format!("{} {}", boot.trim(), space.display())
+/// Which run of the system this is, and in which pid namespace: what numbers of processes mean. `None` where that cannot be
+/// known, or where /proc is that of another pid namespace.
+fn world() -> Option<String> {
+    let own = fs::read_link("/proc/self").ok()?;
+    if own.to_str()? != std::process::id().to_string() {
+        return None;
+    }
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let space = fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(format!("{} {}", boot.trim(), space.display()))
+}
+
+/// Whether a file or a process belongs to this user.
+fn is_own(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|it| it.uid() == rustix::process::geteuid().as_raw())
+}
+
+/// Whether a process has that mark in its environment.
+fn has_mark(pid: u32, mark: &str) -> bool {
+    let wanted = format!("{MARK}={mark}");
+    let all = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    !mark.is_empty() && all.split(|byte| *byte == 0).any(|word| word == wanted.as_bytes())
 }
 
 /// Begins the list of a session's children in its directory; every process that is started from here on is written there.
 pub(super) fn write_down(dir: &Path) -> io::Result<()> {
+    let Some(world) = world() else { return Ok(()) };
     let mut list = OpenOptions::new().append(true).create(true).mode(0o600).open(dir.join(CHILDREN))?;
-    writeln!(list, "{}", world())?;
+    writeln!(list, "{world}\n{}", mark())?;
     cartridge_supervise::tell_of_children(move |pid| {
         // A list that cannot be written leaves the next start with less to go by.
         let _ = note(&list, pid);
@@ -68,21 +86,24 @@ fn parse(pid: u32, stat: &str) -> Option<Process> {
     Some(Process { pid, parent: small(1)?, group: small(2)?, session: small(3)?, started: number(19)? })
 }
 
-/// The processes of a list, with the session of the terminal that they were started in; none if numbers mean others by now.
-fn listed(text: &str, world: &str) -> Vec<(u32, u64, u32)> {
+/// The mark of a list, and its processes with the session of the terminal that they were started in; none if numbers mean others
+/// by now.
+fn listed<'a>(text: &'a str, world: &str) -> (&'a str, Vec<(u32, u64, u32)>) {
     let mut lines = text.lines();
     if lines.next() != Some(world) {
-        return Vec::new();
+        return ("", Vec::new());
     }
+    let mark = lines.next().unwrap_or_default();
     let one = |line: &str| {
         let mut words = line.split(' ');
         Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?, words.next()?.parse().ok()?))
     };
-    lines.filter_map(one).collect()
+    (mark, lines.filter_map(one).collect())
 }
 
-/// Which of the processes are those of the list, or are in a group that one of them led. Never `own` or what that came from.
-fn ours(list: &[(u32, u64, u32)], all: &[Process], own: u32) -> Vec<Process> {
+/// Which of the processes are those of the list, or are marked and in a group that one of them led. Never `own` or what that came
+/// from.
+fn ours(list: &[(u32, u64, u32)], all: &[Process], own: u32, marked: impl Fn(u32) -> bool) -> Vec<Process> {
     let find = |pid: u32| all.iter().find(|it| it.pid == pid);
     let mut above = vec![own];
     while let Some(parent) =
@@ -93,8 +114,7 @@ fn ours(list: &[(u32, u64, u32)], all: &[Process], own: u32) -> Vec<Process> {
     let is = |it: &Process| {
         list.iter().any(|&(pid, started, session)| {
             let itself = it.pid == pid && it.started == started;
-            let leads = find(pid).is_none_or(|leader| leader.started == started);
-            itself || (it.group == pid && it.session == session && it.started >= started && leads)
+            itself || (it.group == pid && it.session == session && it.started >= started && marked(it.pid))
         })
     };
     all.iter().filter(|it| it.pid > 1 && !above.contains(&it.pid) && is(it)).copied().collect()
@@ -102,23 +122,31 @@ fn ours(list: &[(u32, u64, u32)], all: &[Process], own: u32) -> Vec<Process> {
 
 /// Ends what the dead session of that directory has left running, and says whom.
 pub(super) fn end(dir: &Path, cancel: &Cancel) -> Vec<String> {
-    let list = listed(&fs::read_to_string(dir.join(CHILDREN)).unwrap_or_default(), &world());
-    if list.is_empty() {
+    let path = dir.join(CHILDREN);
+    let text = fs::read_to_string(&path).ok().filter(|_| is_own(&path)).unwrap_or_default();
+    let Some(world) = world() else { return Vec::new() };
+    let (mark, list) = listed(&text, &world);
+    if list.is_empty() || cancel.is_cancelled() {
         return Vec::new();
     }
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let all: Vec<Process> = entries.filter_map(|entry| process(entry.file_name().to_str()?.parse().ok()?)).collect();
     let mut open: Vec<(Process, String, OwnedFd)> = Vec::new();
-    for it in ours(&list, &all, std::process::id()) {
+    for it in ours(&list, &all, std::process::id(), |pid| has_mark(pid, mark)) {
         let pid = i32::try_from(it.pid).ok().and_then(Pid::from_raw);
         let Some(held) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else { continue };
         let name = fs::read_to_string(format!("/proc/{}/comm", it.pid)).unwrap_or_default();
         // Looked at again once it is held: it is this very process.
-        if process(it.pid).is_some_and(|now| now.started == it.started) {
+        let same = process(it.pid).is_some_and(|now| now.started == it.started);
+        if same && is_own(Path::new(&format!("/proc/{}", it.pid))) {
             open.push((it, name.trim().replace(|c: char| c.is_control(), "\u{fffd}"), held));
         }
     }
     for signal in [Signal::TERM, Signal::KILL] {
+        // Whoever calls it off does not want it done harder.
+        if cancel.is_cancelled() {
+            break;
+        }
         open.iter().filter(|(.., held)| !has_ended(held, Duration::ZERO)).for_each(|(.., held)| {
             let _ = pidfd_send_signal(held, signal);
         });
@@ -147,8 +175,9 @@ mod tests {
         let stat = "7 (a) b) S 4 5 6 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
         assert_eq!(parse(7, stat), Some(Process { pid: 7, parent: 4, group: 5, session: 6, started: 4711 }));
         assert_eq!(parse(7, "7 (a"), None);
-        assert_eq!(listed("here\n7 4711 6\n8 x 6\n9 4", "here"), [(7, 4711, 6)]);
-        assert_eq!(listed("there\n7 4711 6\n", "here"), []);
+        assert_eq!(listed("here\nword\n7 4711 6\n8 x 6\n9 4", "here"), ("word", vec![(7, 4711, 6)]));
+        assert_eq!(listed("there\nword\n7 4711 6\n", "here"), ("", vec![]));
+        assert!(!has_mark(std::process::id(), "") && !has_mark(std::process::id(), "no such word"));
     }
 
     #[test]
@@ -162,15 +191,18 @@ mod tests {
             one(21, 1, 20, 5, 120),
             one(22, 1, 20, 6, 121),
             one(23, 1, 20, 5, 99),
-            // In one whose number is another leader's by now.
+            // In one whose number is somebody else's by now.
             one(30, 1, 30, 5, 900),
             one(31, 30, 30, 5, 901),
+            one(24, 1, 20, 5, 902),
             // What we came from, and ourselves.
             one(41, 1, 20, 5, 130),
             one(42, 41, 42, 5, 131),
         ];
         let list = [(10, 100, 5), (20, 110, 5), (30, 200, 5), (42, 131, 5)];
-        assert_eq!(ours(&list, &all, 42).iter().map(|it| it.pid).collect::<Vec<_>>(), [10, 11, 21]);
-        assert_eq!(ours(&[(10, 99, 5), (21, 119, 5)], &all, 42), []);
+        let marked = |pid| ![30, 31, 24].contains(&pid);
+        assert_eq!(ours(&list, &all, 42, marked).iter().map(|it| it.pid).collect::<Vec<_>>(), [10, 11, 21]);
+        assert_eq!(ours(&list, &all, 42, |_| false).iter().map(|it| it.pid).collect::<Vec<_>>(), [10]);
+        assert_eq!(ours(&[(10, 99, 5), (21, 119, 5)], &all, 42, |_| false), []);
     }
 }

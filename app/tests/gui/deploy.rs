@@ -219,3 +219,20 @@ fn the_end_says_that_the_stick_can_be_pulled() {
     click(&mut stage, "Done");
     assert!(!says(&stage, "all of it read back"));
 }
+
+#[test]
+fn closing_the_window_while_an_image_is_written_says_first_what_that_means() {
+    let mut stage = Stage::new();
+    open(&mut stage, disks());
+    began(&mut stage, half());
+    click(&mut stage, "Go on in the background");
+    let mut close = || {
+        let window = stage.window.input_mut().viewports.entry(egui::ViewportId::ROOT).or_default();
+        window.events.push(egui::ViewportEvent::Close);
+        stage.settle();
+        stage.asked().iter().any(|command| matches!(command, Command::Quit))
+    };
+    assert!(!close());
+    assert!(close(), "whoever insists is heard");
+    assert!(stage.window.query_all_by_label_contains("still being written to sdb").next().is_some());
+}

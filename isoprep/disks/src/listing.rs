@@ -47,8 +47,9 @@ fn disk(facts: &BlockFacts, blocks: &[BlockFacts], mounts: &[Mount], swaps: &[Pa
         removable: match bus {
             // A case with a disk in it says that its medium stays: the whole case is what is taken away.
             Bus::Usb | Bus::Card => true,
-            Bus::Virtual => false,
-            Bus::Optical | Bus::Other => facts.removable.trim() == "1",
+            // Of SATA the kernel says that of every disk in a bay that may be plugged, which many boards claim of all.
+            Bus::Virtual | Bus::Other => false,
+            Bus::Optical => facts.removable.trim() == "1",
         },
         read_only: facts.ro.trim() == "1",
         parts: (parts.iter())

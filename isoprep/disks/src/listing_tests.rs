@@ -124,12 +124,16 @@ fn who_is_on_which_bus() {
     assert_eq!(disks(&[guest], &[], &[])[0].title(), "disk");
     // A folder of that name is no bus.
     let odd = facts("sde", "pci0000:00/usbless/usb/block/sde", "8:64", "9");
-    let all = disks(&[reader, drive, card, soldered, case, disk, odd], &[], &[]);
+    // In a bay that may be plugged.
+    let mut bay = facts("sdf", &format!("{SATA}/sdf"), "8:80", "1953525168");
+    bay.removable = "1".into();
+    let all = disks(&[reader, drive, card, soldered, case, disk, odd, bay], &[], &[]);
     let rows: Vec<_> = all.iter().map(|it| (it.name.as_str(), it.bus, it.removable)).collect();
     let expected = [
         ("sdc", Bus::Usb, true),
         ("sdd", Bus::Usb, true),
         ("sde", Bus::Other, false),
+        ("sdf", Bus::Other, false),
         ("sr0", Bus::Optical, true),
         ("mmcblk0", Bus::Card, true),
         ("mmcblk1", Bus::Other, false),

@@ -40,6 +40,9 @@ pub enum DeployError {
         /// The image.
         path: PathBuf,
     },
+    /// It came to nothing before anything was written.
+    #[error("{0}; nothing was written")]
+    Before(Box<DeployError>),
     /// The disk was refused, or could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -121,6 +124,7 @@ impl DeployError {
             Self::Cancelled { touched } => *touched,
             Self::Image { .. }
             | Self::NotAnImage { .. }
+            | Self::Before(_)
             | Self::Open(_)
             | Self::NoWay { .. }
             | Self::Declined { .. } => false,
@@ -130,7 +134,16 @@ impl DeployError {
     /// What to do next.
     #[must_use]
     pub fn advice(&self) -> String {
+        match self {
+            Self::Cancelled { touched: true } => NOT_BOOTABLE.to_owned(),
+            _ if self.touched() => format!("{NOT_BOOTABLE}. {}", self.next()),
+            _ => self.next(),
+        }
+    }
+
+    fn next(&self) -> String {
         let next = match self {
+            Self::Before(error) => return error.next(),
             Self::Image { .. } => "Build the image, or choose another one",
             Self::NotAnImage { .. } => {
                 "Choose an ISO, or the image of a whole disk; what is packed (.xz, .zst, .gz) is unpacked first"
@@ -142,7 +155,7 @@ impl DeployError {
                 OpenError::Gone(_) => "Plug it in again, and choose it again",
                 OpenError::Another(_) => "Look at the list again, and choose the disk that you mean",
                 OpenError::InUse(_) => {
-                    "Close what uses it (a file manager, a virtual machine, another mount namespace); sudo lsof and lsblk tell more"
+                    "Close what uses it (a file manager, another mount namespace); sudo lsof and lsblk tell more"
                 }
                 OpenError::Denied { .. } => {
                     "Run Cartridge where an administrator can be asked, or write as root: sudo cartridge deploy"
@@ -162,9 +175,8 @@ impl DeployError {
             Self::Read { .. } | Self::Differs { .. } => {
                 "Do not trust this disk: it loses what is written to it, or it pretends to be larger than it is"
             }
-            Self::Cancelled { touched: false } => "Nothing was written",
-            Self::Cancelled { touched: true } => return NOT_BOOTABLE.into(),
+            Self::Cancelled { .. } => "Nothing was written",
         };
-        if self.touched() { format!("{NOT_BOOTABLE}. {next}") } else { next.to_owned() }
+        next.to_owned()
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn write(
     let mut buffer = Buffer::new(usize::try_from(CHUNK).unwrap_or(usize::MAX));
     let mut head = Buffer::new(usize::try_from(layout.head.end).unwrap_or(usize::MAX));
     let head = head.first(layout.head.end);
-    image.read(0, head)?;
+    image.read(0, head).map_err(|error| DeployError::Before(Box::new(error)))?;
     let target = Target { fd, wanted: Wanted::of(disk), tree };
     let stop = |touched| if cancel.is_cancelled() { Err(DeployError::Cancelled { touched }) } else { Ok(()) };
     stop(false)?;

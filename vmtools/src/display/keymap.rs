@@ -142,6 +142,9 @@ pub(super) fn shifted(scancode: u16) -> Option<u32> {
     Layout::Us.shifted(scancode).map(keysym_of)
 }
 
+/// The keysym of a key that yields nothing by itself (keysymdef.h, `XK_VoidSymbol`): a server that is told keysyms is not told of it.
+pub const NOTHING: u32 = 0xff_ffff;
+
 /// The keysym of a character, as X11's tables have it: Latin-1 is its own, others have old names or their Unicode number.
 #[must_use]
 pub fn keysym_of(character: char) -> u32 {

@@ -39,7 +39,7 @@ pub use host_layout::{GuestLayout, HostLayout, HostLayoutName, LayoutError, host
 pub use input::{InputEvent, Keyboard};
 pub(crate) use input_queue::InputQueue;
 pub use key_names::scancode;
-pub use keymap::{ALT_GR, CTRL_ALT_DEL, SHIFT, Stroke, keys_for_text, keysym, keysym_of, keysyms_for_text};
+pub use keymap::{ALT_GR, CTRL_ALT_DEL, NOTHING, SHIFT, Stroke, keys_for_text, keysym, keysym_of, keysyms_for_text};
 pub use layout::Layout;
 pub use locks::{HostLocks, Locks};
 pub use rfb::RfbSource;

@@ -23,4 +23,4 @@ pub use command_line::CommandLine;
 pub use isolation::{IdMap, IdRange, Isolation, IsolationError, Limits, Step, isolation_support};
 pub use process::{Channel, End, EndStep, Exit, Observer, ProcessHandle, SpawnError, spawn};
 pub use run::{Output, RunError, run};
-pub use spawner::tell_of_children;
+pub use spawner::{MARK, mark, tell_of_children};

@@ -13,6 +13,18 @@ type Request = (Command, Option<Steps>, SyncSender<io::Result<Child>>);
 
 static SPAWNER: OnceLock<Option<Sender<Request>>> = OnceLock::new();
 
+/// The variable that every child finds in its environment, with [`mark`] in it.
+pub const MARK: &str = "CARTRIDGE_PROCESS";
+
+/// What this run of the program is known by to whoever it started, and to nobody else; empty where the kernel tells no such word.
+pub fn mark() -> &'static str {
+    static WORD: OnceLock<String> = OnceLock::new();
+    WORD.get_or_init(|| {
+        let word = std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default();
+        word.trim().to_owned()
+    })
+}
+
 type Told = Box<dyn Fn(u32) + Send>;
 
 static TOLD: Mutex<Vec<Told>> = Mutex::new(Vec::new());
@@ -45,7 +57,7 @@ pub(crate) fn spawn(command: Command, steps: Option<Steps>) -> io::Result<Child>
 
 fn spawn_here(command: &mut Command, steps: Option<Steps>) -> io::Result<Child> {
     let parent = rustix::process::getpid();
-    command.process_group(0);
+    command.process_group(0).env(MARK, mark());
     let (conversation, ends) = match &steps {
         Some(steps) => {
             let (conversation, ends) = Conversation::begin(steps)?;

@@ -21,6 +21,22 @@ use crate::session::logs::Pane;
 use crate::session::sign::Sign;
 use crate::session::state::{Goal, Input, Phase};
 
+/// For how long a guest may not have told yet that its Caps Lock is on again.
+const LIGHT: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// What typed text has done to the guest's Caps Lock, which was on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Caps {
+    #[default]
+    Untouched,
+    /// It will be put off.
+    Queued,
+    /// It is off until the text has ended.
+    Off,
+    /// It was put on again then.
+    PutOn(tokio::time::Instant),
+}
+
 /// Caps Lock, pressed and let go.
 const CAPS_LOCK: [InputEvent; 2] = [
     InputEvent::Key { scancode: 0x3a, keysym: None, down: true },
@@ -258,8 +274,10 @@ impl Driver {
         }
         let (strokes, lost) = layout.strokes(text);
         // Letters are typed as on a keyboard without it; it is put back after the last one.
-        if !self.caps_owed && !strokes.is_empty() && self.screen.locks().is_some_and(|locks| locks.caps) {
-            self.caps_owed = true;
+        let put_on = matches!(self.caps, Caps::PutOn(at) if at.elapsed() < LIGHT);
+        let on = put_on || self.screen.locks().is_some_and(|locks| locks.caps);
+        if on && !strokes.is_empty() && !matches!(self.caps, Caps::Queued | Caps::Off) {
+            self.caps = Caps::Queued;
             self.typing.extend(CAPS_LOCK);
         }
         for stroke in strokes {
@@ -274,13 +292,19 @@ impl Driver {
 
     pub(super) async fn stroke(&mut self) {
         self.next_stroke = tokio::time::Instant::now() + STROKE;
-        let passed = self.typing.pop_front().is_some_and(|event| self.pass(event));
-        if !passed {
+        let event = self.typing.pop_front();
+        let pressed = matches!(event, Some(InputEvent::Key { scancode: 0x3a, down: true, .. }));
+        if event.is_some_and(|event| self.pass(event)) {
+            if pressed && self.caps == Caps::Queued {
+                self.caps = Caps::Off;
+            }
+        } else {
             self.typing.clear();
-            self.caps_owed = false;
+            self.caps = Caps::Untouched;
         }
-        if self.typing.is_empty() && std::mem::take(&mut self.caps_owed) {
+        if self.typing.is_empty() && self.caps == Caps::Off {
             self.typing.extend(CAPS_LOCK);
+            self.caps = Caps::PutOn(tokio::time::Instant::now());
         }
         if self.typing.is_empty() {
             self.typed().await;
@@ -304,9 +328,11 @@ impl Driver {
         }
         let name = jiff::Zoned::now().strftime("Cartridge %Y-%m-%d %H-%M-%S.png").to_string();
         let dir = self.paths.pictures.clone();
+        // Another guest may begin meanwhile, whose screen shows nothing yet.
+        let before = self.screen.snapshot();
         let (side, screen) = (self.side.0.clone(), Arc::clone(&self.screen));
         self.with_fresh(move || {
-            let Some(frame) = screen.snapshot() else { return };
+            let Some(frame) = screen.snapshot().or(before) else { return };
             // A name of ours is nobody else's; one that was asked for is replaced.
             let saved = match path {
                 Some(path) => frame.save_png(&path).map(|()| path),
@@ -328,7 +354,7 @@ impl Driver {
     pub(super) fn hands_off(&mut self) {
         self.typing.clear();
         let _ = self.pass(InputEvent::ReleaseAll);
-        if std::mem::take(&mut self.caps_owed) {
+        if std::mem::take(&mut self.caps) == Caps::Off {
             for event in CAPS_LOCK {
                 let _ = self.pass(event);
             }

@@ -21,9 +21,11 @@ impl Driver {
         if let Some(before) = self.reading.replace(cancel.clone()) {
             before.cancel();
         }
+        // Another guest may begin meanwhile, whose screen shows nothing yet.
+        let shown = self.screen.snapshot();
         let (side, screen) = (self.side.0.clone(), Arc::clone(&self.screen));
         self.with_fresh(move || {
-            let Some(frame) = screen.snapshot() else { return };
+            let Some(frame) = screen.snapshot().or(shown) else { return };
             let event = match read_text(Path::new("tesseract"), &frame, area, &cancel) {
                 Ok(text) => Event::TextRead { text },
                 Err(_) if cancel.is_cancelled() => return,

@@ -14,6 +14,7 @@ pub(in crate::session) fn of_deploy(error: &DeployError) -> Failure {
         DeployError::Differs { .. } | DeployError::Read { .. } => "The disk does not keep what is written to it",
         DeployError::Write { .. } => "The disk could not be written to",
         DeployError::ImageChanged { .. } | DeployError::ImageRead { .. } => "The image could not be written whole",
+        DeployError::Before(_) => "The image could not be read: nothing was written",
         DeployError::Image { .. } | DeployError::NotAnImage { .. } => "The image cannot be written to a disk",
         DeployError::Open(OpenError::Refused { .. }) => "This disk is not written to",
         DeployError::Open(_) | DeployError::NoWay { .. } | DeployError::Declined { .. } => {

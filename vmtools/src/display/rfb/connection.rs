@@ -325,22 +325,23 @@ fn updated(
     outbox: &Outbox,
 ) -> Result<(), RfbError> {
     let fresh = facts.fresh.load(Ordering::SeqCst);
-    let (visible, whole) = (screen.visible(), decoder.is_whole());
+    let whole = decoder.is_whole();
     if update.resized {
         let (width, height) = decoder.size();
         facts.owed.store((width * height) as u64, Ordering::SeqCst);
     }
     let owed = facts.owed.load(Ordering::SeqCst).saturating_sub(update.pixels);
     facts.owed.store(owed, Ordering::SeqCst);
-    // Somebody waits for a picture, or there was none yet.
-    let waited_for = screen.wants_fresh(fresh) && (owed > 0 || !whole) || !facts.shown.load(Ordering::SeqCst) && !whole;
     if update.resized {
         *lock(&facts.size) = decoder.size();
     }
     if update.resized || update.pixels > 0 || !decoder.is_qemu() {
         facts.asked.store(false, Ordering::SeqCst);
     }
-    if (visible || waited_for) && facts.may_ask() {
+    // Looked at only now: whoever looks from here on finds that nothing is asked for, and asks. Somebody waits for a picture, or
+    // there was none yet.
+    let waited_for = screen.wants_fresh(fresh) && (owed > 0 || !whole) || !facts.shown.load(Ordering::SeqCst) && !whole;
+    if (screen.visible() || waited_for) && facts.may_ask() {
         // Nothing is left of a picture that had another size: everything has to come again.
         send(outbox, outgoing::request(!update.resized, decoder.size()))?;
     }

@@ -9,7 +9,7 @@ use super::connection::{Outbox, lock};
 use super::source::{Session, send};
 use super::{RfbError, clipboard, outgoing};
 use crate::display::pace::KEY_PACE;
-use crate::display::{InputEvent, keysym};
+use crate::display::{InputEvent, NOTHING, keysym};
 
 impl Session<'_> {
     /// Sends `first` and what else waits, leaving out pointer positions that newer ones have overtaken.
@@ -114,7 +114,7 @@ impl Session<'_> {
         if scancode != 0 && self.facts.extended_keys.load(Ordering::SeqCst) {
             return Some(outgoing::extended_key(scancode, keysym.unwrap_or(0), down));
         }
-        keysym.map(|keysym| outgoing::key(keysym, down))
+        keysym.filter(|keysym| *keysym != NOTHING).map(|keysym| outgoing::key(keysym, down))
     }
 
     async fn point(&mut self, outbox: &Outbox, at: (u16, u16), buttons: u16) -> Result<(), RfbError> {
