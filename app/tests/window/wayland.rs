@@ -126,9 +126,16 @@ fn every_key_arrives_as_it_is_on_every_layout_of_a_compositor() {
         for (key, _) in &keys {
             fingers.press(&[u32::from(*key)]);
         }
-        sway.until(layout, || arrived(&window).len() >= before + wanted.len());
-        let came = arrived(&window).split_off(before);
-        assert_eq!(hex(&came), hex(&wanted), "{layout}");
+        let came = || {
+            let mut all = arrived(&window).split_off(before);
+            // Enter, which began the program, may go up only after that.
+            if all.first() == Some(&0x9c) {
+                all.remove(0);
+            }
+            all
+        };
+        sway.until(layout, || came().len() >= wanted.len());
+        assert_eq!(hex(&came()), hex(&wanted), "{layout}");
     }
     let_go(&window, &mut fingers);
     window.press("Eject");
