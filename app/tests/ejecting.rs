@@ -6,6 +6,7 @@ mod support;
 
 use std::fs;
 use std::io::Write as _;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
@@ -68,13 +69,19 @@ impl Left {
 }
 
 /// A process of somebody else's that works in a directory: it does not descend from us.
-struct Stranger(u32);
+struct Stranger(u32, OwnedFd);
 
 impl Stranger {
     fn new(dir: &Path, script: &str) -> Self {
         let script = format!("({script}) >/dev/null 2>&1 & echo $!");
         let out = Process::new("sh").args(["-c", &script]).current_dir(dir).output().unwrap();
-        Self(String::from_utf8(out.stdout).unwrap().trim().parse().unwrap())
+        Self::of(String::from_utf8(out.stdout).unwrap().trim().parse().unwrap())
+    }
+
+    /// Held by what names this process and no later one of its number.
+    fn of(pid: u32) -> Self {
+        let raw = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+        Self(pid, rustix::process::pidfd_open(raw, rustix::process::PidfdFlags::empty()).unwrap())
     }
 
     fn sleeper(dir: &Path) -> Self {
@@ -88,10 +95,7 @@ impl Stranger {
 
 impl Drop for Stranger {
     fn drop(&mut self) {
-        let pid = rustix::process::Pid::from_raw(self.0.cast_signed()).unwrap();
-        if self.is_there() {
-            let _ = rustix::process::kill_process(pid, Signal::KILL);
-        }
+        let _ = rustix::process::pidfd_send_signal(&self.1, Signal::KILL);
     }
 }
 
@@ -288,7 +292,7 @@ fn what_a_killed_session_had_started_is_ended_and_nobody_is_asked() {
         let out = between.current_dir(&left.mount).process_group(0).output().unwrap();
         let said = String::from_utf8(out.stdout).unwrap();
         let words: Vec<&str> = said.split_whitespace().collect();
-        let (child, bystander) = (Stranger(words[0].parse().unwrap()), Stranger::sleeper(Path::new("/")));
+        let (child, bystander) = (Stranger::of(words[0].parse().unwrap()), Stranger::sleeper(Path::new("/")));
         let line = format!("{world}\n{mark}\n{} {} {}\n", words[1], words[3], words[2]);
         let dead = sessions.join("20200101-000000-1/children");
 

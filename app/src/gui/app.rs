@@ -10,6 +10,7 @@ use egui::{Context, Frame, Margin, Ui, ViewportCommand, ViewportId};
 use tokio::sync::mpsc::error::TryRecvError;
 use vmtools::display::InputEvent;
 
+use super::app_close::Warned;
 use super::attach::AttachForm;
 use super::boot_form::BootForms;
 use super::clock::Clock;
@@ -39,9 +40,6 @@ use crate::session::{Command, Event, Model, SessionHandle};
 
 /// Events folded in one frame at most; the rest waits for the next one.
 const EVENTS_A_FRAME: usize = 2000;
-/// After this long a second wish to close the window is obeyed although the session has not ended.
-const CLOSE_ANYWAY: Duration = Duration::from_secs(15);
-
 /// The window's state.
 pub struct App {
     pub(super) session: SessionHandle,
@@ -83,8 +81,8 @@ pub struct App {
     /// Nothing of keys and pointer goes to the guest.
     pub(super) view_only: bool,
     pub(super) closing: Option<Instant>,
-    warned_of_unsaved: bool,
-    warned_of_writing: bool,
+    /// Of what the user was warned when the window was to be closed.
+    pub(super) warned: Warned,
     /// The cartridge whose slots were asked for.
     pub(super) slots_of: Option<PathBuf>,
     first_frame_drawn: bool,
@@ -134,8 +132,7 @@ impl App {
             apart: false,
             view_only,
             closing: None,
-            warned_of_unsaved: false,
-            warned_of_writing: false,
+            warned: Warned::default(),
             slots_of: None,
             first_frame_drawn: false,
             first_frame_told: false,
@@ -328,47 +325,6 @@ impl App {
         ) {
             let difference = model.comparison.as_ref().and_then(|it| it.difference.as_deref());
             self.panels.changes.refresh(difference);
-        }
-    }
-
-    /// Closing the window ejects first; the window goes when the session is over.
-    fn close(&mut self, ctx: &Context) {
-        let over = self.model.closed || self.driver_gone;
-        let unsaved = self.model.cartridge.as_ref().is_some_and(|c| c.dirty && !c.builtin);
-        if unsaved && !over && !self.warned_of_unsaved && ctx.input(|input| input.viewport().close_requested()) {
-            self.warned_of_unsaved = true;
-            ctx.send_viewport_cmd(ViewportCommand::CancelClose);
-            let text = "Your changes of the settings are not saved. Save them (Ctrl+S), or close again to drop them.";
-            return self.toasts.add(Level::Warning, text);
-        }
-        self.warned_of_unsaved &= unsaved;
-        let writing = self.model.deploy.running().map(|run| run.disk.clone());
-        if let Some(disk) = &writing
-            && !over
-            && !self.warned_of_writing
-            && ctx.input(|input| input.viewport().close_requested())
-        {
-            self.warned_of_writing = true;
-            ctx.send_viewport_cmd(ViewportCommand::CancelClose);
-            let text = format!(
-                "The image is still being written to {disk}. Close again to stop that: nothing starts from it then."
-            );
-            return self.toasts.add(Level::Warning, text);
-        }
-        self.warned_of_writing &= writing.is_some();
-        if ctx.input(|input| input.viewport().close_requested()) && !over {
-            match self.closing {
-                Some(since) if since.elapsed() > CLOSE_ANYWAY => return,
-                Some(_) => {}
-                None => {
-                    self.closing = Some(Instant::now());
-                    self.send(Command::Quit);
-                }
-            }
-            ctx.send_viewport_cmd(ViewportCommand::CancelClose);
-        }
-        if self.model.closed || self.closing.is_some() && over {
-            ctx.send_viewport_cmd(ViewportCommand::Close);
         }
     }
 

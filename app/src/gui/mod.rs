@@ -5,6 +5,7 @@ pub mod ansi;
 mod ansi_colours;
 pub mod app;
 mod app_acts;
+mod app_close;
 mod asked;
 mod attach;
 mod bell;

@@ -8,6 +8,9 @@ pub(super) const CHUNK: u64 = 4 << 20;
 /// How much of the end of a disk is cleared: GPT's copy, RAID's and ZFS's labels lie within.
 const TAIL: u64 = 1 << 20;
 
+/// How much of the beginning firmware looks at before anything else: 64 KiB, as an ISO's descriptors begin at 32 KiB (ECMA-119, 6.2.1).
+const STARTS: u64 = 64 << 10;
+
 /// The places of one image on one disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
@@ -27,6 +30,11 @@ impl Layout {
         let head = CHUNK.min(end);
         let tail = disk.saturating_sub(TAIL).max(end);
         Self { head: 0..head, body: head..end, tail: tail..disk }
+    }
+
+    /// The part of the head that firmware begins with, written last of all: boot sector, partition table, the volume's descriptor.
+    pub fn starts(&self) -> Range<u64> {
+        0..STARTS.min(self.head.end)
     }
 
     /// The image's bytes, to a whole block.
@@ -55,6 +63,7 @@ mod tests {
         let it = Layout::new(700, 8 << 20, 512);
         assert_eq!(it, Layout { head: 0..1024, body: 1024..1024, tail: (7 << 20)..(8 << 20) });
         assert_eq!(chunks(&it.body).count(), 0);
+        assert_eq!((it.starts(), Layout::new(9 << 20, 16 << 20, 4096).starts()), (0..1024, 0..65_536));
     }
 
     proptest! {

@@ -43,6 +43,10 @@ pub(super) fn write(
     let written = (|| {
         let cleared = buffer.first(layout.head.end);
         target.write(&layout.head, cleared, 0)?;
+        // What an older table or RAID has there must be gone too, however this ends.
+        for chunk in chunks(&layout.tail) {
+            target.write(&chunk, buffer.first(chunk.end - chunk.start), 0)?;
+        }
         let mut sums = Vec::new();
         let total = layout.total();
         tell(DeployStep { stage: DeployStage::Writing, done: layout.head.end, total });
@@ -53,11 +57,6 @@ pub(super) fn write(
             sums.push(blake3::hash(bytes));
             target.write(&chunk, bytes, chunk.start)?;
             tell(DeployStep { stage: DeployStage::Writing, done: chunk.end, total });
-        }
-        for chunk in chunks(&layout.tail) {
-            let bytes = buffer.first(chunk.end - chunk.start);
-            bytes.fill(0);
-            target.write(&chunk, bytes, total)?;
         }
         target.sync(total)?;
         image.unchanged()?;
@@ -84,10 +83,15 @@ pub(super) fn write(
     }
     written?;
 
-    target.write(&layout.head, head, layout.total())?;
-    let proven = target.sync(layout.total()).and_then(|()| {
+    // What makes it start comes alone and last: a disk that is pulled before has nothing to begin with.
+    let total = layout.total();
+    let (starts, rest) = head.split_at(usize::try_from(layout.starts().end).unwrap_or(usize::MAX).min(head.len()));
+    let after = layout.starts().end..layout.head.end;
+    let proven = target.write(&after, rest, total).and_then(|()| target.sync(total));
+    let proven = proven.and_then(|()| target.write(&layout.starts(), starts, total));
+    let proven = proven.and_then(|()| target.sync(total)).and_then(|()| {
         let bytes = buffer.first(layout.head.end);
-        target.read(&layout.head, bytes, layout.total())?;
+        target.read(&layout.head, bytes, total)?;
         if bytes == head { Ok(()) } else { Err(target.differs(&layout.head)) }
     });
     if proven.is_err() {

@@ -74,7 +74,7 @@ pub(super) const GUEST: &[FieldDoc] = &[
         .says("true or false", "Whether the guest has a sound card and a speaker, heard where this desktop has a sound server."),
     guest("guest.viewer", "Viewer", FieldKind::Choice(&["cartridge", "vnc-rs"]), "cartridge").says(
         "cartridge or vnc-rs",
-        "Which VNC client shows the guest's screen. vnc-rs is there to compare with: it has no sound, clipboard, resizing or lock keys.",
+        "Which VNC client shows the screen. vnc-rs, to compare with, has no sound, clipboard, resizing or lock keys.",
     ),
     guest("guest.keys", "Secure Boot keys", FieldKind::Choice(&["test", "vendor"]), "test").says(
         "test or vendor",

@@ -26,11 +26,21 @@ struct LoopDevice {
 
 impl Drop for LoopDevice {
     fn drop(&mut self) {
-        let _ = Command::new("losetup").arg("-d").arg(&self.node).status();
+        // Somebody else's by now, maybe.
+        if self.is_ours() {
+            let _ = Command::new("losetup").arg("-d").arg(&self.node).status();
+        }
     }
 }
 
 impl LoopDevice {
+    /// Whether the device shows our file.
+    fn is_ours(&self) -> bool {
+        let name = self.node.file_name().unwrap().to_str().unwrap();
+        let shown = std::fs::read_to_string(format!("/sys/block/{name}/loop/backing_file")).unwrap_or_default();
+        Path::new(shown.trim_end()) == self.file
+    }
+
     /// `None` where this host lends none, which is said.
     fn new(bytes: usize, block: u32) -> Option<Self> {
         let top = tempfile::tempdir().unwrap();

@@ -18,10 +18,10 @@ use crate::room::{Expect, HOME, Room, Skip, needs};
 
 pub const TABLE: &[(&str, Build)] = &[
     ("a file inside is a loop device's", |room| {
-        let (device, _) = attached(room)?;
+        let (device, image) = attached(room)?;
         room.settle.push(Box::new(move || {
-            let bound = is_bound(&device);
-            let _ = Command::new("losetup").arg("-d").arg(&device).output();
+            let bound = is_bound(&device, &image);
+            detach(&device, &image);
             assert!(!bound, "{} still shows the file", device.display());
         }));
         Ok(Expect::Gone)
@@ -37,11 +37,11 @@ pub const TABLE: &[(&str, Build)] = &[
         let gone = device.clone();
         room.settle.push(Box::new(move || {
             let kept = fs::read_to_string("/mnt/disk/letter").is_ok_and(|text| text == "dear reader");
-            let bound = is_bound(&gone);
+            let bound = is_bound(&gone, &image);
             let _ = unmount("/mnt/disk", UnmountFlags::DETACH);
             // The second eject detaches it, if there is one.
             if !image.exists() {
-                let _ = Command::new("losetup").arg("-d").arg(&gone).output();
+                detach(&gone, &image);
             }
             assert!(kept && bound, "the disk was taken away");
         }));
@@ -65,7 +65,9 @@ fn attached(room: &mut Room) -> Result<(PathBuf, PathBuf), Skip> {
     room.fill(2);
     needs(mount("sysfs", "/sys", "sysfs", MountFlags::RDONLY, None), "sysfs")?;
     room.passed_over.push("/sys".into());
-    let image = room.file("out/root.img");
+    // A name that no other test's file has: the device may be another's once it is let go.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let image = room.file(format!("out/root-{}.img", now.as_nanos()));
     fs::File::options().write(true).open(&image).unwrap().set_len(4 << 20).unwrap();
     let made = needs(Command::new("losetup").args(["-f", "--show"]).arg(&image).output(), "losetup")?;
     let said = String::from_utf8_lossy(&made.stdout).trim().to_owned();
@@ -74,9 +76,18 @@ fn attached(room: &mut Room) -> Result<(PathBuf, PathBuf), Skip> {
     Ok((PathBuf::from(said), image))
 }
 
-fn is_bound(device: &Path) -> bool {
-    let name = device.file_name().unwrap();
-    Path::new("/sys/block").join(name).join("loop/backing_file").exists()
+/// Whether the device shows that file, gone or not.
+fn is_bound(device: &Path, image: &Path) -> bool {
+    let file = Path::new("/sys/block").join(device.file_name().unwrap()).join("loop/backing_file");
+    let shown = fs::read_to_string(file).unwrap_or_default();
+    Path::new(shown.trim_end().trim_end_matches(" (deleted)")).file_name() == image.file_name()
+}
+
+/// Detaches it, if it is still that file's.
+fn detach(device: &Path, image: &Path) {
+    if is_bound(device, image) {
+        let _ = Command::new("losetup").arg("-d").arg(device).output();
+    }
 }
 
 /// The server of a FUSE with one folder, `sub`: it answers as long as this is set. Of nothing in it the kernel remembers anything.

@@ -1,18 +1,16 @@
 //! One connection: a thread that connects, reads and decodes, and one that writes what is handed to it.
 
 use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 
-use super::address::{Address, Line};
+use super::address::Line;
 use super::clipboard::{self, Clip};
 use super::decoder::{Decoder, Told, Update};
-use super::handshake::{self, Credentials, Order, agree, log_in};
-use super::wire::Wire;
-use super::{Encoding, RfbError, Trust, outgoing};
+use super::meeting::{Met, Server, failed, shake};
+use super::{RfbError, outgoing};
 use crate::display::clipboard::Reach;
 use crate::display::pace::{PATIENCE, UNANSWERED};
 use crate::display::{Locks, Screen};
@@ -55,9 +53,7 @@ pub(super) struct Facts {
     /// It is QEMU's.
     pub(super) qemu: AtomicBool,
     /// The newest wish for a picture of now that was passed on to it.
-    pub(super) fresh: AtomicU64,
-    /// How many pixels have to come until that is answered.
-    pub(super) owed: AtomicU64,
+    pub(super) fresh: Mutex<Fresh>,
     /// It passes the guest's sound on.
     pub(super) audio: AtomicBool,
     /// Its sound was asked for.
@@ -109,15 +105,13 @@ impl Facts {
     }
 }
 
-/// A server, and how it is met.
-#[derive(Clone, Debug)]
-pub(super) struct Server {
-    pub(super) address: Address,
-    pub(super) credentials: Credentials,
-    pub(super) trust: Trust,
-    pub(super) encoding: Encoding,
-    /// It is somebody else's, who may let us in or not for so long; and whether it lives, nobody else tells.
-    pub(super) login: Option<Duration>,
+/// A wish for a picture of now that was passed on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Fresh {
+    /// Its number; 0 is none.
+    pub(super) wish: u64,
+    /// How many pixels have to come until it is answered.
+    pub(super) owed: u64,
 }
 
 /// Begins a connection on a thread of its own, which says first that it is ready and last that it has ended.
@@ -210,10 +204,6 @@ fn read(to: &Server, screen: &Screen, facts: &Facts, sender: &mpsc::Sender<Said>
     }
 }
 
-fn failed(source: std::io::Error) -> RfbError {
-    RfbError::Io { doing: "connecting", source }
-}
-
 /// For how long a server has been still, in steps of [`PATIENCE`].
 #[derive(Debug, Default)]
 struct Still(u32);
@@ -244,75 +234,6 @@ impl Still {
     }
 }
 
-/// A connection whose hands are shaken.
-struct Met {
-    wire: Wire<Line>,
-    /// Another handle of the same, to write to.
-    writer: Line,
-    server: handshake::Server,
-    /// It is inside TLS.
-    tls: bool,
-}
-
-/// Connects and shakes hands, and inside TLS where the server has that and others could read along. `reached` is called with the
-/// line when there is one, and without when there is none again.
-fn shake(to: &Server, reached: impl Fn(Option<&Line>) -> Result<(), RfbError>) -> Result<Met, RfbError> {
-    let order = match (to.credentials.only_tls, to.address.is_network()) {
-        (true, _) => Order::OnlyTls,
-        (false, true) => Order::Tls,
-        (false, false) => Order::Plain,
-    };
-    let without_certificate = match shake_by(order, to, &reached) {
-        Err(error @ (RfbError::Anonymous { .. } | RfbError::Ways { .. })) if order == Order::Tls => error,
-        met => return met,
-    };
-    // What was chosen is chosen: another way begins anew.
-    reached(None)?;
-    match shake_by(Order::WithoutTls, to, &reached) {
-        Err(RfbError::Security { .. }) => Err(without_certificate),
-        met => met,
-    }
-}
-
-fn shake_by(
-    order: Order,
-    to: &Server,
-    reached: &impl Fn(Option<&Line>) -> Result<(), RfbError>,
-) -> Result<Met, RfbError> {
-    let line = Line::connect(&to.address)?;
-    let mut writer = line.another().map_err(failed)?;
-    reached(Some(&line))?;
-    let mut wire = Wire::new(line);
-    // A server greets at once, and may then ask its user.
-    wire.some(1)?;
-    let login = to.login.unwrap_or(PATIENCE);
-    let wait = |writer: &Line, wire: &mut Wire<Line>, patience| {
-        wire.patience = patience;
-        writer.wait_at_most(patience).map_err(failed)
-    };
-    let waited = |error| match error {
-        RfbError::Stalled { limit, .. } if to.login == Some(limit) => RfbError::NotLetIn { limit },
-        error => error,
-    };
-    wait(&writer, &mut wire, login)?;
-    let agreed = agree(&mut wire, &mut writer, order).map_err(waited)?;
-    if agreed.tls {
-        wait(&writer, &mut wire, PATIENCE)?;
-        let inside = writer.secured(&to.address, &to.trust)?;
-        writer = inside.another().map_err(failed)?;
-        wire = Wire::new(inside);
-        wait(&writer, &mut wire, login)?;
-    }
-    let server = log_in(&mut wire, &mut writer, agreed, &to.credentials).map_err(waited)?;
-    wait(&writer, &mut wire, PATIENCE)?;
-    Ok(Met { wire, writer, server, tls: agreed.tls })
-}
-
-/// Connects, shakes hands and hangs up: what a connection would meet.
-pub(super) fn meet(to: &Server) -> Result<(), RfbError> {
-    shake(to, |_| Ok(())).map(|met| met.writer.shut())
-}
-
 /// Asks for the next update first, if anybody looks, and shows this one then.
 ///
 /// Any update answers what was asked for (RFC 6143, 7.5.3), also one without pixels; but QEMU tells what is new of pointers and keys
@@ -324,14 +245,16 @@ fn updated(
     facts: &Facts,
     outbox: &Outbox,
 ) -> Result<(), RfbError> {
-    let fresh = facts.fresh.load(Ordering::SeqCst);
     let whole = decoder.is_whole();
-    if update.resized {
-        let (width, height) = decoder.size();
-        facts.owed.store((width * height) as u64, Ordering::SeqCst);
-    }
-    let owed = facts.owed.load(Ordering::SeqCst).saturating_sub(update.pixels);
-    facts.owed.store(owed, Ordering::SeqCst);
+    let Fresh { wish, owed } = {
+        let mut fresh = lock(&facts.fresh);
+        if update.resized {
+            let (width, height) = decoder.size();
+            fresh.owed = (width * height) as u64;
+        }
+        fresh.owed = fresh.owed.saturating_sub(update.pixels);
+        *fresh
+    };
     if update.resized {
         *lock(&facts.size) = decoder.size();
     }
@@ -340,7 +263,7 @@ fn updated(
     }
     // Looked at only now: whoever looks from here on finds that nothing is asked for, and asks. Somebody waits for a picture, or
     // there was none yet.
-    let waited_for = screen.wants_fresh(fresh) && (owed > 0 || !whole) || !facts.shown.load(Ordering::SeqCst) && !whole;
+    let waited_for = screen.wants_fresh(wish) && (owed > 0 || !whole) || !facts.shown.load(Ordering::SeqCst) && !whole;
     if (screen.visible() || waited_for) && facts.may_ask() {
         // Nothing is left of a picture that had another size: everything has to come again.
         send(outbox, outgoing::request(!update.resized, decoder.size()))?;
@@ -355,7 +278,7 @@ fn updated(
         facts.shown.store(true, Ordering::SeqCst);
     }
     if whole && owed == 0 {
-        screen.answer_fresh(fresh);
+        screen.answer_fresh(wish);
     }
     if let Some(cursor) = update.cursor {
         screen.set_cursor(cursor);

@@ -15,6 +15,9 @@ use super::{RfbError, audio, cursor, hextile};
 use crate::display::framebuffer::Framebuffer;
 use crate::display::{Cursor, Locks, Played, Rect};
 
+/// The widest answer to one pixel that was asked for: QEMU marks what is dirty in blocks of 16 (`VNC_DIRTY_PIXELS_PER_BIT`).
+const ANSWER: usize = 16;
+
 /// An update may paint its screen so often over, or a screen of a megapixel: honest servers do it once or twice, and what a
 /// hostile one can keep us busy with has an end.
 const OVER_AND_OVER: usize = 16;
@@ -230,8 +233,9 @@ impl<R: Read> Decoder<R> {
             return Err(RfbError::garbage("a rectangle outside the screen"));
         }
         wire.expect_large(encoding == RAW && rect.area() * 4 >= DIRECT);
-        // One pixel is what a server is asked for that is to say whether it is there.
-        let before = if rect.area() == 1 { buffer.row(rect, 0).first().copied() } else { None };
+        // One pixel is what a server is asked for that is to say whether it is there; QEMU answers with a block of its own.
+        let asked = rect.height == 1 && (1..=ANSWER).contains(&rect.width);
+        let before = asked.then(|| buffer.row(rect, 0).to_vec());
         match encoding {
             RAW => match buffer.rows(rect) {
                 Some(rows) => wire.fill(rows.as_flattened_mut())?,
@@ -255,7 +259,8 @@ impl<R: Read> Decoder<R> {
             ZRLE => zrle.paint(wire, buffer, rect)?,
             _ => return Err(RfbError::garbage(format!("encoding {encoding}, which was not asked for"))),
         }
-        let same = before.is_some_and(|before| buffer.row(rect, 0).iter().all(|now| now[..3] == before[..3]));
+        let same = before
+            .is_some_and(|before| buffer.row(rect, 0).iter().zip(&before).all(|(now, before)| now[..3] == before[..3]));
         if same {
             buffer.seen(rect);
         } else {

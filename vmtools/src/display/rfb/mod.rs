@@ -14,6 +14,7 @@ mod error;
 mod handshake;
 mod hextile;
 mod inflate;
+mod meeting;
 mod news;
 mod outgoing;
 mod source;

@@ -17,8 +17,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::address::Address;
-use super::connection::{self, Facts, Outbox, Said, Server, lock};
+use super::connection::{self, Facts, Fresh, Outbox, Said, lock};
 use super::handshake::Credentials;
+use super::meeting::{self, Server};
 use super::news::Reporter;
 use super::{Encoding, News, RfbError, Trust, outgoing};
 use crate::display::locks::LockStep;
@@ -59,7 +60,7 @@ impl RfbSource {
     /// # Errors
     /// [`RfbError`].
     pub fn meet(&self) -> Result<(), RfbError> {
-        connection::meet(&self.server)
+        meeting::meet(&self.server)
     }
 
     /// The display at `address`, in the way that fits it.
@@ -336,11 +337,10 @@ impl<'a> Session<'a> {
     /// Somebody needs a picture of now. QEMU is asked for what has changed and for a pixel, which it answers together even if
     /// nothing has; others may answer each alone, and are asked for everything.
     async fn freshen(&mut self, outbox: &Outbox) -> Result<(), RfbError> {
-        let Some(wish) = self.screen.fresh_wish(self.facts.fresh.load(Ordering::SeqCst)) else { return Ok(()) };
+        let Some(wish) = self.screen.fresh_wish(lock(&self.facts.fresh).wish) else { return Ok(()) };
         let size = *lock(&self.facts.size);
         let changes = self.facts.qemu.load(Ordering::SeqCst) && self.facts.whole.load(Ordering::SeqCst);
-        self.facts.owed.store(if changes { 1 } else { (size.0 * size.1) as u64 }, Ordering::SeqCst);
-        self.facts.fresh.store(wish, Ordering::SeqCst);
+        *lock(&self.facts.fresh) = Fresh { wish, owed: if changes { 1 } else { (size.0 * size.1) as u64 } };
         if self.beats() {
             self.tell_of_looking(outbox).await?;
         }
