@@ -59,7 +59,14 @@ pub fn build(root: &Path, target_dir: &Path) -> Result<PathBuf, Box<dyn Error>> 
         cargo.args(["--config", setting]);
     }
     // Position-dependent: a static PIE relocates itself at every start and is larger.
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static\u{1f}-Crelocation-model=static");
+    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned(), "-Crelocation-model=static".to_owned()];
+    // It goes into images that are given away: whoever built it, and where, stays out of it.
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")));
+    for (from, to) in [(Some(root.to_path_buf()), "/cartridge"), (home, "/cargo")] {
+        flags.extend(from.map(|from| format!("--remap-path-prefix={}={to}", from.display())));
+    }
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     let output = cargo.output().map_err(|e| format!("cargo could not be started for the guest's init: {e}"))?;
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr);

@@ -266,3 +266,46 @@ fn missing_firmware_and_missing_kernels_are_told_with_where_they_were_looked_for
     assert!(text(&run, "detail").contains("kernel"), "{}", text(&run, "detail"));
     console.assert_clean();
 }
+
+/// A password that a cartridge has is in nothing that a run tells or keeps, whatever fails with it.
+#[test]
+fn a_password_is_in_nothing_that_is_told_or_kept() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let planted = "hunter2planted";
+    // Nobody listens there: what fetches from it fails, and says from where.
+    let mirror = format!("http://ann:{planted}@127.0.0.1:9/$repo/os/$arch");
+    let cartridge = format!(
+        "[image]\nengine = \"archiso\"\nbase = \"profile\"\nmirror = {mirror:?}\nenv = {{ API_TOKEN = {planted:?} }}\n"
+    );
+    let profile = repo.join("profile");
+    isoprep::profile::write_minimal(&profile).unwrap();
+    let conf = format!("[options]\nArchitecture = x86_64\nSigLevel = Never\n[core]\nServer = {mirror}\n");
+    fs::write(profile.join("pacman.conf"), conf).unwrap();
+    fs::write(repo.join("cartridge.toml"), cartridge).unwrap();
+    for words in [&["build", "--json"][..], &["build"]] {
+        let run = console.run(&[words, &[repo.to_str().unwrap()]].concat());
+        assert_ne!(run.code, 0);
+        for said in [&run.stdout, &run.stderr] {
+            assert!(!said.contains(planted), "{said}");
+        }
+        assert!(words.len() == 1 || run.stdout.contains("ann:***@127.0.0.1"), "{}", run.stdout);
+        assert!((run.stdout + &run.stderr).contains("What looks like a secret"), "{}", run.stderr);
+    }
+    let mut left = vec![console.home.path().to_path_buf()];
+    let mut files = 0;
+    while let Some(dir) = left.pop() {
+        for entry in fs::read_dir(&dir).unwrap().flatten() {
+            let (path, kind) = (entry.path(), entry.file_type().unwrap());
+            if kind.is_dir() {
+                left.push(path);
+            } else if kind.is_file() && !path.starts_with(&repo) {
+                files += 1;
+                let content = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+                assert!(!content.contains(planted), "{}: {content}", path.display());
+            }
+        }
+    }
+    assert!(files > 0);
+    console.assert_clean();
+}

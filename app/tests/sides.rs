@@ -36,6 +36,18 @@ async fn what_was_found_goes_with_the_cartridge_and_what_was_not_looked_at_is_no
             profile(event)
         })
         .await;
+    // But secrets are looked for whatever the engine.
+    fs::write(repo.join(".netrc"), "machine box.net login ann password hunter2\n").unwrap();
+    session.send(Command::Examine).await;
+    session
+        .until("a secret", |event, _| match event {
+            Event::Examined { lint, failure, .. } => {
+                failure.is_none() && matches!(lint.as_slice(), [one] if one.finding.rule.0 == "secret-credentials")
+            }
+            _ => false,
+        })
+        .await;
+    fs::remove_file(repo.join(".netrc")).unwrap();
 
     session.set("image.engine", "archiso").await;
     session.set("image.base", "minimal").await;

@@ -20,12 +20,13 @@ pub mod plan;
 pub mod profile;
 pub mod progress;
 pub mod recipe;
+mod redact;
 mod rootfs;
 pub mod source;
 pub mod stage;
 
 pub use build::{
-    BuildError, BuildRequest, BuildWarning, Examination, RepositoryLayer, build, examine, repository_layer,
+    BuildError, BuildRequest, BuildWarning, Examination, RepositoryLayer, build, examine, repository_layer, secrets,
 };
 pub use cache::drafts::sweep_drafts;
 pub use cache::view::{CacheRow, CacheView, clean_cache, view_cache};
@@ -46,5 +47,6 @@ pub use recipe::{
     get_field, nearest_field, open, parse, proposal_lines, proposal_now, propose, read_text, save_atomically,
     set_field,
 };
+pub use redact::{HIDDEN, redacted};
 pub use rootfs::reclaim;
 pub use source::{ChangeKind, SourceChange, SourceTree};

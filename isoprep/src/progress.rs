@@ -82,6 +82,13 @@ pub enum Progress {
         /// The way, what is worse about it, and why no better one.
         chosen: Chosen,
     },
+    /// What somebody must know before the image is there.
+    Warned {
+        /// Which stage said it.
+        stage: StageName,
+        /// A sentence.
+        text: String,
+    },
     /// Something to read: a warning, or a line that a tool printed.
     Line {
         /// Which stage said it.
@@ -111,6 +118,10 @@ impl<'a> Reporter<'a> {
 
     pub(crate) fn line(&self, text: impl Into<String>) {
         (self.tell)(Progress::Line { stage: self.stage, text: text.into() });
+    }
+
+    pub(crate) fn warned(&self, text: impl Into<String>) {
+        (self.tell)(Progress::Warned { stage: self.stage, text: text.into() });
     }
 
     pub(crate) fn way(&self, chosen: Chosen) {

@@ -203,3 +203,47 @@ fn where_the_search_for_secrets_ends_is_said() {
     let findings = repository.lint();
     assert!(matches!(findings.as_slice(), [one] if one.what.contains("64 MiB")), "{}", render_text(&findings, false));
 }
+
+/// No engine but archiso's has a lint: secrets are looked for all the same, in what is injected and in a root that is a folder.
+#[test]
+fn an_image_without_a_profile_is_looked_through_for_secrets() {
+    let dir = tempfile::tempdir().unwrap();
+    let top = dir.path().canonicalize().unwrap();
+    let token = ["ghp_", "A7bK9dQ2xW5mZ8pL4tR6vY3cN1sJ0fHgE123"].concat();
+    let cartridge = format!(
+        "name = \"x\"\n[image]\nengine = \"tree\"\nbase = \"../system\"\n[image.env]\nNAME = \"x\"\nAPI_TOKEN = \"{}\"\n",
+        &token[4..]
+    );
+    for (path, content) in [
+        ("repo/.gitignore", b"*.pem\n".to_vec()),
+        ("repo/ignored.pem", b"-----BEGIN PRIVATE KEY-----\n".to_vec()),
+        ("repo/tool", [b"\x7fELF\0\0", token.as_bytes(), b"\0"].concat()),
+        // Larger than what a script is read to.
+        ("repo/large.txt", ["x\n".repeat(200_000).as_bytes(), token.as_bytes()].concat()),
+        ("repo/.bash_history", b"ls\n".to_vec()),
+        ("system/usr/bin/true", token.clone().into_bytes()),
+        ("system/etc/NetworkManager/system-connections/home", b"[wifi-security]\npsk=hunter22\n".to_vec()),
+        ("system/home/me/.ssh/id_ed25519", b"key".to_vec()),
+        ("system/home/me/.ssh/id_ed25519.pub", b"key".to_vec()),
+    ] {
+        let file = top.join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, content).unwrap();
+    }
+    let recipe = isoprep::parse(&cartridge, &top.join("repo")).unwrap();
+    let findings = isoprep::secrets(&recipe, &cartridge, &[], &isoprep::Cancel::new()).unwrap();
+    let mut said: Vec<String> =
+        findings.iter().map(|it| line(it).replace(&format!("{}/", top.display()), "")).collect();
+    said.sort();
+    let expected = [
+        "warning secret-credentials .bash_history:1 | Leave /.bash_history out of the repository",
+        "warning secret-credentials cartridge.toml:5",
+        "warning secret-credentials system/etc/NetworkManager/system-connections/home:2",
+        "warning secret-private-key system/home/me/.ssh/id_ed25519:1",
+        "warning secret-token large.txt:200001 | Leave /large.txt out of the repository",
+        "warning secret-token tool:1 | Leave /tool out of the repository",
+    ];
+    assert_eq!(said, expected);
+    let shown = render_text(&findings, false) + &render_json(&findings);
+    assert!(!shown.contains(&token[4..]), "{shown}");
+}

@@ -1,8 +1,24 @@
-//! The seeds of the fuzz target through our VNC client: all that was recorded of real servers must be understood, and nothing of
-//! what is hostile may do harm.
+//! The seeds of the fuzz targets through our VNC client, and through the readers of QEMU's and of the guest's lines: all that was
+//! recorded of real ones must be understood, and nothing of what is hostile may do harm.
 
+#[path = "../fuzz/lines.rs"]
+mod lines;
 #[path = "../fuzz/stream.rs"]
 mod stream;
+
+#[test]
+fn lines_are_heard_however_they_are_cut() {
+    let seed = |name: &str| {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds/lines");
+        std::fs::read(format!("{folder}/{name}")).unwrap()
+    };
+    for cut in [1, 2, 7, 64] {
+        assert_eq!(lines::hear(&seed("qmp"), cut).0, 5);
+        let found = lines::hear(&seed("serial"), cut).1;
+        assert!(matches!(found.as_slice(), [_, _, _, vmtools::serial::Finding::Report(_)]), "{found:?}");
+        assert!(!lines::hear(&seed("panic"), cut).1.is_empty());
+    }
+}
 
 #[test]
 fn every_seed_is_met_and_those_of_real_servers_are_shown() {

@@ -13,7 +13,7 @@ use crate::doctor::{Check, Status};
 use crate::session::deploy::{DeployEvent, stage_words};
 use crate::session::event::{EVENT_VERSION, Failure};
 use crate::session::model::{DeployRun, StageStatus, StageView};
-use crate::session::{Event, Model, Told};
+use crate::session::{Event, Model, Told, redact};
 
 /// Prints events as they come.
 pub(super) struct Printer {
@@ -33,7 +33,7 @@ impl Printer {
     /// Shows one event. Results go to standard output, everything else to standard error.
     pub(super) fn show(&self, told: &Told, model: &Model) {
         if self.json {
-            if let Ok(line) = serde_json::to_string(told) {
+            if let Some(line) = redact::json(told) {
                 out(&line);
             }
             return;
@@ -209,7 +209,7 @@ pub(super) fn object(name: &str, value: &impl serde::Serialize) {
 
 /// One event outside a session, in its JSON form.
 pub(super) fn event(event: Event) {
-    if let Ok(line) = serde_json::to_string(&Told { v: EVENT_VERSION, at_ms: 0, event }) {
+    if let Some(line) = redact::json(&Told { v: EVENT_VERSION, at_ms: 0, event }) {
         out(&line);
     }
 }

@@ -52,6 +52,7 @@ use super::logs::{LogHub, Pane};
 use super::pace::PaceMaker;
 use super::recent::Recent;
 use super::record::Record;
+use super::redact;
 use super::state::{Effect, EjectScope, Goal, Input, Phase, State, step};
 use crate::paths::Paths;
 
@@ -453,7 +454,8 @@ impl Driver {
         text.lines().for_each(|line| pane.line(&format!("{at:9.3}  {line}")));
     }
 
-    async fn tell(&mut self, event: Event) {
+    async fn tell(&mut self, mut event: Event) {
+        redact::event(&mut event);
         if let Some(sentence) = event.sentence() {
             self.note(&sentence);
         }

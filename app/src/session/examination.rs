@@ -33,7 +33,8 @@ impl Examination {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Unexamined {
-    /// Its engine takes no archiso profile: there is nothing to look at.
+    /// Its engine takes no archiso profile: there is nothing to look at but what would be a secret on the image, and none was
+    /// found.
     NoProfile {
         /// The engine.
         engine: EngineKind,
@@ -48,7 +49,7 @@ impl std::fmt::Display for Unexamined {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NoProfile { engine } => {
-                write!(f, "the lint reads archiso profiles, and the engine {} takes none", engine.word())
+                write!(f, "the engine {} takes no archiso profile: only secrets are looked for", engine.word())
             }
             Self::Invalid => f.write_str("the cartridge has to be corrected first"),
             Self::Changed => f.write_str("the cartridge has changed"),

@@ -233,6 +233,10 @@ pub(super) fn build(
         Progress::Line { stage, text } => {
             text.lines().for_each(|line| logs.pane(Pane::Build).line(&format!("{}{line}", stage_tag(stage.0))));
         }
+        Progress::Warned { stage, text } => {
+            logs.pane(Pane::Build).line(&format!("{}warning: {text}", stage_tag(stage.0)));
+            let _ = told.blocking_send(Progress::Warned { stage, text });
+        }
         Progress::Advanced { .. } => {
             let mut last = last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             if last.elapsed() >= PROGRESS_EVERY {

@@ -27,6 +27,7 @@ mod panic_words;
 mod prompt;
 mod recent;
 pub(crate) mod record;
+pub mod redact;
 mod removal;
 mod run_field;
 pub(crate) mod sentence;

@@ -508,7 +508,7 @@ impl Model {
                 self.set_stage(stage.0, StageStatus::Done { reused: *reused, took_ms });
             }
             Progress::Way { chosen, .. } => self.way = Some(chosen.clone()),
-            Progress::Line { .. } => {}
+            Progress::Line { .. } | Progress::Warned { .. } => {}
         }
     }
 

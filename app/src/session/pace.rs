@@ -123,7 +123,9 @@ impl PaceMaker {
                 }
                 return None;
             }
-            Progress::Planned { .. } | Progress::Way { .. } | Progress::Line { .. } => return None,
+            Progress::Planned { .. } | Progress::Way { .. } | Progress::Line { .. } | Progress::Warned { .. } => {
+                return None;
+            }
         }
         let now = self.now.as_mut()?;
         let pace = now.pace(self.times.0.get(&now.name).map_or(&[], Vec::as_slice), at_ms);

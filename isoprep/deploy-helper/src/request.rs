@@ -90,6 +90,16 @@ mod tests {
         assert!(Request::parse(&long).is_err());
     }
 
+    /// Those of the fuzz target.
+    #[test]
+    fn seeds_are_read() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/seeds/requests");
+        let seeds = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let good: Vec<_> = seeds.filter(|it| Request::read(&std::fs::read(it).unwrap()[..]).is_ok()).collect();
+        let names: std::collections::BTreeSet<_> = good.iter().filter_map(|it| it.file_name()?.to_str()).collect();
+        assert_eq!(names, ["disk"].into());
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {

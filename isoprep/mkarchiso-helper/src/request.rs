@@ -178,6 +178,16 @@ mod tests {
         assert!(Request::parse(late.replace(":7", ":-1").as_bytes()).is_err());
     }
 
+    /// Those of the fuzz target.
+    #[test]
+    fn seeds_are_read() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/seeds/requests");
+        let seeds = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let good: Vec<_> = seeds.filter(|it| Request::parse(&std::fs::read(it).unwrap()).is_ok()).collect();
+        let names: std::collections::BTreeSet<_> = good.iter().filter_map(|it| it.file_name()?.to_str()).collect();
+        assert_eq!(names, ["both", "clear", "here"].into());
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {

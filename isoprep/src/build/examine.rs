@@ -31,7 +31,8 @@ pub struct Examination {
     pub warnings: Vec<String>,
 }
 
-/// Looks at a cartridge without building it: engines archiso and mkarchiso; for the others there is nothing to say. Nothing but
+/// Looks at a cartridge without building it: engines archiso and mkarchiso; of the others
+/// [`secrets`](super::secrets()) says what there is to say. Nothing but
 /// `request.work` is written; code of the profile runs in the sandbox alone. Blocks for a moment.
 ///
 /// # Errors
@@ -72,11 +73,7 @@ impl Stages<'_> {
     /// What lint says of a cartridge that is ready to be built.
     pub(super) fn findings(&self, ready: &Ready) -> Result<Vec<LintFinding>, BuildError> {
         let recipe = &self.request.recipe;
-        let cartridge = self.request.cartridge.clone().unwrap_or_else(|| {
-            let file = recipe.root.join(FILE_NAME);
-            let small = atomic::size(&file).is_ok_and(|bytes| bytes <= LARGEST_CARTRIDGE);
-            if small { std::fs::read_to_string(&file).unwrap_or_default() } else { String::new() }
-        });
+        let cartridge = self.cartridge();
         let ours = crate::stage::assemble::ours(self.request);
         let gathered = Gathered::new(recipe, &ready.assembly, &ours, self.cancel, self.progress)?;
         let databases = self.databases(ready);
@@ -94,6 +91,15 @@ impl Stages<'_> {
             return Err(BuildError::Cancelled { stage: engine::LINT });
         }
         Ok(findings)
+    }
+
+    /// The text of `cartridge.toml`, for the lines of its fields.
+    pub(super) fn cartridge(&self) -> String {
+        self.request.cartridge.clone().unwrap_or_else(|| {
+            let file = self.request.recipe.root.join(FILE_NAME);
+            let small = atomic::size(&file).is_ok_and(|bytes| bytes <= LARGEST_CARTRIDGE);
+            if small { std::fs::read_to_string(&file).unwrap_or_default() } else { String::new() }
+        })
     }
 
     /// How large the root image of the last build was, its layers included, bytes: asked only where an entry copies it.

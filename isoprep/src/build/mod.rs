@@ -10,6 +10,7 @@ mod live;
 mod mkarchiso;
 mod plugged;
 mod ready;
+mod secrets;
 mod warning;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ pub use error::BuildError;
 pub(crate) use error::{NAMED, mebibytes, room_for};
 pub use examine::{Examination, examine};
 pub use plugged::{RepositoryLayer, repository_layer};
+pub use secrets::secrets;
 pub use warning::BuildWarning;
 
 use crate::Cancel;
@@ -161,6 +163,7 @@ impl Stages<'_> {
         let extras = inject::extras(&self.request.recipe.source.into, wanted, &mut manifest, &mut prints, reporter)?;
         let modules = initramfs::modules(&parts.kernel, &mut prints, reporter)?;
         let fingerprints = self.fingerprints(parts, (&modules, &mut prints), reporter)?;
+        self.look_for_secrets(reporter)?;
         // Losing it costs a second next time, no more.
         if let Err(e) = prints.save() {
             reporter.line(format!("warning: the cache cannot remember what was read: {e}"));

@@ -144,6 +144,20 @@ pub(super) fn spreads_to(group: u64, mount: &Mount, mounts: &[Mount], place: &Pl
 mod tests {
     use super::*;
 
+    /// Those of the fuzz target.
+    #[test]
+    fn seeds_are_read() {
+        let seed = |name: &str| std::fs::read(format!("fuzz/seeds/mountinfo/{name}")).unwrap();
+        assert!(parse(&seed("host")).unwrap().len() > 3);
+        let odd = parse(&seed("odd")).unwrap();
+        assert_eq!(odd[1].point, Path::new("/a b\t\\\n"));
+        assert!(parse(&seed("swaps")).is_err());
+        let disks = cartridge_disks::mounts::mounts(&seed("odd")).unwrap();
+        let points: Vec<_> = odd.iter().map(|it| &it.point).collect();
+        assert_eq!(disks.iter().map(|it| &it.point).collect::<Vec<_>>(), points);
+        assert_eq!(cartridge_disks::mounts::swaps(&seed("swaps")).unwrap()[1], Path::new("/a b"));
+    }
+
     #[test]
     fn the_example_of_the_manual_and_escapes_are_read() {
         let table = b"36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue\n\

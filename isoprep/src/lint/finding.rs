@@ -13,6 +13,14 @@ use crate::recipe::EngineKind;
 #[serde(transparent)]
 pub struct RuleId(pub &'static str);
 
+impl RuleId {
+    /// Whether it finds what nobody else must get.
+    #[must_use]
+    pub fn is_a_secret(self) -> bool {
+        self.0.starts_with("secret-")
+    }
+}
+
 impl fmt::Display for RuleId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)

@@ -3,7 +3,7 @@
 
 use std::fs::Metadata;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::subject::{Entry, EntryKind, HostFiles, Injected, Modes, Subject};
 use super::sync_db::SyncDatabases;
@@ -13,7 +13,7 @@ use crate::build::BuildError;
 use crate::engine;
 use crate::profile::Profile;
 use crate::progress::{Progress, Reporter};
-use crate::recipe::{BuildKind, Recipe};
+use crate::recipe::{Base, BuildKind, EngineKind, Recipe};
 use crate::stage::walk::walk;
 
 /// The files of a cartridge, looked up once.
@@ -54,14 +54,7 @@ impl Gathered {
         cancel: &Cancel,
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<Self, BuildError> {
-        let reporter = Reporter::new(engine::ASSEMBLE, cancel, progress);
-        let root = &recipe.source.path;
-        let canonical = root.canonicalize().map_err(BuildError::io(reporter.stage, "read", root))?;
-        let mut injected: Vec<Entry> = (walk(&canonical, recipe, ours, &reporter)?.entries.into_iter())
-            .map(|(path, meta)| entry(path.clone(), root.join(path), &meta))
-            .collect();
-        injected.sort_by(|a, b| a.path.cmp(&b.path));
-        let single = |(to, from): (&PathBuf, &PathBuf)| Some(entry(to.clone(), from.clone(), &from.metadata().ok()?));
+        let plain = Self::without_profile(recipe, ours, cancel, progress)?;
         let file = |(path, piece): (&PathBuf, &Piece)| {
             let kind = match &piece.kind {
                 Kind::Dir => EntryKind::Dir,
@@ -74,6 +67,36 @@ impl Gathered {
         Ok(Self {
             base: assembly.layers.first().cloned().unwrap_or_default(),
             files: assembly.pieces.iter().map(file).collect(),
+            ..plain
+        })
+    }
+
+    /// As [`new`](Self::new), where there is no profile. Of a root that is a folder here, the files that hold secrets are
+    /// listed as its own.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn without_profile(
+        recipe: &Recipe,
+        ours: &[PathBuf],
+        cancel: &Cancel,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Self, BuildError> {
+        let reporter = Reporter::new(engine::ASSEMBLE, cancel, progress);
+        let root = &recipe.source.path;
+        let canonical = root.canonicalize().map_err(BuildError::io(reporter.stage, "read", root))?;
+        let mut injected: Vec<Entry> = (walk(&canonical, recipe, ours, &reporter)?.entries.into_iter())
+            .map(|(path, meta)| entry(path.clone(), root.join(path), &meta))
+            .collect();
+        injected.sort_by(|a, b| a.path.cmp(&b.path));
+        let single = |(to, from): (&PathBuf, &PathBuf)| Some(entry(to.clone(), from.clone(), &from.metadata().ok()?));
+        let files = match &recipe.image.base {
+            Base::Folder(dir) if recipe.image.engine == EngineKind::Tree => root_files(dir),
+            _ => Vec::new(),
+        };
+        Ok(Self {
+            base: PathBuf::new(),
+            files,
             injected,
             extra_files: recipe.image.files.iter().filter_map(single).collect(),
             packages: recipe.image.packages.clone(),
@@ -110,6 +133,55 @@ impl Gathered {
             host: surroundings.host,
         }
     }
+}
+
+/// Where a system keeps its secrets, and a user's home: of these the files that lie in them directly are looked at. A whole root
+/// is too much, and what packages bring is none of it.
+const OF_A_SYSTEM: [&str; 9] = [
+    "etc",
+    "etc/ssh",
+    "etc/NetworkManager/system-connections",
+    "etc/netctl",
+    "etc/wpa_supplicant",
+    "etc/wireguard",
+    "etc/openvpn",
+    "var/lib/iwd",
+    "etc/ssl/private",
+];
+const OF_A_USER: [&str; 14] = [
+    "",
+    ".ssh",
+    ".aws",
+    ".cargo",
+    ".docker",
+    ".kube",
+    ".gnupg",
+    ".gnupg/private-keys-v1.d",
+    ".config/gh",
+    ".config/git",
+    ".config/rclone",
+    ".config/gcloud",
+    ".local/share/fish",
+    ".local/share/keyrings",
+];
+/// The most files of a root that are listed.
+const LISTED: usize = 20_000;
+
+/// The files of a root in which its secrets are, as those of a profile's `airootfs`. What this user cannot read is passed over.
+fn root_files(root: &Path) -> Vec<Entry> {
+    let homes = std::fs::read_dir(root.join("home")).into_iter().flatten().flatten().map(|it| it.file_name());
+    let homes = homes.map(|name| Path::new("home").join(name)).chain([PathBuf::from("root")]);
+    let of_users = homes.flat_map(|home| OF_A_USER.map(|folder| home.join(folder)));
+    let folders = OF_A_SYSTEM.map(PathBuf::from).into_iter().chain(of_users);
+    let files = folders.flat_map(|folder| {
+        let listed = std::fs::read_dir(root.join(&folder)).into_iter().flatten().flatten();
+        listed.map(move |it| (folder.join(it.file_name()), it.path()))
+    });
+    let files = files.filter_map(|(path, from)| {
+        let meta = from.symlink_metadata().ok().filter(Metadata::is_file)?;
+        Some(entry(Path::new("airootfs").join(path), from, &meta))
+    });
+    files.take(LISTED).collect()
 }
 
 fn entry(path: PathBuf, from: PathBuf, meta: &Metadata) -> Entry {

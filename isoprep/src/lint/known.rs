@@ -276,6 +276,11 @@ impl<'a> Known<'a> {
         if !entry.is_file() || entry.size() > TEXT { None } else { self.text_at(&entry.from) }
     }
 
+    /// The first `limit` bytes of an entry, whatever they are.
+    pub(super) fn head(&self, entry: &Entry, limit: u64) -> Option<Vec<u8>> {
+        self.subject.host.read(&entry.from, limit)
+    }
+
     /// The text of a file of the profile.
     pub(super) fn text_of(&self, file: impl AsRef<Path>) -> Option<String> {
         self.text_at(&self.host_path(file.as_ref()))

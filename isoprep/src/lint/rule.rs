@@ -3,13 +3,17 @@
 use std::collections::BTreeSet;
 
 use super::finding::{LintFinding, RuleId};
+use super::gather::{Gathered, Surroundings};
 use super::known::Known;
-use super::subject::Subject;
+use super::subject::{Modes, OnDisk, Subject};
+use super::sync_db::SyncDatabases;
 use super::{
     boot, boot_files, boot_modes, boot_options, definition, executable, initcpio, packages, pacman_conf, permissions,
     private_files, repositories, scripts, secrets, size, systemd, users, variables,
 };
 use crate::Cancel;
+use crate::profile::Profile;
+use crate::recipe::Recipe;
 
 /// A rule: its name, what it is about, and the pure function that looks.
 #[derive(Clone, Copy)]
@@ -66,11 +70,23 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
 /// with what it has.
 #[must_use]
 pub fn lint(subject: &Subject<'_>, cancel: &Cancel) -> Vec<LintFinding> {
+    run(rules(), subject, cancel)
+}
+
+/// What would be a secret on the image of a recipe whose engine takes no profile.
+pub(crate) fn secrets_of(recipe: &Recipe, cartridge: &str, gathered: &Gathered, cancel: &Cancel) -> Vec<LintFinding> {
+    let (profile, databases) = (Profile::default(), SyncDatabases::default());
+    let surroundings =
+        Surroundings { modes: Modes::KEPT, supplied: &[], image_bytes: None, databases: &databases, host: &OnDisk };
+    run(secrets::RULES.iter(), &gathered.subject(recipe, cartridge, &profile, &surroundings), cancel)
+}
+
+fn run<'r>(rules: impl Iterator<Item = &'r Rule>, subject: &Subject<'_>, cancel: &Cancel) -> Vec<LintFinding> {
     let repositories: BTreeSet<&str> =
         subject.profile.pacman_conf.repositories.iter().map(|repository| repository.name.as_str()).collect();
     let known = Known::new(subject, &repositories, cancel);
     let mut findings = Vec::new();
-    for rule in rules().take_while(|_| !cancel.is_cancelled()) {
+    for rule in rules.take_while(|_| !cancel.is_cancelled()) {
         let mut found = (rule.check)(&known);
         found.sort_by(|a, b| (a.severity, &a.file, a.line).cmp(&(b.severity, &b.file, b.line)));
         found.dedup();

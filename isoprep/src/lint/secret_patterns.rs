@@ -1,7 +1,14 @@
 //! How secrets look: private keys by their armour, tokens by the beginnings that services give them so that they can be
-//! found, credentials by the files that programs keep them in. A public key, an example or a place for a value is none.
+//! found, passwords in addresses. A public key, an example or a place for a value is none. What belongs to a certain file is in
+//! [`secret_files`](super::secret_files).
 
+use std::ops::Range;
 use std::path::Path;
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
+use super::secret_files::{Called, credentials, is_example, is_placeholder, stands_for_one};
 
 /// What kind of secret it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,11 +54,12 @@ const fn shape(begins: &'static str, body: Body, least: usize, most: usize, what
 
 /// As the services document them: GitHub's "token formats", AWS's "unique identifiers", Slack's "token types", and so
 /// on.
-const SHAPES: [Shape; 24] = [
+const SHAPES: [Shape; 37] = [
     shape("AKIA", Body::Capitals, 16, 16, "an access key of AWS"),
     shape("ASIA", Body::Capitals, 16, 16, "a temporary access key of AWS"),
     shape("AIza", Body::Url, 35, 35, "an API key of Google"),
     shape("AGE-SECRET-KEY-1", Body::Capitals, 58, 58, "a secret key of age"),
+    shape("dckr_pat_", Body::Url, 20, 100, "a token of Docker"),
     shape("dop_v1_", Body::Letters, 64, 64, "a token of DigitalOcean"),
     shape("ghp_", Body::Letters, 36, 255, "a token of GitHub"),
     shape("gho_", Body::Letters, 36, 255, "a token of GitHub"),
@@ -60,50 +68,59 @@ const SHAPES: [Shape; 24] = [
     shape("ghr_", Body::Letters, 36, 255, "a token of GitHub"),
     shape("github_pat_", Body::Url, 82, 255, "a token of GitHub"),
     shape("glpat-", Body::Url, 20, 300, "a token of GitLab"),
+    shape("gldt-", Body::Url, 20, 300, "a token of GitLab"),
+    shape("glptt-", Body::Url, 20, 300, "a token of GitLab"),
+    shape("glrt-", Body::Url, 20, 300, "a token of GitLab"),
+    shape("glcbt-", Body::Url, 20, 300, "a token of GitLab"),
     shape("hf_", Body::Letters, 34, 40, "a token of Hugging Face"),
+    shape("hvs.", Body::Url, 20, 300, "a token of Vault"),
     shape("npm_", Body::Letters, 36, 36, "a token of npm"),
     shape("pypi-AgEIcHlwaS5vcmc", Body::Url, 50, 500, "a token of PyPI"),
     shape("sk-ant-api", Body::Url, 80, 200, "an API key of Anthropic"),
     shape("sk-proj-", Body::Url, 40, 300, "an API key of OpenAI"),
+    shape("sk-svcacct-", Body::Url, 40, 300, "an API key of OpenAI"),
+    shape("sk-admin-", Body::Url, 40, 300, "an API key of OpenAI"),
+    // The form of before, which others have taken over.
+    shape("sk-", Body::Letters, 40, 64, "an API key in the form of OpenAI's"),
     shape("sk_live_", Body::Letters, 24, 200, "a secret key of Stripe"),
+    shape("rk_live_", Body::Letters, 24, 200, "a secret key of Stripe"),
+    shape("rubygems_", Body::Letters, 48, 48, "a key of RubyGems"),
     shape("SG.", Body::Url, 22, 22, "a key of SendGrid"),
     shape("tskey-auth-", Body::Url, 20, 100, "a key of Tailscale"),
     shape("xoxb-", Body::Url, 20, 200, "a token of Slack"),
     shape("xoxp-", Body::Url, 20, 200, "a token of Slack"),
     shape("xoxa-", Body::Url, 20, 200, "a token of Slack"),
     shape("xoxr-", Body::Url, 20, 200, "a token of Slack"),
+    shape("xapp-", Body::Url, 20, 200, "a token of Slack"),
+    shape("pypi-AgENdGVzdC5weXBpLm9yZ", Body::Url, 50, 500, "a token of PyPI"),
 ];
 
-/// Parts of a name that say that its value is secret.
-const SECRET_NAMES: [&str; 10] = [
-    "TOKEN",
-    "SECRET",
-    "PASSWORD",
-    "PASSWD",
-    "API_KEY",
-    "APIKEY",
-    "PRIVATE_KEY",
-    "ACCESS_KEY",
-    "CREDENTIAL",
-    "AUTH_KEY",
-];
+/// What every secret that is known by its own form has in it.
+static FORMS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    let others = ["PRIVATE KEY", "PrivateKey", SLACK_HOOK];
+    AhoCorasick::new(SHAPES.iter().map(|shape| shape.begins).chain(others)).ok()
+});
 
-/// All secrets of a text, by line.
-pub(super) fn find(path: &Path, text: &str) -> Vec<Secret> {
-    let mut found = private_keys(text);
+/// The address of Slack's web hooks.
+const SLACK_HOOK: &str = "hooks.slack.com/services/";
+
+/// All secrets of a file's content, by line. In what is no text, only those that are known by their own form.
+pub(super) fn find(path: &Path, content: &[u8]) -> Vec<Secret> {
+    let text = String::from_utf8_lossy(content);
     let lines = || (1..).zip(text.lines());
-    for (line, content) in lines() {
-        found.extend(token(content).map(|what| Secret { kind: Kind::Token, line, what }));
+    let formed = |text: &str| FORMS.as_ref().is_none_or(|forms| forms.is_match(text));
+    let mut found = Vec::new();
+    if formed(&text) {
+        found = private_keys(&text);
+        let tokens = lines().filter(|(_, it)| formed(it));
+        found.extend(tokens.filter_map(|(line, it)| Some(Secret { kind: Kind::Token, line, what: token(it)? })));
     }
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_lowercase();
-    let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
-    let is_example = ["example", "sample", "template", "dist", "default"].iter().any(|word| name.contains(word));
-    if !is_example {
-        let what = |content: &str| credentials(&name, folder, content);
-        found.extend(
-            lines().filter_map(|(line, content)| Some(Secret { kind: Kind::Credentials, line, what: what(content)? })),
-        );
+    if content.contains(&0) {
+        return found;
     }
+    let (called, example) = (Called::of(path), is_example(path));
+    let said = |line: &str| if example { None } else { credentials(&called, line) }.or_else(|| address(line));
+    found.extend(lines().filter_map(|(line, it)| Some(Secret { kind: Kind::Credentials, line, what: said(it)? })));
     found
 }
 
@@ -122,14 +139,19 @@ fn private_keys(text: &str) -> Vec<Secret> {
     let is_base64 =
         |line: &str| line.len() >= 40 && line.chars().all(|c| c.is_ascii_alphanumeric() || "+/=".contains(c));
     let mut found = Vec::new();
-    let mut lines = (1..).zip(text.lines().map(str::trim)).peekable();
+    let mut lines = (1..).zip(text.lines().map(str::trim));
     while let Some((line, content)) = lines.next() {
-        let label = content.trim_matches('-').trim();
-        let kind = label.strip_prefix("BEGIN ").and_then(|label| KINDS.iter().find(|(kind, _)| *kind == label));
-        let Some((_, what)) = kind.filter(|_| content.starts_with("----")) else { continue };
+        let Some((_, after)) = content.split_once("-----BEGIN ").or_else(|| content.split_once("---- BEGIN ")) else {
+            continue;
+        };
+        let Some((label, rest)) = after.split_once("----") else { continue };
+        let Some((_, what)) = KINDS.iter().find(|(kind, _)| *kind == label.trim()) else { continue };
+        // In a string of a program or of JSON its lines end with the letters `\n`.
+        let inside = rest.trim_start_matches('-').split("\\n").map(str::trim).filter(|it| !it.is_empty());
         // An armour may have headers, and ends with an empty line after them.
-        let body = lines.clone().map(|(_, line)| line).take(6).find(|line| !line.is_empty() && !line.contains(": "));
-        if body.is_some_and(is_base64) {
+        let below = lines.clone().map(|(_, line)| line).take(6).filter(|it| !it.is_empty());
+        let body = inside.chain(below).find(|it| !it.contains(": "));
+        if body.is_some_and(|it| is_base64(it.trim_end_matches(['"', '\'', ',', '\\']))) {
             found.push(Secret { kind: Kind::PrivateKey, line, what });
         }
     }
@@ -145,29 +167,38 @@ fn private_keys(text: &str) -> Vec<Secret> {
 }
 
 /// The first token of a line.
-fn token(line: &str) -> Option<&'static str> {
+pub(super) fn token(line: &str) -> Option<&'static str> {
+    shaped(line).next().map(|(_, what)| what).or_else(|| slack_hook(line))
+}
+
+/// Where tokens are in a text.
+pub(crate) fn tokens(text: &str) -> impl Iterator<Item = Range<usize>> {
+    shaped(text).map(|(range, _)| range)
+}
+
+/// The tokens of a text that are known by their shape.
+fn shaped(text: &str) -> impl Iterator<Item = (Range<usize>, &'static str)> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    for shape in &SHAPES {
+    SHAPES.iter().flat_map(move |shape| {
         let fits = |c: &char| match shape.body {
             Body::Letters => c.is_ascii_alphanumeric(),
             Body::Capitals => c.is_ascii_uppercase() || c.is_ascii_digit(),
             Body::Url => c.is_ascii_alphanumeric() || *c == '-' || *c == '_',
         };
-        for (at, _) in line.match_indices(shape.begins) {
-            let rest = &line[at + shape.begins.len()..];
+        text.match_indices(shape.begins).filter_map(move |(at, _)| {
+            let rest = &text[at + shape.begins.len()..];
             let body: String = rest.chars().take_while(fits).collect();
-            let whole = !line[..at].ends_with(is_word) && !rest[body.len()..].starts_with(is_word);
-            if whole && (shape.least..=shape.most).contains(&body.len()) && !is_placeholder(&body) && is_mixed(&body) {
-                return Some(shape.what);
-            }
-        }
-    }
-    slack_hook(line)
+            let whole = !text[..at].ends_with(is_word) && !rest[body.len()..].starts_with(is_word);
+            let long = (shape.least..=shape.most).contains(&body.len());
+            (whole && long && !is_placeholder(&body) && is_mixed(&body))
+                .then(|| (at..at + shape.begins.len() + body.len(), shape.what))
+        })
+    })
 }
 
 /// `hooks.slack.com/services/T…/B…/…`: whoever has it can write.
 fn slack_hook(line: &str) -> Option<&'static str> {
-    let mut parts = line.split("hooks.slack.com/services/").nth(1)?.split('/');
+    let mut parts = line.split(SLACK_HOOK).nth(1)?.split('/');
     let (team, app) = (parts.next()?, parts.next()?);
     let last: String = parts.next()?.chars().take_while(char::is_ascii_alphanumeric).collect();
     let fits = team.starts_with('T') && team.len() >= 8 && app.starts_with('B') && last.len() >= 20;
@@ -182,118 +213,33 @@ fn is_mixed(body: &str) -> bool {
     letters.len() >= 8
 }
 
-/// Whether a value stands where a secret will be.
-fn is_placeholder(value: &str) -> bool {
-    const WORDS: [&str; 14] = [
-        "example",
-        "changeme",
-        "change_me",
-        "change-me",
-        "placeholder",
-        "your",
-        "xxxx",
-        "secret",
-        "password",
-        "todo",
-        "dummy",
-        "redacted",
-        "0000",
-        "1234567890",
-    ];
-    let lower = value.to_lowercase();
-    value.len() < 8
-        || value.starts_with(['$', '<', '{', '%', '*'])
-        || value.contains("...")
-        || WORDS.iter().any(|word| lower.contains(word))
-}
-
-/// A secret by the file that it is in.
-fn credentials(name: &str, folder: &str, line: &str) -> Option<&'static str> {
-    let line = line.trim();
-    if line.starts_with('#') || line.starts_with(';') || line.starts_with("//") {
-        return None;
+/// A password in an address: `https://me:password@host/`.
+fn address(line: &str) -> Option<&'static str> {
+    // What documentation says in place of one, and where no stranger gets.
+    const WORDS: [&str; 6] = ["pass", "passwd", "pw", "pwd", "token", "user"];
+    const HOSTS: [&str; 5] = ["localhost", "127.0.0.1", "[::1]", "host", "hostname"];
+    for (at, _) in line.match_indices("://") {
+        let rest = &line[at + 3..];
+        let end = rest.find(|c: char| c.is_whitespace() || "/?#\"'`<>()|\\".contains(c)).unwrap_or(rest.len());
+        let Some((user, host)) = rest[..end].rsplit_once('@') else { continue };
+        let Some((name, password)) = user.split_once(':') else { continue };
+        let shown = stands_for_one(password) || WORDS.contains(&password) || password == name;
+        let near =
+            HOSTS.iter().any(|it| host.strip_prefix(it).is_some_and(|rest| rest.is_empty() || rest.starts_with(':')));
+        if !shown && !near && !host.contains("example") {
+            return Some("a password in an address");
+        }
     }
-    let value_of = |key: &str| {
-        let (left, value) = line.split_once(key)?;
-        let value = value.trim().trim_matches(['"', '\'', ',', ' ']);
-        (!is_placeholder(value)).then_some(left)
-    };
-    if name == ".netrc" || name == "_netrc" {
-        let mut words = line.split_whitespace().skip_while(|word| *word != "password").skip(1);
-        return words.next().filter(|value| !is_placeholder(value)).map(|_| "a password of netrc");
-    }
-    match (folder, name) {
-        (_, ".git-credentials") => {
-            let login = line.split_once("://")?.1.split_once('@')?.0;
-            login.split_once(':').filter(|(_, value)| !is_placeholder(value)).map(|_| "a password of git")
-        }
-        (_, ".pgpass") => line
-            .rsplit(':')
-            .next()
-            .filter(|value| line.matches(':').count() >= 4 && !is_placeholder(value))
-            .map(|_| "a password of PostgreSQL"),
-        _ if name.ends_with(".nmconnection") => {
-            value_at(line, &["psk", "password", "wep-key0"]).map(|_| "a password of a network")
-        }
-        _ if name.ends_with(".psk") => value_at(line, &["Passphrase", "PreSharedKey"]).map(|_| "a password of a Wi-Fi"),
-        _ if name.starts_with("wpa_supplicant") => {
-            value_at(line, &["psk", "password"]).map(|_| "a password of a Wi-Fi")
-        }
-        (_, ".npmrc") => value_of("_authToken=").map(|_| "a token of npm"),
-        (_, ".pypirc") => value_of("password").map(|_| "a password of PyPI"),
-        (".aws", "credentials") => value_of("aws_secret_access_key").map(|_| "a secret key of AWS"),
-        (".docker", "config.json") => value_of("\"auth\":").map(|_| "a login of a container registry"),
-        _ if name == ".env" || name.starts_with(".env.") || name.ends_with(".env") => env_secret(line),
-        _ if name.ends_with(".json")
-            && (name.contains("credential") || name.contains("secret") || name.contains("service-account")) =>
-        {
-            json_secret(line)
-        }
-        _ => None,
-    }
-}
-
-/// The value of one of these keys, if it is no place for one.
-fn value_at<'l>(line: &'l str, keys: &[&str]) -> Option<&'l str> {
-    let (key, value) = line.split_once('=')?;
-    let value = value.trim().trim_matches('"');
-    (keys.contains(&key.trim()) && !is_placeholder(value)).then_some(value)
-}
-
-/// A secret by what a file is called alone: OpenPGP keeps its keys in no form of text.
-pub(super) fn by_name(path: &Path) -> Option<Secret> {
-    let name = path.file_name()?.to_str()?;
-    let folder = path.parent()?.file_name()?.to_str()?;
-    let private = name == "secring.gpg" || (folder == "private-keys-v1.d" && name.ends_with(".key"));
-    private.then_some(Secret { kind: Kind::PrivateKey, line: 1, what: "a private key of OpenPGP" })
-}
-
-/// `NAME=value` of an environment file whose name says that it is secret.
-fn env_secret(line: &str) -> Option<&'static str> {
-    let (name, value) = line.trim_start_matches("export ").split_once('=')?;
-    let name = name.trim().to_uppercase();
-    // What ends so names a secret, and is none.
-    let names = ["_FILE", "_PATH", "_URL", "_ID", "_NAME", "_TTL"].iter().any(|end| name.ends_with(end));
-    let value = value.trim().trim_matches(['"', '\'']);
-    (SECRET_NAMES.iter().any(|it| name.contains(it)) && !names && !is_placeholder(value))
-        .then_some("a secret in an environment file")
-}
-
-/// `"name": "value"` of a JSON file of credentials.
-fn json_secret(line: &str) -> Option<&'static str> {
-    let (name, value) = line.split_once("\":")?;
-    let name = name.rsplit('"').next()?.trim_start_matches('!').to_uppercase().replace('-', "_");
-    let value = value.trim().strip_prefix('"')?.split('"').next()?;
-    let secret = SECRET_NAMES.iter().any(|it| name.contains(it)) && !name.ends_with("_ID") && !name.ends_with("_URI");
-    (secret && !is_placeholder(value)).then_some("a secret in a file of credentials")
+    None
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::secret_files::by_name;
     use super::*;
 
     fn kinds(path: &str, text: &str) -> Vec<(Kind, usize)> {
-        find(Path::new(path), text).into_iter().map(|secret| (secret.kind, secret.line)).collect()
+        find(Path::new(path), text.as_bytes()).into_iter().map(|secret| (secret.kind, secret.line)).collect()
     }
 
     /// Put together here, so that no scanner takes this file for a leak.
@@ -311,6 +257,9 @@ mod tests {
             made("github_pat_", 82),
             made("xoxb-", 40),
             made("glpat-", 20),
+            made("sk-", 48),
+            made("npm_", 36),
+            made("pypi-AgEIcHlwaS5vcmc", 60),
             made("AIza", 35),
             format!("https://hooks.slack.com/services/T0{}/B0{}/{}", capitals(""), capitals(""), made("", 24)),
         ] {
@@ -341,8 +290,82 @@ mod tests {
         assert_eq!(kinds("/root/k", &key("PGP PUBLIC KEY BLOCK", &body)), []);
         assert_eq!(kinds("/root/k", &key("RSA PRIVATE KEY", "...")), []);
         assert_eq!(kinds("/root/k.md", "grep -----BEGIN PRIVATE KEY----- file\n"), []);
+        // In a string of JSON or of a program, in a script, and below an indentation.
+        let string = format!("  \"key\": \"-----BEGIN PRIVATE KEY-----\\n{body}\\n-----END PRIVATE KEY-----\\n\",\n");
+        assert_eq!(kinds("/root/a.json", &string), [(Kind::PrivateKey, 1)]);
+        let script = format!("KEY=\"-----BEGIN EC PRIVATE KEY-----\n{body}\n-----END EC PRIVATE KEY-----\"\n");
+        assert_eq!(kinds("/root/a.sh", &script), [(Kind::PrivateKey, 1)]);
+        assert_eq!(
+            kinds("/root/a.yml", &key("RSA PRIVATE KEY", &body).replace('\n', "\n    ")),
+            [(Kind::PrivateKey, 2)]
+        );
+        assert_eq!(kinds("/root/k.py", "KEY = \"-----BEGIN PRIVATE KEY-----\\n...\"\n"), []);
         let wireguard = format!("[Interface]\nPrivateKey = {}=\nPublicKey = {}=\n", made("", 43), made("", 43));
         assert_eq!(kinds("/etc/wireguard/wg0.conf", &wireguard), [(Kind::PrivateKey, 2)]);
+    }
+
+    #[test]
+    fn what_is_no_text_is_looked_through_too() {
+        let program = |inside: &str| [b"\x7fELF\0\xff\xfe", inside.as_bytes(), b"\0\0\n"].concat();
+        let found = |content: &[u8]| find(Path::new("/usr/local/bin/tool"), content).len();
+        assert_eq!(found(&program(&made("ghp_", 36))), 1);
+        let key = format!("\n-----BEGIN RSA PRIVATE KEY-----\n{}\n", made("", 64));
+        assert_eq!(found(&program(&key)), 1);
+        // What a program says of keys and addresses is none.
+        assert_eq!(found(&program("-----BEGIN PRIVATE KEY-----\0ghp_\0https://%s:%s@%s/\0")), 0);
+        assert_eq!(found(&program("https://me:hunter22@box.net/")), 0);
+    }
+
+    #[test]
+    fn passwords_in_addresses_are_known_and_words_for_them_are_none() {
+        let secret = [(Kind::Credentials, 1)];
+        for line in [
+            "git clone https://me:hunter2@git.company.net/x.git",
+            "DATABASE=postgres://app:k9#x@db",
+            "Server = https://ann:s3cr3t!@mirror.company.net/$repo/os/$arch",
+            "redis://:hunter22@cache:6379",
+        ] {
+            // What has `#` in it ends there, as in any address.
+            let expected: &[(Kind, usize)] = if line.contains("k9#") { &[] } else { &secret };
+            assert_eq!(kinds("/r/x", line), expected, "{line}");
+        }
+        for line in [
+            "https://user:password@box.net",
+            "https://user:pass@box.net",
+            "https://me:hunter2@example.org",
+            "https://me:$TOKEN@box.net",
+            "https://x-access-token:${{ secrets.T }}@github.com",
+            "postgres://postgres:postgres@db",
+            "postgres://app:hunter2@localhost:5432",
+            "ssh://git@box.net:22/x",
+            "see https://box.net/a:b@c",
+            "mail to me: x@y",
+        ] {
+            assert_eq!(kinds("/r/x", line), [], "{line}");
+        }
+    }
+
+    #[test]
+    fn names_alone_say_enough() {
+        let kind = |path: &str| by_name(Path::new(path)).map(|it| it.kind);
+        for path in ["/r/id_ed25519", "/r/.ssh/id_rsa", "/r/me.p12", "/r/a.jks", "/etc/krb5.keytab", "/r/Key.PPK"] {
+            assert_eq!(kind(path), Some(Kind::PrivateKey), "{path}");
+        }
+        for path in [
+            "/root/.bash_history",
+            "/root/.local/share/fish/fish_history",
+            "/root/.mozilla/firefox/x.default/cookies.sqlite",
+            "/root/.config/chromium/Default/Cookies",
+            "/root/.config/chromium/Default/Login Data",
+            "/r/terraform.tfstate",
+            "/r/all.kdbx",
+        ] {
+            assert_eq!(kind(path), Some(Kind::Credentials), "{path}");
+        }
+        for path in ["/r/id_rsa.pub", "/r/id_ed25519.pub", "/r/.keystore", "/r/Cookies", "/r/history", "/r/key.rs", "/"]
+        {
+            assert_eq!(kind(path), None, "{path}");
+        }
     }
 
     #[test]
@@ -357,6 +380,11 @@ mod tests {
         assert_eq!(kinds("/r/my-credentials.json", &format!("  \"private_key\": \"{value}\",")), secret);
         let wifi = "/etc/NetworkManager/system-connections/x.nmconnection";
         assert_eq!(kinds(wifi, &format!("psk={value}")), secret);
+        assert_eq!(kinds("/etc/NetworkManager/system-connections/home", "psk=hunter2x"), secret);
+        assert_eq!(kinds("/r/.netrc", "password hunter2"), secret);
+        assert_eq!(kinds("/r/.cargo/credentials.toml", &format!("token = \"{value}\"")), secret);
+        assert_eq!(kinds("/r/.kube/config", &format!("    client-key-data: {value}")), secret);
+        assert_eq!(kinds("/r/.curlrc", "user = \"me:hunter2\""), secret);
         assert_eq!(kinds("/var/lib/iwd/Home.psk", &format!("Passphrase={value}")), secret);
         assert_eq!(kinds("/etc/wpa_supplicant/wpa_supplicant.conf", &format!("  psk=\"{value}\"")), secret);
         assert!(by_name(Path::new("/root/.gnupg/secring.gpg")).is_some());
@@ -383,9 +411,9 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_text_is_read(text in "([A-Za-z0-9-]{0,40}[ =:\"/\n]){0,8}|.*") {
-            find(Path::new("/root/.env"), &text);
-            find(Path::new("/root/.netrc"), &text);
-            find(Path::new("/root/.git-credentials"), &text);
+            for name in [".env", ".netrc", ".git-credentials", ".curlrc", ".pgpass", "x.nmconnection"] {
+                find(&Path::new("/root").join(name), text.as_bytes());
+            }
         }
     }
 }

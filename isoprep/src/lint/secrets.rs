@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::edit::Edit;
 use super::finding::LintFinding;
-use super::known::{Item, Known, Origin, TEXT};
+use super::known::{Item, Known, Origin};
 use super::rule::Rule;
-use super::secret_patterns::{Kind, Secret, by_name, find};
+use super::secret_files::{by_name, env_secret};
+use super::secret_patterns::{Kind, Secret, find, token};
 
 pub(super) const RULES: &[Rule] = &[
     Rule::new("secret-private-key", "a private key", private_keys),
@@ -15,8 +16,10 @@ pub(super) const RULES: &[Rule] = &[
     Rule::new("secret-credentials", "a file of credentials", credentials),
 ];
 
-/// The most that is read of the repository, bytes.
+/// The most that is read of the image's files, bytes.
 const MOST: u64 = 64 << 20;
+/// The most that is read of one of them, bytes: what people write is smaller.
+const HEAD: u64 = 1 << 20;
 
 /// A file with secrets.
 pub(super) struct FileSecrets<'a> {
@@ -25,36 +28,41 @@ pub(super) struct FileSecrets<'a> {
     secrets: Vec<Secret>,
 }
 
-/// Looks through all files of the image that we know.
+/// Looks through all files of the image that we know: through their names always, and through what is in them while that is not
+/// too much.
 pub(super) fn read_secrets<'a>(known: &Known<'a>) -> Vec<FileSecrets<'a>> {
-    let mut left = MOST;
     let mut found = Vec::new();
-    for (path, item) in looked_at(known).take_while(|_| known.goes_on()) {
-        let Some(rest) = left.checked_sub(item.entry.size()) else { break };
-        left = rest;
-        let mut secrets = known.text(item.entry).map(|text| find(path, &text)).unwrap_or_default();
+    for (path, item, read) in looked_at(known).into_iter().take_while(|_| known.goes_on()) {
+        let content = if read { known.head(item.entry, HEAD) } else { None };
+        let mut secrets = content.map(|content| find(path, &content)).unwrap_or_default();
         secrets.extend(by_name(path).filter(|_| item.entry.size() > 0 && secrets.is_empty()));
         if !secrets.is_empty() {
             found.push(FileSecrets { path: path.to_path_buf(), item, secrets });
         }
     }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
     found
 }
 
-/// The files that are looked through while they are not too much.
-fn looked_at<'k, 'a>(known: &'k Known<'a>) -> impl Iterator<Item = (&'k Path, Item<'a>)> {
-    known.image().filter(|(_, item)| item.entry.is_file() && item.entry.size() <= TEXT)
+/// The files, the smallest first, and whether there is room to read them.
+fn looked_at<'k, 'a>(known: &'k Known<'a>) -> Vec<(&'k Path, Item<'a>, bool)> {
+    let mut files: Vec<_> = known.image().filter(|(_, item)| item.entry.is_file()).collect();
+    files.sort_by_key(|(path, item)| (item.entry.size(), *path));
+    let mut bytes = 0;
+    let read = |(path, item): (&'k Path, Item<'a>)| {
+        bytes += item.entry.size().min(HEAD);
+        (path, item, bytes <= MOST)
+    };
+    files.into_iter().map(read).collect()
 }
 
 /// Says where the search ended, if that was before the last file.
 fn cut(known: &Known<'_>) -> Option<LintFinding> {
-    let mut bytes = 0;
-    let (_, first) = looked_at(known).find(|(_, item)| {
-        bytes += item.entry.size();
-        bytes > MOST
-    })?;
-    let what =
-        format!("Secrets were looked for in the first {} MiB of the image's small files, up to here.", MOST >> 20);
+    let (_, first, _) = looked_at(known).into_iter().find(|(_, _, read)| !read)?;
+    let what = format!(
+        "Secrets were looked for in {} MiB of the image's files, in the smallest first, and not in this one and larger ones.",
+        MOST >> 20
+    );
     let consequence = "Of the rest it is not known; source.exclude leaves out what need not be on the image.";
     Some(LintFinding::note(known.at(first.entry, None), what, consequence))
 }
@@ -88,6 +96,7 @@ fn leave_out(known: &Known<'_>, path: &Path, item: Item<'_>) -> (String, Option<
     };
     match item.origin {
         Origin::Injected => (format!("Leave /{} out of the repository", item.entry.path.display()), exclude()),
+        Origin::Airootfs if !known.subject.engine.takes_a_profile() => (String::new(), None),
         Origin::Airootfs => (format!("Leave {} out of the image", path.display()), known.leave_out(item.entry)),
         Origin::Extra => {
             let files = known.subject.extra_files.iter().filter(|it| it.path != item.entry.path);
@@ -117,5 +126,17 @@ fn tokens(known: &Known<'_>) -> Vec<LintFinding> {
 }
 
 fn credentials(known: &Known<'_>) -> Vec<LintFinding> {
-    all(known, Kind::Credentials)
+    let mut found = all(known, Kind::Credentials);
+    found.extend(environment(known));
+    found
+}
+
+/// Variables of `image.env` with a secret in them.
+fn environment<'k>(known: &'k Known<'_>) -> impl Iterator<Item = LintFinding> + 'k {
+    let secret = |(name, value): &(&String, &String)| env_secret(&format!("{name}={value}")) || token(value).is_some();
+    known.subject.env.iter().filter(secret).map(|(name, _)| {
+        let what = format!("image.env gives {name} a value that looks like a secret.");
+        let consequence = "It will be on the image: whoever gets the image can read it and use it.";
+        LintFinding::warning(known.at_field(&format!("image.env.{name}")), what, consequence)
+    })
 }

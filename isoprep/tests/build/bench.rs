@@ -99,7 +99,7 @@ impl Bench {
             Progress::Finished { stage: StageName(stage), reused, .. } => {
                 told.lock().unwrap().0.insert(stage, reused);
             }
-            Progress::Line { text, .. } => told.lock().unwrap().1.push(text),
+            Progress::Line { text, .. } | Progress::Warned { text, .. } => told.lock().unwrap().1.push(text),
             _ => {}
         };
         let image = isoprep::build(&self.request, &Cancel::new(), &listen).unwrap_or_else(|e| panic!("{e}"));

@@ -15,6 +15,17 @@ fn mode(path: impl AsRef<std::path::Path>, mode: u32) {
 }
 
 #[test]
+fn a_secret_is_told_of_before_it_is_on_the_image() {
+    let bench = Bench::new();
+    let token = "A7bK9dQ2xW5mZ8pL4tR6v";
+    bench.write("config/.env", &format!("NAME=x\nAPI_TOKEN={token}\n"));
+    let (_, _, lines) = bench.build_telling();
+    let warned = |line: &String| line.starts_with("What looks like a secret") && line.contains("config/.env:2");
+    assert!(lines.iter().any(warned), "{lines:?}");
+    assert!(!lines.iter().any(|line| line.contains(token)), "{lines:?}");
+}
+
+#[test]
 fn a_nasty_repository_arrives_whole() {
     let bench = Bench::new();
     let repo = bench.repo();

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use cartridge_supervise::{CommandLine, Exit, ProcessHandle, spawn};
 use serde_json::Value;
-use tokio::net::UnixStream;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
@@ -22,7 +21,7 @@ use crate::guest::shared::{OUTPUT_QUEUE, Relay, Shared};
 use crate::guest::status::Fact;
 use crate::guest::watch::{self as watching, Watch};
 use crate::guest::{GuestError, GuestEvent, GuestHandle, GuestPlan, buttons, tpm};
-use crate::machine::{Boot, Firmware, Forward, Machine, RuntimeDir, RuntimePaths, without_sandbox};
+use crate::machine::{Boot, Firmware, Forward, Machine, RuntimeDir, RuntimePaths, connect, without_sandbox};
 use crate::qmp::Qmp;
 use crate::share::{ShareHandle, Sharing};
 use crate::slot;
@@ -122,6 +121,9 @@ async fn begin(
                 drop(tpm.take());
                 tpm = Some(tpm::start(&runtime).await?);
             }
+            let warning =
+                format!("warning: {NO_SANDBOX} in this QEMU: a guest that breaks out of it is stopped by nothing\n");
+            let _ = events.try_send(GuestEvent::Qemu(warning.into_bytes()));
             let [bare, shown] = [&arguments, &shown].map(|it| line(&without_sandbox(it)));
             Launched::spawn(bare, &shown, &runtime).await?
         }
@@ -280,7 +282,7 @@ impl Launched {
     ) -> Result<GuestHandle, GuestError> {
         let Self { process, shared, exit, output, qmp, qmp_closed, until, tpm } = self;
         let mut opening = Opening { exit: exit.clone(), shared: Arc::clone(&shared), output, until };
-        let line = opening.connect("serial line", || UnixStream::connect(&runtime.serial)).await?;
+        let line = opening.connect("serial line", || connect(&runtime.serial)).await?;
         let mut first: Vec<_> = shares.chosen().iter().cloned().map(GuestEvent::Shared).collect();
         first.extend(forwarded(&plan, &qmp, &shared).await?);
         let files = moment.as_ref().map_or_else(|| slot::files_of(&plan), |moment| moment.files.clone());
@@ -432,7 +434,11 @@ mod tests {
         let until = Instant::now() + Duration::from_millis(100);
         let mut opening = Opening { exit, shared, output, until };
         sender.try_send(b"a warning\n".to_vec()).unwrap();
-        let error = opening.connect("control line", || UnixStream::connect("/absent")).await.unwrap_err().to_string();
+        let error = opening
+            .connect("control line", || tokio::net::UnixStream::connect("/absent"))
+            .await
+            .unwrap_err()
+            .to_string();
         for part in ["control line", "No such file", "a warning", "command: qemu -S"] {
             assert!(error.contains(part), "{part} is not in {error}");
         }

@@ -31,6 +31,7 @@ pub(crate) use ports::{PORTS, folder_ports, port_name};
 #[cfg(test)]
 pub(crate) use arguments::tests::machine as test_machine;
 
+pub(crate) use runtime::connect;
 pub use runtime::{RuntimeDir, RuntimeError, RuntimePaths};
 pub use standalone::standalone;
 

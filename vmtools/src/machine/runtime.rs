@@ -137,6 +137,7 @@ impl RuntimeDir {
             }
             _ => check(base)?,
         }
+        check_above(base)?;
         Self::sweep(base);
         let short = short_name(name);
         for number in 0..10_000_u32 {
@@ -233,6 +234,42 @@ fn check(path: &Path) -> Result<(), RuntimeError> {
     Ok(())
 }
 
+/// Refuses a directory that somebody else could put another one in the place of, now or later.
+fn check_above(base: &Path) -> Result<(), RuntimeError> {
+    let failed = |source| RuntimeError::Io { action: "look at", path: base.to_owned(), source };
+    let whole = base.canonicalize().map_err(failed)?;
+    for above in whole.ancestors().skip(1) {
+        let mode = fs::symlink_metadata(above).map_err(failed)?.permissions().mode();
+        // In a sticky directory, as /tmp is, only owners rename and remove (inode(7)).
+        if mode & 0o002 != 0 && mode & 0o1000 == 0 {
+            let problem = format!("everybody may replace it, because {} has mode {:o}", above.display(), mode & 0o7777);
+            return Err(RuntimeError::Unsafe { path: base.to_owned(), problem });
+        }
+    }
+    Ok(())
+}
+
+/// Connects to a socket in a runtime directory, which is looked at once more: it may be another one than when it was opened.
+/// What answers must be of this user's.
+///
+/// # Errors
+/// As for connect(2); the directory or who listens is not ours alone.
+pub(crate) async fn connect(socket: &Path) -> io::Result<tokio::net::UnixStream> {
+    if let Some(dir) = socket.parent() {
+        check(dir).map_err(|e| match e {
+            RuntimeError::Io { source, .. } => source,
+            other => io::Error::new(io::ErrorKind::PermissionDenied, other.to_string()),
+        })?;
+    }
+    let stream = tokio::net::UnixStream::connect(socket).await?;
+    // Of whoever called listen(2) (unix(7), `SO_PEERCRED`).
+    let uid = stream.peer_cred()?.uid();
+    if uid == rustix::process::geteuid().as_raw() {
+        return Ok(stream);
+    }
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{} belongs to user {uid}", socket.display())))
+}
+
 fn check_length(path: &Path) -> Result<(), RuntimeError> {
     let length = path.as_os_str().len();
     if length + LONGEST_NAME > SOCKET_PATH_LIMIT {
@@ -289,6 +326,37 @@ mod tests {
         let long = root.path().join("x".repeat(90));
         let error = RuntimeDir::create_in(&long, "a").unwrap_err();
         assert!(matches!(error, RuntimeError::TooLong { .. }), "{error}");
+    }
+
+    #[test]
+    fn where_everybody_may_replace_it_there_is_none() {
+        let root = tempfile::tempdir().unwrap();
+        let open = root.path().join("open");
+        fs::create_dir(&open).unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+        let error = RuntimeDir::create_in(&open.join("cartridge"), "a").unwrap_err().to_string();
+        assert!(error.contains("everybody may replace it") && error.contains("777"), "{error}");
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).unwrap();
+        RuntimeDir::create_in(&open.join("cartridge"), "a").unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_was_swapped_is_not_connected_to() {
+        let base = tempfile::tempdir().unwrap();
+        let dir = RuntimeDir::create_in(&base.path().join("b"), "a").unwrap();
+        let (socket, aside) = (dir.paths().qmp, base.path().join("aside"));
+        let _ours = tokio::net::UnixListener::bind(&socket).unwrap();
+        connect(&socket).await.unwrap();
+        // Somebody puts a link to another directory in its place, or opens it to others.
+        fs::rename(dir.path(), &aside).unwrap();
+        symlink(&aside, dir.path()).unwrap();
+        let error = connect(&socket).await.unwrap_err().to_string();
+        assert!(error.contains("symbolic link"), "{error}");
+        fs::remove_file(dir.path()).unwrap();
+        fs::rename(&aside, dir.path()).unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
+        let error = connect(&socket).await.unwrap_err().to_string();
+        assert!(error.contains("mode 711"), "{error}");
     }
 
     #[test]

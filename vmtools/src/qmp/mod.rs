@@ -75,7 +75,7 @@ impl Qmp {
         socket: &Path,
         on_event: impl FnMut(QmpEvent) + Send + 'static,
     ) -> Result<(Self, JoinHandle<()>), QmpError> {
-        let stream = UnixStream::connect(socket).await.map_err(|e| QmpError::Open(e.to_string()))?;
+        let stream = crate::machine::connect(socket).await.map_err(|e| QmpError::Open(e.to_string()))?;
         let (requests, queue) = mpsc::channel(QUEUE);
         let (greeted, greeting) = oneshot::channel();
         let task = tokio::spawn(async move {
@@ -262,7 +262,10 @@ mod tests {
     }
 
     fn socket() -> (tempfile::TempDir, std::path::PathBuf, UnixListener) {
+        use std::os::unix::fs::PermissionsExt;
+
         let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
         let path = dir.path().join("q");
         let listener = UnixListener::bind(&path).unwrap();
         (dir, path, listener)

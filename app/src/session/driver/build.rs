@@ -9,7 +9,7 @@ use tokio::sync::mpsc::channel;
 
 use super::{Driver, millis};
 use crate::session::built::{Built, TIMES};
-use crate::session::event::{Event, Failure};
+use crate::session::event::{Event, Failure, Level};
 use crate::session::failure::internal;
 use crate::session::jobs::{self, NotBuilt, Outcome};
 use crate::session::pace::{PaceMaker, StageTimes};
@@ -64,6 +64,9 @@ impl Driver {
     }
 
     pub(super) async fn progressed(&mut self, progress: Progress) {
+        if let Progress::Warned { text, .. } = progress {
+            return self.notice(Level::Warning, text).await;
+        }
         self.note_stage(&progress);
         let pace = self.pace.take(&progress, millis(self.started.elapsed()));
         self.tell(Event::BuildProgressed { progress, pace }).await;

@@ -119,13 +119,17 @@ impl Driver {
         }
     }
 
-    /// Why there is nothing to look at; `None` if there is.
+    /// Why it cannot be looked at; `None` if it can.
     fn why_not(&self) -> Option<Unexamined> {
-        match self.inserted.as_ref().map(|it| &it.recipe) {
-            Some(Ok(recipe)) if recipe.image.engine.takes_a_profile() => None,
-            Some(Ok(recipe)) => Some(Unexamined::NoProfile { engine: recipe.image.engine }),
-            Some(Err(_)) | None => Some(Unexamined::Invalid),
-        }
+        let good = matches!(self.inserted.as_ref().map(|it| &it.recipe), Some(Ok(_)));
+        (!good).then_some(Unexamined::Invalid)
+    }
+
+    /// Why no more than secrets was looked for, if that is so.
+    fn no_profile(&self) -> Option<Unexamined> {
+        let recipe = self.inserted.as_ref()?.recipe.as_ref().ok()?;
+        let engine = recipe.image.engine;
+        (!engine.takes_a_profile()).then_some(Unexamined::NoProfile { engine })
     }
 
     /// What is under way gives way, to be begun again when there is time.
@@ -145,9 +149,7 @@ impl Driver {
         self.examining.due = None;
         let Some(inserted) = &self.inserted else { return };
         let cartridge = match &inserted.recipe {
-            Ok(recipe) if recipe.image.engine.takes_a_profile() => (recipe.clone(), inserted.text.clone()),
-            // Somebody asked: an answer is owed, also where nothing was told before.
-            Ok(recipe) => return self.tell_unexamined(Unexamined::NoProfile { engine: recipe.image.engine }).await,
+            Ok(recipe) => (recipe.clone(), inserted.text.clone()),
             Err(findings) => {
                 let failure = inserted.failure().unwrap_or_else(|| failure::of_findings(findings));
                 return self.tell_look(Look::failed(failure)).await;
@@ -169,7 +171,11 @@ impl Driver {
     /// It has answered: with nothing, if its answer no longer counts.
     pub(super) async fn examined(&mut self, look: Option<Look>) {
         match look {
-            Some(look) => self.tell_look(look).await,
+            Some(look) => match self.no_profile().filter(|_| look == Look::default()) {
+                // Somebody may have asked: an answer is owed, also where nothing was told before.
+                Some(why) => self.tell_unexamined(why).await,
+                None => self.tell_look(look).await,
+            },
             // Cancelled, and no other one is to come.
             None if self.examining.due.is_none() => {
                 let why = self.why_not().unwrap_or(Unexamined::Changed);

@@ -148,7 +148,7 @@ impl Driver {
     pub(super) async fn guest_event(&mut self, event: GuestEvent) {
         match event {
             GuestEvent::Qemu(bytes) => {
-                self.logs.pane(Pane::Qemu).append(&bytes);
+                self.logs.pane(Pane::Qemu).words(&bytes);
                 self.wake.wake();
             }
             GuestEvent::Serial(bytes) => {

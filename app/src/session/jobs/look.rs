@@ -36,9 +36,13 @@ pub(in crate::session) fn look(
     paths: &Paths,
     cancel: &Cancel,
 ) -> Look {
-    let look = match request((cartridge, fields), work.clone(), paths) {
-        Ok(request) => seen(&request, cancel),
-        Err(failure) => Look::failed(failure),
+    let look = if cartridge.0.image.engine.takes_a_profile() {
+        match request((cartridge, fields), work.clone(), paths) {
+            Ok(request) => seen(&request, cancel),
+            Err(failure) => Look::failed(failure),
+        }
+    } else {
+        secrets(&cartridge, paths, cancel)
     };
     let mut removal = Removal::default();
     // A look that failed may not have made it.
@@ -82,6 +86,14 @@ pub(super) fn request(
         recipe,
         work,
     })
+}
+
+/// What would be a secret on an image without a profile. Nothing of the host is needed for that, and nothing is written.
+fn secrets((recipe, text): &(Recipe, String), paths: &Paths, cancel: &Cancel) -> Look {
+    match isoprep::secrets(recipe, text, &paths.ours(), cancel) {
+        Ok(lint) => Look { lint: lint.into_iter().map(LintView::new).collect(), ..Look::default() },
+        Err(error) => Look::failed(failure::of_build(&error)),
+    }
 }
 
 fn seen(request: &BuildRequest, cancel: &Cancel) -> Look {

@@ -88,9 +88,17 @@ impl LogPane {
         self.version.fetch_add(1, Ordering::Release);
     }
 
-    /// Appends one line of our own.
+    /// Appends one line of our own, without the secrets in it.
     pub fn line(&self, text: &str) {
-        self.append(format!("{text}\n").as_bytes());
+        self.append(format!("{}\n", isoprep::redacted(text)).as_bytes());
+    }
+
+    /// Appends what a program of this machine printed, without the secrets in it.
+    pub fn words(&self, bytes: &[u8]) {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => self.append(isoprep::redacted(text).as_bytes()),
+            Err(_) => self.append(bytes),
+        }
     }
 
     /// Grows with every append: a reader that has seen this version has seen everything.
@@ -183,7 +191,9 @@ mod tests {
     #[test]
     fn a_directory_that_cannot_be_written_loses_the_file_but_not_the_log() {
         let hub = LogHub::in_dir(Path::new("/proc/no-such-place"));
-        hub.pane(Pane::Build).line("hello");
+        hub.pane(Pane::Build).line("hello https://me:hunter2@h/");
+        let hidden = hub.pane(Pane::Build).read(|ring| ring.line(0).unwrap().to_vec());
+        assert_eq!(hidden, b"hello https://me:***@h/");
         assert_eq!(hub.pane(Pane::Build).read(LogRing::end), 1);
         assert!(hub.pane(Pane::Session).read(LogRing::end) > 0);
     }

@@ -42,11 +42,11 @@ impl Source {
         format!("deb [signed-by={}] {uri} {} {}", keys.join(","), self.suite, self.components.join(" "))
     }
 
-    /// For the image, which has Debian's own keys only.
+    /// For the image, which has Debian's own keys only, and nobody's login.
     fn line_inside(&self) -> String {
         let keys =
             if self.keys == [PathBuf::from(KEYRING)] { format!("[signed-by={KEYRING}] ") } else { String::new() };
-        format!("deb {keys}{} {} {}", self.uri, self.suite, self.components.join(" "))
+        format!("deb {keys}{} {} {}", without_login(&self.uri), self.suite, self.components.join(" "))
     }
 
     /// The folder of this host that it is, if it is one.
@@ -113,6 +113,14 @@ pub(crate) fn inside(sources: &[Source], suite: &str) -> String {
     let of_host = sources.iter().any(|it| it.folder().is_some());
     let lines = if of_host { of_debian(suite) } else { sources.to_vec() };
     lines.iter().map(|it| it.line_inside() + "\n").collect()
+}
+
+/// An address without the name and the password in it (apt_auth.conf(5) is where they belong, and stay on this host).
+fn without_login(uri: &str) -> String {
+    let Some((scheme, rest)) = uri.split_once("://") else { return uri.to_owned() };
+    let host = rest.find('/').unwrap_or(rest.len());
+    let login = rest[..host].rfind('@').map_or(0, |at| at + 1);
+    format!("{scheme}://{}", &rest[login..])
 }
 
 /// Whether a source of this host is of the suite itself, and not of somebody else for it.
@@ -235,6 +243,20 @@ mod tests {
         let host = host("debian", "bookworm", &[("/etc/apt/sources.list", text)]);
         let own = lines(&host.sources("bookworm", None, |_| true));
         assert_eq!(own, ["deb [signed-by=/k.gpg] https://c/debian bookworm main contrib"]);
+    }
+
+    #[test]
+    fn a_login_of_this_host_does_not_reach_the_image() {
+        let text = "deb https://ann:hunter2@c.net/debian@x bookworm main\n";
+        let host = host("debian", "bookworm", &[("/etc/apt/sources.list", text)]);
+        for sources in [
+            host.sources("bookworm", None, |_| true),
+            host.sources("bookworm", Some("https://ann:hunter2@c.net/debian@x"), |_| true),
+        ] {
+            assert!(sources[0].line().contains("hunter2"), "the build needs it");
+            let inside = inside(&sources, "bookworm");
+            assert!(inside.contains(" https://c.net/debian@x bookworm main") && !inside.contains("ann"), "{inside}");
+        }
     }
 
     #[test]
