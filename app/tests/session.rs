@@ -49,22 +49,42 @@ async fn build_and_boot_again_while_the_guest_runs() {
             layout: vmtools::display::Layout::Us.into(),
         })
         .await;
+    typed(&mut session, b"typed 42").await;
+
+    // It would take many minutes, and what is typed after it as long.
+    let text = "a".repeat(20_000);
+    session.send(Command::TypeText { text, layout: vmtools::display::Layout::Us.into() }).await;
+    session.until("typing", |event, _| matches!(event, Event::TypingChanged { typing: true })).await;
+    session.send(Command::StopTyping).await;
+    session.until("no more of it", |_, model| !model.typing).await;
+    session
+        .send(Command::TypeText {
+            text: "\necho stopped $((40 + 3)) > /dev/ttyS0\n".into(),
+            layout: vmtools::display::Layout::Us.into(),
+        })
+        .await;
+    typed(&mut session, b"stopped 43").await;
+    session.quit().await;
+    console.assert_clean();
+}
+
+/// Waits until the guest has written that.
+async fn typed(session: &mut Session, words: &[u8]) {
     let end = std::time::Instant::now() + Duration::from_secs(60);
     let logs = session.handle.logs.clone();
-    let typed = move || {
+    let written = || {
         logs.pane(cartridge::session::logs::Pane::Serial).read(|ring| {
-            (ring.begin()..ring.end()).any(|n| ring.line(n).is_some_and(|l| l.windows(8).any(|w| w == b"typed 42")))
+            let has = |line: &[u8]| line.windows(words.len()).any(|part| part == words);
+            (ring.begin()..ring.end()).any(|n| ring.line(n).is_some_and(has))
         })
     };
-    while !typed() {
-        assert!(std::time::Instant::now() < end, "typed text never arrived");
+    while !written() {
+        assert!(std::time::Instant::now() < end, "typed text never arrived: {}", String::from_utf8_lossy(words));
         tokio::time::sleep(Duration::from_millis(100)).await;
         while let Ok(told) = session.handle.events.try_recv() {
             session.model.fold(&told);
         }
     }
-    session.quit().await;
-    console.assert_clean();
 }
 
 /// What is saved is in the running guest, and what the guest writes is not here.

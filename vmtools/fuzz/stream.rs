@@ -5,6 +5,8 @@ use std::io::Write as _;
 
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
+use vmtools::Screen;
+use vmtools::display::Rect;
 use vmtools::display::rfb::{Decoder, Told};
 
 /// Greeting, one security type, its result, and a screen of 96×64 pixels by a server whose name is that of QEMU.
@@ -90,10 +92,17 @@ pub fn meet(bytes: &[u8]) -> (usize, usize) {
         &listed
     };
     let Ok(mut decoder) = Decoder::meet(bytes, &mut Vec::new(), Some("secret")) else { return (0, 0) };
-    let (mut updates, mut others) = (0, 0);
+    let (mut updates, mut others, screen) = (0, 0, Screen::new());
     while let Ok(told) = decoder.next() {
         if matches!(told, Told::Updated(_)) {
             updates += 1;
+            decoder.publish(&screen);
+            // What a window would upload.
+            screen.try_take(&mut |view| {
+                assert_eq!(view.pixels.len(), view.width * view.height * 4);
+                let inside = |it: &Rect| it.x + it.width <= view.width && it.y + it.height <= view.height;
+                assert!(view.damage.iter().all(inside));
+            });
         } else {
             others += 1;
         }

@@ -11,6 +11,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use vmtools::display::InputEvent;
 
 use super::app_close::Warned;
+use super::app_seen::Painted;
 use super::attach::AttachForm;
 use super::boot_form::BootForms;
 use super::clock::Clock;
@@ -85,6 +86,7 @@ pub struct App {
     pub(super) warned: Warned,
     /// The cartridge whose slots were asked for.
     pub(super) slots_of: Option<PathBuf>,
+    pub(super) painted: Painted,
     first_frame_drawn: bool,
     first_frame_told: bool,
     pub(super) driver_gone: bool,
@@ -134,6 +136,7 @@ impl App {
             closing: None,
             warned: Warned::default(),
             slots_of: None,
+            painted: Painted::default(),
             first_frame_drawn: false,
             first_frame_told: false,
             driver_gone: false,
@@ -186,7 +189,8 @@ impl App {
         if self.detached_closes(ctx) {
             self.detach(ctx, false);
         }
-        self.session.screen.set_visible(!self.keys.place.hidden(ctx));
+        let unseen = self.unseen(ctx);
+        self.session.screen.set_visible(!unseen);
         self.session.screen.set_view_only(self.view_only);
         let mut wishes = Wishes::default();
         self.screen.follow_focus(ctx, &mut wishes);
@@ -456,6 +460,7 @@ impl App {
             if around.detached && !self.apart {
                 return self.screen.elsewhere(ui, &self.model, now_ms, around, wishes);
             }
+            self.paints_screen(ui.ctx());
             self.screen.show(ui, &self.model, &self.session.screen, now_ms, around, wishes);
         });
     }

@@ -274,7 +274,12 @@ impl App {
                 self.preferences.muted = muted;
                 self.save_preferences();
             }
-            Wish::ViewOnly(on) => self.view_only = on,
+            Wish::ViewOnly(on) => {
+                self.view_only = on;
+                if on && self.model.typing {
+                    self.send(Command::StopTyping);
+                }
+            }
             Wish::CopyScreen => {
                 let (level, words) = match screen_picture::copy(ctx, &self.session.screen) {
                     true => (Level::Success, "The guest's screen is in the clipboard, as a picture"),

@@ -22,6 +22,8 @@ pub struct Detached {
     made: ViewportBuilder,
     /// It fills the display and shows the screen alone.
     pub full_screen: bool,
+    /// Height of what the desktop puts above its contents, points.
+    bar: f32,
 }
 
 /// The app as eframe has it: shared with the window of the guest's screen, which is painted between the main window's
@@ -118,7 +120,7 @@ impl App {
         if let Some(corner) = kept.corner.filter(|corner| self.keys.place.reachable(corner.map(|it| it * scale))) {
             made = made.with_position(corner);
         }
-        self.detached = Some(Detached { made, full_screen: kept.full_screen });
+        self.detached = Some(Detached { made, full_screen: kept.full_screen, bar: 0.0 });
         self.keys.place.set_detached(true);
     }
 
@@ -155,8 +157,6 @@ impl App {
     }
 
     fn paint_detached(&mut self, ui: &mut Ui, ctx: &Context) {
-        // It is painted only where it is seen.
-        self.session.screen.set_visible(true);
         let mut wishes = Wishes::default();
         self.pressed(ctx, &mut wishes);
         let now_ms = self.clock.now_ms();
@@ -176,7 +176,7 @@ impl App {
     }
 
     fn remember_detached(&mut self, ctx: &Context) {
-        let Some(detached) = &self.detached else { return };
+        let Some(detached) = &mut self.detached else { return };
         let kept = &mut self.preferences.screen_window;
         kept.full_screen = detached.full_screen;
         ctx.input(|input| {
@@ -185,10 +185,18 @@ impl App {
             if kept.maximized || detached.full_screen || viewport.fullscreen == Some(true) {
                 return;
             }
-            if let Some(rect) = viewport.inner_rect.filter(|rect| rect.is_positive()) {
+            let inner = viewport.inner_rect.filter(|rect| rect.is_positive());
+            if let Some(rect) = inner {
                 (kept.width, kept.height) = (rect.width(), rect.height());
             }
-            kept.corner = viewport.outer_rect.map(|rect| [rect.min.x, rect.min.y]).or(kept.corner);
+            if let Some(outer) = viewport.outer_rect {
+                let bar = inner.map_or(0.0, |inner| inner.min.y - outer.min.y);
+                // A window that comes out of the full screen is where it was some frames before its bar is known again.
+                if bar * 2.0 >= detached.bar {
+                    detached.bar = bar;
+                    kept.corner = Some([outer.min.x, outer.min.y]);
+                }
+            }
         });
     }
 

@@ -131,6 +131,12 @@ impl KeyTap {
         self.grip.get().is_some_and(|grip| grip.apart())
     }
 
+    /// Whether only what it lets a window paint tells whether that is seen: on Wayland.
+    #[must_use]
+    pub fn only_paint_tells(&self) -> bool {
+        self.grip.get().is_some_and(|grip| !grip.apart())
+    }
+
     /// Takes what the desktop has told of its keys since.
     pub fn listen(&self) {
         if let Some(taken) = self.grip.get().and_then(|grip| grip.news()) {

@@ -22,21 +22,25 @@ pub struct Chord {
     down: BTreeSet<u16>,
     /// Another key or a button came while those of the chord were down: then they are meant for the guest.
     spoiled: bool,
+    /// The last of them, which does something by itself and was kept from the guest.
+    kept: Option<u16>,
     /// The keys of the chord.
     pub release: ReleaseKey,
 }
 
 impl Chord {
-    /// One key. `None` when the guest's keyboard has no such key.
+    /// One key. `None` when the guest's keyboard has no such key, or it is kept from the guest.
     pub fn key(&mut self, key: KeyCode, down: bool) -> Option<Stroke> {
         let code = scancode(key)?;
-        let groups = self.release.groups();
-        let all = groups.iter().all(|keys| keys.iter().any(|key| self.down.contains(key)));
-        let own = groups.iter().any(|keys| keys.contains(&code));
+        let (all, own) = (self.release.is_complete(&self.down), self.release.takes(code));
         if down {
             self.down.insert(code);
             if !own {
                 self.spoiled = true;
+            }
+            if !self.spoiled && self.release.keeps(code) && self.release.is_complete(&self.down) {
+                self.kept = Some(code);
+                return None;
             }
         } else {
             self.down.remove(&code);
@@ -46,6 +50,10 @@ impl Chord {
             }
             if self.down.is_empty() {
                 self.spoiled = false;
+            }
+            if self.kept == Some(code) {
+                self.kept = None;
+                return None;
             }
         }
         Some(Stroke::Guest(code, down))
@@ -60,6 +68,7 @@ impl Chord {
     pub fn forget(&mut self) {
         self.down.clear();
         self.spoiled = false;
+        self.kept = None;
     }
 }
 
@@ -107,7 +116,7 @@ mod tests {
             let mut chord = Chord { release, ..Chord::default() };
             keys.iter().filter(|(key, down)| chord.key(*key, *down) == Some(Stroke::GiveBack)).count()
         };
-        use KeyCode::{AltLeft, ControlLeft, ControlRight, KeyC, ShiftRight};
+        use KeyCode::{AltLeft, ControlLeft, ControlRight, F12, KeyC, ShiftRight};
         let down_up = |keys: &[KeyCode]| {
             keys.iter().map(|key| (*key, true)).chain(keys.iter().rev().map(|key| (*key, false))).collect::<Vec<_>>()
         };
@@ -118,5 +127,17 @@ mod tests {
         assert_eq!(ends(ReleaseKey::BothCtrl, &down_up(&[ControlLeft])), 0);
         assert_eq!(ends(ReleaseKey::CtrlAltShift, &down_up(&[ControlLeft, AltLeft])), 0);
         assert_eq!(ends(ReleaseKey::CtrlAltShift, &down_up(&[ControlLeft, AltLeft, ShiftRight])), 1);
+        let chosen = ReleaseKey::of(&[0x36, 0x58].into()).unwrap();
+        assert_eq!(ends(chosen, &down_up(&[ShiftRight, F12])), 1);
+        assert_eq!(ends(chosen, &down_up(&[F12, ShiftRight])), 1);
+        assert_eq!(ends(chosen, &down_up(&[F12])), 0);
+        assert_eq!(ends(chosen, &down_up(&[ShiftRight, F12, KeyC])), 0);
+        // The key that does something by itself never reaches the guest with the others, and does alone.
+        let sees = |keys: &[KeyCode]| {
+            let mut chord = Chord { release: chosen, ..Chord::default() };
+            let codes = down_up(keys).into_iter().filter_map(|(key, down)| chord.key(key, down));
+            codes.filter(|stroke| matches!(stroke, Stroke::Guest(0x58, _))).count()
+        };
+        assert_eq!((sees(&[ShiftRight, F12]), sees(&[ShiftRight, F12, KeyC]), sees(&[F12])), (0, 0, 2));
     }
 }

@@ -13,13 +13,14 @@ use super::bell::Bell;
 use super::guest_sound::Heard;
 use super::keyboard::KeyTap;
 use super::keyboard_chord::Chord;
+use super::keyboard_learn::{self, Learner};
 use super::overlays;
 use super::pointer::Pointer;
 use super::pointer_lock::PointerLock;
 use super::release_key::ReleaseKey;
 use super::scaling::{self, Placement, Scaling};
 use super::screen_clipboard::{GuestClipboard, Sharing};
-use super::screen_follow::Follow;
+use super::screen_follow::{Follow, Step};
 use super::screen_full::FullScreen;
 use super::screen_pan;
 use super::screen_picture::{Picture, Uploads};
@@ -37,12 +38,18 @@ pub struct ScreenPanel {
     pointer: Pointer,
     lock: PointerLock,
     chord: Chord,
+    /// The keys that are pressed shall give the keyboard back.
+    learner: Option<Learner>,
     keys: Arc<KeyTap>,
     toolbar: ToolbarState,
     /// The guest that the picture is of: its process id, 0 for a server that is attached, and when it was started.
     guest: Option<(u32, u64)>,
     full: FullScreen,
     follow: Follow,
+    /// The size was chosen with this guest on the screen: one of somebody else's is asked only then.
+    asks: bool,
+    /// How many connections had ended in the last frame.
+    losses: u64,
     clipboard: GuestClipboard,
     bell: Bell,
     /// The part of the screen to read text from is being chosen.
@@ -71,11 +78,14 @@ impl ScreenPanel {
             pointer: Pointer::default(),
             lock: PointerLock::default(),
             chord: Chord::default(),
+            learner: None,
             keys,
             toolbar: ToolbarState::default(),
             guest: None,
             full: FullScreen::default(),
             follow: Follow::default(),
+            asks: false,
+            losses: 0,
             clipboard: GuestClipboard::default(),
             bell: Bell::default(),
             selection: None,
@@ -129,6 +139,8 @@ impl ScreenPanel {
             caps: screen.locks().is_some_and(|locks| locks.caps),
             pointer: self.lock,
             grabs: self.keys.can_grab(),
+            learns: self.learner.is_some(),
+            typing: model.typing,
             window,
         };
         let mut area = whole;
@@ -155,7 +167,10 @@ impl ScreenPanel {
         let selects = self.select(ui, &response, placed.as_ref().filter(|_| live), wishes);
         match (live && !window.view_only && !selects, &placed) {
             (true, Some(placed)) => self.touch(ui, &response, room, placed, screen, window, wishes),
-            _ => self.give_back(ui.ctx(), wishes),
+            _ => {
+                self.toolbar.learn = false;
+                self.give_back(ui.ctx(), wishes);
+            }
         }
         if let Some(placed) = &placed {
             self.pan = screen_pan::show(ui, room, placed.over, self.pan);
@@ -174,14 +189,18 @@ impl ScreenPanel {
         if live && self.bell.rings(ui, screen.bells()) {
             ui.painter().rect_stroke(area, 0.0, egui::Stroke::new(3.0, palette.warning), egui::StrokeKind::Inside);
         }
-        if live {
-            self.size(ui, room, screen, window.scaling);
+        match live {
+            true => self.size(ui, room, screen, window),
+            // Its next picture may be another guest's, or of another server.
+            false => self.follow = Follow::default(),
         }
         if !window.full_screen {
             self.full.leave();
         }
         if selects {
             overlays::chip(ui, area, screen_select::WORDS);
+        } else if self.learner.is_some() {
+            overlays::chip(ui, area, keyboard_learn::WORDS);
         } else if !self.say_size(ui, area) && window.full_screen {
             let captured = self.keys.captured().then_some(window.release);
             self.full.hint(ui, area, captured, live && !window.view_only);
@@ -244,16 +263,27 @@ impl ScreenPanel {
     }
 
     /// Asks the guest for a screen of the panel's size, if it is to follow, and says what the picture's size is.
-    fn size(&mut self, ui: &Ui, room: Rect, screen: &Screen, scaling: Scaling) {
-        let now = ui.input(|input| input.time);
+    fn size(&mut self, ui: &Ui, room: Rect, screen: &Screen, window: Around) {
+        let (now, scaling) = (ui.input(|input| input.time), window.scaling);
+        self.asks |= std::mem::take(&mut self.toolbar.scaled);
         if self.scaling.replace(scaling).is_some_and(|before| before != scaling) {
             self.said = Some((format!("Screen: {}", scaling.label()), now + SAID / 3.0));
+            self.asks = true;
             self.follow = Follow::default();
             self.toolbar.why = None;
         }
         let (Scaling::Follow, Some(guest)) = (scaling, self.picture.size()) else { return };
         let pixels = room.size() * ui.ctx().pixels_per_point();
-        let step = self.follow.step([pixels.x, pixels.y], now, guest, screen.size_answer());
+        let attached = self.guest.is_some_and(|(pid, _)| pid == 0);
+        let keeps = match (window.view_only, attached && !self.asks) {
+            (true, _) => Some("It is only looked at, and keeps its size."),
+            (_, true) => Some("Somebody else's screen keeps its size until you choose this again."),
+            _ => None,
+        };
+        let step = match keeps {
+            Some(why) => Step { why: Some(why.to_owned()), ..Step::default() },
+            None => self.follow.step([pixels.x, pixels.y], now, guest, screen.size_answer()),
+        };
         if let Some((width, height)) = step.wish {
             screen.wish_size(width, height);
         }
@@ -288,6 +318,11 @@ impl ScreenPanel {
             self.follow = Follow::default();
             self.toolbar.why = None;
             self.pan = Vec2::ZERO;
+            self.asks = false;
+        }
+        let losses = screen.losses();
+        if std::mem::replace(&mut self.losses, losses) != losses {
+            self.toolbar.held.forget();
         }
         self.picture.refresh(ctx, screen);
     }

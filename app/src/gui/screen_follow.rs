@@ -28,12 +28,20 @@ pub struct Step {
 pub struct Follow {
     asked: Option<((u16, u16), f64)>,
     settling: Option<((u16, u16), f64)>,
+    /// The guest's size, and since when.
+    seen: Option<([usize; 2], f64)>,
 }
 
 impl Follow {
     /// The panel has `room` device pixels at `now`, seconds; the guest has `guest` and answered `answer` to the last wish.
     pub fn step(&mut self, room: [f32; 2], now: f64, guest: [usize; 2], answer: Option<SizeAnswer>) -> Step {
         let wanted = (side(room[0]) & !7, side(room[1]));
+        // One that has another size since a moment, as after a reset, is on its way.
+        let changed = match self.seen {
+            Some((size, since)) if size == guest => since,
+            _ => now,
+        };
+        self.seen = Some((guest, changed));
         if self.asked.is_none_or(|(asked, _)| asked != wanted) {
             let since = match self.settling {
                 Some((size, since)) if size == wanted => since,
@@ -51,7 +59,7 @@ impl Follow {
         if guest == [usize::from(asked.0), usize::from(asked.1)] {
             return Step::default();
         }
-        let passed = now - since;
+        let passed = now - since.max(changed);
         let later = |limit: f64| Step { again: Some((limit - passed).max(0.05)), ..Step::default() };
         let says = |why: String| Step { why: Some(why), ..Step::default() };
         match answer {
@@ -118,6 +126,14 @@ mod tests {
         assert_eq!(asked(refused, 0.6, [800, 600]), Step::default(), "it has it");
         assert!(asked(None, 1.0, GUEST).why.is_none());
         assert!(asked(None, 6.0, GUEST).why.is_some_and(|why| why.contains("cannot be asked")));
+        let mut reset = Follow::default();
+        for (at, guest) in [(0.0, GUEST), (0.5, GUEST), (20.0, [800, 600]), (30.0, [720, 400]), (33.0, [720, 400])] {
+            assert_eq!(
+                reset.step([800.0, 600.0], at, guest, Some(SizeAnswer::Done)).why,
+                None,
+                "{at}: it has just been reset"
+            );
+        }
         let early = asked(Some(SizeAnswer::PassedOn), 6.0, GUEST);
         assert!(early.why.is_none() && early.again.is_some());
         assert!(asked(Some(SizeAnswer::PassedOn), 9.0, GUEST).why.is_some_and(|why| why.contains("was told")));

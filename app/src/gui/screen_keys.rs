@@ -103,11 +103,13 @@ pub struct KeysMenu {
     pub release: ReleaseKey,
     /// The host's own keys are the guest's while it has the keyboard.
     pub grabs: bool,
+    /// The guest's picture is live, so that it can have the keyboard.
+    pub captures: bool,
 }
 
-/// Draws the menu's contents.
-pub fn show(ui: &mut Ui, held: &mut Held, menu: KeysMenu, wishes: &mut Wishes) {
-    let KeysMenu { release, grabs } = menu;
+/// Draws the menu's contents. `learn` says then that keys are to be pressed that give the keyboard back.
+pub fn show(ui: &mut Ui, held: &mut Held, learn: &mut bool, menu: KeysMenu, wishes: &mut Wishes) {
+    let KeysMenu { release, grabs, captures } = menu;
     ui.set_min_width(302.0);
     if !grabs {
         let words = "This desktop keeps its own keys, such as Super and Alt-Tab, also while the guest has the keyboard. \
@@ -171,16 +173,22 @@ pub fn show(ui: &mut Ui, held: &mut Held, menu: KeysMenu, wishes: &mut Wishes) {
         }
     });
     ui.menu_button("Give the keyboard back by", |ui| {
-        ui.set_min_width(180.0);
-        for way in ReleaseKey::ALL {
+        ui.set_min_width(200.0);
+        let chosen = matches!(release, ReleaseKey::Pressed(_)).then(|| (release, release.label()));
+        let offered = ReleaseKey::OFFERED.map(|(way, _, label)| (way, label.into()));
+        for (way, label) in offered.into_iter().chain(chosen) {
             let on = way == release;
             let glyph = Some(if on { Icon::CircleDot } else { Icon::Circle });
-            let item = controls::menu_item(ui, true, glyph, way.label(), "");
-            item.widget_info(|| WidgetInfo::selected(Role::RadioButton, true, on, format!("Release: {}", way.label())));
+            let item = controls::menu_item(ui, true, glyph, &label, "");
+            item.widget_info(|| WidgetInfo::selected(Role::RadioButton, true, on, format!("Release: {label}")));
             if item.clicked() {
                 wishes.add(Wish::Release(way));
                 ui.close();
             }
+        }
+        if controls::menu_item(ui, captures, Some(Icon::Keyboard), "Keys that you press…", "").clicked() {
+            *learn = true;
+            ui.close();
         }
     });
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use egui::{Color32, ColorImage, Context, Pos2, Rect, TextureFilter, TextureHandle, TextureOptions, vec2};
-use vmtools::display::{Cursor, FrameView, Screen};
+use vmtools::display::{Cursor, FrameView, Rect as Damaged, Screen};
 
 use super::scaling::{Filter, Placement};
 
@@ -44,7 +44,7 @@ pub struct Picture {
     /// How the texture was uploaded, and how it should be for the size that it is shown in.
     uploaded: TextureOptions,
     wanted: TextureOptions,
-    cursor: Option<(Cursor, TextureHandle)>,
+    cursor: Option<(Arc<Cursor>, TextureHandle)>,
     /// The guest's picture is larger than a texture may be.
     too_large: bool,
     uploads: Arc<Uploads>,
@@ -66,16 +66,10 @@ impl Picture {
     /// Takes what is new from the screen. To be called inside the frame only: uploads queue up otherwise.
     pub fn refresh(&mut self, ctx: &Context, screen: &Screen) {
         let limit = ctx.input(|input| input.max_texture_side);
-        if self.wanted != self.uploaded
-            && let Some(texture) = &mut self.texture
-            && let Some(frame) = screen.snapshot()
-            && [frame.width as usize, frame.height as usize] == self.size
-        {
-            // Rare: the window was resized past a step. What is still needs a new upload too.
-            texture.set(ColorImage::from_rgba_premultiplied(self.size, &frame.rgba), self.wanted);
-            self.uploaded = self.wanted;
-        }
-        if screen.try_take(&mut |frame| self.upload(ctx, &frame, limit)) {
+        // The window was resized past a step: what is still needs a new upload too.
+        let anew = self.wanted != self.uploaded && self.texture.is_some();
+        let mut upload = |frame: FrameView<'_>| self.upload(ctx, &frame, limit);
+        if if anew { screen.try_take_whole(&mut upload) } else { screen.try_take(&mut upload) } {
             self.uploads.taken.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -109,7 +103,7 @@ impl Picture {
         let options = self.uploaded;
         let image = |part: &[u8], size: [usize; 2]| ColorImage::from_rgba_premultiplied(size, part);
         match &mut self.texture {
-            Some(texture) if !frame.resized && self.size == [width, height] => {
+            Some(texture) if !frame.resized && self.size == [width, height] && self.wanted == self.uploaded => {
                 #[allow(clippy::cast_precision_loss, reason = "a share")]
                 let dirty =
                     frame.damage.iter().map(|r| r.width * r.height).sum::<usize>() as f32 / (width * height) as f32;
@@ -117,7 +111,9 @@ impl Picture {
                     texture.set_partial([0, 0], image(frame.pixels, [width, height]), options);
                     return;
                 }
-                for part in frame.damage {
+                // Each upload makes all smaller copies of the picture anew, where it has them.
+                let around = options.mipmap_mode.and_then(|_| around(frame.damage));
+                for part in around.as_ref().map_or(frame.damage, std::slice::from_ref) {
                     let (right, bottom) = ((part.x + part.width).min(width), (part.y + part.height).min(height));
                     if part.x >= right || part.y >= bottom {
                         continue;
@@ -172,10 +168,10 @@ impl Picture {
         if cursor.rgba.len() != size[0] * size[1] * 4 {
             return false;
         }
-        if self.cursor.as_ref().is_none_or(|(old, _)| *old != cursor) {
+        if self.cursor.as_ref().is_none_or(|(old, _)| !Arc::ptr_eq(old, &cursor) && *old != cursor) {
             let image = ColorImage::from_rgba_unmultiplied(size, &cursor.rgba);
             let texture = ui.ctx().load_texture("guest-cursor", image, TextureOptions::LINEAR);
-            self.cursor = Some((cursor.clone(), texture));
+            self.cursor = Some((Arc::clone(&cursor), texture));
         }
         let Some((_, texture)) = &self.cursor else { return false };
         #[allow(clippy::cast_precision_loss, reason = "cursors are small")]
@@ -187,6 +183,16 @@ impl Picture {
         ui.painter().with_clip_rect(clip).image(texture.id(), rect, Placement::UV, Color32::WHITE);
         true
     }
+}
+
+/// The smallest rectangle around all.
+fn around(damage: &[Damaged]) -> Option<Damaged> {
+    damage.iter().copied().reduce(|all, part| {
+        let (x, y) = (all.x.min(part.x), all.y.min(part.y));
+        let (right, bottom) =
+            ((all.x + all.width).max(part.x + part.width), (all.y + all.height).max(part.y + part.height));
+        Damaged { x, y, width: right - x, height: bottom - y }
+    })
 }
 
 /// Puts the picture of `screen` into the clipboard; false where there is none.

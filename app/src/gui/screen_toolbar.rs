@@ -35,6 +35,10 @@ pub struct ToolbarState {
     pub layouts: Layouts,
     /// Text is to be read off the screen.
     pub read_text: bool,
+    /// Keys are to be pressed that give the keyboard back.
+    pub learn: bool,
+    /// How the screen is shown was chosen.
+    pub scaled: bool,
     /// What was pressed of clipboards.
     pub clipboard: Option<Press>,
 }
@@ -58,6 +62,10 @@ pub struct Bar {
     pub pointer: PointerLock,
     /// While it has, the host's own keys are its too.
     pub grabs: bool,
+    /// Text is being typed into the guest.
+    pub typing: bool,
+    /// Keys are being pressed that shall give the keyboard back.
+    pub learns: bool,
     /// Whether its clipboard meets the desktop's.
     pub sharing: Sharing,
     /// Whether it is heard.
@@ -73,7 +81,7 @@ pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes
     let takes = runs && !window.view_only;
     ui.horizontal_centered(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
-        keys(ui, state, takes, KeysMenu { release: window.release, grabs }, wishes);
+        keys(ui, state, takes, KeysMenu { release: window.release, grabs, captures: live }, wishes);
         type_text(ui, state, takes, window.layout, sharing, wishes);
         let hint = "Saves the guest's screen as PNG in your pictures folder.";
         if controls::icon_button(ui, live, Icon::Camera, "Screenshot", hint).clicked() {
@@ -118,11 +126,18 @@ pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes
             }
             shown(ui, state, window, wishes);
             ui.add_space(4.0);
+            if bar.typing {
+                let hint = "Text is being typed into the guest. This types no more of it.";
+                if controls::icon_button(ui, true, Icon::CircleStop, "Stop typing", hint).clicked() {
+                    wishes.send(Command::StopTyping);
+                }
+            }
             let release = window.release.label();
             let (words, colour) = match (live, captured) {
                 (true, _) if window.view_only => {
                     ("View only: keys and pointer are not sent".to_owned(), palette.warning)
                 }
+                (true, true) if bar.learns => ("Keys are waited for".to_owned(), palette.accent),
                 (true, true) if state.held.is_empty() => {
                     let words = match pointer {
                         PointerLock::Needless => "Keyboard captured",
@@ -230,14 +245,14 @@ fn keys(ui: &mut Ui, state: &mut ToolbarState, runs: bool, menu: KeysMenu, wishe
                 .config(
                     egui::containers::menu::MenuConfig::new().close_behavior(PopupCloseBehavior::CloseOnClickOutside),
                 )
-                .ui(ui, |ui| screen_keys::show(ui, &mut state.held, menu, wishes));
+                .ui(ui, |ui| screen_keys::show(ui, &mut state.held, &mut state.learn, menu, wishes));
             response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, runs, "Send other keys"));
         });
     });
 }
 
 /// The menu of how the screen is shown.
-fn shown(ui: &mut Ui, state: &ToolbarState, window: Around, wishes: &mut Wishes) {
+fn shown(ui: &mut Ui, state: &mut ToolbarState, window: Around, wishes: &mut Wishes) {
     let response =
         controls::icon_button(ui, true, Icon::Monitor, "How the screen is shown", "Ctrl+Shift+D: the next size");
     Popup::menu(&response).gap(6.0).show(|ui| {
@@ -251,6 +266,7 @@ fn shown(ui: &mut Ui, state: &ToolbarState, window: Around, wishes: &mut Wishes)
             });
             if item.clicked() {
                 wishes.add(Wish::Scale(way));
+                state.scaled = true;
                 // A click by keys or by a screen reader is none of the pointer's, which closes menus.
                 ui.close();
             }

@@ -95,6 +95,8 @@ pub enum Command {
         /// The keyboard layout that the guest has.
         layout: GuestLayout,
     },
+    /// Type nothing more of it; a test's own typing goes on.
+    StopTyping,
     /// Save the guest's screen as PNG: at the path, or in the user's pictures folder.
     Screenshot(Option<PathBuf>),
     /// Read the text that the guest's screen shows within the rectangle of its pixels, or anywhere:

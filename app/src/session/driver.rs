@@ -142,6 +142,8 @@ struct Driver {
     recording: Option<vmtools::record::Recording>,
     /// Keys still to be typed, one every [`STROKE`].
     typing: VecDeque<InputEvent>,
+    /// It was told that there are some.
+    typing_told: bool,
     caps: guest::Caps,
     /// When the next of them is due.
     next_stroke: tokio::time::Instant,
@@ -228,6 +230,7 @@ impl Driver {
                 Wake::LookAtScreen => self.look_at_screen().await,
                 Wake::Deadline => self.late().await,
             }
+            self.tell_typing().await;
         }
     }
 
@@ -306,6 +309,8 @@ impl Driver {
                 let _ = self.pass(event);
             }),
             Command::TypeText { text, layout } => self.type_text(&text, &layout).await,
+            Command::StopTyping if self.testing.runs() => {}
+            Command::StopTyping => self.hands_off(),
             Command::Screenshot(path) => self.screenshot(path).await,
             Command::ReadText(area) => self.read_text(area).await,
             Command::StartRecording(path) => self.start_recording(path).await,

@@ -346,6 +346,11 @@ pub enum Event {
         /// Lines, each with a line break; empty if there is no text.
         text: String,
     },
+    /// Text that was asked for is being typed into the guest, or no longer is.
+    TypingChanged {
+        /// It is.
+        typing: bool,
+    },
     /// The guest's screen is being recorded.
     RecordingStarted {
         /// The file.

@@ -109,6 +109,8 @@ pub struct Model {
     pub checks: Option<Vec<Check>>,
     /// Since when the guest's screen is recorded, milliseconds of the session, and to which file.
     pub recording: Option<(u64, PathBuf)>,
+    /// Text is being typed into the guest.
+    pub typing: bool,
     /// The last screenshot.
     pub screenshot: Option<PathBuf>,
     /// The cartridge's slots, the newest first; `None` until asked.
@@ -270,6 +272,7 @@ impl Model {
             }
             // Whoever asked for it has it.
             Event::TextRead { .. } => {}
+            Event::TypingChanged { typing } => self.typing = *typing,
             Event::RecordingStarted { path } => self.recording = Some((at, path.clone())),
             Event::RecordingEnded { files, .. } => {
                 self.recording = None;

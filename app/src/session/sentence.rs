@@ -168,6 +168,8 @@ impl Event {
             Self::TextRead { text } => {
                 format!("Read {} off the guest's screen", number(text.lines().count() as u64, "line", "lines"))
             }
+            Self::TypingChanged { typing: true } => "Typing text into the guest".into(),
+            Self::TypingChanged { typing: false } => "Nothing more is typed into the guest".into(),
             Self::RecordingStarted { path } => format!("Recording the guest's screen: {}", path.display()),
             Self::RecordingEnded { files, frames, length_ms } => format!(
                 "Recorded {} in {:.1} s: {}",

@@ -167,6 +167,71 @@ fn other_keys_give_the_keyboard_back_when_they_are_chosen() {
 }
 
 #[test]
+fn any_keys_that_are_pressed_can_give_the_keyboard_back_and_none_of_them_reaches_the_guest() {
+    let (mut stage, _display) = running();
+    let learn = |stage: &mut Stage| {
+        menu(stage);
+        click(stage, "Give the keyboard back by");
+        click(stage, "Keys that you press…");
+        stage.window.key_press(Key::Escape);
+        stage.settle();
+        assert!(stage.keys.captured() && has(stage, WORDS));
+        stage.asked();
+    };
+    let press = |stage: &mut Stage, keys: &[(KeyCode, bool)]| {
+        for (key, down) in keys {
+            stage.keys.push(*key, *down);
+        }
+        stage.settle();
+        stage.keys.captured()
+    };
+    use KeyCode::{F12, KeyA, ShiftLeft};
+    let chosen = [(ShiftLeft, true), (F12, true), (F12, false), (ShiftLeft, false)];
+    learn(&mut stage);
+    assert!(!press(&mut stage, &chosen));
+    assert_eq!(inputs(&mut stage), [InputEvent::ReleaseAll]);
+    assert!(has(&stage, "Left Shift+F12 gives the keyboard back from now on."));
+    assert_eq!(stage.window.state().preferences.release.label(), "Left Shift+F12");
+    // What a guest needs, a click and the loss of the focus leave it as it was.
+    learn(&mut stage);
+    assert!(!press(&mut stage, &[(KeyA, true), (KeyA, false)]));
+    learn(&mut stage);
+    click(&mut stage, "Guest screen");
+    assert!(!stage.keys.captured());
+    learn(&mut stage);
+    stage.window.input_mut().focused = false;
+    stage.settle();
+    stage.window.input_mut().focused = true;
+    stage.settle();
+    assert!(!stage.keys.captured() && !has(&stage, WORDS));
+    let key = |command: &Command| matches!(command, Command::Input(InputEvent::Key { .. }));
+    assert!(!stage.asked().iter().any(key));
+    click(&mut stage, "Guest screen");
+    assert!(has(&stage, "Keyboard captured — Left Shift+F12 releases"));
+    assert!(press(&mut stage, &[(F12, true), (F12, false)]));
+    assert!(!press(&mut stage, &chosen));
+}
+
+/// What is said while keys are waited for.
+const WORDS: &str = "Press the keys together that shall give the keyboard back. Escape or a click leaves it as it is.";
+
+#[test]
+fn typed_text_can_be_stopped_and_does_not_go_on_where_one_only_looks() {
+    let (mut stage, _display) = running();
+    assert!(!has(&stage, "Stop typing"));
+    stage.tell(100, Event::TypingChanged { typing: true });
+    stage.settle();
+    click(&mut stage, "Stop typing");
+    assert!(matches!(stage.asked()[..], [Command::StopTyping]));
+    stage.window.key_press_modifiers(Modifiers { shift: true, ..Modifiers::COMMAND }, Key::O);
+    stage.settle();
+    assert!(stage.asked().iter().any(|command| matches!(command, Command::StopTyping)));
+    stage.tell(200, Event::TypingChanged { typing: false });
+    stage.settle();
+    assert!(!has(&stage, "Stop typing"));
+}
+
+#[test]
 fn what_a_layout_cannot_type_is_named_before_anything_is_typed() {
     let (mut stage, _display) = running();
     click(&mut stage, "Type text");

@@ -31,22 +31,6 @@ fn type_line(screen: &Screen, line: &str) {
     assert!(screen.xdotool(&["key", "Return"]));
 }
 
-/// How often the program writes, and how much of a processor it has, hundredths of a second, in two seconds.
-fn work(window: &Window<'_>) -> (u64, u64) {
-    let now = || {
-        let of = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", window.pid())).unwrap();
-        let writes = of("io").lines().find_map(|line| line.strip_prefix("syscw: ")?.parse::<u64>().ok()).unwrap();
-        // proc(5): fields 14 and 15.
-        let stat = of("stat");
-        let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        (writes, fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap())
-    };
-    let before = now();
-    std::thread::sleep(Duration::from_secs(2));
-    let after = now();
-    (after.0 - before.0, after.1 - before.1)
-}
-
 #[test]
 fn a_window_that_nobody_sees_asks_the_guest_for_nothing_and_a_still_one_rests() {
     let console = Console::new();
@@ -67,19 +51,19 @@ fn a_window_that_nobody_sees_asks_the_guest_for_nothing_and_a_still_one_rests() 
 
     // Seen: QEMU is told every few hundredths of a second that somebody looks. Hidden: nothing is said to it at all, but for a
     // question every five seconds whether its screen is blank. QMP asks once a second whether it is there.
-    let (seen, used) = work(&window);
+    let (seen, used) = window.work();
     assert!(screen.xdotool(&["search", "--onlyvisible", "--name", TITLE, "windowminimize"]));
     std::thread::sleep(Duration::from_secs(2));
-    let (hidden, used_hidden) = work(&window);
+    let (hidden, used_hidden) = window.work();
     window.press("Show it");
     std::thread::sleep(Duration::from_secs(2));
-    let (again, used_again) = work(&window);
+    let (again, used_again) = window.work();
     assert!(seen > 20 && again > 20 && hidden < 16, "{seen} {hidden} {again}");
     assert!(used < 30 && used_hidden < 20 && used_again < 30, "{used} {used_hidden} {used_again}");
     // The main window put away does not matter: the guest is seen in its own.
     assert!(screen.xdotool(&["search", "--onlyvisible", "--name", "Cartridge", "windowminimize"]));
     std::thread::sleep(Duration::from_secs(2));
-    let (seen, used) = work(&window);
+    let (seen, used) = window.work();
     assert!(seen > 20 && used < 30, "{seen} {used}");
     settle(&screen);
     assert!(screen.xdotool(&["mousemove", "850", "480", "click", "1"]));

@@ -81,8 +81,11 @@ fn a_guest_with_the_keyboard_gets_the_compositors_own_keys_and_gives_them_back()
     fingers.up(A);
     fingers.press(&[SUPER, X]);
     sway.until("sway's own keys out of sight", || sway.acted() == 4);
+    // Its cursor blinks, and nobody is there to see it: QEMU is told no more that somebody looks, nor asked for anything.
+    sway.until("rest out of sight", || window.work().0 < 16);
     sway.does("workspace 1");
     window.wait("Click the screen to type into the guest");
+    sway.until("work in sight", || window.work().0 > 20);
 
     // Who does not let its keys go says so, and the menu of keys sends them.
     sway.does("seat seat0 shortcuts_inhibitor disable");
@@ -196,6 +199,13 @@ fn a_second_window_has_the_keyboard_all_of_the_screen_and_an_end() {
         fingers.press(&[SUPER, X]);
         sway.within(3, || sway.acted() > 0)
     });
+
+    // Out of sight, while the main window is seen: the guest is asked for nothing.
+    sway.does("[title=\"guest screen\"] move container to workspace 2");
+    sway.until("rest out of sight", || window.work().0 < 16);
+    sway.does("[title=\"guest screen\"] move container to workspace 1");
+    sway.does("[title=\"guest screen\"] focus");
+    sway.until("work in sight", || window.work().0 > 20);
 
     // Full screen and back.
     fingers.press(&[F11]);

@@ -4,7 +4,7 @@ mod looks;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use tokio::sync::Notify;
 
@@ -38,7 +38,7 @@ struct Picture {
     pixels: Vec<u8>,
     damage: Tiles,
     resized: bool,
-    cursor: Option<Cursor>,
+    cursor: Option<Arc<Cursor>>,
     /// Where the pointer was told to be, if the guest takes places.
     pointer: Option<(u16, u16)>,
     /// Pictures published so far, with and without another pointer.
@@ -61,8 +61,12 @@ type Waker = Box<dyn Fn() + Send + Sync>;
 #[derive(Default)]
 pub struct Screen {
     picture: Mutex<Picture>,
+    /// That of the picture, for whoever must not wait for all of it to be copied.
+    cursor: Mutex<Option<Arc<Cursor>>>,
     waker: Mutex<Option<Waker>>,
     live: AtomicBool,
+    /// How often a source was lost.
+    losses: AtomicU64,
     unanswered: AtomicBool,
     trouble: Mutex<Option<&'static str>>,
     generation: AtomicU64,
@@ -124,6 +128,12 @@ impl Screen {
         self.live.load(Ordering::Acquire) && !self.unanswered.load(Ordering::Acquire)
     }
 
+    /// How often a connection to a guest has ended: no key and no button that was down before is down after it.
+    #[must_use]
+    pub fn losses(&self) -> u64 {
+        self.losses.load(Ordering::Acquire)
+    }
+
     /// Grows with every change of the picture, of the cursor, and of [`Screen::live`].
     #[must_use]
     pub fn generation(&self) -> u64 {
@@ -133,6 +143,15 @@ impl Screen {
     /// Shows the picture to `f` if it changed since the last take. False when there is nothing new or the picture is
     /// being written just now: the waker will be called again.
     pub fn try_take(&self, f: &mut dyn FnMut(FrameView<'_>)) -> bool {
+        self.take(false, f)
+    }
+
+    /// The same of all of the picture, whether it changed or not. False before the first.
+    pub fn try_take_whole(&self, f: &mut dyn FnMut(FrameView<'_>)) -> bool {
+        self.take(true, f)
+    }
+
+    fn take(&self, whole: bool, f: &mut dyn FnMut(FrameView<'_>)) -> bool {
         let attempt = || match self.picture.try_lock() {
             Ok(picture) => Some(picture),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
@@ -144,12 +163,13 @@ impl Screen {
             attempt()
         });
         let Some(mut picture) = picture else { return false };
-        if picture.damage.is_empty() {
+        if picture.damage.is_empty() && !(whole && picture.width > 0) {
             return false;
         }
         let Picture { width, height, ref pixels, ref damage, resized, .. } = *picture;
-        let damage = damage.damage();
-        f(FrameView { width, height, pixels, damage: damage.rects(), resized });
+        let (damage, all) = (damage.damage(), [Rect { x: 0, y: 0, width, height }]);
+        let damage = if whole { &all[..] } else { damage.rects() };
+        f(FrameView { width, height, pixels, damage, resized });
         picture.damage.clear();
         picture.resized = false;
         true
@@ -204,8 +224,8 @@ impl Screen {
 
     /// The pointer's picture, if the guest has set one.
     #[must_use]
-    pub fn cursor(&self) -> Option<Cursor> {
-        lock(&self.picture).cursor.clone()
+    pub fn cursor(&self) -> Option<Arc<Cursor>> {
+        lock(&self.cursor).clone()
     }
 
     /// Whether the guest takes movements of the pointer, not places: it has no tablet, or no driver for it (yet).
@@ -295,6 +315,8 @@ impl Screen {
     }
 
     pub(crate) fn set_cursor(&self, cursor: Cursor) {
+        let cursor = Arc::new(cursor);
+        *lock(&self.cursor) = Some(Arc::clone(&cursor));
         let mut picture = lock(&self.picture);
         picture.cursor = Some(cursor);
         picture.number += 1;
@@ -318,6 +340,8 @@ impl Screen {
     /// wished of it are forgotten.
     pub(crate) fn lost(&self) {
         let was_live = self.live.swap(false, Ordering::AcqRel);
+        self.losses.fetch_add(1, Ordering::AcqRel);
+        *lock(&self.cursor) = None;
         *lock(&self.locks) = None;
         self.relative.store(false, Ordering::Release);
         self.takes_keysyms.store(false, Ordering::Release);
@@ -338,6 +362,7 @@ impl Screen {
     /// Another guest is about to begin: what the one before showed is none of its pictures.
     pub fn forget(&self) {
         self.forget_trouble();
+        *lock(&self.cursor) = None;
         let mut picture = lock(&self.picture);
         let number = picture.number + 1;
         let had = std::mem::replace(&mut *picture, Picture { number, ..Picture::default() }).width > 0;

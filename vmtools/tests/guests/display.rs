@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use vmtools::display::{DisplayLink, DisplaySource as _, VncSource, keysym};
+use vmtools::display::{Client, DisplayLink, DisplaySource as _, VncSource, keysym};
 use vmtools::{Boot, CTRL_ALT_DEL, GuestEvent, GuestStatus, InputEvent, Machine, Medium};
 
 use crate::boot_sector;
@@ -111,6 +111,46 @@ async fn keys_arrive_as_pressed_and_too_many_harm_nobody() {
         }
     }
     guest.handle.end(|_, _| {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_other_client_shows_a_guest_and_takes_its_keys_too() {
+    let mut plan = plan(Machine { medium: Medium::Usb, ..machine() }, Boot::Nothing);
+    plan.plan.boot = Boot::Iso(boot_sector::medium(plan.dir.path(), boot_sector::KEYS));
+    let (sender, events) = tokio::sync::mpsc::channel(64);
+    let screen = Arc::new(vmtools::Screen::new());
+    screen.set_client(Client::VncRs);
+    let runtime = plan.plan.runtime.clone();
+    let handle = vmtools::start(plan.plan, sender, Arc::clone(&screen)).await.unwrap();
+    let mut guest = Guest::new(handle, events, screen, runtime, plan.dir);
+    guest.wait("the firmware's words", shows_something).await;
+    // Ours knows these by then.
+    assert_eq!(guest.screen.locks(), None);
+    for round in 0..2 {
+        // The firmware drops keys that come before it asks for them.
+        let pressed = async {
+            loop {
+                for down in [true, false] {
+                    guest.handle.input(InputEvent::key(0x1e, down));
+                }
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                while let Ok(event) = guest.events.try_recv() {
+                    if matches!(&event, GuestEvent::Serial(bytes) if bytes.contains(&0x1e)) {
+                        return;
+                    }
+                }
+            }
+        };
+        tokio::time::timeout(crate::harness::SOON, pressed).await.expect("the guest gets the key");
+        guest.screen.set_visible(false);
+        assert!(guest.screen.fresh(crate::harness::SOON).await, "a picture of now");
+        guest.screen.set_visible(true);
+        if round == 0 {
+            guest.handle.reset();
+        }
+    }
+    guest.handle.end(|_, _| {}).await;
+    assert!(!guest.screen.live());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,13 +3,14 @@
 use egui::{CursorIcon, EventFilter, Rect, Ui};
 use vmtools::display::{HostLocks, InputEvent, Screen};
 
-use super::{Around, ScreenPanel};
+use super::{Around, SAID, ScreenPanel};
 use crate::gui::keyboard::TappedKey;
 use crate::gui::keyboard_chord::Stroke;
+use crate::gui::keyboard_learn::{Learned, Learner};
 use crate::gui::pointer_lock::PointerLock;
 use crate::gui::scaling::Placement;
 use crate::gui::screen_pan;
-use crate::gui::wish::Wishes;
+use crate::gui::wish::{Wish, Wishes};
 use crate::session::Command;
 
 impl ScreenPanel {
@@ -33,6 +34,10 @@ impl ScreenPanel {
         let shown = pos.is_some_and(|pos| room.contains(pos) && !on_bar(pos));
         let inside = response.contains_pointer() && !window.covered && shown;
         let over = pos.filter(|pos| inside && placed.rect.contains(*pos));
+        if self.learner.is_some() && ui.input(|input| input.pointer.any_pressed()) {
+            self.give_back(ui.ctx(), wishes);
+            return;
+        }
         let pressed = over.is_some() && ui.input(|input| input.pointer.any_pressed());
         let captured = self.keys.captured();
         let before = self.lock;
@@ -69,10 +74,14 @@ impl ScreenPanel {
         {
             ui.ctx().set_cursor_icon(CursorIcon::None);
         }
-        if !self.keys.captured() && pressed {
+        let learns = !window.covered && std::mem::take(&mut self.toolbar.learn);
+        if learns {
+            self.learner = Some(Learner::default());
+        }
+        if !self.keys.captured() && (pressed || learns) {
             self.keys.capture(true);
             let locks = self.keys.host_locks();
-            if locks != HostLocks::default() {
+            if !learns && locks != HostLocks::default() {
                 wishes.send(Command::Input(InputEvent::Locks(locks)));
             }
             response.request_focus();
@@ -104,6 +113,14 @@ impl ScreenPanel {
 
     fn type_keys(&mut self, ctx: &egui::Context, wishes: &mut Wishes) {
         for TappedKey { key, keysym, down } in self.keys.take() {
+            if let Some(learner) = &mut self.learner {
+                if let Some(learned) = learner.key(key, down) {
+                    self.give_back(ctx, wishes);
+                    self.learned(ctx, learned, wishes);
+                    return;
+                }
+                continue;
+            }
             match self.chord.key(key, down) {
                 Some(Stroke::Guest(scancode, down)) => {
                     wishes.send(Command::Input(InputEvent::Key { scancode, keysym, down }));
@@ -115,6 +132,18 @@ impl ScreenPanel {
                 None => {}
             }
         }
+    }
+
+    fn learned(&mut self, ctx: &egui::Context, learned: Learned, wishes: &mut Wishes) {
+        let words = match learned {
+            Learned::Keys(keys) => {
+                wishes.add(Wish::Release(keys));
+                format!("{} gives the keyboard back from now on.", keys.label())
+            }
+            Learned::Refused(words) => words,
+            Learned::Nothing => return,
+        };
+        self.said = Some((words, ctx.input(|input| input.time) + SAID));
     }
 
     /// The screen goes to another window.
@@ -149,6 +178,7 @@ impl ScreenPanel {
             self.toolbar.held.forget();
             wishes.send(Command::Input(InputEvent::ReleaseAll));
         }
+        self.learner = None;
         self.chord.forget();
         self.pointer.forget();
         let lock = if self.lock == PointerLock::Locked { PointerLock::Open } else { self.lock };

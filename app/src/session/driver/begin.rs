@@ -116,6 +116,7 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         reading: None,
         recording: None,
         typing: VecDeque::new(),
+        typing_told: false,
         caps: super::guest::Caps::default(),
         next_stroke: tokio::time::Instant::now(),
         works: 0,

@@ -290,6 +290,14 @@ impl Driver {
         }
     }
 
+    /// Tells that text is being typed, or no longer is. What a test types it tells itself.
+    pub(super) async fn tell_typing(&mut self) {
+        let typing = !self.typing.is_empty() && !self.testing.runs();
+        if std::mem::replace(&mut self.typing_told, typing) != typing {
+            self.tell(Event::TypingChanged { typing }).await;
+        }
+    }
+
     pub(super) async fn stroke(&mut self) {
         self.next_stroke = tokio::time::Instant::now() + STROKE;
         let event = self.typing.pop_front();

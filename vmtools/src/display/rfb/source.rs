@@ -177,6 +177,8 @@ pub(super) struct Session<'a> {
     pub(super) pointer: Option<(u16, u16)>,
     /// The buttons that the server was told last.
     pub(super) buttons: u16,
+    /// Keys that are down as what they yield.
+    pub(super) by_keysym: Vec<u16>,
 }
 
 impl Drop for Session<'_> {
@@ -202,6 +204,7 @@ impl<'a> Session<'a> {
             keys_until: now,
             pointer: None,
             buttons: 0,
+            by_keysym: Vec::new(),
         }
     }
 

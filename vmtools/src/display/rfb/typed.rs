@@ -51,7 +51,7 @@ impl Session<'_> {
         for event in events {
             match event {
                 InputEvent::Key { scancode, keysym, down } => {
-                    let Some(message) = self.key(scancode, keysym, down) else { continue };
+                    let Some(message) = self.stroke(scancode, keysym, down) else { continue };
                     self.keys_until = self.keys_until.max(Instant::now()) + KEY_PACE;
                     send(outbox, message).await?;
                 }
@@ -108,13 +108,27 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// A key of the user's. It goes up as it went down, also where the server has told meanwhile that it knows scan codes.
+    fn stroke(&mut self, scancode: u16, yields: Option<u32>, down: bool) -> Option<Vec<u8>> {
+        let named = self.by_keysym.iter().position(|code| *code == scancode);
+        match named {
+            Some(at) if !down => {
+                self.by_keysym.swap_remove(at);
+                return by_keysym(scancode, yields, false);
+            }
+            None if down && !self.facts.extended_keys.load(Ordering::SeqCst) => self.by_keysym.push(scancode),
+            _ => {}
+        }
+        self.key(scancode, yields, down)
+    }
+
     /// A key as this server takes it: by its scan code, or as what it yields. `None` where nothing says that.
     pub(super) fn key(&self, scancode: u16, yields: Option<u32>, down: bool) -> Option<Vec<u8>> {
-        let keysym = yields.or_else(|| keysym(scancode));
         if scancode != 0 && self.facts.extended_keys.load(Ordering::SeqCst) {
+            let keysym = yields.or_else(|| keysym(scancode));
             return Some(outgoing::extended_key(scancode, keysym.unwrap_or(0), down));
         }
-        keysym.filter(|keysym| *keysym != NOTHING).map(|keysym| outgoing::key(keysym, down))
+        by_keysym(scancode, yields, down)
     }
 
     async fn point(&mut self, outbox: &Outbox, at: (u16, u16), buttons: u16) -> Result<(), RfbError> {
@@ -145,6 +159,12 @@ impl Session<'_> {
         }
         (moved(last_x.into(), x.into()), moved(last_y.into(), y.into()))
     }
+}
+
+/// A key as what it yields. `None` where nothing says that.
+fn by_keysym(scancode: u16, yields: Option<u32>, down: bool) -> Option<Vec<u8>> {
+    let keysym = yields.or_else(|| keysym(scancode)).filter(|keysym| *keysym != NOTHING)?;
+    Some(outgoing::key(keysym, down))
 }
 
 /// How far it is, from the middle of all places.
