@@ -23,6 +23,9 @@ pub fn running_ms() -> u128 {
 pub fn start() -> ExitCode {
     BEGAN.get_or_init(std::time::Instant::now);
     let args: Vec<_> = std::env::args_os().collect();
+    if let Some(code) = cartridge_supervise::warden_main(&args) {
+        return code;
+    }
     // The accelerator probe runs this very program as a child, so that a hanging guest cannot hang us.
     if let Some(code) = vmtools::probe_main(&args) {
         return code;

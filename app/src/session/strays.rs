@@ -1,8 +1,8 @@
 //! Processes that a session has started and that outlived it: written down when they are started, and ended when the session is
-//! found dead. Most die with it anyway; what a child of it had started need not.
+//! found dead. Most die with it anyway, and its warden ends what its children had started; both may be killed in one.
 //!
-//! A process is known by its number and the time of its start. Whoever is in the group that such a process led is ours too if the
-//! mark of that run of the program is in its environment, which it has from it: a number of a group is used again in time.
+//! A process is known by its number and the time of its start. What such a process has started is ours too, wherever it has gone: it
+//! has the mark of that run of the program in its environment.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -11,7 +11,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use cartridge_supervise::{MARK, mark};
+use cartridge_supervise::{has_mark, mark};
 use isoprep::Cancel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -26,8 +26,6 @@ const GRACE: Duration = Duration::from_secs(2);
 struct Process {
     pid: u32,
     parent: u32,
-    group: u32,
-    session: u32,
     /// In ticks since the system's start.
     started: u64,
 }
@@ -49,18 +47,13 @@ fn is_own(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|it| it.uid() == rustix::process::geteuid().as_raw())
 }
 
-/// Whether a process has that mark in its environment.
-fn has_mark(pid: u32, mark: &str) -> bool {
-    let wanted = format!("{MARK}={mark}");
-    let all = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    !mark.is_empty() && all.split(|byte| *byte == 0).any(|word| word == wanted.as_bytes())
-}
-
 /// Begins the list of a session's children in its directory; every process that is started from here on is written there.
 pub(super) fn write_down(dir: &Path) -> io::Result<()> {
     let Some(world) = world() else { return Ok(()) };
     let mut list = OpenOptions::new().append(true).create(true).mode(0o600).open(dir.join(CHILDREN))?;
     writeln!(list, "{world}\n{}", mark())?;
+    // Without it, what a child had started is left to the next start.
+    let _ = cartridge_supervise::post_warden();
     cartridge_supervise::tell_of_children(move |pid| {
         // A list that cannot be written leaves the next start with less to go by.
         let _ = note(&list, pid);
@@ -71,7 +64,7 @@ pub(super) fn write_down(dir: &Path) -> io::Result<()> {
 fn note(mut list: &File, pid: u32) -> io::Result<()> {
     let Some(child) = process(pid) else { return Ok(()) };
     // One write each: what is killed in between leaves whole lines.
-    list.write_all(format!("{} {} {}\n", child.pid, child.started, child.session).as_bytes())
+    list.write_all(format!("{} {}\n", child.pid, child.started).as_bytes())
 }
 
 fn process(pid: u32) -> Option<Process> {
@@ -82,13 +75,11 @@ fn parse(pid: u32, stat: &str) -> Option<Process> {
     // The name before may have anything in it.
     let words: Vec<&str> = stat.rsplit(')').next()?.split_ascii_whitespace().collect();
     let number = |at: usize| words.get(at)?.parse::<u64>().ok();
-    let small = |at: usize| u32::try_from(number(at)?).ok();
-    Some(Process { pid, parent: small(1)?, group: small(2)?, session: small(3)?, started: number(19)? })
+    Some(Process { pid, parent: u32::try_from(number(1)?).ok()?, started: number(19)? })
 }
 
-/// The mark of a list, and its processes with the session of the terminal that they were started in; none if numbers mean others
-/// by now.
-fn listed<'a>(text: &'a str, world: &str) -> (&'a str, Vec<(u32, u64, u32)>) {
+/// The mark of a list, and its processes; none if numbers mean others by now.
+fn listed<'a>(text: &'a str, world: &str) -> (&'a str, Vec<(u32, u64)>) {
     let mut lines = text.lines();
     if lines.next() != Some(world) {
         return ("", Vec::new());
@@ -96,14 +87,13 @@ fn listed<'a>(text: &'a str, world: &str) -> (&'a str, Vec<(u32, u64, u32)>) {
     let mark = lines.next().unwrap_or_default();
     let one = |line: &str| {
         let mut words = line.split(' ');
-        Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?, words.next()?.parse().ok()?))
+        Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
     };
     (mark, lines.filter_map(one).collect())
 }
 
-/// Which of the processes are those of the list, or are marked and in a group that one of them led. Never `own` or what that came
-/// from.
-fn ours(list: &[(u32, u64, u32)], all: &[Process], own: u32, marked: impl Fn(u32) -> bool) -> Vec<Process> {
+/// Which of the processes are those of the list, or are marked. Never `own` or what that came from.
+fn ours(list: &[(u32, u64)], all: &[Process], own: u32, marked: impl Fn(u32) -> bool) -> Vec<Process> {
     let find = |pid: u32| all.iter().find(|it| it.pid == pid);
     let mut above = vec![own];
     while let Some(parent) =
@@ -111,12 +101,7 @@ fn ours(list: &[(u32, u64, u32)], all: &[Process], own: u32, marked: impl Fn(u32
     {
         above.push(parent);
     }
-    let is = |it: &Process| {
-        list.iter().any(|&(pid, started, session)| {
-            let itself = it.pid == pid && it.started == started;
-            itself || (it.group == pid && it.session == session && it.started >= started && marked(it.pid))
-        })
-    };
+    let is = |it: &Process| list.contains(&(it.pid, it.started)) || marked(it.pid);
     all.iter().filter(|it| it.pid > 1 && !above.contains(&it.pid) && is(it)).copied().collect()
 }
 
@@ -125,14 +110,16 @@ pub(super) fn end(dir: &Path, cancel: &Cancel) -> Vec<String> {
     let path = dir.join(CHILDREN);
     let text = fs::read_to_string(&path).ok().filter(|_| is_own(&path)).unwrap_or_default();
     let Some(world) = world() else { return Vec::new() };
-    let (mark, list) = listed(&text, &world);
+    let (word, list) = listed(&text, &world);
     if list.is_empty() || cancel.is_cancelled() {
         return Vec::new();
     }
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let all: Vec<Process> = entries.filter_map(|entry| process(entry.file_name().to_str()?.parse().ok()?)).collect();
     let mut open: Vec<(Process, String, OwnedFd)> = Vec::new();
-    for it in ours(&list, &all, std::process::id(), |pid| has_mark(pid, mark)) {
+    // A session of this very process has the mark of those that live in it.
+    let marked = |pid| word != mark() && has_mark(pid, word);
+    for it in ours(&list, &all, std::process::id(), marked) {
         let pid = i32::try_from(it.pid).ok().and_then(Pid::from_raw);
         let Some(held) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else { continue };
         let name = fs::read_to_string(format!("/proc/{}/comm", it.pid)).unwrap_or_default();
@@ -173,36 +160,32 @@ mod tests {
     #[test]
     fn a_process_and_a_list_are_read() {
         let stat = "7 (a) b) S 4 5 6 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
-        assert_eq!(parse(7, stat), Some(Process { pid: 7, parent: 4, group: 5, session: 6, started: 4711 }));
+        assert_eq!(parse(7, stat), Some(Process { pid: 7, parent: 4, started: 4711 }));
         assert_eq!(parse(7, "7 (a"), None);
-        assert_eq!(listed("here\nword\n7 4711 6\n8 x 6\n9 4", "here"), ("word", vec![(7, 4711, 6)]));
-        assert_eq!(listed("there\nword\n7 4711 6\n", "here"), ("", vec![]));
-        assert!(!has_mark(std::process::id(), "") && !has_mark(std::process::id(), "no such word"));
+        assert_eq!(listed("here\nword\n7 4711\n8 x\n9\n10 5 6", "here"), ("word", vec![(7, 4711), (10, 5)]));
+        assert_eq!(listed("there\nword\n7 4711\n", "here"), ("", vec![]));
     }
 
     #[test]
-    fn only_who_was_started_or_is_in_its_group_is_ours() {
-        let one = |pid, parent, group, session, started| Process { pid, parent, group, session, started };
+    fn only_who_was_started_or_is_marked_is_ours() {
+        let one = |pid, parent, started| Process { pid, parent, started };
         let all = [
-            one(1, 0, 1, 1, 1),
-            one(10, 1, 10, 5, 100),
-            one(11, 1, 10, 5, 101),
-            // In a group whose leader is gone.
-            one(21, 1, 20, 5, 120),
-            one(22, 1, 20, 6, 121),
-            one(23, 1, 20, 5, 99),
-            // In one whose number is somebody else's by now.
-            one(30, 1, 30, 5, 900),
-            one(31, 30, 30, 5, 901),
-            one(24, 1, 20, 5, 902),
+            one(1, 0, 1),
+            one(10, 1, 100),
+            // Marked, wherever they are.
+            one(11, 10, 101),
+            one(21, 1, 99),
+            // One whose number is somebody else's by now, and his child.
+            one(30, 1, 900),
+            one(31, 30, 901),
             // What we came from, and ourselves.
-            one(41, 1, 20, 5, 130),
-            one(42, 41, 42, 5, 131),
+            one(41, 1, 130),
+            one(42, 41, 131),
         ];
-        let list = [(10, 100, 5), (20, 110, 5), (30, 200, 5), (42, 131, 5)];
-        let marked = |pid| ![30, 31, 24].contains(&pid);
+        let list = [(10, 100), (20, 110), (30, 200), (42, 131)];
+        let marked = |pid| [11, 21, 41, 42].contains(&pid);
         assert_eq!(ours(&list, &all, 42, marked).iter().map(|it| it.pid).collect::<Vec<_>>(), [10, 11, 21]);
         assert_eq!(ours(&list, &all, 42, |_| false).iter().map(|it| it.pid).collect::<Vec<_>>(), [10]);
-        assert_eq!(ours(&[(10, 99, 5), (21, 119, 5)], &all, 42, |_| false), []);
+        assert_eq!(ours(&[(10, 99), (21, 119)], &all, 42, |_| false), []);
     }
 }

@@ -125,6 +125,22 @@ impl Console {
         Running::new(self.command(args))
     }
 
+    /// Processes that have this console in their command or their surroundings, each with its number and its command.
+    pub fn processes(&self) -> Vec<String> {
+        let home = self.home.path().to_string_lossy().into_owned();
+        let mut found = Vec::new();
+        for entry in fs::read_dir("/proc").unwrap().flatten() {
+            let read = |name: &str| {
+                String::from_utf8_lossy(&fs::read(entry.path().join(name)).unwrap_or_default()).replace('\0', " ")
+            };
+            let command = read("cmdline");
+            if command.contains(&home) || read("environ").contains(&home) {
+                found.push(format!("process {}: {command}", entry.file_name().display()));
+            }
+        }
+        found
+    }
+
     /// Everything of ours that is still there: processes, mounts, work and runtime directories, open records.
     pub fn leftovers(&self) -> Vec<String> {
         let home = self.home.path().to_string_lossy().into_owned();

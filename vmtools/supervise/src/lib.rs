@@ -8,19 +8,24 @@
 //! - [`spawn`] starts a long-lived child and reports to an [`Observer`].
 //! - [`Isolation`] says what a child sees of the host: namespaces, so that nothing needs root and nothing is left.
 //! - [`run`] runs a short tool to its end, obeys a [`Cancel`], and returns what it printed.
+//! - [`post_warden`] has a process beside us that ends what our children have started once we are gone.
 
 mod cancel;
 mod command_line;
 mod input;
 mod isolation;
+mod marks;
 mod process;
 mod run;
 mod spawner;
 mod tail;
+mod warden;
 
 pub use cancel::Cancel;
 pub use command_line::CommandLine;
 pub use isolation::{IdMap, IdRange, Isolation, IsolationError, Limits, Step, isolation_support};
+pub use marks::{MARK, has_mark, mark};
 pub use process::{Channel, End, EndStep, Exit, Observer, ProcessHandle, SpawnError, spawn};
 pub use run::{Output, RunError, run};
-pub use spawner::{MARK, mark, tell_of_children};
+pub use spawner::tell_of_children;
+pub use warden::{WARDEN_ARGUMENT, post_warden, warden_main};

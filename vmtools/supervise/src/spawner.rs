@@ -8,22 +8,11 @@ use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::isolation::{Conversation, Steps, enter};
+use crate::marks::{MARK, mark};
 
 type Request = (Command, Option<Steps>, SyncSender<io::Result<Child>>);
 
 static SPAWNER: OnceLock<Option<Sender<Request>>> = OnceLock::new();
-
-/// The variable that every child finds in its environment, with [`mark`] in it.
-pub const MARK: &str = "CARTRIDGE_PROCESS";
-
-/// What this run of the program is known by to whoever it started, and to nobody else; empty where the kernel tells no such word.
-pub fn mark() -> &'static str {
-    static WORD: OnceLock<String> = OnceLock::new();
-    WORD.get_or_init(|| {
-        let word = std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default();
-        word.trim().to_owned()
-    })
-}
 
 type Told = Box<dyn Fn(u32) + Send>;
 

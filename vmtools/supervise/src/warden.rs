@@ -1,0 +1,91 @@
+//! A process beside ours that outlives it for a moment. The parent-death signal ends our children, but not what these have started:
+//! once we are gone, however that came, the warden ends whoever has our [mark](crate::mark), in whatever group or session.
+//!
+//! It is this very program with a hidden argument. It waits for the end of its standard input, which nobody but us holds open:
+//! it costs nothing until then, and the kernel tells it even of a SIGKILL.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{ChildStdin, Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::marks::{MARK, kill, mark, marked};
+
+/// The hidden argument that makes a process the warden.
+pub const WARDEN_ARGUMENT: &str = "__warden";
+/// How long it goes on killing what comes again.
+const LIMIT: Duration = Duration::from_secs(10);
+/// Between two looks.
+const BEAT: Duration = Duration::from_millis(20);
+/// How often nobody must be found: who replaces itself by another program has no environment for a moment.
+const QUIET: u32 = 2;
+/// Longest mark that is read, bytes.
+const LONGEST: u64 = 256;
+
+/// Whether this program knows the argument.
+static KNOWN: AtomicBool = AtomicBool::new(false);
+/// The warden's standard input, for as long as we live.
+static POST: Mutex<Option<ChildStdin>> = Mutex::new(None);
+
+/// What an application's `main` calls first: if `args`, with the program's name, ask for the warden, it is that to its end, and the exit
+/// code is returned. Otherwise `None`, and the application goes on.
+#[must_use]
+pub fn warden_main(args: &[OsString]) -> Option<ExitCode> {
+    KNOWN.store(true, Ordering::Relaxed);
+    if args.get(1).is_none_or(|arg| arg != WARDEN_ARGUMENT) {
+        return None;
+    }
+    let mut word = String::new();
+    let read = io::stdin().take(LONGEST).read_to_string(&mut word);
+    // A mark that was cut off ends nobody: nobody has it.
+    if read.is_ok() {
+        end_all(word.trim());
+    }
+    Some(ExitCode::SUCCESS)
+}
+
+fn end_all(mark: &str) {
+    let until = Instant::now() + LIMIT;
+    let mut quiet = 0;
+    while quiet < QUIET && Instant::now() < until {
+        let found = marked(mark);
+        kill(&found);
+        quiet = if found.is_empty() { quiet + 1 } else { 0 };
+        std::thread::sleep(BEAT);
+    }
+}
+
+/// Posts the warden of this process, if it has none yet and this is a program with a [`warden_main`].
+///
+/// # Errors
+/// When it cannot be started. What it would end is left to the next start then.
+pub fn post_warden() -> io::Result<()> {
+    let mut post = POST.lock().unwrap_or_else(PoisonError::into_inner);
+    if post.is_some() || !KNOWN.load(Ordering::Relaxed) || mark().is_empty() {
+        return Ok(());
+    }
+    let mut command = Command::new("/proc/self/exe");
+    // It works nowhere, so that it keeps nothing busy, and has neither our mark nor that of who started us.
+    command.arg0("cartridge").arg(WARDEN_ARGUMENT).env_remove(MARK).current_dir("/");
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    // SAFETY: two system calls, which are async-signal-safe.
+    #[allow(unsafe_code)]
+    unsafe {
+        command.pre_exec(|| {
+            // What the terminal sends to us is not meant for it.
+            rustix::process::setsid()?;
+            // What we have inherited ourselves, somebody may wait for the end of. Kernels before 5.11 do not know that.
+            libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+            Ok(())
+        });
+    }
+    let mut input = command.spawn()?.stdin.take();
+    if let Some(input) = &mut input {
+        input.write_all(mark().as_bytes())?;
+    }
+    *post = input;
+    Ok(())
+}
