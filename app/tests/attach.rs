@@ -133,6 +133,26 @@ fn through_ssh_the_address_is_meant_as_seen_from_there() {
 }
 
 #[test]
+fn killed_while_attached_over_ssh() {
+    let console = Console::new();
+    let ssh = ssh::SshServer::start();
+    let (_server, address) = server(&["-SecurityTypes", "None"]);
+    let mut command = console.command(&["attach", "--json", "--ssh", &ssh.host(), &address]);
+    let path = std::env::var_os("PATH").unwrap();
+    let path = std::iter::once(ssh.bin().to_owned()).chain(std::env::split_paths(&path));
+    command.env("PATH", std::env::join_paths(path).unwrap());
+    let mut run = Running::new(command);
+    run.wait_for_phase("running");
+    assert!(console.processes().iter().any(|it| it.contains("ExitOnForwardFailure")), "{:?}", console.processes());
+    run.signal(Signal::KILL);
+    run.wait();
+    until("the end of ssh", || console.processes().is_empty());
+    let next = console.run(&["eject", "--json"]);
+    assert!(next.code == 0 && next.event("recovered")["what"].to_string().contains("killed"), "{:?}", next.events);
+    console.assert_clean();
+}
+
+#[test]
 fn a_certificate_is_trusted_once_and_another_one_is_refused() {
     let console = Console::new();
     let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -16,7 +16,7 @@
 //! | a folder is lent live by virtiofsd | here |
 //! | a server is attached over ssh | `attach`, `killed_while_attached_over_ssh` |
 //! | a disk is written | `deploy`, in the guest |
-//! | the window builds | `window::job`, `a_window_that_is_killed_takes_everything_with_it` |
+//! | the window has a guest | `window::job`, `a_window_that_is_killed_takes_everything_with_it` |
 //! | an eject goes on | `recovery`, `killed_while_ejecting` |
 //! | anything, at a random moment | here, `at_any_moment`: `CARTRIDGE_KILLS` says how often |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]

@@ -84,6 +84,14 @@ do_it /image --to /dev/$one --confirm $two
 do_it /image --to ${two}1 --confirm ${two}1
 do_it /image --to vda --confirm vda
 do_it /image --to /dev/$one --confirm $one
+cartridge deploy /image --to /dev/$slow --confirm $slow --json </dev/null >/tmp/killed 2>&1 &
+until grep -q '"stage":"writing"' /tmp/killed; do sleep 0.1; done
+kill -KILL $!
+wait $!
+echo "KILLED $?"
+tries=0
+while ls -l /proc/[0-9]*/exe 2>/dev/null | grep -q /bin/cartridge && [ $tries -lt 600 ]; do sleep 0.1; tries=$((tries + 1)); done
+ls -l /proc/[0-9]*/exe 2>/dev/null | grep -q /bin/cartridge || echo "NOTHING RUNS"
 cartridge deploy /image --to /dev/$slow --confirm $slow --json </dev/null >/tmp/told 2>&1 &
 until grep -q '"stage":"writing"' /tmp/told; do sleep 0.1; done
 kill -TERM $!
@@ -136,6 +144,7 @@ fn an_image_is_written_to_a_stick_by_the_program_itself() {
         assert!(run.contains(&format!("CODE {code}\n")) && run.contains(&words), "{words}\n{run}");
     }
     assert!(runs[0].contains(&format!("ok       {one}        QEMU QEMU HARDDISK, 33.6 MB")), "{}", runs[0]);
+    assert!(text.contains("KILLED 137") && text.contains("NOTHING RUNS"), "{text}");
     assert!(text.contains("CANCELLED 130"), "{text}");
     assert!(text.contains("\"title\":\"Cancelled: the disk is now not bootable\""), "{text}");
     let there = |id: &str| std::fs::read(file(id)).unwrap();

@@ -1,7 +1,7 @@
 //! From the repository to a closed window: build, boot, type, save, test, restore, eject.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::desktop::Window;
 use crate::screen::Screen;
@@ -48,6 +48,27 @@ fn build_and_boot_type_photograph_eject_and_close() {
     assert_eq!(processes, Vec::<String>::new());
 
     window.close();
+    console.assert_clean();
+}
+
+#[test]
+fn a_window_that_is_killed_takes_everything_with_it() {
+    let console = Console::new();
+    let screen = Screen::start().expect("Xvfb and openbox are installed by packaging/setup");
+    let repo = console.repository("distro");
+    let window = Window::open(&console, &screen, &[repo.to_str().unwrap()]);
+    window.press("Build & Boot");
+    window.wait("State: Running");
+    let ours = || console.processes().into_iter().filter(|it| it.contains("qemu-system") || it.contains("__warden"));
+    assert_eq!(ours().count(), 2, "{:?}", console.processes());
+    drop(window);
+    let end = Instant::now() + Duration::from_secs(60);
+    while ours().next().is_some() {
+        assert!(Instant::now() < end, "{:?}", ours().collect::<Vec<_>>());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let next = console.run(&["eject", "--json"]);
+    assert!(next.code == 0 && next.event("recovered")["what"].to_string().contains("killed"), "{:?}", next.events);
     console.assert_clean();
 }
 
