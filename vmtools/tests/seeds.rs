@@ -6,6 +6,8 @@ mod lines;
 #[path = "../fuzz/stream.rs"]
 mod stream;
 
+use std::io::Read as _;
+
 #[test]
 fn lines_are_heard_however_they_are_cut() {
     let seed = |name: &str| {
@@ -35,6 +37,22 @@ fn every_seed_is_met_and_those_of_real_servers_are_shown() {
         assert!(updates > 5 || !name.starts_with("list_"), "{name}: {updates}");
     }
     assert_eq!(servers, 10);
+}
+
+/// What fuzzing has found of each kind: nothing of it may do harm.
+#[test]
+fn the_corpus_is_met() {
+    let file = std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus.tar.gz")).unwrap();
+    let mut corpus = tar::Archive::new(flate2::read::GzDecoder::new(file));
+    let mut seen = [0, 0, 0];
+    for entry in corpus.entries().unwrap() {
+        let mut bytes = Vec::new();
+        entry.unwrap().read_to_end(&mut bytes).unwrap();
+        let (updates, others) = stream::meet(&bytes);
+        seen = [seen[0] + 1, seen[1] + updates, seen[2] + others];
+    }
+    // Inputs, updates and other messages in them.
+    assert!(seen[0] > 500 && seen[1] > 1000 && seen[2] > 500, "{seen:?}");
 }
 
 #[test]
