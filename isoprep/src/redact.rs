@@ -66,14 +66,16 @@ fn value(text: &str, word: Range<usize>) -> Option<Range<usize>> {
     let (name, after) = (&text[word.clone()], &text[word.end..]);
     let at = |rest: &str| text.len() - rest.len();
     if (name.eq_ignore_ascii_case("bearer") || name.eq_ignore_ascii_case("basic"))
-        && text[..word.start].trim_end().to_ascii_lowercase().ends_with("authorization:")
+        && ends_with_header(text[..word.start].trim_end())
     {
         let rest = after.strip_prefix(' ')?;
         return Some(quoted_or_word(text, at(rest)));
     }
     // QEMU's own form: -object secret,id=a,data=…
     if name == "data" && text[..word.start].ends_with(',') {
-        let before = text[..word.start].rsplit([' ', '\'', '"']).next()?;
+        // No further back than such a word is long: a text may have many of these.
+        let from = (word.start.saturating_sub(256)..word.start).find(|at| text.is_char_boundary(*at))?;
+        let before = text[from..word.start].rsplit([' ', '\'', '"']).next()?;
         let rest = after.strip_prefix('=').filter(|_| before.starts_with("secret,"))?;
         let end = rest.find([',', ' ', '\'', '"']).unwrap_or(rest.len());
         return Some(at(rest)..at(rest) + end);
@@ -87,11 +89,22 @@ fn value(text: &str, word: Range<usize>) -> Option<Range<usize>> {
     }
     // An option, and a line of a configuration: `--password x`, `password: x`. Prose says much of tokens.
     let option = name.starts_with('-') && rest.len() < after.len() && !rest.starts_with('-');
-    let line = named == Named::Password && rest.starts_with(": ");
-    if option || line {
-        return Some(quoted_or_word(text, at(rest.trim_start_matches([':', ' ']))));
+    let value = quoted_or_word(text, at(rest.trim_start_matches([':', ' '])));
+    if option {
+        return Some(value);
     }
-    None
+    // Programs say in this form what went wrong, as passwd(1): a line of a configuration has this one word and nothing else.
+    let begins = text[..word.start].trim_end_matches([' ', '\t']);
+    let ends = text[value.end..].trim_start_matches(['"', '\'', ' ', '\t', '\r']);
+    let alone = (begins.is_empty() || begins.ends_with('\n')) && (ends.is_empty() || ends.starts_with('\n'));
+    (named == Named::Password && rest.starts_with(": ") && alone).then_some(value)
+}
+
+/// Whether a header with a login in it is about to be told.
+fn ends_with_header(before: &str) -> bool {
+    const HEADER: &[u8] = b"authorization:";
+    let from = before.len().saturating_sub(HEADER.len());
+    before.as_bytes()[from..].eq_ignore_ascii_case(HEADER)
 }
 
 /// The word at `begin`; without its quotation marks, if it is in some.
@@ -148,6 +161,9 @@ mod tests {
             "warning secret-token deploy.sh:3 | Leave /deploy.sh out of the repository",
             "Password: ",
             "--password-file /home/me/pw",
+            "--passphrase-fd 0",
+            "passwd: unknown user bob",
+            "by root after an administrator's password: the helper is not installed",
             "TOKEN_FILE=/run/x",
             "1 token, 3 secrets; passwords are asked for",
             "qemu-system-x86_64 -name guest=demo -vnc unix:/run/a/vnc.sock,display=video0",

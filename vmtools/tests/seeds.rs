@@ -52,7 +52,7 @@ fn the_corpus_is_met() {
         seen = [seen[0] + 1, seen[1] + updates, seen[2] + others];
     }
     // Inputs, updates and other messages in them.
-    assert!(seen[0] > 500 && seen[1] > 1000 && seen[2] > 500, "{seen:?}");
+    assert!(seen[0] > 500 && seen[1] > 1000 && seen[2] > 100, "{seen:?}");
 }
 
 #[test]

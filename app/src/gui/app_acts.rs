@@ -16,7 +16,7 @@ use super::source;
 use super::wish::{Dialog, PickFor, Wish, Wishes};
 use super::words;
 use crate::session::deploy::{DeployCommand, DeployEvent};
-use crate::session::event::Level;
+use crate::session::event::{Level, Side};
 use crate::session::logs::Pane;
 use crate::session::state::{EjectScope, Outcome, Phase};
 use crate::session::{Command, Event};
@@ -181,6 +181,9 @@ impl App {
 
     /// Text that was read off the guest's screen goes into the clipboard.
     pub(super) fn copy_text(&mut self, ctx: &Context, event: &Event) {
+        if matches!(event, Event::TextRead { .. } | Event::SideFailed { side: Side::Text, .. }) {
+            self.screen.text_is_read();
+        }
         match event {
             Event::TextRead { text } if text.is_empty() => {
                 self.toasts.add(Level::Warning, "No text was found there");

@@ -60,12 +60,16 @@ pub struct ScreenPanel {
     said: Option<(String, f64)>,
     /// The way of scaling in the last frame.
     scaling: Option<Scaling>,
+    /// Text is being read off it: until when that is believed, in egui's seconds.
+    reading: Option<f64>,
     /// The picture still has egui's focus, from a window that was not being painted.
     unfocus: bool,
 }
 
 /// Height of the toolbar, points.
 pub(super) const TOOLBAR: f32 = 40.0;
+/// No reading takes longer, seconds.
+const READING: f64 = 300.0;
 /// How long words about the size of the picture are shown, seconds.
 const SAID: f64 = 6.0;
 
@@ -86,6 +90,7 @@ impl ScreenPanel {
             follow: Follow::default(),
             asks: false,
             losses: 0,
+            reading: None,
             clipboard: GuestClipboard::default(),
             bell: Bell::default(),
             selection: None,
@@ -99,6 +104,11 @@ impl ScreenPanel {
     /// Lets the user choose a part of the screen to copy text from, if the guest is seen.
     pub fn read_text(&mut self) {
         self.toolbar.read_text = true;
+    }
+
+    /// The text that was asked for was read, or will not be.
+    pub fn text_is_read(&mut self) {
+        self.reading = None;
     }
 
     /// Text is typed on that layout of this host's, or on one that is built in.
@@ -199,6 +209,8 @@ impl ScreenPanel {
         }
         if selects {
             overlays::chip(ui, area, screen_select::WORDS);
+        } else if self.reading.is_some_and(|until| ui.input(|input| input.time) < until) {
+            overlays::chip(ui, area, "Reading the text…");
         } else if self.learner.is_some() {
             overlays::chip(ui, area, keyboard_learn::WORDS);
         } else if !self.say_size(ui, area) && window.full_screen {
@@ -251,7 +263,7 @@ impl ScreenPanel {
         };
         self.selection = None;
         wishes.send(Command::ReadText(area));
-        self.said = Some(("Reading the text…".to_owned(), ui.input(|input| input.time) + SAID / 2.0));
+        self.reading = Some(ui.input(|input| input.time) + READING);
         ui.ctx().memory_mut(|memory| memory.surrender_focus(response.id));
         true
     }
@@ -319,6 +331,7 @@ impl ScreenPanel {
             self.toolbar.why = None;
             self.pan = Vec2::ZERO;
             self.asks = false;
+            self.reading = None;
         }
         let losses = screen.losses();
         if std::mem::replace(&mut self.losses, losses) != losses {

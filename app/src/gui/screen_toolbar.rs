@@ -18,6 +18,8 @@ use crate::session::Command;
 
 /// The room that an icon needs beside words, points.
 const ICON: f32 = 22.0;
+/// How high the field of text for the guest grows, points.
+const TEXT_HEIGHT: f32 = 170.0;
 /// Why a server that is attached has no buttons.
 const NOT_OURS: &str = "An attached VNC server is somebody else's machine: it has no reset and no power button here.";
 
@@ -128,7 +130,7 @@ pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes
             ui.add_space(4.0);
             if bar.typing {
                 let hint = "Text is being typed into the guest. This types no more of it.";
-                if controls::icon_button(ui, true, Icon::CircleStop, "Stop typing", hint).clicked() {
+                if controls::button(ui, true, Icon::CircleStop, "Stop typing", hint).clicked() {
                     wishes.send(Command::StopTyping);
                 }
             }
@@ -139,13 +141,14 @@ pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes
                 }
                 (true, true) if bar.learns => ("Keys are waited for".to_owned(), palette.accent),
                 (true, true) if state.held.is_empty() => {
-                    let words = match pointer {
-                        PointerLock::Needless => "Keyboard captured",
-                        PointerLock::Open => "Keyboard captured, click again for the pointer",
-                        PointerLock::Locked => "Keyboard and pointer captured",
+                    let (words, more) = match pointer {
+                        PointerLock::Needless => ("Keyboard captured", ""),
+                        PointerLock::Open => ("Keyboard captured", ", click again for the pointer"),
+                        PointerLock::Locked => ("Keyboard and pointer captured", ""),
                     };
                     let caps = if caps { ", Caps Lock is on" } else { "" };
-                    (format!("{words}{caps} — {release} releases"), palette.accent)
+                    // What must be read comes before what may be cut off.
+                    (format!("{words}{caps} — {release} releases{more}"), palette.accent)
                 }
                 (true, true) => {
                     (format!("Keyboard captured, {} held — {release} releases", state.held.names()), palette.accent)
@@ -305,7 +308,10 @@ fn type_text(ui: &mut Ui, state: &mut ToolbarState, runs: bool, layout: Layout, 
             .desired_width(f32::INFINITY)
             .font(egui::TextStyle::Monospace)
             .hint_text("Text for the guest");
-        let edit = ui.add(edit).accessible_name("Text to type");
+        let edit = egui::ScrollArea::vertical()
+            .max_height(TEXT_HEIGHT)
+            .show(ui, |ui| ui.add(edit).accessible_name("Text to type"))
+            .inner;
         if response.clicked() {
             edit.request_focus();
         }

@@ -57,6 +57,10 @@ fn hide(value: &mut Value) -> bool {
         },
         Value::Array(all) => all.iter_mut().fold(false, |hidden, it| hide(it) | hidden),
         Value::Object(all) => all.iter_mut().fold(false, |hidden, (name, it)| {
+            // What is written into a file as it is told.
+            if name == "edit" {
+                return hidden;
+            }
             let shown = format!("{name}={HIDDEN}");
             let named = it.as_str().is_some_and(|text| {
                 !text.is_empty() && text != HIDDEN && redacted(&format!("{name}={text}")).starts_with(&shown)

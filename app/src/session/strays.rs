@@ -111,7 +111,7 @@ pub(super) fn end(dir: &Path, cancel: &Cancel) -> Vec<String> {
     let text = fs::read_to_string(&path).ok().filter(|_| is_own(&path)).unwrap_or_default();
     let Some(world) = world() else { return Vec::new() };
     let (word, list) = listed(&text, &world);
-    if list.is_empty() || cancel.is_cancelled() {
+    if list.is_empty() && word.is_empty() || cancel.is_cancelled() {
         return Vec::new();
     }
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();

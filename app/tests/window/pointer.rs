@@ -120,7 +120,7 @@ fn a_guest_without_a_tablet_has_the_pointer_until_it_is_given_back() {
     window.wait("State: Running");
     std::thread::sleep(Duration::from_secs(3));
     click(&screen);
-    window.wait("Keyboard captured, click again for the pointer");
+    window.wait("releases, click again for the pointer");
     type_line(&screen, "modprobe psmouse; sleep 3; ./raw-pointer");
     window.wait_for_log("serial.log", "pointers are read");
     assert!(cursor_is_seen(&screen));
@@ -186,7 +186,7 @@ fn a_guest_without_a_tablet_has_the_pointer_until_it_is_given_back() {
 
     // Another window that takes the focus gets it as well.
     click(&screen);
-    window.wait("Keyboard captured, click again for the pointer");
+    window.wait("releases, click again for the pointer");
     click(&screen);
     window.wait("Keyboard and pointer captured");
     let other = Other::open(&screen);

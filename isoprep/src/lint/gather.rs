@@ -169,19 +169,26 @@ const LISTED: usize = 20_000;
 
 /// The files of a root in which its secrets are, as those of a profile's `airootfs`. What this user cannot read is passed over.
 fn root_files(root: &Path) -> Vec<Entry> {
-    let homes = std::fs::read_dir(root.join("home")).into_iter().flatten().flatten().map(|it| it.file_name());
+    let list = |folder: &Path| {
+        let inside = is_inside(root, folder).then(|| std::fs::read_dir(root.join(folder)));
+        inside.into_iter().flatten().flatten().flatten()
+    };
+    let homes = list(Path::new("home")).map(|it| it.file_name());
     let homes = homes.map(|name| Path::new("home").join(name)).chain([PathBuf::from("root")]);
     let of_users = homes.flat_map(|home| OF_A_USER.map(|folder| home.join(folder)));
     let folders = OF_A_SYSTEM.map(PathBuf::from).into_iter().chain(of_users);
-    let files = folders.flat_map(|folder| {
-        let listed = std::fs::read_dir(root.join(&folder)).into_iter().flatten().flatten();
-        listed.map(move |it| (folder.join(it.file_name()), it.path()))
-    });
+    let files = folders.flat_map(|folder| list(&folder).map(move |it| (folder.join(it.file_name()), it.path())));
     let files = files.filter_map(|(path, from)| {
         let meta = from.symlink_metadata().ok().filter(Metadata::is_file)?;
         Some(entry(Path::new("airootfs").join(path), from, &meta))
     });
     files.take(LISTED).collect()
+}
+
+/// Whether no part of the way is a link: an absolute one in a root leads into this host.
+fn is_inside(root: &Path, folder: &Path) -> bool {
+    let parts = folder.ancestors().filter(|it| !it.as_os_str().is_empty());
+    parts.map(|it| root.join(it)).all(|it| it.symlink_metadata().is_ok_and(|meta| meta.is_dir()))
 }
 
 fn entry(path: PathBuf, from: PathBuf, meta: &Metadata) -> Entry {

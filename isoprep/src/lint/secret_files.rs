@@ -23,7 +23,7 @@ const SECRET_NAMES: [&str; 11] = [
 const PASSWORDS: [&str; 8] =
     ["PASSWORD", "PASSWD", "PASSPHRASE", "PSK", "WPA_PASSPHRASE", "API_KEY", "APIKEY", "EAP_PASSWORD"];
 /// What ends so names a secret, and is none.
-const OF_A_SECRET: [&str; 6] = ["_FILE", "_PATH", "_URL", "_ID", "_NAME", "_TTL"];
+const OF_A_SECRET: [&str; 7] = ["_FILE", "_FD", "_PATH", "_URL", "_ID", "_NAME", "_TTL"];
 
 /// What a name says of its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -180,17 +180,21 @@ pub(crate) fn tokens(text: &str) -> impl Iterator<Item = Range<usize>> {
 fn shaped(text: &str) -> impl Iterator<Item = (Range<usize>, &'static str)> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     SHAPES.iter().flat_map(move |shape| {
-        let fits = |c: &char| match shape.body {
+        let fits = |c: &u8| match shape.body {
             Body::Letters => c.is_ascii_alphanumeric(),
             Body::Capitals => c.is_ascii_uppercase() || c.is_ascii_digit(),
-            Body::Url => c.is_ascii_alphanumeric() || *c == '-' || *c == '_',
+            Body::Url => c.is_ascii_alphanumeric() || *c == b'-' || *c == b'_',
         };
         text.match_indices(shape.begins).filter_map(move |(at, _)| {
             let rest = &text[at + shape.begins.len()..];
-            let body: String = rest.chars().take_while(fits).collect();
-            let whole = !text[..at].ends_with(is_word) && !rest[body.len()..].starts_with(is_word);
-            let long = (shape.least..=shape.most).contains(&body.len());
-            (whole && long && !is_placeholder(&body) && is_mixed(&body))
+            if text[..at].ends_with(is_word) {
+                return None;
+            }
+            // No more is looked at than a token can have: a line may be long, and begin one at every place.
+            let length = rest.bytes().take(shape.most + 1).take_while(|byte| fits(byte)).count();
+            let (body, after) = rest.split_at(length);
+            let whole = !after.starts_with(is_word) && (shape.least..=shape.most).contains(&length);
+            (whole && !is_placeholder(body) && is_mixed(body))
                 .then(|| (at..at + shape.begins.len() + body.len(), shape.what))
         })
     })

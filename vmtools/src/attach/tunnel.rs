@@ -55,7 +55,8 @@ pub(super) fn command(ssh: &Path, host: &SshHost, socket: &Path, far: &Address) 
         // The least that tells why nobody answers at the far side.
         "LogLevel=INFO",
     ];
-    let mut line = CommandLine::new(ssh).args(["-N", "-T", "-a", "-x"]);
+    // A jump host's master, which the user's own connections share, may be begun by it.
+    let mut line = CommandLine::new(ssh).unmarked().args(["-N", "-T", "-a", "-x"]);
     for option in options {
         line = line.args(["-o", option]);
     }

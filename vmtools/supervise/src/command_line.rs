@@ -23,6 +23,7 @@ pub struct CommandLine {
     pub(crate) isolation: Option<Isolation>,
     pub(crate) one_pipe: bool,
     pub(crate) kept: Option<Vec<OsString>>,
+    pub(crate) unmarked: bool,
 }
 
 /// A descriptor that a child gets. Equal to itself alone.
@@ -51,6 +52,7 @@ impl CommandLine {
             isolation: None,
             one_pipe: false,
             kept: None,
+            unmarked: false,
         }
     }
 
@@ -76,6 +78,14 @@ impl CommandLine {
     #[must_use]
     pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.env.push((key.into(), value.into()));
+        self
+    }
+
+    /// What the child starts is not known for ours: it may be of use to others after us. The child itself is ended with us all the
+    /// same.
+    #[must_use]
+    pub fn unmarked(mut self) -> Self {
+        self.unmarked = true;
         self
     }
 

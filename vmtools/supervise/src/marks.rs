@@ -13,7 +13,7 @@ pub const MARK: &str = "CARTRIDGE_PROCESS";
 
 /// Programs that whoever needs them first starts for everybody: who ended them would take them from others. As the kernel names
 /// them (proc(5), /proc/pid/comm): libpulse starts its server, gpg its agent, podman what holds its namespaces, and so on.
-const SHARED: [&str; 10] = [
+const SHARED: [&str; 17] = [
     "pulseaudio",
     "pipewire",
     "pipewire-pulse",
@@ -24,6 +24,13 @@ const SHARED: [&str; 10] = [
     "dirmngr",
     "ssh-agent",
     "catatonit",
+    "podman pause",
+    "aardvark-dns",
+    "keyboxd",
+    "scdaemon",
+    "tpm2daemon",
+    "jackd",
+    "jackdbus",
 ];
 
 /// What this run of the program is known by to whoever it started, and to nobody else; empty where the kernel tells no such word.

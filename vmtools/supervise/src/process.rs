@@ -12,6 +12,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 use crate::CommandLine;
 use crate::input::Input;
 use crate::isolation::Steps;
+use crate::marks::MARK;
 use crate::tail::Tail;
 
 /// How much of a child's output is kept as evidence, bytes.
@@ -133,6 +134,9 @@ pub fn spawn(line: &CommandLine, observer: impl Observer) -> Result<ProcessHandl
         command.env_clear().envs(kept.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
     }
     command.args(&line.args).envs(line.env.iter().map(|(k, v)| (k, v)));
+    if line.unmarked {
+        command.env_remove(MARK);
+    }
     if let Some(dir) = &line.cwd {
         command.current_dir(dir);
     }

@@ -46,7 +46,11 @@ pub(crate) fn spawn(command: Command, steps: Option<Steps>) -> io::Result<Child>
 
 fn spawn_here(command: &mut Command, steps: Option<Steps>) -> io::Result<Child> {
     let parent = rustix::process::getpid();
-    command.process_group(0).env(MARK, mark());
+    command.process_group(0);
+    // Who says something of it himself has decided.
+    if !command.get_envs().any(|(name, _)| name == MARK) {
+        command.env(MARK, mark());
+    }
     let (conversation, ends) = match &steps {
         Some(steps) => {
             let (conversation, ends) = Conversation::begin(steps)?;

@@ -20,8 +20,9 @@ pub const WARDEN_ARGUMENT: &str = "__warden";
 const LIMIT: Duration = Duration::from_secs(10);
 /// Between two looks.
 const BEAT: Duration = Duration::from_millis(20);
-/// How often nobody must be found: who replaces itself by another program has no environment for a moment.
-const QUIET: u32 = 2;
+/// How often nobody must be found: who replaces itself by another program has no environment for a moment, which is long on a busy
+/// machine.
+const QUIET: u32 = 25;
 /// Longest mark that is read, bytes.
 const LONGEST: u64 = 256;
 
