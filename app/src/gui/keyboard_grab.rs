@@ -5,8 +5,8 @@
 //! listens at its root.
 //! `keyboard_inhibit` is the same for Wayland.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use egui::ViewportId;
 use raw_window_handle::{HasWindowHandle, RawWindowHandle};
@@ -61,8 +61,15 @@ struct XGrip {
     root: u32,
     /// The window that it was grabbed for last.
     grabbed: Arc<AtomicU32>,
-    /// The names of its lights: Num Lock, Caps Lock, Scroll Lock.
-    lights: [u32; 3],
+    /// Which locks are on, as the thread that reads has learned it: a frame asks the server for nothing that it can wait for.
+    locks: Arc<Mutex<HostLocks>>,
+}
+
+/// The lights of the keyboard.
+struct Lights {
+    /// Their names: Num Lock, Caps Lock, Scroll Lock.
+    names: [u32; 3],
+    told: Arc<Mutex<HostLocks>>,
 }
 
 /// Lets `keys` grab the keyboard while the guest has it; `wake` is called from a thread with the viewport to look at when
@@ -92,18 +99,26 @@ pub fn attach(
     let keyboard = xkb::ID::USE_CORE_KBD.into();
     connection.xkb_per_client_flags(keyboard, repeats, repeats, none, none, none)?.reply()?;
     // Another layout, or another keyboard.
-    let changes = xkb::EventType::MAP_NOTIFY | xkb::EventType::NEW_KEYBOARD_NOTIFY;
+    let changes = xkb::EventType::MAP_NOTIFY
+        | xkb::EventType::NEW_KEYBOARD_NOTIFY
+        | xkb::EventType::INDICATOR_STATE_NOTIFY
+        | xkb::EventType::INDICATOR_MAP_NOTIFY;
     let parts = xkb::MapPart::KEY_TYPES | xkb::MapPart::KEY_SYMS;
     let all = xkb::SelectEventsAux::new();
     connection.xkb_select_events(keyboard, xkb::EventType::from(0_u16), changes, parts, parts, &all)?.check()?;
     connection.change_window_attributes(window, &watched())?.check()?;
     // As xkeyboard-config names them.
     let named = |name: &[u8]| -> Result<u32, NoGrab> { Ok(connection.intern_atom(false, name)?.reply()?.atom) };
-    let lights = [named(b"Num Lock")?, named(b"Caps Lock")?, named(b"Scroll Lock")?];
+    let names = [named(b"Num Lock")?, named(b"Caps Lock")?, named(b"Scroll Lock")?];
+    let locks = Arc::default();
+    let lights = Lights { names, told: Arc::clone(&locks) };
+    lights.learn(&connection);
     let grabbed = Arc::new(AtomicU32::new(window));
     let (read, tap, of) = (Arc::clone(&connection), Arc::clone(keys), Arc::clone(&grabbed));
-    std::thread::Builder::new().name("grabbed keys".to_owned()).spawn(move || follow(&read, &tap, &of, &wake))?;
-    keys.set_grip(Box::new(XGrip { connection, root, grabbed, lights }));
+    std::thread::Builder::new()
+        .name("grabbed keys".to_owned())
+        .spawn(move || follow(&read, &tap, &of, &lights, &wake))?;
+    keys.set_grip(Box::new(XGrip { connection, root, grabbed, locks }));
     Ok(())
 }
 
@@ -147,16 +162,21 @@ impl Grip for XGrip {
     }
 
     fn locks(&self) -> HostLocks {
-        let [num, caps, scroll] = self.lights.map(|name| self.light(name));
-        HostLocks { num, caps, scroll }
+        *self.locks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl XGrip {
+impl Lights {
+    /// Asks which are on.
+    fn learn(&self, connection: &RustConnection) {
+        let [num, caps, scroll] = self.names.map(|name| Self::light(connection, name));
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = HostLocks { num, caps, scroll };
+    }
+
     /// Whether the keyboard has that light, for a lock that it can have, and it is on. Most have a light of Scroll Lock and no lock.
-    fn light(&self, name: u32) -> Option<bool> {
+    fn light(connection: &RustConnection, name: u32) -> Option<bool> {
         let keyboard = xkb::ID::USE_CORE_KBD.into();
-        let asked = self.connection.xkb_get_named_indicator(keyboard, xkb::LedClass::DFLT_XI_CLASS, DEFAULT_LED, name);
+        let asked = connection.xkb_get_named_indicator(keyboard, xkb::LedClass::DFLT_XI_CLASS, DEFAULT_LED, name);
         let told = asked.ok()?.reply().ok()?;
         let locks = u16::from(told.map_mods) != 0;
         (told.found && locks).then_some(told.on)
@@ -164,7 +184,7 @@ impl XGrip {
 }
 
 /// Passes on what the server tells, until it is gone.
-fn follow(connection: &RustConnection, keys: &KeyTap, grabbed: &AtomicU32, wake: &dyn Fn(ViewportId)) {
+fn follow(connection: &RustConnection, keys: &KeyTap, grabbed: &AtomicU32, lights: &Lights, wake: &dyn Fn(ViewportId)) {
     let mut layout = Layout::of(connection);
     while let Ok(event) = connection.wait_for_event() {
         let (code, state, down) = match event {
@@ -172,6 +192,11 @@ fn follow(connection: &RustConnection, keys: &KeyTap, grabbed: &AtomicU32, wake:
             Event::KeyRelease(key) => (key.detail, key.state, false),
             Event::MappingNotify(_) | Event::XkbMapNotify(_) | Event::XkbNewKeyboardNotify(_) => {
                 layout = Layout::of(connection);
+                lights.learn(connection);
+                continue;
+            }
+            Event::XkbIndicatorStateNotify(_) | Event::XkbIndicatorMapNotify(_) => {
+                lights.learn(connection);
                 continue;
             }
             Event::FocusOut(lost) if lost.event == grabbed.load(Ordering::Acquire) && really(&lost) => {

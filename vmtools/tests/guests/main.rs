@@ -40,6 +40,7 @@ mod sound;
 #[path = "../support/ssh.rs"]
 mod ssh;
 mod tls;
+mod vga_devices;
 mod viewer;
 #[path = "../support/xvnc.rs"]
 mod xvnc;

@@ -34,7 +34,7 @@ fn socket(guest: &Guest) -> PathBuf {
 }
 
 /// The colours of a picture, at least as many as there are up to 300.
-fn colours(rgba: &[u8]) -> usize {
+pub fn colours(rgba: &[u8]) -> usize {
     let mut seen = std::collections::HashSet::new();
     for pixel in rgba.chunks_exact(4) {
         seen.insert(pixel);

@@ -1,7 +1,7 @@
 //! Bytes from a server: a buffer that large reads bypass, and numbers in network order.
 
 use std::io::{ErrorKind, IoSliceMut, Read};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::RfbError;
 use crate::display::pace::{PATIENCE, UNANSWERED};
@@ -12,6 +12,10 @@ const BUFFER: usize = 256 * 1024;
 pub(super) const DIRECT: usize = 64 * 1024;
 /// What is read ahead where large pieces follow: enough for what is said before them.
 const HEADERS: usize = 1024;
+/// After so long in one message it is looked at how fast it comes.
+const LONG: Duration = Duration::from_secs(60);
+/// Slower than this is no line that anybody looks at, bytes a second: a server that says a byte now and then.
+const SLOWEST: u64 = 64;
 /// Into so many places a read goes at once (readv(2) takes 1024): more than a socket holds, row by row.
 const AT_ONCE: usize = 64;
 
@@ -23,6 +27,8 @@ pub(super) struct Wire<R> {
     start: usize,
     end: usize,
     consumed: u64,
+    /// When the message that is read was first waited for, and after how many bytes; `None` while hands are shaken.
+    began: Option<(Instant, u64)>,
     /// How much is read ahead at once.
     ahead: usize,
     /// For how long the reader waits.
@@ -35,7 +41,7 @@ impl<R: Read> Wire<R> {
     pub(super) fn new(reader: R) -> Self {
         let buffer = vec![0; BUFFER];
         let (patience, doing) = (PATIENCE, "shaking hands");
-        Self { reader, buffer, start: 0, end: 0, consumed: 0, ahead: BUFFER, patience, doing }
+        Self { reader, buffer, start: 0, end: 0, consumed: 0, began: None, ahead: BUFFER, patience, doing }
     }
 
     /// Bytes that were taken out so far.
@@ -52,6 +58,15 @@ impl<R: Read> Wire<R> {
             // What was sent was not acknowledged (tcp(7), TCP_USER_TIMEOUT).
             ErrorKind::TimedOut => RfbError::Unanswered { limit: UNANSWERED },
             _ => RfbError::Io { doing, source: error },
+        }
+    }
+
+    /// Whether this message still comes at a speed that leads anywhere.
+    fn keeps_up(&self) -> Result<(), RfbError> {
+        let Some((began, at)) = self.began else { return Ok(()) };
+        match is_too_slow(began.elapsed(), self.consumed - at) {
+            true => Err(RfbError::Stalled { doing: self.doing, limit: LONG }),
+            false => Ok(()),
         }
     }
 
@@ -82,7 +97,7 @@ impl<R: Read> Wire<R> {
             Ok(0) => Err(RfbError::Closed { doing: self.doing }),
             Ok(count) => {
                 self.end += count;
-                Ok(())
+                self.keeps_up()
             }
             Err(error) => Err(self.failed(error)),
         }
@@ -90,6 +105,7 @@ impl<R: Read> Wire<R> {
 
     /// Waits for a first byte; false where none has come for as long as the reader waits: between messages a server may be still.
     pub(super) fn wait(&mut self) -> Result<bool, RfbError> {
+        self.began = Some((Instant::now(), self.consumed));
         if self.start == self.end {
             match self.more() {
                 Err(RfbError::Stalled { .. }) => return Ok(false),
@@ -144,6 +160,7 @@ impl<R: Read> Wire<R> {
                 Ok(count) => {
                     done += count;
                     self.consumed += count as u64;
+                    self.keeps_up()?;
                 }
                 Err(error) => return Err(self.failed(error)),
             }
@@ -172,6 +189,7 @@ impl<R: Read> Wire<R> {
                     Err(error) => return Err(self.failed(error)),
                 };
                 self.consumed += count as u64;
+                self.keeps_up()?;
                 count
             };
             left -= count;
@@ -229,6 +247,11 @@ impl<R: Read> Wire<R> {
         self.skip(length - text.len())?;
         Ok(text)
     }
+}
+
+/// Whether so many bytes of a message in that time lead nowhere.
+fn is_too_slow(passed: Duration, bytes: u64) -> bool {
+    passed > LONG && bytes < SLOWEST * passed.as_secs()
 }
 
 #[cfg(test)]
@@ -332,6 +355,14 @@ mod tests {
         assert!(matches!(closed, Some(Err(RfbError::Closed { .. }))), "{closed:?}");
         let mut gone = Wire::new(Gone);
         assert!(matches!(gone.wait(), Err(RfbError::Unanswered { .. })), "it is not only still");
+    }
+
+    #[test]
+    fn who_drips_is_given_up_and_who_is_slow_is_not() {
+        let after = |seconds, bytes| is_too_slow(Duration::from_secs(seconds), bytes);
+        // A byte every five seconds; and a picture of 1080p over a modem.
+        assert!(!after(59, 12) && after(61, 13));
+        assert!(!after(61, 61 * 5_000) && !after(1_600, 8_294_400));
     }
 
     #[test]
