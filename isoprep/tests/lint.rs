@@ -225,10 +225,15 @@ fn an_image_without_a_profile_is_looked_through_for_secrets() {
         ("system/etc/NetworkManager/system-connections/home", b"[wifi-security]\npsk=hunter22\n".to_vec()),
         ("system/home/me/.ssh/id_ed25519", b"key".to_vec()),
         ("system/home/me/.ssh/id_ed25519.pub", b"key".to_vec()),
+        // Of this host, where a link of a root leads that is looked at from outside.
+        ("host/.ssh/id_rsa", b"key".to_vec()),
     ] {
         let file = top.join(path);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(file, content).unwrap();
+    }
+    for link in ["system/root", "system/home/other"] {
+        std::os::unix::fs::symlink(top.join("host"), top.join(link)).unwrap();
     }
     let recipe = isoprep::parse(&cartridge, &top.join("repo")).unwrap();
     let findings = isoprep::secrets(&recipe, &cartridge, &[], &isoprep::Cancel::new()).unwrap();

@@ -210,7 +210,7 @@ impl Driver {
                 Wake::Progress(Some(progress)) => self.progressed(progress).await,
                 Wake::Progress(None) => self.progress = None,
                 Wake::Guest(Some(event)) => self.guest_event(event).await,
-                Wake::Guest(None) => self.guest_events = None,
+                Wake::Guest(None) => self.hear_guest(None),
                 Wake::Attached(Some(event)) => self.attached_event(event).await,
                 Wake::Attached(None) => self.attached_events = None,
                 Wake::Job(outcome) => self.answer(outcome).await,

@@ -111,10 +111,13 @@ mod tests {
         assert_eq!(text(plain.clone()), plain.to_string());
         let told = serde_json::json!({
             "fields": [{"key": "image.mirror", "value": "https://ann:hunter2planted@m.net"}],
+            "fix": {"edit": {"value": "{ \"/etc/api_token\" = \"files/api_token\" }"}},
             "env": {"API_TOKEN": "hunter2planted", "OTHER": "API_TOKEN = \"hunter2planted\""},
         });
-        let shown = text(told);
+        let shown = text(told.clone());
         assert!(!shown.contains("hunter2planted"), "{shown}");
-        assert_eq!(serde_json::from_str::<Value>(&shown).unwrap()["env"]["API_TOKEN"], "***");
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(shown["env"]["API_TOKEN"], "***");
+        assert_eq!(shown["fix"], told["fix"], "it is written into a file as it is");
     }
 }

@@ -61,7 +61,7 @@ fn what_is_not_looked_at_has_no_findings_and_is_not_well() {
     stage.tell(31, Event::NotExamined { why });
     stage.settle();
     assert!(!has(&stage, "Fix Add plymouth to image.packages") && has(&stage, "Nothing to look at"));
-    assert!(has(&stage, "The engine micro takes no archiso profile: only secrets are looked for."));
+    assert!(has(&stage, "The engine micro takes no archiso profile, and no secrets were found."));
     assert!(stage.window.query_by_label_contains("Lint:").is_none(), "no badge");
 
     stage.tell(32, Event::CartridgeChanged { cartridge: story::cartridge() });

@@ -93,6 +93,15 @@ impl Drop for Bus {
 }
 
 impl<'a> Window<'a> {
+    /// One with a cartridge that was built and whose guest runs.
+    pub fn running(console: &'a Console, desk: &'a dyn Desk) -> Self {
+        let repo = console.repository("distro");
+        let window = Self::open(console, desk, &[repo.to_str().unwrap()]);
+        window.press("Build & Boot");
+        window.wait("State: Running");
+        window
+    }
+
     pub fn open(console: &'a Console, desk: &'a dyn Desk, args: &[&str]) -> Self {
         let bus = Bus::start(console, desk);
         drive(console, desk, &bus, &["--enable"]);

@@ -35,10 +35,7 @@ fn type_line(screen: &Screen, line: &str) {
 fn a_window_that_nobody_sees_asks_the_guest_for_nothing_and_a_still_one_rests() {
     let console = Console::new();
     let screen = Screen::start().expect("Xvfb and openbox are installed by packaging/setup");
-    let repo = console.repository("distro");
-    let window = Window::open(&console, &screen, &[repo.to_str().unwrap()]);
-    window.press("Build & Boot");
-    window.wait("State: Running");
+    let window = Window::running(&console, &screen);
     window.press("Detach the screen");
     window.wait("Bring back");
     settle(&screen);
@@ -81,10 +78,7 @@ fn a_window_that_nobody_sees_asks_the_guest_for_nothing_and_a_still_one_rests() 
 fn the_guest_is_typed_into_in_a_window_of_its_own_and_in_the_main_one_again() {
     let console = Console::new();
     let screen = Screen::start().expect("Xvfb and openbox are installed by packaging/setup");
-    let repo = console.repository("distro");
-    let window = Window::open(&console, &screen, &[repo.to_str().unwrap()]);
-    window.press("Build & Boot");
-    window.wait("State: Running");
+    let window = Window::running(&console, &screen);
     std::thread::sleep(Duration::from_secs(3));
 
     window.press("Detach the screen");

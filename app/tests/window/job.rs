@@ -55,10 +55,7 @@ fn build_and_boot_type_photograph_eject_and_close() {
 fn a_window_that_is_killed_takes_everything_with_it() {
     let console = Console::new();
     let screen = Screen::start().expect("Xvfb and openbox are installed by packaging/setup");
-    let repo = console.repository("distro");
-    let window = Window::open(&console, &screen, &[repo.to_str().unwrap()]);
-    window.press("Build & Boot");
-    window.wait("State: Running");
+    let window = Window::running(&console, &screen);
     let ours = || console.processes().into_iter().filter(|it| it.contains("qemu-system") || it.contains("__warden"));
     assert_eq!(ours().count(), 2, "{:?}", console.processes());
     drop(window);

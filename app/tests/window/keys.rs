@@ -12,10 +12,7 @@ use crate::support::Console;
 fn the_guest_gets_the_desktops_own_keys_and_nothing_while_it_is_only_looked_at() {
     let console = Console::new();
     let screen = Screen::start().expect("Xvfb and openbox are installed by packaging/setup");
-    let repo = console.repository("distro");
-    let window = Window::open(&console, &screen, &[repo.to_str().unwrap()]);
-    window.press("Build & Boot");
-    window.wait("State: Running");
+    let window = Window::running(&console, &screen);
     std::thread::sleep(Duration::from_secs(3));
     let type_line = |line: &str| {
         assert!(screen.xdotool(&["type", "--delay", "120", line]));

@@ -252,6 +252,13 @@ mod tests {
         begins.to_owned() + &letters.chars().cycle().take(length).collect::<String>()
     }
 
+    /// It would take hours if all that follows each beginning were looked at.
+    #[test]
+    fn a_long_line_of_beginnings_is_looked_through_all_the_same() {
+        let line = "glpat-".repeat(1 << 18);
+        assert_eq!(kinds("x", &format!("{line}\n{}\n", made("glpat-", 20))), [(Kind::Token, 2)]);
+    }
+
     #[test]
     fn tokens_are_known_by_their_beginnings_and_lengths() {
         let capitals = |begins: &str| made(begins, 16).to_uppercase();

@@ -1,6 +1,7 @@
 //! The shared picture: a source publishes, the window takes. Latest wins, damage adds up, nobody waits long.
 
 mod looks;
+mod sizes;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use tokio::sync::Notify;
 
 pub use looks::Look;
+pub use sizes::SizeAnswer;
 
 use crate::display::clipboard::Clipboard;
 use crate::display::framebuffer::Framebuffer;
@@ -90,17 +92,6 @@ pub struct Screen {
     bells: AtomicU64,
     sound: Sound,
     locks: Mutex<Option<Locks>>,
-}
-
-/// What became of a wish for another size of the guest's screen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SizeAnswer {
-    /// The screen has that size now.
-    Done,
-    /// The guest was told, and may follow or not.
-    PassedOn,
-    /// It will not be, for this reason.
-    Refused(&'static str),
 }
 
 impl fmt::Debug for Screen {
@@ -249,38 +240,6 @@ impl Screen {
 
     pub(crate) fn set_takes_keysyms(&self, takes: bool) {
         self.takes_keysyms.store(takes, Ordering::Release);
-    }
-
-    /// Wishes for another size of the guest's screen, pixels. The last wish counts; a guest that cannot change its size, or
-    /// a source that cannot ask, leaves it open: see [`Screen::size_answer`].
-    pub fn wish_size(&self, width: u16, height: u16) {
-        *lock(&self.wished_size) = Some((width, height));
-        *lock(&self.size_answer) = None;
-        self.wishes.notify_one();
-    }
-
-    /// What became of the last wish for a size; `None` while nothing is known.
-    #[must_use]
-    pub fn size_answer(&self) -> Option<SizeAnswer> {
-        *lock(&self.size_answer)
-    }
-
-    /// The wish for a size, once.
-    pub(crate) fn take_wished_size(&self) -> Option<(u16, u16)> {
-        lock(&self.wished_size).take()
-    }
-
-    /// The server's answer to a wish, by its number in rfbproto's ExtendedDesktopSize.
-    pub(crate) fn answer_size(&self, status: u16) {
-        *lock(&self.size_answer) = Some(match status {
-            0 => SizeAnswer::Done,
-            1 => SizeAnswer::Refused("the display does not let its size be changed"),
-            2 => SizeAnswer::Refused("the display has too little memory for that size"),
-            3 => SizeAnswer::Refused("the display cannot have that size"),
-            4 => SizeAnswer::PassedOn,
-            _ => SizeAnswer::Refused("the display refused that size for a reason of its own"),
-        });
-        self.changed();
     }
 
     /// Waits until [`Screen::set_visible`], [`Screen::look`], [`Screen::fresh`], [`Screen::wish_size`] or [`Screen::want_sound`]

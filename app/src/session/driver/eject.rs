@@ -111,7 +111,7 @@ impl Driver {
         if scope == EjectScope::Everything {
             self.image = None;
         }
-        self.guest_events = None;
+        self.hear_guest(None);
         self.attached_events = None;
         self.ejecting = Ejecting { scope, named: endable(&removal.held), ..Ejecting::default() };
         let failure = failure::of_eject(&removal, scope, !self.ejecting.named.is_empty());

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use isoprep::Viewer;
-use tokio::sync::mpsc::channel;
+use tokio::sync::mpsc::{Receiver, channel};
 use vmtools::display::{Client, GuestLayout, InputEvent, keysyms_for_text};
 use vmtools::share::mount_command;
 use vmtools::{Boot, BootStep, Chosen, GuestEvent, GuestHandle, GuestPlan, GuestStatus};
@@ -89,7 +89,7 @@ impl Driver {
         let Hardware { machine, firmware, qemu } = hardware;
         let plan = GuestPlan { machine, boot, runtime, qemu, firmware, sharing };
         let (events, queue) = channel(256);
-        self.guest_events = Some(queue);
+        self.hear_guest(Some(queue));
         let (screen, cancel, command) = (Arc::clone(&self.screen), self.cancel.clone(), self.standalone.clone());
         let Some(wanted) = wanted else {
             self.watch_guest(mute, false);
@@ -143,6 +143,12 @@ impl Driver {
         self.test_guest_started();
         self.tell(Event::GuestStarted { pid, command, mute: self.watching.mute.clone() }).await;
         self.tell_restored().await;
+    }
+
+    /// Listens to another guest from now on, or to none.
+    pub(super) fn hear_guest(&mut self, events: Option<Receiver<GuestEvent>>) {
+        self.logs.pane(Pane::Qemu).end_words();
+        self.guest_events = events;
     }
 
     pub(super) async fn guest_event(&mut self, event: GuestEvent) {

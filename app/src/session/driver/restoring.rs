@@ -76,7 +76,7 @@ impl Driver {
         let Hardware { machine, firmware, qemu } = hardware;
         let plan = GuestPlan { machine, boot, runtime, qemu, firmware, sharing };
         let (events, queue) = channel(256);
-        self.guest_events = Some(queue);
+        self.hear_guest(Some(queue));
         self.booted_tree = self.image.as_ref().map(|built| built.image.tree_hash.clone());
         self.watch_guest(None, false);
         let how = Restoring {

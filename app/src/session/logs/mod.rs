@@ -59,11 +59,16 @@ impl Pane {
     }
 }
 
+/// So much of a line is waited for, bytes.
+const LONGEST_BEGUN: usize = 16 * 1024;
+
 /// One log: its file, and the ring of its newest lines.
 #[derive(Debug)]
 pub struct LogPane {
     ring: Mutex<LogRing>,
     file: Mutex<Option<LogFile>>,
+    /// The beginning of a line of a program's, until the rest of it comes.
+    begun: Mutex<Vec<u8>>,
     version: AtomicU64,
 }
 
@@ -72,6 +77,7 @@ impl LogPane {
         Self {
             ring: Mutex::new(LogRing::new(RING_LINES, RING_BYTES)),
             file: Mutex::new(file),
+            begun: Mutex::default(),
             version: AtomicU64::new(0),
         }
     }
@@ -93,12 +99,23 @@ impl LogPane {
         self.append(format!("{}\n", isoprep::redacted(text)).as_bytes());
     }
 
-    /// Appends what a program of this machine printed, without the secrets in it.
+    /// Appends what a program of this machine printed, without the secrets in it: line by line, since a secret may come in two
+    /// pieces. A line is there once it is whole, or too long to be waited for, or [`LogPane::end_words`] says that it ends so.
     pub fn words(&self, bytes: &[u8]) {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => self.append(isoprep::redacted(text).as_bytes()),
-            Err(_) => self.append(bytes),
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.extend_from_slice(bytes);
+        let mut whole = begun.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        if begun.len() - whole > LONGEST_BEGUN {
+            whole = begun.len();
         }
+        let rest = begun.split_off(whole);
+        self.append(&hidden(&std::mem::replace(&mut *begun, rest)));
+    }
+
+    /// The program prints no more.
+    pub fn end_words(&self) {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        self.append(&hidden(&std::mem::take(&mut *begun)));
     }
 
     /// Grows with every append: a reader that has seen this version has seen everything.
@@ -120,6 +137,12 @@ impl LogPane {
     pub fn read<R>(&self, read: impl FnOnce(&LogRing) -> R) -> R {
         read(&self.ring.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// The words without the secrets in them; what is no text stays as it is.
+fn hidden(words: &[u8]) -> Vec<u8> {
+    let parts = words.utf8_chunks();
+    parts.flat_map(|part| [isoprep::redacted(part.valid()).as_bytes(), part.invalid()].concat()).collect()
 }
 
 /// All logs of a session, and the terminal that the serial line is shown on.
@@ -196,5 +219,19 @@ mod tests {
         assert_eq!(hidden, b"hello https://me:***@h/");
         assert_eq!(hub.pane(Pane::Build).read(LogRing::end), 1);
         assert!(hub.pane(Pane::Session).read(LogRing::end) > 0);
+    }
+
+    #[test]
+    fn a_password_in_two_pieces_beside_what_is_no_text_is_hidden() {
+        let hub = LogHub::in_memory();
+        let pane = hub.pane(Pane::Qemu);
+        pane.words(b"one\nqemu: https://me:hun");
+        let lines = || {
+            pane.read(|ring| (ring.begin()..ring.end()).map(|at| ring.line(at).unwrap().to_vec()).collect::<Vec<_>>())
+        };
+        assert_eq!(lines(), [b"one"]);
+        pane.words(b"ter2@h/ \xff --password hunter2\nlast --password hunter2");
+        pane.end_words();
+        assert_eq!(lines(), [&b"one"[..], b"qemu: https://me:***@h/ \xff --password ***", b"last --password ***"]);
     }
 }
