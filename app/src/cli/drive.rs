@@ -1,6 +1,5 @@
 //! One goal from the command line to its end: insert, ask, watch, photograph, eject.
 
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -164,16 +163,14 @@ impl Drive {
             self.send(Command::StartRecording(Some(absolute(&path)))).await;
         }
         match event {
-            // At a terminal it was said in a sentence.
-            Event::Opened { .. } if std::io::stdout().is_terminal() => {}
-            Event::Opened { logs } => self.printer.result("logs", &logs.display().to_string()),
+            Event::Opened { logs } => self.printer.result_told("logs", &logs.display().to_string()),
             // One with errors fails by itself.
             Event::CartridgeChanged { cartridge } if !self.asked && cartridge.findings.is_empty() => self.ask().await,
             // What runs on every save goes on, whatever became of one save.
             Event::Refused { .. } | Event::Failed { .. } | Event::SideFailed { .. }
                 if self.live() && self.model.test.is_some() => {}
             Event::Refused { .. } => self.end(self.code.max(exit_code::CARTRIDGE)).await,
-            Event::ImageBuilt { image, .. } => self.printer.result("image", &image.iso.display().to_string()),
+            Event::ImageBuilt { image, .. } => self.printer.result_told("image", &image.iso.display().to_string()),
             // JSON stays JSON: the serial line is in its log then.
             Event::GuestStarted { .. }
                 if self.stay && !self.args.watch && self.args.test.is_none() && !self.args.build.json =>
@@ -201,7 +198,7 @@ impl Drive {
             }
             Event::ScreenshotTaken { path, uniform } => {
                 self.shot = Shot::Done;
-                self.printer.result("screenshot", &path.display().to_string());
+                self.printer.result_told("screenshot", &path.display().to_string());
                 if *uniform {
                     self.printer.say("Warning: every pixel of the screenshot has the same colour");
                 }
@@ -210,7 +207,7 @@ impl Drive {
                 }
             }
             Event::RecordingEnded { files, .. } => {
-                files.iter().for_each(|file| self.printer.result("recording", &file.display().to_string()));
+                files.iter().for_each(|file| self.printer.result_told("recording", &file.display().to_string()));
             }
             // It was asked for, and the rest goes on.
             Event::SideFailed { side: Side::Recording, failure } if self.code == exit_code::GOOD => {

@@ -1,7 +1,7 @@
 //! How events look in a terminal: sentences, a progress bar while a build runs, or JSON lines.
 
 use std::cell::Cell;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -101,6 +101,13 @@ impl Printer {
     pub(super) fn result(&self, key: &str, value: &str) {
         if !self.json {
             self.bar.suspend(|| out(&format!("{key}: {value}")));
+        }
+    }
+
+    /// The same for what a sentence has told: not once more where both are seen at one terminal.
+    pub(super) fn result_told(&self, key: &str, value: &str) {
+        if !(std::io::stdout().is_terminal() && std::io::stderr().is_terminal()) {
+            self.result(key, value);
         }
     }
 

@@ -118,7 +118,7 @@ impl Run {
     async fn heard(&mut self, event: &Event) {
         match event {
             Event::AttachAsks { want } => self.answering = Some(want.clone()).filter(|want| self.can_answer(want)),
-            Event::Opened { logs } => self.printer.result("logs", &logs.display().to_string()),
+            Event::Opened { logs } => self.printer.result_told("logs", &logs.display().to_string()),
             Event::AttachBegan { .. } => self.printer.wait("connecting"),
             Event::Attached { .. } => {
                 if let Some(path) = self.args.record.take() {
@@ -132,11 +132,11 @@ impl Run {
             Event::Refused { .. } => self.end(exit_code::USAGE).await,
             Event::ScreenshotTaken { path, .. } => {
                 self.photographed = true;
-                self.printer.result("screenshot", &path.display().to_string());
+                self.printer.result_told("screenshot", &path.display().to_string());
                 self.end(self.code).await;
             }
             Event::RecordingEnded { files, .. } => {
-                files.iter().for_each(|file| self.printer.result("recording", &file.display().to_string()));
+                files.iter().for_each(|file| self.printer.result_told("recording", &file.display().to_string()));
             }
             Event::SideFailed { side: Side::Screenshot | Side::Recording, failure } => {
                 self.end(failure.exit_code).await

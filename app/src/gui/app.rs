@@ -197,10 +197,13 @@ impl App {
         for wish in wishes.0 {
             self.fulfil(ctx, wish);
         }
-        // Whoever comes back may have edited something elsewhere.
+        // Whoever comes back may have edited something elsewhere, or installed what is missing.
         let focus = ctx.input(|input| input.focused);
         if self.window_focus.replace(focus) == Some(false) && focus {
             self.send(Command::Refresh);
+            if self.model.checks.iter().flatten().any(|check| check.status == crate::doctor::Status::Missing) {
+                self.send(Command::Diagnose);
+            }
         }
         let cartridge = self.model.cartridge.as_ref().map(|cartridge| &cartridge.name);
         let of = self.model.attached().map(|view| &view.name).or(cartridge);

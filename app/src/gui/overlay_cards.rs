@@ -197,6 +197,12 @@ pub fn ended(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
     });
 }
 
+/// Sockets and links take no room that would be free again.
+fn removed_words(files: u64, bytes: u64) -> String {
+    let free = if bytes > 0 { format!(", {} free again", words::bytes(bytes)) } else { String::new() };
+    format!("{} removed{free}.", words::number(files, "file", "files"))
+}
+
 /// What an eject removed, and what it would not touch.
 pub fn ejected(ui: &mut Ui, model: &Model) {
     let palette = Palette::of(ui);
@@ -210,8 +216,7 @@ pub fn ejected(ui: &mut Ui, model: &Model) {
     };
     let removed = match report.removed {
         0 => "There was nothing to remove.".to_owned(),
-        1 => format!("One file removed, {} free again.", words::bytes(report.bytes)),
-        n => format!("{} files removed, {} free again.", words::count(n), words::bytes(report.bytes)),
+        n => removed_words(n, report.bytes),
     };
     let clean = report.untouched.is_empty();
     let (glyph, colour) =
@@ -243,7 +248,7 @@ pub fn unfinished(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
     let (files, bytes) = model.ejected.as_ref().map_or((0, 0), |report| (report.removed, report.bytes));
     let removed = match files {
         0 => "Nothing was removed.".to_owned(),
-        n => format!("{} removed, {} free again.", words::number(n, "file", "files"), words::bytes(bytes)),
+        n => removed_words(n, bytes),
     };
     let title = if unfinished.held.is_empty() { "The eject was stopped" } else { "Not everything was removed" };
     card(ui, Icon::TriangleAlert, palette.warning, title, &removed, |ui| {

@@ -70,6 +70,8 @@ pub struct ScreenPanel {
 pub(super) const TOOLBAR: f32 = 40.0;
 /// No reading takes longer, seconds.
 const READING: f64 = 300.0;
+/// A picture of the size before is shown as one of now for so long.
+const BEHIND: Duration = Duration::from_millis(400);
 /// How long words about the size of the picture are shown, seconds.
 const SAID: f64 = 6.0;
 
@@ -138,6 +140,7 @@ impl ScreenPanel {
         let whole = ui.max_rect();
         ui.painter().rect_filled(whole, 0.0, palette.sunken);
         let live = model.takes_keys() && screen.live();
+        let behind = live && is_behind(ui, screen);
         let bar = Bar {
             runs: model.takes_keys(),
             attached: model.attached().is_some(),
@@ -162,8 +165,8 @@ impl ScreenPanel {
         let room = area.shrink(if window.full_screen { 0.0 } else { 8.0 });
         let placed = self.placed(ui, model, room, window.scaling);
         if let Some(placed) = &placed {
-            // Only what is not live is dimmed, and then a label says what it is.
-            self.picture.paint(ui, room, placed, !live);
+            // Only what is not the guest's screen of now is dimmed, and then a label says what it is.
+            self.picture.paint(ui, room, placed, !live || behind);
         }
         let response = ui.interact(area, ui.scope_id().with("guest"), Sense::click_and_drag());
         response.widget_info(|| {
@@ -209,6 +212,8 @@ impl ScreenPanel {
         }
         if selects {
             overlays::chip(ui, area, screen_select::WORDS);
+        } else if behind {
+            overlays::chip(ui, area, "The screen has another size now; its picture is still coming…");
         } else if self.reading.is_some_and(|until| ui.input(|input| input.time) < until) {
             overlays::chip(ui, area, "Reading the text…");
         } else if self.learner.is_some() {
@@ -376,6 +381,18 @@ impl ScreenPanel {
             Phase::Idle => model.state.outcome == Some(Outcome::GuestEnded),
             Phase::Preparing | Phase::Building => false,
         }
+    }
+}
+
+/// Whether the picture has been one of another size for so long that it has to be said; what is shorter only flickers.
+fn is_behind(ui: &Ui, screen: &Screen) -> bool {
+    let Some(since) = screen.behind() else { return false };
+    match BEHIND.checked_sub(since) {
+        Some(left) => {
+            ui.ctx().request_repaint_after(left);
+            false
+        }
+        None => true,
     }
 }
 

@@ -118,10 +118,10 @@ mod tests {
             assert!(follow.step([800.0, 600.0], 0.5, GUEST, None).wish.is_some());
             follow.step([800.0, 600.0], at, guest, answer)
         };
-        let refused = Some(SizeAnswer::Refused("the display cannot have that size"));
+        let refused = Some(SizeAnswer::Refused("the display cannot have that size; Fit shows all of it"));
         assert_eq!(
             asked(refused, 0.6, GUEST).why.as_deref(),
-            Some("The guest keeps its size: the display cannot have that size.")
+            Some("The guest keeps its size: the display cannot have that size; Fit shows all of it.")
         );
         assert_eq!(asked(refused, 0.6, [800, 600]), Step::default(), "it has it");
         assert!(asked(None, 1.0, GUEST).why.is_none());

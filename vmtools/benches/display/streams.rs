@@ -56,7 +56,7 @@ pub fn measure(runtime: &Runtime, rounds: usize) {
     );
     println!("|---|---|---|---|---|---|---|---|---|---|");
     for (name, code, size, updates) in
-        [("text 720x400", sectors::TEXT, (720, 400), 60), ("motion 1920x1080", sectors::MOTION, (1920, 1080), 8)]
+        [("text 720x400", sectors::TEXT, (720, 400), 60), ("motion 1920x1080", sectors::MOTION, (1920, 1080), 24)]
     {
         let screen = runtime.block_on(guest(code, size));
         // The guest is watched by the recorder alone.

@@ -6,6 +6,7 @@ mod sizes;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -67,6 +68,8 @@ pub struct Screen {
     cursor: Mutex<Option<Arc<Cursor>>>,
     waker: Mutex<Option<Waker>>,
     live: AtomicBool,
+    /// Since when the display has had another size than the picture.
+    behind: Mutex<Option<Instant>>,
     /// How often a source was lost.
     losses: AtomicU64,
     unanswered: AtomicBool,
@@ -164,6 +167,13 @@ impl Screen {
         picture.damage.clear();
         picture.resized = false;
         true
+    }
+
+    /// For how long the guest's display has had another size than the picture, because the first picture of that size is not whole
+    /// yet; `None` where the picture is the display's. Over a slow line that takes a while.
+    #[must_use]
+    pub fn behind(&self) -> Option<Duration> {
+        lock(&self.behind).map(|since| since.elapsed())
     }
 
     /// A copy of the picture, live or not; `None` before the first.
@@ -269,7 +279,14 @@ impl Screen {
         drop(picture);
         buffer.clear_damage();
         self.forget_trouble();
+        *lock(&self.behind) = None;
         self.live.store(true, Ordering::Release);
+        self.changed();
+    }
+
+    /// The display has another size now, and nothing whole was painted at it.
+    pub(crate) fn falls_behind(&self) {
+        lock(&self.behind).get_or_insert_with(Instant::now);
         self.changed();
     }
 
@@ -302,6 +319,7 @@ impl Screen {
         self.losses.fetch_add(1, Ordering::AcqRel);
         *lock(&self.cursor) = None;
         *lock(&self.locks) = None;
+        *lock(&self.behind) = None;
         self.relative.store(false, Ordering::Release);
         self.takes_keysyms.store(false, Ordering::Release);
         *lock(&self.wished_size) = None;

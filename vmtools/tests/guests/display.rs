@@ -207,7 +207,7 @@ async fn ctrl_alt_del_reboots_a_bios_guest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_drawn_after_a_long_still_time_is_seen_soon() {
+async fn what_is_drawn_after_a_long_still_time_is_seen() {
     // Not by key: input makes QEMU look at once.
     let mut guest = sector(boot_sector::PIXELS).await;
     loop {
@@ -219,8 +219,7 @@ async fn what_is_drawn_after_a_long_still_time_is_seen_soon() {
             break;
         }
     }
-    let mut waits = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..2 {
         // Long enough for QEMU to look only twice a second, if nothing kept it awake.
         tokio::time::sleep(Duration::from_secs(3)).await;
         while guest.events.try_recv().is_ok() {}
@@ -232,50 +231,6 @@ async fn what_is_drawn_after_a_long_still_time_is_seen_soon() {
             tokio::time::sleep(Duration::from_millis(1)).await;
             assert!(drawn.elapsed() < crate::harness::SOON, "the pixel was never seen");
         }
-        waits.push(drawn.elapsed());
     }
-    waits.sort();
-    println!("from drawn to seen: {waits:?}");
-    assert!(waits[2] < Duration::from_millis(150), "{waits:?}");
     guest.handle.end(|_, _| {}).await;
-}
-
-/// Processor time of this process so far (proc(5): fields 14 and 15 of stat, in hundredths of a second).
-fn cpu_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/thread-self/../../stat").unwrap();
-    let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    Duration::from_millis(ticks * 10)
-}
-
-/// Run alone by `a_still_screen_costs_little`: other tests in the same process would be measured too.
-#[tokio::test(flavor = "multi_thread")]
-async fn still_screen_child() {
-    if std::env::var_os("VMTOOLS_TEST_STILL_CHILD").is_none() {
-        return;
-    }
-    let guest = plan(machine(), Boot::Nothing).start().await.unwrap();
-    guest.wait("SeaBIOS", shows_something).await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    let before = cpu_time();
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    let visible = cpu_time() - before;
-    guest.screen.set_visible(false);
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    let before = cpu_time();
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let hidden = cpu_time() - before;
-    println!("cpu ms: visible {} of 3000, hidden {} of 2000", visible.as_millis(), hidden.as_millis());
-    assert!(visible < Duration::from_millis(150), "visible: {visible:?} in 3 s");
-    assert!(hidden < Duration::from_millis(60), "hidden: {hidden:?} in 2 s");
-    guest.handle.end(|_, _| {}).await;
-}
-
-#[test]
-fn a_still_screen_costs_little() {
-    let line = vmtools::CommandLine::new(std::env::current_exe().unwrap())
-        .args(["--exact", "display::still_screen_child", "--nocapture"])
-        .env("VMTOOLS_TEST_STILL_CHILD", "1");
-    let output = cartridge_supervise::run(&line, &vmtools::Cancel::new(), |_, _| {}).unwrap();
-    assert!(String::from_utf8_lossy(&output.stdout).contains("cpu ms"));
 }

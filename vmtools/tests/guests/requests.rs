@@ -263,10 +263,11 @@ async fn a_hidden_screen_asks_for_nothing_until_a_picture_of_now_is_wished() {
     // Another size is black until it is asked for.
     line.say(&[&[0, 0, 0, 1][..], &rect(4, 2, -223)].concat()).await;
     assert_eq!(line.within(Duration::from_millis(700)).await, [Says::Request(false, 4, 2)], "it was wished for");
+    assert!(viewer.screen.behind().is_some() && viewer.screen.live(), "what is shown is of the size before");
     viewer.screen.set_visible(true);
     line.say(&[&[0, 0, 0, 1][..], &rect(4, 2, 0), &[9; 32]].concat()).await;
     line.request().await;
-    assert_eq!(colour(), 9);
+    assert_eq!((colour(), viewer.screen.behind()), (9, None));
     end(viewer).await;
 }
 

@@ -276,6 +276,8 @@ fn updated(
     facts.whole.store(whole, Ordering::SeqCst);
     if decoder.publish(screen) {
         facts.shown.store(true, Ordering::SeqCst);
+    } else if update.resized && !whole {
+        screen.falls_behind();
     }
     if whole && owed == 0 {
         screen.answer_fresh(wish);

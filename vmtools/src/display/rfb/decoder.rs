@@ -192,9 +192,7 @@ impl<R: Read> Decoder<R> {
         let mut update = Update::default();
         let painted = self.painted;
         for _ in 0..self.wire.u16()? {
-            let mut side = || self.wire.u16().map(usize::from);
-            let rect = Rect { x: side()?, y: side()?, width: side()?, height: side()? };
-            let encoding = self.wire.i32()?;
+            let (rect, encoding) = header(self.wire.array()?);
             if encoding == LAST_RECT {
                 break;
             }
@@ -235,14 +233,20 @@ impl<R: Read> Decoder<R> {
         wire.expect_large(encoding == RAW && rect.area() * 4 >= DIRECT);
         // One pixel is what a server is asked for that is to say whether it is there; QEMU answers with a block of its own.
         let asked = rect.height == 1 && (1..=ANSWER).contains(&rect.width);
-        let before = asked.then(|| buffer.row(rect, 0).to_vec());
+        let before = asked.then(|| {
+            let mut before = [[0; 4]; ANSWER];
+            before[..rect.width].copy_from_slice(buffer.row(rect, 0));
+            before
+        });
         match encoding {
             RAW => match buffer.rows(rect) {
                 Some(rows) => wire.fill(rows.as_flattened_mut())?,
                 None if rect.area() * 4 >= DIRECT => wire.fill_all(&mut buffer.rows_apart(rect))?,
                 None => {
-                    for row in 0..rect.height {
-                        wire.fill(buffer.row(rect, row).as_flattened_mut())?;
+                    // QEMU sends text as thousands of small ones: each is taken out of what is read ahead at once.
+                    let rows = wire.take(rect.area() * 4)?.as_chunks::<4>().0;
+                    for (row, line) in rows.chunks_exact(rect.width.max(1)).enumerate() {
+                        buffer.row(rect, row).copy_from_slice(line);
                     }
                 }
             },
@@ -297,6 +301,14 @@ impl<R: Read> Decoder<R> {
         }
         if rect.x == 1 && status != 0 { Ok(()) } else { self.resize(rect, update) }
     }
+}
+
+/// A rectangle's place, size and encoding (RFC 6143 §7.6.1).
+fn header(bytes: [u8; 12]) -> (Rect, i32) {
+    let [x0, x1, y0, y1, w0, w1, h0, h1, encoding @ ..] = bytes;
+    let number = |high, low| usize::from(u16::from_be_bytes([high, low]));
+    let rect = Rect { x: number(x0, x1), y: number(y0, y1), width: number(w0, w1), height: number(h0, h1) };
+    (rect, i32::from_be_bytes(encoding))
 }
 
 fn sized(width: usize, height: usize) -> Result<Framebuffer, RfbError> {

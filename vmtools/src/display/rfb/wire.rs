@@ -213,7 +213,7 @@ impl<R: Read> Wire<R> {
         Ok(())
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], RfbError> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], RfbError> {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N)?);
         Ok(array)
