@@ -55,10 +55,8 @@ fn put(file: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
     if same {
         return Ok(());
     }
-    let part = file.with_extension("part");
-    std::fs::write(&part, content)?;
-    std::fs::set_permissions(&part, std::fs::Permissions::from_mode(mode))?;
-    std::fs::rename(&part, file)
+    isoprep::save_atomically(file, content)?;
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode))
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ pub use machine::{
     HostCapacity, Machine, Made, Medium, MissingFirmware, Network, NoRenderNode, RuntimeDir, RuntimeError,
     RuntimePaths, Share, Transport, UsbId, UsbProblem, clamp, create_disk, enrol_test_key, find_firmware,
     find_render_node, find_secure_firmware, has_audio, has_clipboard, host_capacity, look_for_usb, make_disk,
-    qemu_arguments, standalone,
+    qemu_arguments, standalone, sweep_new_disks,
 };
 pub use serial::{BootStep, EscapeFilter, GuestReport, GuestShare, ReportScanner, ShareProblem};
 pub use share::{Access, Chosen, GuestKernel, ShareError, SharedFolder, Sharing};

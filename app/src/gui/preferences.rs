@@ -138,9 +138,7 @@ impl Preferences {
         if let Some(dir) = file.parent() {
             std::fs::create_dir_all(dir)?;
         }
-        let fresh = file.with_extension("toml.new");
-        std::fs::write(&fresh, text)?;
-        std::fs::rename(&fresh, file)
+        isoprep::save_atomically(file, text)
     }
 
     fn sane(mut self) -> Self {

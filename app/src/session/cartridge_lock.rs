@@ -28,10 +28,12 @@ impl Drop for CartridgeLock {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LockError {
     /// Another session has it.
-    #[error("this cartridge is in use by {holder}")]
+    #[error("this cartridge is in use by {holder}{}", said(*since))]
     Held {
-        /// "the window with process id 4711".
+        /// "the window (process 4711)".
         holder: String,
+        /// Since when, seconds since 1970, where that is known.
+        since: Option<i64>,
     },
     /// The lock file could not be used.
     #[error("could not lock the cartridge with {file}: {source}")]
@@ -48,7 +50,7 @@ pub(super) fn lock(locks: &Path, root: &Path, who: &str) -> Result<CartridgeLock
     let began = Instant::now();
     loop {
         match try_lock(locks, root, who) {
-            Err(LockError::Held { holder }) if holder == who.trim() && began.elapsed() < OWN => {
+            Err(LockError::Held { holder, .. }) if holder == who.trim() && began.elapsed() < OWN => {
                 std::thread::sleep(Duration::from_millis(20));
             }
             answer => return answer,
@@ -72,15 +74,31 @@ fn try_lock(locks: &Path, root: &Path, who: &str) -> Result<CartridgeLock, LockE
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            let _ = file.take(200).read_to_string(&mut holder);
-            let holder = if holder.trim().is_empty() { "another session".into() } else { holder.trim().into() };
-            return Err(LockError::Held { holder });
+            let mut text = String::new();
+            let _ = file.take(200).read_to_string(&mut text);
+            let (holder, since) = read(&text);
+            return Err(LockError::Held { holder, since });
         }
         Err(TryLockError::Error(source)) => return Err(failed(source)),
     }
-    file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(who.as_bytes())).map_err(failed)?;
+    let text = format!("{who}\n{}\n", jiff::Timestamp::now().as_second());
+    file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes())).map_err(failed)?;
     Ok(CartridgeLock { file })
+}
+
+/// Who has written that into a lock file, and when.
+fn read(text: &str) -> (String, Option<i64>) {
+    let mut lines = text.lines().map(str::trim);
+    let holder = lines.next().filter(|line| !line.is_empty()).unwrap_or("another session");
+    (holder.to_owned(), lines.next().and_then(|line| line.parse().ok()))
+}
+
+/// A moment in the words of a message: the time of today, or the day as well.
+fn said(since: Option<i64>) -> String {
+    let Some(since) = since.and_then(|it| jiff::Timestamp::from_second(it).ok()) else { return String::new() };
+    let (since, now) = (since.to_zoned(jiff::tz::TimeZone::system()), jiff::Zoned::now());
+    let shape = if since.date() == now.date() { ", since %H:%M:%S" } else { ", since %Y-%m-%d %H:%M" };
+    since.strftime(shape).to_string()
 }
 
 #[cfg(test)]
@@ -93,7 +111,12 @@ mod tests {
         let (locks, root) = (dir.path().join("locks"), Path::new("/some/cartridge"));
         let first = lock(&locks, root, "the first").unwrap();
         let error = lock(&locks, root, "the second").unwrap_err();
-        assert_eq!(error.to_string(), "this cartridge is in use by the first");
+        let words = error.to_string();
+        assert!(
+            words.starts_with("this cartridge is in use by the first, since ") && words.matches(':').count() >= 1,
+            "{words}"
+        );
+        assert_eq!((read(""), read("x\ny")), (("another session".to_owned(), None), ("x".to_owned(), None)));
         assert!(lock(&locks, Path::new("/other"), "x").is_ok());
         drop(first);
         assert!(lock(&locks, root, "the second").is_ok());

@@ -68,7 +68,7 @@ pub(super) fn open(
     let failed = |e: &dyn std::fmt::Display| failure::internal(&format!("The disk {name} could not be made"), e);
     let at = |e: std::io::Error| failed(&format!("{}: {e}", folder.display()));
     fs::create_dir_all(&folder).map_err(at)?;
-    fs::write(folder.join(ROOT), recipe.root.to_string_lossy().as_bytes()).map_err(at)?;
+    isoprep::save_atomically(&folder.join(ROOT), recipe.root.to_string_lossy().as_bytes()).map_err(at)?;
     vmtools::create_disk(Path::new("qemu-img"), &path, bytes, cancel).map_err(|e| failed(&e))?;
     notices.push((Level::Info, format!("The disk {name} was made, and is kept: {}", path.display())));
     Ok(path)
@@ -149,6 +149,7 @@ pub fn remove(paths: &Paths, root: &Path, name: &str) -> Result<Vec<KeptDisk>, R
     for disk in &found {
         fs::remove_file(&disk.path).map_err(|source| RemoveError::Io { path: disk.path.clone(), source })?;
         if let Some(folder) = disk.path.parent() {
+            vmtools::sweep_new_disks(folder);
             let others = fs::read_dir(folder).into_iter().flatten().flatten().any(|it| it.file_name() != ROOT);
             if !others {
                 // What cannot be removed now is empty, and is used again.

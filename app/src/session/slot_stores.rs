@@ -57,7 +57,7 @@ fn place_of(store: &OsStr) -> Option<&[u8]> {
 /// Writes down whose a store is, if it is there. Where that cannot be done its slots are listed without their cartridge.
 pub(super) fn mark(store: &Path, root: &Path) {
     if store.is_dir() && cartridge_of(store).as_deref() != Some(root) {
-        let _ = fs::write(store.join(ROOT), root.as_os_str().as_bytes());
+        let _ = isoprep::save_atomically(&store.join(ROOT), root.as_os_str().as_bytes());
     }
 }
 

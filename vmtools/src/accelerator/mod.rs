@@ -239,8 +239,11 @@ fn write_cache(file: &Path, text: &str) -> std::io::Result<()> {
     }
     let mut part: OsString = file.as_os_str().to_owned();
     part.push(format!(".{}.part", std::process::id()));
-    std::fs::write(&part, text)?;
-    std::fs::rename(&part, file)
+    let written = std::fs::write(&part, text).and_then(|()| std::fs::rename(&part, file));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&part);
+    }
+    written
 }
 
 #[cfg(test)]

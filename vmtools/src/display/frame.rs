@@ -1,6 +1,6 @@
 //! One picture of a guest's screen, kept as evidence.
 
-use std::fs::{File, Permissions};
+use std::fs::Permissions;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub struct Frame {
 #[derive(Debug, thiserror::Error)]
 pub enum EvidenceError {
     /// The file could not be written.
-    #[error("could not save the picture {}: {source}", path.display())]
+    #[error("could not save the picture {}: {source}{}", path.display(), advice(source, path))]
     Io {
         /// The file.
         path: PathBuf,
@@ -47,6 +47,19 @@ pub enum EvidenceError {
     },
 }
 
+/// What to do about a full disk.
+fn advice(error: &io::Error, path: &Path) -> String {
+    if !matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        return String::new();
+    }
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    format!("\nFree a few MiB in {}, or choose another folder; nothing that was there has changed", dir.display())
+}
+
+fn in_the_way(path: &Path, source: io::Error) -> EvidenceError {
+    EvidenceError::Io { path: path.to_owned(), source }
+}
+
 impl Frame {
     /// Whether every pixel has the same colour: a screen on which nothing is shown.
     #[must_use]
@@ -61,17 +74,7 @@ impl Frame {
     /// # Errors
     /// [`EvidenceError`] when it cannot be encoded or written.
     pub fn save_png(&self, path: &Path) -> Result<(), EvidenceError> {
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!(".{}.part", std::process::id()));
-        let part = PathBuf::from(name);
-        let made = File::create(&part).map_err(|source| EvidenceError::Io { path: path.to_owned(), source });
-        let result = made.and_then(|file| self.write_png(path, file)).and_then(|()| {
-            std::fs::rename(&part, path).map_err(|source| EvidenceError::Io { path: path.to_owned(), source })
-        });
-        if result.is_err() {
-            let _ = std::fs::remove_file(&part);
-        }
-        result
+        self.write_beside(path)?.persist(path).map(|_| ()).map_err(|e| in_the_way(path, e.error))
     }
 
     /// Writes it as PNG to a file that is not there yet: `path`, or where that is, "name 2", "name 3" and so on. Returns where.
@@ -79,26 +82,32 @@ impl Frame {
     /// # Errors
     /// [`EvidenceError`] as [`Self::save_png`].
     pub fn save_new_png(&self, path: &Path) -> Result<PathBuf, EvidenceError> {
-        let failed = |source| EvidenceError::Io { path: path.to_owned(), source };
-        let dir = path.parent().unwrap_or(Path::new("."));
-        let mut beside = tempfile::Builder::new();
-        // As any file that is made: what the umask takes away of it.
-        beside.prefix(".screenshot-").suffix(".part").permissions(Permissions::from_mode(0o666));
-        let mut part = beside.tempfile_in(dir).map_err(failed)?;
-        self.write_png(path, part.as_file_mut())?;
+        let mut part = self.write_beside(path)?;
         for number in 0..MOST_OF_A_NAME {
             let to = numbered(path, number);
             match part.persist_noclobber(&to) {
                 Ok(_) => return Ok(to),
                 Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => part = error.file,
-                Err(error) => return Err(failed(error.error)),
+                Err(error) => return Err(in_the_way(path, error.error)),
             }
         }
-        Err(failed(io::ErrorKind::AlreadyExists.into()))
+        Err(in_the_way(path, io::ErrorKind::AlreadyExists.into()))
+    }
+
+    /// Writes it, to the disk, into a file beside `path`. Its name is drawn by lot: nobody else's file is overwritten.
+    fn write_beside(&self, path: &Path) -> Result<tempfile::NamedTempFile, EvidenceError> {
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut beside = tempfile::Builder::new();
+        // As any file that is made: what the umask takes away of it.
+        beside.prefix(".screenshot-").suffix(".part").permissions(Permissions::from_mode(0o666));
+        let mut part = beside.tempfile_in(dir).map_err(|source| in_the_way(path, source))?;
+        self.write_png(path, part.as_file_mut())?;
+        part.as_file().sync_all().map_err(|source| in_the_way(path, source))?;
+        Ok(part)
     }
 
     fn write_png(&self, path: &Path, part: impl Write) -> Result<(), EvidenceError> {
-        let failed = |source| EvidenceError::Io { path: path.to_owned(), source };
+        let failed = |source| in_the_way(path, source);
         let mut file = BufWriter::new(part);
         // The encoder asserts on a wrong length: say it before it does.
         if self.rgba.len() as u64 != u64::from(self.width) * u64::from(self.height) * 4 {

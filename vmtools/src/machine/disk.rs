@@ -1,11 +1,16 @@
 //! The guest's disks: empty qcow2 images, which take space only as they are written; overlays over an image that must stay
 //! as it is; and images that are used as they are.
 
-use std::fs::File;
-use std::io::Read;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use cartridge_supervise::{Cancel, CommandLine, RunError, run};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+
+/// How a disk is called while it is made.
+const NEW_DISK: (&str, &str) = (".cartridge-disk-", ".part");
 
 /// A disk of a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,6 +166,14 @@ pub enum DiskError {
         /// What qemu-img said.
         source: RunError,
     },
+    /// It was made, and could not be put where it belongs.
+    #[error("could not put the new disk at {}: {source}", path.display())]
+    Place {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
 }
 
 /// Makes the file of `disk` with `qemu_img`, where it is made for the guest. Blocks for some milliseconds.
@@ -191,8 +204,52 @@ pub(super) fn creation(qemu_img: &Path, disk: &Disk) -> Option<CommandLine> {
 /// # Errors
 /// [`DiskError`] when the path is taken, qemu-img is missing or fails, or `cancel` is set.
 pub fn create_disk(qemu_img: &Path, path: &Path, bytes: u64, cancel: &Cancel) -> Result<(), DiskError> {
-    let line = CommandLine::new(qemu_img).args(["create", "-q", "-f", "qcow2", "--"]).arg(path).arg(bytes.to_string());
-    make(&line, path, cancel)
+    if path.symlink_metadata().is_ok() {
+        return Err(DiskError::Exists { path: path.to_owned() });
+    }
+    // Somebody keeps it: it must be whole even if we are killed while it is made. A name drawn by lot is nobody else's.
+    let place = |source| DiskError::Place { path: path.to_owned(), source };
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut beside = tempfile::Builder::new();
+    beside.prefix(NEW_DISK.0).suffix(NEW_DISK.1).permissions(Permissions::from_mode(0o666));
+    sweep_new_disks(dir);
+    let part = beside.tempfile_in(dir).map_err(place)?;
+    hold(part.as_file());
+    let line = CommandLine::new(qemu_img).args(["create", "-q", "-f", "qcow2", "--"]);
+    let line = line.arg(part.path()).arg(bytes.to_string());
+    run(&line, cancel, |_, _| {}).map_err(|source| DiskError::Tool { path: path.to_owned(), source })?;
+    part.as_file().sync_all().map_err(place)?;
+    match part.persist_noclobber(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(DiskError::Exists { path: path.to_owned() })
+        }
+        Err(error) => Err(place(error.error)),
+    }
+}
+
+/// Removes from `dir` what somebody who is dead was making a disk in: of the form that [`create_disk`] gives, a regular file of this
+/// user's, and held by nobody.
+pub fn sweep_new_disks(dir: &Path) {
+    let is_one = |name: &str| name.starts_with(NEW_DISK.0) && name.ends_with(NEW_DISK.1);
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if entry.file_name().to_str().is_some_and(is_one)
+            && let Ok(file) = rustix::fs::open(&path, flags, Mode::empty()).map(File::from)
+            && file.metadata().is_ok_and(|it| {
+                it.is_file() && it.nlink() == 1 && it.uid() == rustix::process::geteuid().as_raw()
+            })
+            && hold(&file)
+        {
+            let _ = fs::remove_file(&path);
+        }
+    }
+}
+
+/// Says that somebody alive writes it, until it is closed.
+fn hold(file: &File) -> bool {
+    flock(file, FlockOperation::NonBlockingLockExclusive).is_ok()
 }
 
 fn make(line: &CommandLine, path: &Path, cancel: &Cancel) -> Result<(), DiskError> {
@@ -214,6 +271,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_disk_has_its_name_once_it_is_whole() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let path = at("kept.qcow2");
+        let tool = |script: &str| {
+            std::fs::write(at("qemu-img"), format!("#!/bin/sh\n{script}\n")).unwrap();
+            std::fs::set_permissions(at("qemu-img"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        // What somebody else calls so stays his; what a death in the middle has left goes, unless somebody is at it.
+        std::fs::write(at("kept.qcow2.part"), "his").unwrap();
+        std::fs::write(at(".cartridge-disk-dead.part"), "half").unwrap();
+        let alive = File::create(at(".cartridge-disk-alive.part")).unwrap();
+        assert!(hold(&alive));
+        tool(&format!("test ! -e '{0}' && test ! -s \"$6\" && echo whole >\"$6\"", path.display()));
+        create_disk(&at("qemu-img"), &path, 1 << 20, &Cancel::new()).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "whole\n");
+        std::fs::remove_file(&path).unwrap();
+        tool("echo half >\"$6\"; exit 1");
+        create_disk(&at("qemu-img"), &path, 1 << 20, &Cancel::new()).unwrap_err();
+        let mut names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, [".cartridge-disk-alive.part", "kept.qcow2.part", "qemu-img"]);
+        assert_eq!(std::fs::read_to_string(at("kept.qcow2.part")).unwrap(), "his");
+    }
+
+    #[test]
     fn makes_a_sparse_image_and_never_overwrites() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a, b.qcow2");
@@ -230,10 +314,14 @@ mod tests {
     #[test]
     fn a_failure_names_the_command() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("absent/disk.qcow2");
-        let error = create_disk(Path::new("qemu-img"), &path, 1 << 20, &Cancel::new()).unwrap_err().to_string();
-        assert!(error.contains("command: qemu-img create"), "{error}");
-        assert!(error.contains("No such file"), "{error}");
+        let failed = |path: &str, bytes| {
+            let made = create_disk(Path::new("qemu-img"), &dir.path().join(path), bytes, &Cancel::new());
+            made.unwrap_err().to_string()
+        };
+        let error = failed("disk.qcow2", u64::MAX);
+        assert!(error.contains("command: qemu-img create") && error.contains("nvalid image size"), "{error}");
+        let error = failed("absent/disk.qcow2", 1 << 20);
+        assert!(error.contains("absent/disk.qcow2") && error.contains("No such file"), "{error}");
     }
 
     #[test]

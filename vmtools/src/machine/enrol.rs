@@ -86,8 +86,11 @@ pub fn enrol_test_key(files: FirmwareFiles, dir: &Path) -> Result<FirmwareFiles,
             continue;
         }
         let beside = path.with_extension(format!("{}.part", std::process::id()));
-        fs::write(&beside, bytes).map_err(failed("write", &beside))?;
-        fs::rename(&beside, path).map_err(failed("write", path))?;
+        let written = fs::write(&beside, bytes).and_then(|()| fs::File::open(&beside)?.sync_all());
+        written.and_then(|()| fs::rename(&beside, path)).map_err(|source| {
+            let _ = fs::remove_file(&beside);
+            failed("write", path)(source)
+        })?;
     }
     Ok(FirmwareFiles { vars, ..files })
 }

@@ -21,7 +21,7 @@ pub use arguments::{qemu_arguments, without_sandbox};
 pub use capacity::{HostCapacity, clamp, host_capacity};
 pub(crate) use devices::plugging_of_folders;
 pub use devices::{Share, Transport, has_audio, has_clipboard};
-pub use disk::{Disk, DiskError, DiskFormat, Made, create_disk, make_disk};
+pub use disk::{Disk, DiskError, DiskFormat, Made, create_disk, make_disk, sweep_new_disks};
 pub use enrol::{EnrolError, enrol_test_key};
 pub use firmware::{EnrolledKeys, FirmwareFiles, FlashFormat, MissingFirmware, find_firmware, find_secure_firmware};
 pub use host_devices::{NoRenderNode, UsbProblem, find_render_node, look_for_usb};

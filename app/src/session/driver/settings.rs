@@ -1,5 +1,6 @@
 //! The inserted cartridge: insert, edit, save, remember; and the image that an earlier build of it left.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use isoprep::Finding;
@@ -153,8 +154,12 @@ impl Driver {
                 self.notice(Level::Success, format!("Saved {}", file.display())).await;
             }
             Err(error) => {
-                let failure =
-                    internal(&format!("{} could not be saved; the file is as it was", file.display()), &error);
+                let title = format!("{} could not be saved; the file is as it was", file.display());
+                let full = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+                let folder = file.parent().unwrap_or(&file).display();
+                let advice =
+                    full.then(|| format!("Free 1 MiB in {folder}, then save again; what you changed is still here"));
+                let failure = Failure { advice, ..internal(&title, &error) };
                 self.tell(Event::SideFailed { side: Side::Save, failure }).await;
             }
         }
