@@ -117,7 +117,7 @@ pub async fn attach(
 fn source(plan: &AttachPlan) -> RfbSource {
     let mut source = match &plan.place.ssh {
         // What goes over a network is packed, whatever is at this end.
-        Some(_) => RfbSource::new(&socket_in(&plan.runtime)).with_encoding(Encoding::Tight),
+        Some(_) => RfbSource::ours(&socket_in(&plan.runtime)).with_encoding(Encoding::Tight),
         None => RfbSource::at(&plan.place.at),
     };
     if let Some(user) = &plan.place.user {

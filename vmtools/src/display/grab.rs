@@ -41,7 +41,7 @@ pub async fn grab(runtime: &Path, limit: Duration) -> Result<Frame, GrabError> {
     let (_inputs, queue) = mpsc::channel(1);
     let (_gone, gone) = watch::channel(false);
     let link = DisplayLink { screen: Arc::clone(&screen), inputs: queue, gone };
-    let source = tokio::spawn(Box::new(RfbSource::new(&socket)).run(link));
+    let source = tokio::spawn(Box::new(RfbSource::ours(&socket)).run(link));
     let began = Instant::now();
     let (mut seen, mut since) = (0, Instant::now());
     let mut shown = None;

@@ -18,7 +18,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use vnc::{PixelFormat, VncClient, VncConnector, VncEncoding, VncError, VncEvent, X11Event};
@@ -46,7 +45,8 @@ pub struct VncSource {
 }
 
 impl VncSource {
-    /// The display that listens at `socket`.
+    /// The display that listens at `socket`, which lies in a [runtime directory](crate::RuntimeDir): that is looked at once more at each
+    /// connection, and who answers must be this user.
     #[must_use]
     pub fn new(socket: &Path) -> Self {
         Self { socket: socket.to_owned() }
@@ -91,7 +91,7 @@ impl DisplaySource for VncSource {
 
 async fn connect(socket: &Path) -> Result<VncClient, VncError> {
     let handshake = async {
-        let stream = UnixStream::connect(socket).await?;
+        let stream = crate::machine::connect(socket).await?;
         // No password is ever asked for on this socket; the directory around it is private.
         VncConnector::<_, std::future::Pending<Result<String, VncError>>>::new(stream)
             .add_encoding(VncEncoding::Raw)

@@ -290,7 +290,7 @@ impl Launched {
         let (dark_sender, dark) = watch::channel(false);
         let (inputs, display_inputs) = InputQueue::new();
         let source: Box<dyn DisplaySource> = match screen.client() {
-            Client::Own => Box::new(RfbSource::new(&runtime.vnc)),
+            Client::Own => Box::new(RfbSource::ours(&runtime.vnc)),
             Client::VncRs => Box::new(VncSource::new(&runtime.vnc)),
         };
         let link = DisplayLink { screen: Arc::clone(&screen), inputs: display_inputs, gone };

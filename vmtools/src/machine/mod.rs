@@ -31,7 +31,7 @@ pub(crate) use ports::{PORTS, folder_ports, port_name};
 #[cfg(test)]
 pub(crate) use arguments::tests::machine as test_machine;
 
-pub(crate) use runtime::connect;
+pub(crate) use runtime::{connect, connect_blocking};
 pub use runtime::{RuntimeDir, RuntimeError, RuntimePaths};
 pub use standalone::standalone;
 

@@ -4,7 +4,8 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 /// The longest path a unix socket can have on Linux, bytes without the final NUL (`sun_path` in unix(7) has 108).
@@ -253,19 +254,45 @@ fn check_above(base: &Path) -> Result<(), RuntimeError> {
 /// What answers must be of this user's.
 ///
 /// # Errors
-/// As for connect(2); the directory or who listens is not ours alone.
+/// As for connect(2); the directory, the socket or who listens is not ours alone.
 pub(crate) async fn connect(socket: &Path) -> io::Result<tokio::net::UnixStream> {
+    look_at(socket)?;
+    let stream = tokio::net::UnixStream::connect(socket).await?;
+    let uid = stream.peer_cred()?.uid();
+    answered_by(uid, socket).map(|()| stream)
+}
+
+/// As [`connect`], waiting for it.
+///
+/// # Errors
+/// As for [`connect`].
+pub(crate) fn connect_blocking(socket: &Path) -> io::Result<UnixStream> {
+    look_at(socket)?;
+    let stream = UnixStream::connect(socket)?;
+    let uid = rustix::net::sockopt::socket_peercred(&stream)?.uid;
+    answered_by(uid.as_raw(), socket).map(|()| stream)
+}
+
+/// The directory around a socket, and the socket.
+fn look_at(socket: &Path) -> io::Result<()> {
     if let Some(dir) = socket.parent() {
         check(dir).map_err(|e| match e {
             RuntimeError::Io { source, .. } => source,
             other => io::Error::new(io::ErrorKind::PermissionDenied, other.to_string()),
         })?;
     }
-    let stream = tokio::net::UnixStream::connect(socket).await?;
-    // Of whoever called listen(2) (unix(7), `SO_PEERCRED`).
-    let uid = stream.peer_cred()?.uid();
+    let meta = fs::symlink_metadata(socket)?;
+    if !meta.file_type().is_socket() {
+        let problem = format!("{} is no socket", socket.display());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, problem));
+    }
+    answered_by(meta.uid(), socket)
+}
+
+/// Whether it is this user's: whoever called listen(2), as unix(7) says of `SO_PEERCRED`.
+fn answered_by(uid: u32, socket: &Path) -> io::Result<()> {
     if uid == rustix::process::geteuid().as_raw() {
-        return Ok(stream);
+        return Ok(());
     }
     Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{} belongs to user {uid}", socket.display())))
 }
@@ -355,8 +382,54 @@ mod tests {
         fs::remove_file(dir.path()).unwrap();
         fs::rename(&aside, dir.path()).unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
-        let error = connect(&socket).await.unwrap_err().to_string();
-        assert!(error.contains("mode 711"), "{error}");
+        for error in [connect(&socket).await.unwrap_err(), connect_blocking(&socket).unwrap_err()] {
+            assert!(error.to_string().contains("mode 711"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_socket_of_ours_is_not_connected_to() {
+        let base = tempfile::tempdir().unwrap();
+        let dir = RuntimeDir::create_in(&base.path().join("b"), "a").unwrap();
+        let (socket, elsewhere) = (dir.paths().vnc, base.path().join("elsewhere"));
+        let absent = connect_blocking(&socket).unwrap_err();
+        assert_eq!(absent.kind(), io::ErrorKind::NotFound, "it may come yet");
+        let _listener = tokio::net::UnixListener::bind(&elsewhere).unwrap();
+        symlink(&elsewhere, &socket).unwrap();
+        for error in [connect(&socket).await.unwrap_err(), connect_blocking(&socket).unwrap_err()] {
+            assert!(error.to_string().contains("is no socket"), "{error}");
+        }
+        fs::remove_file(&socket).unwrap();
+        fs::rename(&elsewhere, &socket).unwrap();
+        connect(&socket).await.unwrap();
+        connect_blocking(&socket).unwrap();
+    }
+
+    /// Whom the kernel names is the thread that listens: only root can be somebody else.
+    #[tokio::test]
+    async fn who_listens_must_be_this_user() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let base = tempfile::tempdir().unwrap();
+        let dir = RuntimeDir::create_in(&base.path().join("b"), "a").unwrap();
+        let socket = dir.paths().vnc;
+        let other = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+        other.bind(&socket2::SockAddr::unix(&socket).unwrap()).unwrap();
+        let other = std::thread::spawn(move || {
+            let nobody = rustix::process::Uid::from_raw(65534);
+            // Of this thread alone, which ends.
+            rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+            other.listen(9).unwrap();
+            other
+        });
+        let _other = other.join().unwrap();
+        for error in [connect(&socket).await.unwrap_err(), connect_blocking(&socket).unwrap_err()] {
+            assert!(error.to_string().contains("belongs to user 65534"), "{error}");
+        }
+        std::os::unix::fs::chown(&socket, Some(65534), None).unwrap();
+        let error = connect_blocking(&socket).unwrap_err().to_string();
+        assert!(error.contains("belongs to user 65534"), "{error}");
     }
 
     #[test]

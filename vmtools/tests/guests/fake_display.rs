@@ -23,7 +23,9 @@ struct Display {
 
 impl Display {
     fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        // As a runtime directory is.
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        let dir = tempfile::Builder::new().permissions(private).tempdir().unwrap();
         let path = dir.path().join("vnc");
         let listener = UnixListener::bind(&path).unwrap();
         let screen = Arc::new(Screen::new());

@@ -66,8 +66,10 @@ impl Address {
 }
 
 impl Line {
-    pub(super) fn connect(to: &Address) -> Result<Self, RfbError> {
+    /// A unix socket that is `ours` lies in a runtime directory: that is looked at, and who answers.
+    pub(super) fn connect(to: &Address, ours: bool) -> Result<Self, RfbError> {
         let line = match to {
+            Address::Unix(path) if ours => crate::machine::connect_blocking(path).map(Self::Unix),
             Address::Unix(path) => UnixStream::connect(path).map(Self::Unix),
             Address::Tcp(address) => connect_tcp(address).map(Self::Tcp),
         };
@@ -210,6 +212,7 @@ impl Write for Line {
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
+    use std::path::Path;
 
     use super::*;
 
@@ -248,11 +251,29 @@ mod tests {
     #[test]
     fn the_system_is_told_to_notice_a_machine_that_vanishes() {
         let alive = TcpListener::bind("127.0.0.1:0").unwrap();
-        let line = Line::connect(&Address::Tcp(alive.local_addr().unwrap().to_string())).unwrap();
+        let line = Line::connect(&Address::Tcp(alive.local_addr().unwrap().to_string()), false).unwrap();
         let Line::Tcp(stream) = &line else { panic!("{line:?}") };
         let socket = SockRef::from(stream);
         assert!(socket.keepalive().unwrap());
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(UNANSWERED));
         assert_eq!(socket.tcp_keepalive_time().unwrap(), STILL);
+    }
+
+    #[test]
+    fn a_socket_of_ours_is_looked_at_and_that_of_others_is_not() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("vnc.sock");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let at = Address::Unix(socket);
+        let mode = |mode| std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o700);
+        Line::connect(&at, true).unwrap();
+        mode(0o711);
+        Line::connect(&at, false).unwrap();
+        let source = crate::display::RfbSource::ours(Path::new(&at.to_string()));
+        for error in [Line::connect(&at, true).unwrap_err(), source.meet().unwrap_err()] {
+            assert!(error.to_string().contains("mode 711"), "{error}");
+        }
     }
 }

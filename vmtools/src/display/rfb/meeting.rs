@@ -12,6 +12,8 @@ use crate::display::pace::PATIENCE;
 #[derive(Clone, Debug)]
 pub(super) struct Server {
     pub(super) address: Address,
+    /// It listens in a runtime directory of ours.
+    pub(super) ours: bool,
     pub(super) credentials: Credentials,
     pub(super) trust: Trust,
     pub(super) encoding: Encoding,
@@ -58,7 +60,7 @@ fn shake_by(
     to: &Server,
     reached: &impl Fn(Option<&Line>) -> Result<(), RfbError>,
 ) -> Result<Met, RfbError> {
-    let line = Line::connect(&to.address)?;
+    let line = Line::connect(&to.address, to.ours)?;
     let mut writer = line.another().map_err(failed)?;
     reached(Some(&line))?;
     let mut wire = Wire::new(line);

@@ -49,6 +49,15 @@ impl RfbSource {
         Self::of(Address::Unix(socket.to_owned()), Encoding::Raw)
     }
 
+    /// The display of what we have started ourselves, at `socket` in a [runtime directory](crate::RuntimeDir): at each connection that
+    /// must be ours alone, and who answers this user.
+    #[must_use]
+    pub fn ours(socket: &Path) -> Self {
+        let mut source = Self::new(socket);
+        source.server.ours = true;
+        source
+    }
+
     /// The display at `address`, as `host:5900`: pixels come packed.
     #[must_use]
     pub fn tcp(address: &str) -> Self {
@@ -74,7 +83,8 @@ impl RfbSource {
 
     fn of(address: Address, encoding: Encoding) -> Self {
         let (credentials, trust) = (Credentials::default(), Trust::Nobody);
-        Self { server: Server { address, credentials, trust, encoding, login: None }, reporter: Reporter::default() }
+        let server = Server { address, ours: false, credentials, trust, encoding, login: None };
+        Self { server, reporter: Reporter::default() }
     }
 
     /// As a server of somebody else's: its user may take so long to let us in, and after some seconds without a word, while somebody
