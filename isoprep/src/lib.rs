@@ -47,6 +47,6 @@ pub use recipe::{
     get_field, nearest_field, open, parse, proposal_lines, proposal_now, propose, read_text, save_atomically,
     set_field,
 };
-pub use redact::{HIDDEN, redacted};
+pub use redact::{HIDDEN, names_a_secret, redacted};
 pub use rootfs::reclaim;
 pub use source::{ChangeKind, SourceChange, SourceTree};

@@ -1,7 +1,7 @@
 //! What the session tells and keeps, without the secrets in it: passwords in addresses and commands, values of what is named a
 //! secret, tokens. The serial line is the guest's own, and stays as it is.
 
-use isoprep::{HIDDEN, redacted};
+use isoprep::{HIDDEN, names_a_secret, redacted};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -61,10 +61,7 @@ fn hide(value: &mut Value) -> bool {
             if name == "edit" {
                 return hidden;
             }
-            let shown = format!("{name}={HIDDEN}");
-            let named = it.as_str().is_some_and(|text| {
-                !text.is_empty() && text != HIDDEN && redacted(&format!("{name}={text}")).starts_with(&shown)
-            });
+            let named = names_a_secret(name) && it.as_str().is_some_and(|text| !text.is_empty() && text != HIDDEN);
             if named {
                 *it = Value::from(HIDDEN);
             }

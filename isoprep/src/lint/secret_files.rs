@@ -25,6 +25,9 @@ const PASSWORDS: [&str; 8] =
 /// What ends so names a secret, and is none.
 const OF_A_SECRET: [&str; 7] = ["_FILE", "_FD", "_PATH", "_URL", "_ID", "_NAME", "_TTL"];
 
+/// Ends of options of QEMU that name an object in which a secret is (its "secret" objects, by their id).
+const ID_IN_QEMU: [&str; 3] = ["password-secret", "key-secret", "cookie-secret"];
+
 /// What a name says of its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Named {
@@ -36,6 +39,10 @@ pub(crate) enum Named {
 
 /// Whether the value of what has this name is a secret: of a variable, an option, a field.
 pub(crate) fn named_secret(name: &str) -> Option<Named> {
+    if ID_IN_QEMU.iter().any(|end| name.strip_suffix(end).is_some_and(|begin| !begin.ends_with(char::is_alphanumeric)))
+    {
+        return None;
+    }
     let name = name.trim_start_matches('-').to_ascii_uppercase().replace(['-', '.'], "_");
     if PASSWORDS.contains(&name.as_str()) {
         return Some(Named::Password);

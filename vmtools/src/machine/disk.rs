@@ -237,9 +237,9 @@ pub fn sweep_new_disks(dir: &Path) {
         let path = entry.path();
         if entry.file_name().to_str().is_some_and(is_one)
             && let Ok(file) = rustix::fs::open(&path, flags, Mode::empty()).map(File::from)
-            && file.metadata().is_ok_and(|it| {
-                it.is_file() && it.nlink() == 1 && it.uid() == rustix::process::geteuid().as_raw()
-            })
+            && file
+                .metadata()
+                .is_ok_and(|it| it.is_file() && it.nlink() == 1 && it.uid() == rustix::process::geteuid().as_raw())
             && hold(&file)
         {
             let _ = fs::remove_file(&path);
