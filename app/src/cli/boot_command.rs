@@ -1,4 +1,5 @@
-//! `cartridge boot --print-command`: the line that boots the last image, or what is booted directly, by itself in a terminal.
+//! `cartridge boot --print-command`: the line that boots the last image, or what is booted directly, by itself in a terminal. It is
+//! the one thing that is told with the secrets in it.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,7 @@ use super::{direct, fields, print};
 use crate::paths::Paths;
 use crate::session::RunField;
 use crate::session::direct::DirectWish;
-use crate::session::event::Failure;
+use crate::session::event::{EVENT_VERSION, Failure};
 use crate::session::failure::exit_code;
 use crate::start::current_folder;
 
@@ -19,11 +20,13 @@ pub(super) fn print(mut args: BootArgs, paths: &Paths) -> u8 {
     match found.and_then(|((recipe, fields), wish)| crate::session::standalone(paths, (&recipe, &fields), wish)) {
         Ok((command, notices)) => {
             notices.iter().for_each(|(_, text)| print::err(text));
+            // It was asked for to be run: what `***` stands in would not.
             if json {
-                print::object("command", &command);
+                let told = serde_json::json!({ "v": EVENT_VERSION, "event": "command", "command": command });
+                print::as_it_is(&told.to_string());
                 print::finished(exit_code::GOOD);
             } else {
-                print::out(&command);
+                print::as_it_is(&command);
             }
             exit_code::GOOD
         }

@@ -81,7 +81,7 @@ fn show(args: &DiffArgs, compared: &Compared) -> u8 {
         if let Ok(mut event) = show::json(difference, &names) {
             event["v"] = EVENT_VERSION.into();
             event["event"] = "compared".into();
-            out(&event.to_string());
+            print::json(&event);
         }
     } else if code == DIFFERENT {
         let terminal = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());

@@ -164,7 +164,8 @@ fn lines(pane: Pane, file: File, stage: Option<&str>) -> u8 {
                     "v": EVENT_VERSION, "event": "log_line", "pane": pane, "number": number,
                     "stage": if pane == Pane::Build { stage_of(&line) } else { None }, "text": text,
                 });
-                out(&event.to_string());
+                // The serial line is the guest's own words.
+                if pane == Pane::Serial { print::as_it_is(&event.to_string()) } else { print::json(&event) }
             }
             Err(error) => {
                 print::err(&format!("cartridge: {error}"));

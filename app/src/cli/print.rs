@@ -33,10 +33,7 @@ impl Printer {
     /// Shows one event. Results go to standard output, everything else to standard error.
     pub(super) fn show(&self, told: &Told, model: &Model) {
         if self.json {
-            if let Some(line) = redact::json(told) {
-                out(&line);
-            }
-            return;
+            return json(told);
         }
         match &told.event {
             Event::BuildProgressed { .. } => self.progress(model, model.now_ms),
@@ -206,19 +203,24 @@ fn message(stage: &StageView, left_ms: Option<u64>) -> String {
 
 /// The last line of the JSON form.
 pub(super) fn finished(code: u8) {
-    out(&serde_json::json!({ "v": EVENT_VERSION, "event": "finished", "exit_code": code }).to_string());
+    json(&serde_json::json!({ "v": EVENT_VERSION, "event": "finished", "exit_code": code }));
 }
 
 /// A line of JSON with what is no event of a session.
 pub(super) fn object(name: &str, value: &impl serde::Serialize) {
-    out(&serde_json::json!({ "v": EVENT_VERSION, "event": name, name: value }).to_string());
+    json(&serde_json::json!({ "v": EVENT_VERSION, "event": name, name: value }));
+}
+
+/// A line of JSON, without the secrets in it.
+pub(super) fn json(told: &impl serde::Serialize) {
+    if let Some(line) = redact::json(told) {
+        as_it_is(&line);
+    }
 }
 
 /// One event outside a session, in its JSON form.
 pub(super) fn event(event: Event) {
-    if let Some(line) = redact::json(&Told { v: EVENT_VERSION, at_ms: 0, event }) {
-        out(&line);
-    }
+    json(&Told { v: EVENT_VERSION, at_ms: 0, event });
 }
 
 /// A command that did not begin: words for people, a failure for machines.
@@ -251,14 +253,20 @@ pub(super) fn checks(checks: Vec<Check>, json: bool) {
     }
 }
 
-/// A line on standard output. A reader that has gone (`| head`) is no reason to stop cleaning up.
+/// A line on standard output, without the secrets in it.
 pub(super) fn out(line: &str) {
+    as_it_is(&isoprep::redacted(line));
+}
+
+/// A line on standard output that is run, or was hidden already. A reader that has gone (`| head`) is no reason to stop cleaning up.
+pub(super) fn as_it_is(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// A line on standard error. A reader that has gone is no reason to stop cleaning up: `eprintln!` would panic.
+/// A line on standard error, without the secrets in it. A reader that has gone is no reason to stop cleaning up: `eprintln!` would
+/// panic.
 pub(crate) fn err(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", isoprep::redacted(line));
 }
 
 #[cfg(test)]

@@ -1,28 +1,124 @@
 //! What the session tells and keeps, without the secrets in it: passwords in addresses and commands, values of what is named a
 //! secret, tokens. The serial line is the guest's own, and stays as it is.
 
-use isoprep::{HIDDEN, names_a_secret, redacted};
+use std::borrow::Cow;
+
+use isoprep::{HIDDEN, Progress, Remaining, names_a_secret, redacted};
 use serde::Serialize;
 use serde_json::Value;
+use vmtools::GuestStatus;
 
+use super::blank::BlankCure;
+use super::deploy::DeployEvent;
 use super::event::{Event, Failure};
+use super::examination::LintView;
 
-/// Hides the secrets in what an event says to people, and in the command that it gives them to be copied.
+/// Hides the secrets in what an event says to people, and in the command that it gives them to be copied. What is edited or booted as it
+/// is told stays: a cartridge's own text, the edit of a finding, the entries of an ISO, addresses of servers that were attached to. So
+/// does what the guest itself says.
 pub(super) fn event(event: &mut Event) {
     match event {
         Event::Failed { failure: it } | Event::SideFailed { failure: it, .. } => failure(it),
-        Event::Examined { failure: Some(it), warnings, .. } => {
-            failure(it);
+        Event::Examined { lint, warnings, failure: failed, tree: _ } => {
+            findings(lint);
             warnings.iter_mut().for_each(text);
+            failed.iter_mut().for_each(failure);
         }
-        Event::Examined { warnings, .. } => warnings.iter_mut().for_each(text),
+        Event::StoppedByLint { lint } => findings(lint),
         Event::Noticed { text: it, .. }
-        | Event::GuestStarted { command: it, .. }
+        | Event::Refused { reason: it, .. }
+        | Event::FixApplied { says: it, .. }
+        | Event::AcceleratorChosen { reason: it, .. }
+        | Event::BuildCompared { summary: it, .. }
+        | Event::NotCompared { error: Some(it) }
+        | Event::AttachBegan { address: it, .. }
         | Event::AttachLost { why: it, .. }
-        | Event::NotCompared { error: Some(it) } => text(it),
-        Event::LayerPlugged { trouble: Some(it), .. } | Event::TestEnded { why: Some(it), .. } => text(it),
+        | Event::GuestChanged { status: GuestStatus::Crashed { how: it } }
+        | Event::ScreenBlank { cure: BlankCure::No3d(it), .. }
+        | Event::LayerPlugged { trouble: Some(it), .. }
+        | Event::TestStepped { step: it, .. }
+        | Event::TestEnded { why: Some(it), .. }
+        | Event::EjectProgressed { step: it } => text(it),
+        Event::GuestStarted { command, mute, .. } => {
+            text(command);
+            mute.iter_mut().for_each(text);
+        }
+        Event::BuildProgressed { progress: it, .. } => progress(it),
+        Event::MenuRead { view } => view.error.iter_mut().for_each(text),
+        Event::DirectChosen { view } => {
+            text(&mut view.way);
+            text(&mut view.cmdline);
+        }
+        Event::Attached { view } => {
+            text(&mut view.address);
+            text(&mut view.name);
+        }
+        Event::SlotsChanged { slots } => {
+            for slot in slots {
+                text(&mut slot.depends);
+                slot.problem.iter_mut().for_each(text);
+                slot.differs.iter_mut().flatten().for_each(|it| text(&mut it.says));
+            }
+        }
+        Event::Ejected { report, .. } => report.untouched.iter_mut().for_each(|it| text(&mut it.reason)),
+        Event::EjectHeld { held: all, .. } => held(all),
+        Event::Surveyed { surveys } => surveys.iter_mut().for_each(|it| held(&mut it.held)),
         Event::Recovered { what, .. } => what.iter_mut().for_each(text),
-        _ => {}
+        Event::Diagnosed { checks } => {
+            for check in checks {
+                text(&mut check.found);
+                check.fix.iter_mut().for_each(text);
+            }
+        }
+        Event::Deploy(DeployEvent::DisksUnseen { failure: it } | DeployEvent::DeployFailed { failure: it, .. }) => {
+            failure(it);
+        }
+        // No words of others in them, or such as stay. Every event has its place here: one that is new is thought of.
+        Event::Deploy(
+            DeployEvent::DisksSeen { .. }
+            | DeployEvent::DeployBegan { .. }
+            | DeployEvent::DeployAdvanced { .. }
+            | DeployEvent::DeployEnded { .. },
+        )
+        | Event::Opened { .. }
+        | Event::StateChanged { .. }
+        | Event::CartridgeChanged { .. }
+        | Event::RecentChanged { .. }
+        | Event::Examining
+        | Event::NotExamined { .. }
+        | Event::ImageBuilt { .. }
+        | Event::Comparing
+        | Event::NotCompared { error: None }
+        | Event::CacheViewed { .. }
+        | Event::BootChecking
+        | Event::BootChecked { .. }
+        | Event::AttachAsks { .. }
+        | Event::AttachRecentChanged { .. }
+        | Event::AttachBack
+        | Event::GuestShowed { .. }
+        | Event::GuestChanged { .. }
+        | Event::ScreenBlank { .. }
+        | Event::ScreenDrawn
+        | Event::GuestReported { .. }
+        | Event::SourceChanged { .. }
+        | Event::SourceUnknown
+        | Event::BroughtIn { .. }
+        | Event::SlotSaving { .. }
+        | Event::SlotAdvanced { .. }
+        | Event::SlotSaved { .. }
+        | Event::SlotRestored { .. }
+        | Event::LayerPlugged { trouble: None, .. }
+        | Event::TestBegan { .. }
+        | Event::TestEnded { why: None, .. }
+        | Event::LiveChanged { .. }
+        | Event::PortForwarded { .. }
+        | Event::ScreenshotTaken { .. }
+        | Event::TextRead { .. }
+        | Event::TypingChanged { .. }
+        | Event::RecordingStarted { .. }
+        | Event::RecordingEnded { .. }
+        | Event::EjectAdvanced { .. }
+        | Event::Closed => {}
     }
 }
 
@@ -32,8 +128,45 @@ fn failure(failure: &mut Failure) {
     failure.advice.iter_mut().chain(&mut failure.command).for_each(text);
 }
 
+/// Their edits are written into files as they are.
+fn findings(findings: &mut [LintView]) {
+    for it in findings {
+        text(&mut it.finding.what);
+        text(&mut it.finding.consequence);
+        it.finding.fix.iter_mut().for_each(|it| text(&mut it.says));
+    }
+}
+
+fn progress(progress: &mut Progress) {
+    match progress {
+        Progress::Advanced { what: Some(it), .. }
+        | Progress::Warned { text: it, .. }
+        | Progress::Line { text: it, .. } => {
+            text(it);
+        }
+        Progress::Way { chosen, .. } => {
+            chosen.why_not.iter_mut().for_each(|(_, why)| text(why));
+            chosen.with.iter_mut().chain(&mut chosen.but).for_each(text);
+        }
+        Progress::Planned { .. }
+        | Progress::Started { .. }
+        | Progress::Advanced { what: None, .. }
+        | Progress::Finished { .. } => {}
+    }
+}
+
+/// Commands of others are shown, with whatever was given to them.
+fn held(held: &mut [Remaining]) {
+    for it in held {
+        text(&mut it.what);
+        text(&mut it.why);
+        it.advice.iter_mut().for_each(text);
+        it.holders.iter_mut().for_each(|holder| text(&mut holder.command));
+    }
+}
+
 fn text(text: &mut String) {
-    if let std::borrow::Cow::Owned(hidden) = redacted(text) {
+    if let Cow::Owned(hidden) = redacted(text) {
         *text = hidden;
     }
 }
@@ -49,11 +182,11 @@ pub fn json(told: &impl Serialize) -> Option<String> {
 fn hide(value: &mut Value) -> bool {
     match value {
         Value::String(it) => match redacted(it) {
-            std::borrow::Cow::Owned(hidden) => {
+            Cow::Owned(hidden) => {
                 *it = hidden;
                 true
             }
-            std::borrow::Cow::Borrowed(_) => false,
+            Cow::Borrowed(_) => false,
         },
         Value::Array(all) => all.iter_mut().fold(false, |hidden, it| hide(it) | hidden),
         Value::Object(all) => all.iter_mut().fold(false, |hidden, (name, it)| {
@@ -73,8 +206,11 @@ fn hide(value: &mut Value) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use isoprep::Holder;
+
     use super::*;
     use crate::session::event::Level;
+    use crate::session::state::{Denied, EjectScope};
 
     #[test]
     fn what_is_told_has_no_password_in_it() {
@@ -89,11 +225,32 @@ mod tests {
             exit_code: 1,
         };
         let command = format!("qemu -object secret,id=a,data={planted}");
+        let holder = Holder {
+            pid: 7,
+            command: format!("tool --password {planted}"),
+            how: "open file".into(),
+            started: 1,
+            ours: false,
+            user: None,
+            spared: None,
+        };
+        let held = Remaining {
+            path: "/x".into(),
+            what: "a mount".into(),
+            why: "busy".into(),
+            advice: None,
+            holders: vec![holder],
+        };
         for mut told in [
             Event::Failed { failure: failed.clone() },
             Event::Noticed { level: Level::Info, text: said },
             Event::GuestStarted { pid: 1, command, mute: None },
-            Event::Examined { lint: vec![], tree: vec![], warnings: vec![], failure: Some(failed) },
+            Event::Examined { lint: vec![], tree: vec![], warnings: vec![], failure: Some(failed.clone()) },
+            Event::Refused { denied: Denied::Busy, reason: format!("API_TOKEN={planted}") },
+            Event::AcceleratorChosen { accelerator: "tcg".into(), reason: format!("API_TOKEN={planted}") },
+            Event::FixApplied { id: "x".into(), says: format!("Add API_TOKEN={planted}"), file: None },
+            Event::EjectHeld { scope: EjectScope::Session, held: vec![held] },
+            Event::Deploy(DeployEvent::DeployFailed { failure: failed, touched: true, cancelled: false }),
         ] {
             event(&mut told);
             let shown = format!("{told:?}");
