@@ -165,7 +165,7 @@ fn another_session_is_photographed_and_named_and_not_disturbed() {
     assert_eq!(second.code, 8, "{:#?}", second.events);
     let detail = second.failure()["detail"].as_str().unwrap();
     assert!(detail.contains("cartridge up") && detail.contains(&run.child.id().to_string()), "{detail}");
-    assert!(detail.contains(", since "), "{detail}");
+    assert!(detail.contains(" since "), "{detail}");
 
     let shot = console.home.path().join("shot.png");
     assert_eq!(console.run(&["shot", shot.to_str().unwrap()]).code, 0);

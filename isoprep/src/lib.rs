@@ -13,6 +13,7 @@ pub mod eject;
 pub mod engine;
 pub mod host;
 pub mod image;
+mod known_name;
 pub mod lint;
 pub mod mkarchiso;
 pub mod pacman_log;

@@ -9,7 +9,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use cartridge_treehash::TreeHash;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Cancel;
 use crate::build::BuildError;
@@ -44,7 +44,7 @@ struct Print {
 }
 
 /// In what an entry differs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeKind {
     /// It is new.
@@ -56,7 +56,7 @@ pub enum ChangeKind {
 }
 
 /// An entry of a repository that is not as it was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceChange {
     /// Its path in the repository.
     pub path: PathBuf,

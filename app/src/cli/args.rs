@@ -5,6 +5,7 @@ mod deploy;
 mod goals;
 mod kept;
 mod misspelt;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ pub use attach::AttachArgs;
 pub use deploy::DeployArgs;
 pub use goals::{AccessName, BootArgs, BuildArgs, DirectArgs, GoalArgs, TestArgs, TestWish};
 pub use kept::{DisksArgs, SlotsArgs};
+pub use watch::WatchArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -103,6 +105,11 @@ pub enum Verb {
     /// The steps are those of the section [test] of the cartridge. Without the slot that it names the guest is booted cold, and
     /// saved as that slot on the way. Exit code 10 where a test has failed.
     Test(TestArgs),
+    /// Watch what another session does with a cartridge, a window or a command, until it lets the cartridge go
+    ///
+    /// Prints what that one prints, and changes nothing. Exit code 0 where it went well, else that of what failed; 2 where nobody
+    /// works on the cartridge, 1 where nothing more can be seen, because that session was killed or does not answer.
+    Watch(WatchArgs),
     /// Say what would fail late or silently in a build, with the line and what mends it; builds nothing
     ///
     /// For the engines archiso and mkarchiso. Exit code 0 without errors (warnings and notes may be there), 3 with errors.

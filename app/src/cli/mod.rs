@@ -23,10 +23,12 @@ mod slots;
 mod slots_all;
 mod still;
 mod vnc;
+mod watch;
 
 pub use args::{
     AccessName, AttachArgs, BootArgs, BuildArgs, CacheArgs, Cli, Colour, DeployArgs, DiffArgs, DirectArgs, DisksArgs,
     DoctorArgs, EjectArgs, GoalArgs, LogsArgs, LookArgs, ProposeArgs, ShotArgs, SlotsArgs, TestArgs, TestWish, Verb,
+    WatchArgs,
 };
 
 pub(crate) use vnc::wish as attach_wish;
@@ -106,6 +108,7 @@ pub async fn run(verb: Verb, paths: Paths) -> Result<u8, BeginError> {
                 exit_code::USAGE
             }
         },
+        Verb::Watch(args) => watch::run(&args, &paths).await,
         Verb::Lint(args) => look::lint(args, crate::session::begin(plain("lint"))?).await,
         Verb::Tree(args) => look::tree(args, crate::session::begin(plain("tree"))?).await,
         Verb::Propose(args) => propose::run(args, crate::session::begin(plain("propose"))?).await,

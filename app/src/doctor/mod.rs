@@ -26,10 +26,10 @@ pub use needs::{Alternative, CheckSpec, Level, Set, checks};
 pub use probe::{HostProbe, Isolated, Kvm, Places, RuntimeDir, UserNamespaces};
 pub use purpose::Purpose;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How a check came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// As it should be.
@@ -41,7 +41,7 @@ pub enum Status {
 }
 
 /// One line of the doctor's report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     /// What was looked at: "xorriso", "KVM".
     pub name: String,

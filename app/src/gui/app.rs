@@ -12,6 +12,7 @@ use vmtools::display::InputEvent;
 
 use super::app_close::Warned;
 use super::app_seen::Painted;
+use super::app_watch::Own;
 use super::attach::AttachForm;
 use super::boot_form::BootForms;
 use super::clock::Clock;
@@ -26,13 +27,14 @@ use super::panels::{Panel, Panels, Shown};
 use super::picker::{self, Picker};
 use super::preferences::{Preferences, ThemeChoice};
 use super::screen::{Around, ScreenPanel};
+use super::screen_picture::Uploads;
 use super::settings::SettingsPanel;
 use super::theme::{self, Palette};
 use super::theme_portal::Desktop;
 use super::toasts::Toasts;
 use super::topbar::{self, WindowState};
 use super::wish::{Dialog, PickFor, Wish, Wishes};
-use super::{Insert, Options, overlays, screen, settings_values, status};
+use super::{Insert, Options, overlays, screen, settings_values, status, watching};
 use crate::session::attachment::AttachWish;
 use crate::session::event::{Level, Side};
 use crate::session::logs::Pane;
@@ -44,6 +46,9 @@ const EVENTS_A_FRAME: usize = 2000;
 /// The window's state.
 pub struct App {
     pub(super) session: SessionHandle,
+    /// The window's own session, while `session` is another one that is watched.
+    pub(super) own: Option<Own>,
+    pub(super) uploads: Arc<Uploads>,
     /// What to insert once the session is open.
     pub(super) insert: Option<Insert>,
     /// What to attach to then.
@@ -105,10 +110,12 @@ impl App {
         let Options { insert, preferences: preferences_file, attach, uploads } = options;
         let (attach, view_only) = attach.map_or((None, false), |(wish, only)| (Some(wish), only));
         let preferences = preferences_file.as_deref().map(Preferences::load).unwrap_or_default();
-        let mut screen = ScreenPanel::new(keys.clone(), uploads);
+        let mut screen = ScreenPanel::new(keys.clone(), uploads.clone());
         screen.choose_layout(preferences.host_layout.clone());
         Self {
             session,
+            own: None,
+            uploads,
             insert: Some(insert),
             attach,
             model: Model::default(),
@@ -150,6 +157,11 @@ impl App {
     /// Sets fonts and themes, and lets the session and the screen wake the window.
     pub fn attach(&self, ctx: &Context) {
         theme::install(ctx);
+        self.ring_by(ctx);
+    }
+
+    /// Lets what is shown wake the window.
+    pub(super) fn ring_by(&self, ctx: &Context) {
         // Asking for a repaint "after" paints once and merges with others that are already asked for.
         let wake = |ctx: &Context, after: u64| {
             let ctx = ctx.clone();
@@ -167,6 +179,7 @@ impl App {
             self.first_frame_told = true;
             self.send(Command::Note(format!("The window had drawn its first frame after {} ms", crate::running_ms())));
         }
+        self.drain_own(ctx);
         self.drain(ctx);
         // Also where nothing is painted.
         if std::mem::take(&mut self.release_owed) {
@@ -174,7 +187,8 @@ impl App {
         }
         self.toasts.follow(&self.model.notices);
         // Also of a window that nobody sees.
-        let heard = Heard::of(&self.model, &self.session.screen, self.preferences.muted);
+        let heard =
+            Heard::of(&self.model, &self.session.screen, self.preferences.muted || self.model.watched.is_some());
         self.screen.say_silent(self.sound.follow(ctx, &self.session.screen, heard));
         let dark = match self.preferences.theme {
             ThemeChoice::System => self.desktop.dark(),
@@ -191,7 +205,7 @@ impl App {
         }
         let unseen = self.unseen(ctx);
         self.session.screen.set_visible(!unseen);
-        self.session.screen.set_view_only(self.view_only);
+        self.session.screen.set_view_only(self.view_only || self.model.watched.is_some());
         let mut wishes = Wishes::default();
         self.screen.follow_focus(ctx, &mut wishes);
         for wish in wishes.0 {
@@ -236,6 +250,7 @@ impl App {
                     self.follow_boot(&told.event);
                     self.follow_deploy(&told.event);
                     self.follow_held(&told.event);
+                    self.follow_watch(&told.event);
                     self.copy_text(ctx, &told.event);
                     if matches!(told.event, Event::RecentChanged { .. }) {
                         self.first_insert();
@@ -412,6 +427,12 @@ impl App {
             .exact_size(56.0)
             .frame(plain(palette.panel).inner_margin(Margin::symmetric(12, 0)))
             .show(ui, |ui| topbar::show(ui, &self.model, now_ms, window, wishes));
+        if let Some(watched) = &self.model.watched {
+            egui::Panel::top("watching")
+                .exact_size(watching::BAR)
+                .frame(plain(palette.panel.lerp_to_gamma(palette.accent, 0.12)).inner_margin(Margin::symmetric(14, 0)))
+                .show(ui, |ui| watching::bar(ui, watched, wishes));
+        }
         egui::Panel::bottom("status")
             .exact_size(28.0)
             .frame(plain(palette.panel).inner_margin(Margin::symmetric(14, 0)))
@@ -421,7 +442,12 @@ impl App {
                 .default_size(296.0)
                 .size_range(250.0..=460.0)
                 .frame(plain(palette.panel).inner_margin(Margin { left: 16, right: 10, top: 8, bottom: 8 }))
-                .show(ui, |ui| self.settings.show(ui, &self.model, self.picker.available(), wishes));
+                .show(ui, |ui| {
+                    // Seen as they are there; the bar above says why nothing of it can be changed.
+                    ui.add_enabled_ui(self.model.watched.is_none(), |ui| {
+                        self.settings.show(ui, &self.model, self.picker.available(), wishes);
+                    });
+                });
         }
         if window.logs_open {
             // A guest's screen stays large enough to be watched; else a line that says how things are is enough.
@@ -457,7 +483,8 @@ impl App {
             layout: self.preferences.layout,
             copy_by_itself: self.preferences.copy_by_itself,
             heard,
-            view_only: self.view_only,
+            view_only: self.view_only || self.model.watched.is_some(),
+            watched: self.model.watched.is_some(),
         };
         egui::CentralPanel::no_frame().show(ui, |ui| {
             if around.detached && !self.apart {

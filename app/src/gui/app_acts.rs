@@ -205,6 +205,7 @@ impl App {
                 self.panels.front = Some(panel);
                 self.preferences.logs_open = true;
             }
+            Wish::Open(dialog) if self.refuses(&dialog) => {}
             Wish::Open(dialog) => {
                 self.boot_forms.open();
                 let last = self.model.attach.as_ref().map(|attach| attach.address.as_str());
@@ -300,6 +301,7 @@ impl App {
                 self.preferences.tall ^= true;
                 self.preferences.logs_open = true;
             }
+            Wish::Watch(on) => self.watch(ctx, on),
             Wish::CloseWindow => ctx.send_viewport_cmd(ViewportCommand::Close),
         }
         // What was wished is seen in the next frame, which nothing else might ask for.

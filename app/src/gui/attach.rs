@@ -14,7 +14,7 @@ use super::wish::{Wish, Wishes};
 use super::words;
 use crate::session::attachment::{AttachWant, AttachWish};
 use crate::session::event::Failure;
-use crate::session::state::{Goal, Input, step};
+use crate::session::state::{Goal, Input};
 use crate::session::{Command, Model};
 
 /// How many servers of before are offered.
@@ -175,7 +175,7 @@ fn finish(
 ) {
     let palette = Palette::of(ui);
     let waiting = form.asked.waits();
-    let denied = step(&model.state, Input::Ask(Goal::Attach)).err().map(|it| words::sentence(&format!("{it}.")));
+    let denied = model.denied(Input::Ask(Goal::Attach)).map(|it| words::sentence(&format!("{it}.")));
     let wish = form.wish().and_then(|wish| denied.map_or(Ok(wish), Err));
     ui.add_space(10.0);
     row(ui, |ui| {

@@ -14,7 +14,7 @@ use super::wish::{BootFile, PickFor, Wish, Wishes};
 use super::words;
 use crate::session::direct::DirectWish;
 use crate::session::event::Failure;
-use crate::session::state::{Goal, Input, step};
+use crate::session::state::{Goal, Input};
 use crate::session::{Command, Model};
 
 /// What is typed into the dialogs.
@@ -107,7 +107,7 @@ impl BootForms {
         self.sent.show(ui, "why not booted");
         let waiting = self.sent.waits();
         let goal = if wish.as_ref().is_ok_and(DirectWish::needs_image) { Goal::Boot } else { Goal::Direct };
-        let denied = step(&model.state, Input::Ask(goal)).err().map(|it| words::sentence(&format!("{it}.")));
+        let denied = model.denied(Input::Ask(goal)).map(|it| words::sentence(&format!("{it}.")));
         let wish = wish.and_then(|wish| denied.map_or(Ok(wish), Err));
         ui.add_space(10.0);
         row(ui, |ui| {

@@ -5,10 +5,11 @@ use lucide_icons::Icon;
 
 use super::controls;
 use super::deploy;
+use super::watching;
 use super::wish::{Dialog, Wish, Wishes};
 use super::words;
 use crate::session::direct::{DirectSource, DirectWish};
-use crate::session::state::{Goal, Input, step};
+use crate::session::state::{Goal, Input};
 use crate::session::{Command, Model};
 
 /// Draws the arrow that opens it.
@@ -25,7 +26,7 @@ pub(super) fn show(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
 
 fn items(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
     ui.set_min_width(250.0);
-    let denied = |goal| step(&model.state, Input::Ask(goal)).err().map(|it| words::sentence(&format!("{it}.")));
+    let denied = |goal| model.denied(Input::Ask(goal)).map(|it| words::sentence(&format!("{it}.")));
     let mut item = |glyph, name: &str, keys: &str, hint: &str, goal| {
         let denied = denied(goal);
         let item = controls::menu_item(ui, denied.is_none(), Some(glyph), name, keys);
@@ -59,15 +60,17 @@ fn items(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
 /// What makes a machine on somebody's desk boot.
 fn write(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
     let hint = "The image of the last build, onto a USB stick or a card that you choose.";
-    let item = controls::menu_item(ui, model.state.image, Some(Icon::Usb), "Write to USB…", "");
-    if item.on_hover_text(hint).on_disabled_hover_text("There is no image yet: press Build.").clicked() {
+    let none = watching::may(model, "There is no image yet: press Build.").1;
+    let item =
+        controls::menu_item(ui, model.state.image && model.watched.is_none(), Some(Icon::Usb), "Write to USB…", "");
+    if item.on_hover_text(hint).on_disabled_hover_text(none).clicked() {
         deploy::open(wishes);
     }
 }
 
 /// What is no boot: a screen that somebody else's machine has.
 fn attach(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
-    let denied = step(&model.state, Input::Ask(Goal::Attach)).err().map(|it| words::sentence(&format!("{it}.")));
+    let denied = model.denied(Input::Ask(Goal::Attach)).map(|it| words::sentence(&format!("{it}.")));
     let hint = "Its screen in place of a guest's: by its address, or through ssh.";
     let item = controls::menu_item(ui, denied.is_none(), Some(Icon::ScreenShare), "Attach to a VNC server…", "");
     if item.on_hover_text(hint).on_disabled_hover_text(denied.as_deref().unwrap_or(hint)).clicked() {

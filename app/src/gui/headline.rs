@@ -6,6 +6,7 @@ use vmtools::GuestStatus;
 use super::theme::Palette;
 use super::words;
 use crate::session::Model;
+use crate::session::onlooker::WatchEnd;
 use crate::session::state::{Outcome, Phase};
 
 /// How a state feels.
@@ -49,6 +50,10 @@ pub(super) fn ejecting(model: &Model) -> String {
 /// The word and the tone of the state.
 #[must_use]
 pub fn headline(model: &Model) -> (&'static str, Tone) {
+    // What it was is not what it is.
+    if model.watched.as_ref().is_some_and(|watched| matches!(watched.ended, Some(WatchEnd::Gone { .. }))) {
+        return ("Not seen", Tone::Warning);
+    }
     if model.attaches() {
         return attaching(model);
     }
@@ -115,7 +120,8 @@ fn guest(model: &Model) -> Option<&GuestStatus> {
 #[must_use]
 pub fn ticking(model: &Model) -> bool {
     let works = matches!(model.state.phase, Phase::Preparing | Phase::Building | Phase::Booting | Phase::Ejecting);
-    works || model.checking_since_ms.is_some()
+    let seen = model.watched.as_ref().is_none_or(|watched| watched.ended.is_none());
+    seen && (works || model.checking_since_ms.is_some())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use lucide_icons::Icon;
 use super::controls;
 use super::overlay_cards::card_above;
 use super::theme::Palette;
+use super::watching;
 use super::wish::{Wish, Wishes};
 use super::words;
 use crate::session::blank::BlankCure;
@@ -44,7 +45,8 @@ fn give_3d(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
         true => ("Give it 3D and boot again", "Sets guest.gpu to virtio-gl, ends this guest and boots the image again"),
         false => ("Give it 3D", "Sets guest.gpu to virtio-gl for the next boot"),
     };
-    if controls::button(ui, true, Icon::Box, words, hint).clicked() {
+    let (may, hint) = watching::may(model, hint);
+    if controls::button(ui, may, Icon::Box, words, &hint).clicked() {
         wishes.send(Command::SetField { key: "guest.gpu".into(), value: "virtio-gl".into() });
         if again {
             wishes.send(Command::Ask(Goal::Boot));

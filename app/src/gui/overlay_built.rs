@@ -10,6 +10,7 @@ use super::deploy;
 use super::overlay_cards::card;
 use super::panels::Panel;
 use super::theme::{self, Palette};
+use super::watching;
 use super::wish::{Wish, Wishes};
 use super::words;
 use crate::session::Model;
@@ -25,7 +26,7 @@ pub fn built(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
             palette.success,
             "The image is ready",
             "Press Boot to start a guest from it.",
-            |ui| write(ui, wishes),
+            |ui| write(ui, model, wishes),
         );
         return;
     };
@@ -69,7 +70,7 @@ pub fn built(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
             {
                 wishes.add(Wish::ShowPanel(Panel::Changes));
             }
-            write(ui, wishes);
+            write(ui, model, wishes);
             if controls::button(ui, true, Icon::Copy, "Copy path", "").clicked() {
                 wishes.add(Wish::Copy(image.iso.display().to_string()));
             }
@@ -78,9 +79,10 @@ pub fn built(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
 }
 
 /// The button that puts it onto a stick.
-fn write(ui: &mut Ui, wishes: &mut Wishes) {
+fn write(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
     let hint = "Writes the image to a USB stick or a card that you choose, and reads it back.";
-    if controls::button(ui, true, Icon::Usb, "Write to USB…", hint).clicked() {
+    let (may, hint) = watching::may(model, hint);
+    if controls::button(ui, may, Icon::Usb, "Write to USB…", &hint).clicked() {
         deploy::open(wishes);
     }
 }

@@ -10,6 +10,7 @@ use super::lint_rows::Counts;
 use super::overlays::middle;
 use super::panels::Panel;
 use super::theme::{self, Palette};
+use super::watching;
 use super::wish::{Dialog, Wish, Wishes};
 use super::words;
 use crate::session::failure::exit_code;
@@ -109,13 +110,14 @@ pub fn failed(ui: &mut Ui, model: &Model, goal: Option<Goal>, wishes: &mut Wishe
                 if controls::button(ui, true, Icon::ListChecks, "Show findings", hint).clicked() {
                     wishes.add(Wish::ShowPanel(Panel::Lint));
                 }
-                if let Some(goal) = goal {
+                if let Some(goal) = goal.filter(|_| model.watched.is_none()) {
                     lint::build_anyway(ui, goal, false, wishes);
                 }
             } else if let Some(pane) = failure.pane {
                 log_button(ui, pane, wishes);
             }
             if model.attach.is_some()
+                && model.watched.is_none()
                 && controls::button(
                     ui,
                     true,
@@ -133,8 +135,11 @@ pub fn failed(ui: &mut Ui, model: &Model, goal: Option<Goal>, wishes: &mut Wishe
                 wishes.send(Command::Diagnose);
                 wishes.add(Wish::Open(Dialog::Doctor));
             }
-            // The window has the checks itself.
-            let copied = |command: &&String| !stopped_by_lint && *command != "cartridge doctor";
+            watching::offer(ui, model, wishes);
+            // The window has the checks itself, and watches itself.
+            let copied = |command: &&String| {
+                !stopped_by_lint && *command != "cartridge doctor" && !command.starts_with("cartridge watch ")
+            };
             if let Some(command) = failure.command.as_ref().filter(copied)
                 && controls::button(ui, true, Icon::Copy, "Copy command", command).clicked()
             {
@@ -157,7 +162,8 @@ fn mended(ui: &mut Ui, model: &Model, goal: Option<Goal>, wishes: &mut Wishes) {
     card(ui, Icon::CircleCheck, palette.success, "The errors are mended", &words, |ui| {
         let Some(goal) = goal else { return };
         let hint = "Builds the cartridge as it is now.";
-        if controls::button(ui, model.state.inserted, Icon::Hammer, "Build again", hint).clicked() {
+        let (may, hint) = watching::may(model, hint);
+        if controls::button(ui, may && model.state.inserted, Icon::Hammer, "Build again", &hint).clicked() {
             wishes.send(Command::Ask(goal));
         }
     });
@@ -262,14 +268,15 @@ pub fn unfinished(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
         });
         ui.add_space(2.0);
         ui.horizontal(|ui| {
+            let (may, hint) = watching::may(model, "Goes on with what is still there.");
             if !unfinished.held.is_empty()
+                && may
                 && controls::button(ui, true, Icon::Lock, "Show who uses it…", "And what can be done about it.")
                     .clicked()
             {
                 wishes.add(Wish::Open(Dialog::Held));
             }
-            let hint = "Goes on with what is still there.";
-            if controls::button(ui, true, Icon::CircleArrowOutUpRight, "Eject again", hint).clicked() {
+            if controls::button(ui, may, Icon::CircleArrowOutUpRight, "Eject again", &hint).clicked() {
                 wishes.send(Command::Eject(unfinished.scope));
             }
         });

@@ -12,6 +12,7 @@ use super::overlay_cards;
 use super::progress;
 use super::proposal;
 use super::theme::{self, Palette};
+use super::watching;
 use super::wish::{Wish, Wishes};
 use super::words;
 use crate::session::Model;
@@ -40,6 +41,9 @@ pub fn show(ui: &mut Ui, model: &Model, over: Over, wishes: &mut Wishes) {
     let now_ms = over.now_ms;
     if ui.max_rect().height() < LINE * 1.5 {
         return line(ui, model);
+    }
+    if let Some((title, words)) = model.watched.as_ref().and_then(|watched| watching::unseen(model, watched)) {
+        return notice(ui, Icon::EyeOff, Tone::Warning, title, &words);
     }
     if model.attaches() {
         return attached(ui, model, over);

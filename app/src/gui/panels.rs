@@ -114,6 +114,8 @@ impl Panels {
             wishes.send(Command::ListSlots);
         }
         self.slots_shown = slots;
+        // What is only watched is not changed here.
+        let mine = shown.model.watched.is_none();
         let mut copy = None;
         let bar = vec2(ui.available_width(), BAR);
         let narrow = bar.x < NARROW;
@@ -129,11 +131,18 @@ impl Panels {
             });
         });
         match self.front {
-            None => return logs.show(ui, shown.hub, shown.model.guest_runs(), wishes).or(copy),
-            Some(Panel::Lint) => self.lint.show(ui, shown.model, wishes),
+            None => {
+                let alive = shown.model.guest_runs() && mine;
+                return logs.show(ui, shown.hub, alive, wishes).or(copy);
+            }
+            Some(Panel::Lint) => {
+                ui.add_enabled_ui(mine, |ui| self.lint.show(ui, shown.model, wishes));
+            }
             Some(Panel::Files) => self.files.show(ui, shown.model, wishes),
             Some(Panel::Changes) => self.changes.show(ui, shown.model),
-            Some(Panel::Slots) => self.slots.show(ui, shown.model, shown.clock, wishes),
+            Some(Panel::Slots) => {
+                ui.add_enabled_ui(mine, |ui| self.slots.show(ui, shown.model, shown.clock, wishes));
+            }
         }
         copy
     }
@@ -160,6 +169,7 @@ impl Panels {
     ) -> Option<CopyRequest> {
         match self.front {
             None => return logs.tools(ui, shown.hub, shown.model, wishes),
+            Some(Panel::Lint | Panel::Slots) if shown.model.watched.is_some() => {}
             Some(Panel::Lint) => self.lint.tools(ui, shown.model, wishes),
             Some(Panel::Files) => self.files.tools(ui),
             Some(Panel::Changes) => self.changes.tools(ui, wishes),

@@ -429,4 +429,6 @@ pub struct Around {
     pub heard: Heard,
     /// Nothing of keys and pointer goes to the guest.
     pub view_only: bool,
+    /// It is the guest of a session that is only watched.
+    pub watched: bool,
 }

@@ -23,6 +23,9 @@ const TEXT_HEIGHT: f32 = 170.0;
 /// Why a server that is attached has no buttons.
 const NOT_OURS: &str = "An attached VNC server is somebody else's machine: it has no reset and no power button here.";
 
+/// Why a session that is only watched has none that would do something.
+const WATCHED: &str = "You are watching: this is done where the session is.";
+
 /// What the bar remembers between frames.
 #[derive(Debug, Default)]
 pub struct ToolbarState {
@@ -81,12 +84,15 @@ pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes
     let palette = Palette::of(ui);
     let Bar { runs, live, captured, caps, pointer, grabs, sharing, window, .. } = bar;
     let takes = runs && !window.view_only;
+    // What the session would do is done where the session is.
+    let (does, seen) = (runs && !window.watched, live && !window.watched);
+    let told = |hint| if window.watched { WATCHED } else { hint };
     ui.horizontal_centered(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
         keys(ui, state, takes, KeysMenu { release: window.release, grabs, captures: live }, wishes);
         type_text(ui, state, takes, window.layout, sharing, wishes);
         let hint = "Saves the guest's screen as PNG in your pictures folder.";
-        if controls::icon_button(ui, live, Icon::Camera, "Screenshot", hint).clicked() {
+        if controls::icon_button(ui, seen, Icon::Camera, "Screenshot", told(hint)).clicked() {
             wishes.send(Command::Screenshot(None));
         }
         let hint = "Copies the guest's screen as a picture.\nCtrl+Shift+P";
@@ -94,19 +100,19 @@ pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes
             wishes.add(Wish::CopyScreen);
         }
         let hint = "Copies text off the guest's screen, read by tesseract.\nCtrl+Shift+T";
-        if controls::icon_button(ui, live, Icon::ScanText, "Copy text from the screen", hint).clicked() {
+        if controls::icon_button(ui, seen, Icon::ScanText, "Copy text from the screen", told(hint)).clicked() {
             state.read_text = true;
         }
-        record(ui, live, bar.recorded, wishes);
+        ui.add_enabled_ui(!window.watched, |ui| record(ui, seen, bar.recorded, wishes));
         guest_sound::button(ui, bar.heard, state.silent.as_deref(), wishes);
         divider(ui);
         let hint = if bar.attached { NOT_OURS } else { "Presses the guest's reset button." };
-        if controls::icon_button(ui, runs && !bar.attached, Icon::RotateCw, "Reset", hint).clicked() {
+        if controls::icon_button(ui, does && !bar.attached, Icon::RotateCw, "Reset", told(hint)).clicked() {
             wishes.send(Command::ResetGuest);
         }
         let hint = "Presses the guest's power button; the guest decides what it does.";
         let hint = if bar.attached { NOT_OURS } else { hint };
-        if controls::icon_button(ui, runs && !bar.attached, Icon::Power, "Power", hint).clicked() {
+        if controls::icon_button(ui, does && !bar.attached, Icon::Power, "Power", told(hint)).clicked() {
             wishes.send(Command::PressPower);
         }
         ui.with_layout(egui::Layout::right_to_left(Align::Center), |ui| {
@@ -130,12 +136,13 @@ pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes
             ui.add_space(4.0);
             if bar.typing {
                 let hint = "Text is being typed into the guest. This types no more of it.";
-                if controls::button(ui, true, Icon::CircleStop, "Stop typing", hint).clicked() {
+                if controls::button(ui, !window.watched, Icon::CircleStop, "Stop typing", told(hint)).clicked() {
                     wishes.send(Command::StopTyping);
                 }
             }
             let release = window.release.label();
             let (words, colour) = match (live, captured) {
+                (true, _) if window.watched => ("You are watching: nothing is sent".to_owned(), palette.dim),
                 (true, _) if window.view_only => {
                     ("View only: keys and pointer are not sent".to_owned(), palette.warning)
                 }
@@ -276,7 +283,7 @@ fn shown(ui: &mut Ui, state: &mut ToolbarState, window: Around, wishes: &mut Wis
         }
         ui.separator();
         let on = window.view_only;
-        let item = controls::menu_item(ui, true, on.then_some(Icon::Check), "View only", "Ctrl+Shift+O")
+        let item = controls::menu_item(ui, !window.watched, on.then_some(Icon::Check), "View only", "Ctrl+Shift+O")
             .on_hover_text("No keys and no pointer go to the guest.");
         item.widget_info(|| egui::WidgetInfo::selected(egui::Role::CheckBox, true, on, "View only"));
         if item.clicked() {

@@ -16,7 +16,7 @@ use super::thumbnails::Thumbnails;
 use super::wish::{Dialog, Wish, Wishes};
 use super::words;
 use crate::session::event::SlotView;
-use crate::session::state::{Goal, Input, step};
+use crate::session::state::{Goal, Input};
 use crate::session::{Command, Model};
 
 /// Height of the bar in which a guest is saved, points.
@@ -227,7 +227,7 @@ fn keys(ui: &Ui, at: usize) -> Option<(usize, Asked)> {
 
 /// Why no guest can be restored now.
 fn denied(model: &Model) -> Option<String> {
-    step(&model.state, Input::Ask(Goal::Restore)).err().map(|denied| words::sentence(&format!("{denied}.")))
+    model.denied(Input::Ask(Goal::Restore)).map(|it| words::sentence(&format!("{it}.")))
 }
 
 fn can_save(model: &Model) -> Result<(), &'static str> {

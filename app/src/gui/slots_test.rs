@@ -7,7 +7,7 @@ use super::controls;
 use super::theme::Palette;
 use super::wish::Wishes;
 use super::words;
-use crate::session::state::{Goal, Input, step};
+use crate::session::state::{Goal, Input};
 use crate::session::{Command, Model, WRITE_STEPS};
 
 /// The slot that the cartridge's tests start from.
@@ -31,7 +31,7 @@ fn nothing(model: &Model, warm: bool) -> Option<String> {
 
 /// The buttons, right to left.
 pub(super) fn buttons(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
-    let denied = |goal| step(&model.state, Input::Ask(goal)).err().map(|it| words::sentence(&format!("{it}.")));
+    let denied = |goal| model.denied(Input::Ask(goal)).map(|it| words::sentence(&format!("{it}.")));
     let hint = "Builds, boots cold and does the whole test: that proves it.";
     let why = nothing(model, false).or_else(|| denied(Goal::Up));
     if controls::button(ui, why.is_none(), Icon::BadgeCheck, "Prove", why.as_deref().unwrap_or(hint)).clicked() {

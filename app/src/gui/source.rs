@@ -8,7 +8,7 @@ use super::theme::Palette;
 use super::wish::Wishes;
 use super::words;
 use crate::session::model::SourceView;
-use crate::session::state::{Goal, Input, step};
+use crate::session::state::{Goal, Input};
 use crate::session::way::Way;
 use crate::session::{Command, Model};
 
@@ -19,7 +19,7 @@ const NAMED: usize = 12;
 #[must_use]
 pub fn waiting(model: &Model) -> bool {
     model.source.as_ref().is_some_and(|source| {
-        source.total > 0 && source.way != Way::Live && step(&model.state, Input::Ask(Goal::Up)).is_ok()
+        source.total > 0 && source.way != Way::Live && model.denied(Input::Ask(Goal::Up)).is_none()
     })
 }
 

@@ -61,6 +61,12 @@ impl Toasts {
         self.add(Level::Warning, words);
     }
 
+    /// Shows none of these, which were told before; those that follow are shown.
+    pub fn pass_over(&mut self, notices: &[crate::session::model::Notice]) {
+        let newest = notices.last().map_or(0, |notice| notice.at_ms);
+        self.seen = Some((newest, notices.iter().filter(|notice| notice.at_ms == newest).count()));
+    }
+
     /// Takes the model's notices that are new since the last call.
     pub fn follow(&mut self, notices: &[crate::session::model::Notice]) {
         let Some(newest) = notices.last().map(|notice| notice.at_ms) else { return };

@@ -13,9 +13,10 @@ use super::progress;
 use super::proposal;
 use super::slots_test;
 use super::theme::{self, Palette};
+use super::watching;
 use super::wish::{Dialog, Wish, Wishes};
 use super::words;
-use crate::session::state::{EjectScope, Goal, Input, Phase, step};
+use crate::session::state::{EjectScope, Goal, Input, Phase};
 use crate::session::{Command, Model};
 
 /// Below this width something has to give way while work is under way, points.
@@ -73,8 +74,11 @@ fn cartridge(ui: &mut Ui, model: &Model, letters: usize, wishes: &mut Wishes) {
     let text = RichText::new(shown).text_style(theme::title()).color(palette.strong);
     let chevron = controls::icon(Icon::ChevronDown, 13.0).color(palette.dim);
     let button = egui::Button::new((text, chevron)).frame(true).frame_when_inactive(false);
-    let (response, _) =
-        egui::containers::menu::MenuButton::from_button(button).ui(ui, |ui| open_menu(ui, model, wishes));
+    let (response, _) = ui
+        .add_enabled_ui(model.watched.is_none(), |ui| {
+            egui::containers::menu::MenuButton::from_button(button).ui(ui, |ui| open_menu(ui, model, wishes))
+        })
+        .inner;
     let label = if dirty { format!("Cartridge: {name}, not saved") } else { format!("Cartridge: {name}") };
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, label.as_str()));
     if let Some(cartridge) = &model.cartridge {
@@ -177,7 +181,8 @@ pub fn doing(model: &Model) -> (String, Option<f32>) {
 
 /// The buttons, right to left.
 fn actions(ui: &mut Ui, model: &Model, window: WindowState, small: bool, wishes: &mut Wishes) {
-    let busy = model.state.phase == Phase::Ejecting;
+    let (mine, why) = watching::may(model, "");
+    let busy = model.state.phase == Phase::Ejecting || !mine;
     let menu = egui::containers::menu::MenuButton::from_button(
         egui::Button::new(controls::icon(Icon::ChevronDown, 14.0)).min_size(vec2(26.0, 30.0)),
     );
@@ -187,7 +192,7 @@ fn actions(ui: &mut Ui, model: &Model, window: WindowState, small: bool, wishes:
             ui.spacing_mut().button_padding.x = 6.0;
             menu.ui(ui, |ui| {
                 ui.set_min_width(240.0);
-                if controls::menu_item(ui, true, Some(Icon::Database), "Cache…", "").clicked() {
+                if controls::menu_item(ui, mine, Some(Icon::Database), "Cache…", "").clicked() {
                     wishes.send(Command::ViewCache);
                     wishes.add(Wish::Open(Dialog::Cache));
                 }
@@ -201,6 +206,7 @@ fn actions(ui: &mut Ui, model: &Model, window: WindowState, small: bool, wishes:
         .inner;
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, "More ways to eject"));
     let hint = match (busy, model.attaches()) {
+        _ if !mine => why.as_str(),
         (true, _) => "An eject is under way.",
         (_, true) => "Lets go of the VNC server; what runs there goes on. Ctrl+E",
         _ => "Ends the guest and removes this session's work; caches stay. Ctrl+E",
@@ -235,7 +241,7 @@ fn goal(ui: &mut Ui, model: &Model, goal: Goal, small: bool, wishes: &mut Wishes
         Goal::Restore => (Icon::RotateCcw, "Restore", "Starts the guest from a slot"),
         Goal::Attach => (Icon::ScreenShare, "Attach", "Shows a VNC server of somebody else's"),
     };
-    let denied = step(&model.state, Input::Ask(goal)).err().map(|denied| words::sentence(&format!("{denied}.")));
+    let denied = model.denied(Input::Ask(goal)).map(|it| words::sentence(&format!("{it}.")));
     let hint = denied.as_deref().unwrap_or(hint);
     // There is one button that stands out: while a proposal waits, that is the one that writes it.
     let proposed = model.state.phase == Phase::Idle

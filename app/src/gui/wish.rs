@@ -65,6 +65,8 @@ pub enum Wish {
     ToggleLogs,
     /// Give the panes at the bottom most of the window, or what they had before.
     ToggleTall,
+    /// Show what is done by whoever holds the cartridge, or the window's own session again.
+    Watch(bool),
     /// Close the window.
     CloseWindow,
 }

@@ -1,7 +1,7 @@
 //! A VNC server of somebody else's in place of a guest, as it is asked for and as front ends show it. Pure; `jobs/attach` does
 //! it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use vmtools::attach::{Password, Place, Want};
 use vmtools::display::rfb::Fingerprint;
 
@@ -25,7 +25,7 @@ impl AttachWish {
 }
 
 /// A server that is attached.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttachedView {
     /// Where it is, as it can be attached to again.
     pub address: String,
@@ -63,7 +63,7 @@ impl AttachedView {
 }
 
 /// What the server wants that the user could give: with it the next attempt may succeed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum AttachWant {
     /// A password.

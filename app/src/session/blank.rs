@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How long the screen must stay of one colour: a desktop is slow to start.
 const AFTER: Duration = Duration::from_secs(45);
@@ -75,7 +75,7 @@ impl BlankWatch {
 }
 
 /// What can be done about a screen of one colour.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BlankCure {
     /// `guest.gpu = "virtio-gl"` gives the guest 3D.

@@ -5,11 +5,15 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use super::holder::Holder;
 
 /// How long a lock that this very process holds is waited for: what held it is on its way out.
 const OWN: Duration = Duration::from_secs(3);
+/// How much of a lock file is read, bytes.
+const LONGEST: u64 = 4096;
 
 /// The held lock. Dropping it lets the next session in.
 #[derive(Debug)]
@@ -19,6 +23,8 @@ pub(super) struct CartridgeLock {
 
 impl Drop for CartridgeLock {
     fn drop(&mut self) {
+        // Who held it is nobody's business any more.
+        let _ = self.file.set_len(0);
         // Closing is not enough: a child that was forked meanwhile shares the lock until it execs.
         let _ = self.file.unlock();
     }
@@ -28,12 +34,10 @@ impl Drop for CartridgeLock {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LockError {
     /// Another session has it.
-    #[error("this cartridge is in use by {holder}{}", said(*since))]
+    #[error("this cartridge is in use by {holder}")]
     Held {
-        /// "the window (process 4711)".
-        holder: String,
-        /// Since when, seconds since 1970, where that is known.
-        since: Option<i64>,
+        /// Who that is.
+        holder: Box<Holder>,
     },
     /// The lock file could not be used.
     #[error("could not lock the cartridge with {file}: {source}")]
@@ -45,12 +49,36 @@ pub(super) enum LockError {
     },
 }
 
+impl CartridgeLock {
+    /// Says who has it, in other words than before.
+    pub(super) fn say(&mut self, holder: &Holder) -> Result<(), LockError> {
+        let failed = |source| LockError::Io { file: "its lock file".into(), source };
+        let text = serde_json::to_string(holder).map_err(|error| failed(error.into()))?;
+        self.file
+            .set_len(0)
+            .and_then(|()| self.file.rewind())
+            .and_then(|()| self.file.write_all(text.as_bytes()))
+            .map_err(failed)
+    }
+}
+
+/// Who holds the cartridge at `root`, as far as its lock file says: one that was killed may still be in it.
+pub(crate) fn holder(locks: &Path, root: &Path) -> Option<Holder> {
+    let mut text = String::new();
+    File::open(file_of(locks, root)).ok()?.take(LONGEST).read_to_string(&mut text).ok()?;
+    Holder::parse(&text)
+}
+
+fn file_of(locks: &Path, root: &Path) -> PathBuf {
+    locks.join(format!("{}.lock", &blake3::hash(root.as_os_str().as_bytes()).to_hex()[..16]))
+}
+
 /// Locks the cartridge at `root`; `who` is told to whoever comes second. Blocks for a moment where it is `who` that has it.
-pub(super) fn lock(locks: &Path, root: &Path, who: &str) -> Result<CartridgeLock, LockError> {
+pub(super) fn lock(locks: &Path, root: &Path, who: &Holder) -> Result<CartridgeLock, LockError> {
     let began = Instant::now();
     loop {
         match try_lock(locks, root, who) {
-            Err(LockError::Held { holder, .. }) if holder == who.trim() && began.elapsed() < OWN => {
+            Err(LockError::Held { holder }) if is_own(&holder, who) && began.elapsed() < OWN => {
                 std::thread::sleep(Duration::from_millis(20));
             }
             answer => return answer,
@@ -58,11 +86,15 @@ pub(super) fn lock(locks: &Path, root: &Path, who: &str) -> Result<CartridgeLock
     }
 }
 
-fn try_lock(locks: &Path, root: &Path, who: &str) -> Result<CartridgeLock, LockError> {
-    let path = locks.join(format!("{}.lock", &blake3::hash(root.as_os_str().as_bytes()).to_hex()[..16]));
+fn is_own(holder: &Holder, who: &Holder) -> bool {
+    (holder.process, &holder.who) == (who.process, &who.who)
+}
+
+fn try_lock(locks: &Path, root: &Path, who: &Holder) -> Result<CartridgeLock, LockError> {
+    let path = file_of(locks, root);
     let failed = |source| LockError::Io { file: path.display().to_string(), source };
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(locks).map_err(failed)?;
-    let mut file = OpenOptions::new()
+    let file = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
@@ -75,35 +107,24 @@ fn try_lock(locks: &Path, root: &Path, who: &str) -> Result<CartridgeLock, LockE
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut text = String::new();
-            let _ = file.take(200).read_to_string(&mut text);
-            let (holder, since) = read(&text);
-            return Err(LockError::Held { holder, since });
+            let _ = file.take(LONGEST).read_to_string(&mut text);
+            let another = || Holder { process: 0, since: 0, ..Holder::here("another session", None, "") };
+            return Err(LockError::Held { holder: Box::new(Holder::parse(&text).unwrap_or_else(another)) });
         }
         Err(TryLockError::Error(source)) => return Err(failed(source)),
     }
-    let text = format!("{who}\n{}\n", jiff::Timestamp::now().as_second());
-    file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes())).map_err(failed)?;
-    Ok(CartridgeLock { file })
-}
-
-/// Who has written that into a lock file, and when.
-fn read(text: &str) -> (String, Option<i64>) {
-    let mut lines = text.lines().map(str::trim);
-    let holder = lines.next().filter(|line| !line.is_empty()).unwrap_or("another session");
-    (holder.to_owned(), lines.next().and_then(|line| line.parse().ok()))
-}
-
-/// A moment in the words of a message: the time of today, or the day as well.
-fn said(since: Option<i64>) -> String {
-    let Some(since) = since.and_then(|it| jiff::Timestamp::from_second(it).ok()) else { return String::new() };
-    let (since, now) = (since.to_zoned(jiff::tz::TimeZone::system()), jiff::Zoned::now());
-    let shape = if since.date() == now.date() { ", since %H:%M:%S" } else { ", since %Y-%m-%d %H:%M" };
-    since.strftime(shape).to_string()
+    let mut lock = CartridgeLock { file };
+    lock.say(who)?;
+    Ok(lock)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn lock(locks: &Path, root: &Path, who: &str) -> Result<CartridgeLock, LockError> {
+        super::lock(locks, root, &Holder::here(who, None, ""))
+    }
 
     #[test]
     fn the_second_is_told_who_is_first_and_gets_in_afterwards() {
@@ -111,14 +132,12 @@ mod tests {
         let (locks, root) = (dir.path().join("locks"), Path::new("/some/cartridge"));
         let first = lock(&locks, root, "the first").unwrap();
         let error = lock(&locks, root, "the second").unwrap_err();
-        let words = error.to_string();
-        assert!(
-            words.starts_with("this cartridge is in use by the first, since ") && words.matches(':').count() >= 1,
-            "{words}"
-        );
-        assert_eq!((read(""), read("x\ny")), (("another session".to_owned(), None), ("x".to_owned(), None)));
+        let words = format!("this cartridge is in use by the first (process {}), which has been", std::process::id());
+        assert!(error.to_string().starts_with(&words), "{error}");
+        assert_eq!(holder(&locks, root).unwrap().who, "the first");
         assert!(lock(&locks, Path::new("/other"), "x").is_ok());
         drop(first);
+        assert_eq!(holder(&locks, root), None);
         assert!(lock(&locks, root, "the second").is_ok());
     }
 

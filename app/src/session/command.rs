@@ -150,3 +150,22 @@ pub enum Command {
     /// Eject, then end the session. [`Event::Closed`](super::event::Event::Closed) is the last event.
     Quit,
 }
+
+impl Command {
+    /// Whether a front end asks for it by itself, to show something or to let go of it, and nothing is lost where nobody does it.
+    #[must_use]
+    pub fn is_for_show(&self) -> bool {
+        matches!(
+            self,
+            Self::Note(_)
+                | Self::Refresh
+                | Self::Examine
+                | Self::ListSlots
+                | Self::Diagnose
+                | Self::ViewCache
+                | Self::StopTyping
+                | Self::Input(_)
+                | Self::Deploy(super::deploy::DeployCommand::Unwatch)
+        )
+    }
+}

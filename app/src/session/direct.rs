@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use isoprep::contents::{BootChoice, BootMenu};
 use isoprep::{BootAccess, BootSettings, BootWay, Image};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::run_field::RunField;
 
@@ -89,7 +89,7 @@ pub enum EntryWish {
 }
 
 /// How a guest is booted without a boot loader, for front ends.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DirectView {
     /// In words: "the image's own kernel", "an entry of an ISO".
     pub way: String,

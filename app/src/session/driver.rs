@@ -47,8 +47,9 @@ use super::direct::DirectWish;
 use super::event::{EVENT_VERSION, Event, Failure, Level, Told};
 use super::handle::Waker;
 use super::inserted::Inserted;
-use super::jobs::{self, Outcome, Prepared};
+use super::jobs::{self, NotPrepared, Outcome, Prepared};
 use super::logs::{LogHub, Pane};
+use super::onlooker::Gallery;
 use super::pace::PaceMaker;
 use super::recent::Recent;
 use super::record::Record;
@@ -70,6 +71,8 @@ type OfGuest = (u32, Event);
 struct Driver {
     paths: Paths,
     who: String,
+    /// Where others watch from what is done with a cartridge.
+    gallery: Gallery,
     fresh: bool,
     lint: bool,
     examines: bool,
@@ -232,6 +235,7 @@ impl Driver {
             }
             self.tell_typing().await;
         }
+        self.gallery.farewell().await;
     }
 
     async fn next(&mut self, commands: &mut Receiver<Command>) -> Wake {
@@ -392,6 +396,7 @@ impl Driver {
                     self.prepared = None;
                     self.attach_wish = None;
                     self.not_brought_in();
+                    self.gallery.close();
                 }
             }
         }
@@ -437,7 +442,13 @@ impl Driver {
             Outcome::Built(answer) => self.built(answer).await,
             Outcome::Started(Ok(guest)) => self.guest_started(guest).await,
             Outcome::Attached(answer) => self.attached(answer).await,
-            Outcome::Prepared(Err(failure)) | Outcome::Started(Err(failure)) => self.fail(failure).await,
+            Outcome::Prepared(Err(NotPrepared { failure, holder })) => {
+                if let Some(holder) = holder {
+                    self.tell(Event::InUse { holder: *holder }).await;
+                }
+                self.fail(failure).await;
+            }
+            Outcome::Started(Err(failure)) => self.fail(failure).await,
             Outcome::Ejected(ejected) => self.ejected(*ejected).await,
         }
     }
@@ -461,10 +472,12 @@ impl Driver {
 
     async fn tell(&mut self, mut event: Event) {
         redact::event(&mut event);
-        if let Some(sentence) = event.sentence() {
-            self.note(&sentence);
+        let sentence = event.sentence();
+        if let Some(sentence) = &sentence {
+            self.note(sentence);
         }
         let told = Told { v: EVENT_VERSION, at_ms: millis(self.started.elapsed()), event };
+        self.gallery.tell(&told, sentence.as_deref());
         // A front end that is gone is noticed by its closed command channel.
         let _ = self.events.send(told).await;
         self.wake.wake();
@@ -524,7 +537,7 @@ async fn answer_of(job: &mut Option<JoinHandle<Outcome>>, ejecting: bool) -> Out
             return Outcome::Ejected(Box::new(jobs::Ejected::failed(error.to_string())));
         }
         let failure = super::failure::internal("A part of Cartridge stopped unexpectedly; this is a bug", &error);
-        Outcome::Prepared(Err(failure))
+        Outcome::Prepared(Err(failure.into()))
     })
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use isoprep::assembly::Node;
 use isoprep::contents::Difference;
 use isoprep::{CacheView, EjectReport, Image, Progress, Remaining, Removed, SourceChange, Survey};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use vmtools::{GuestReport, GuestStatus};
 
 use super::attachment::{AttachWant, AttachedView};
@@ -14,7 +14,10 @@ use super::blank::BlankCure;
 use super::deploy::DeployEvent;
 use super::direct::{DirectView, MenuView};
 use super::examination::{LintView, Unexamined};
+use super::holder::Holder;
 use super::logs::Pane;
+use super::model::Model;
+use super::onlooker::WatchEnd;
 use super::pace::Pace;
 use super::sign::Sign;
 pub use super::slot_view::SlotView;
@@ -26,7 +29,7 @@ use crate::doctor::Check;
 pub const EVENT_VERSION: u32 = 1;
 
 /// An event with the moment it happened.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Told {
     /// [`EVENT_VERSION`].
     pub v: u32,
@@ -38,7 +41,7 @@ pub struct Told {
 }
 
 /// Something that happened in the session.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[allow(clippy::large_enum_variant, reason = "events are few and short-lived")]
 pub enum Event {
@@ -130,6 +133,7 @@ pub enum Event {
         /// In one sentence: "2 packages newer, 14 files changed, +3.1 MiB"; for a first build, what is in it.
         summary: String,
         /// In all, where there was a build before.
+        #[serde(skip_deserializing)]
         difference: Option<Box<Difference>>,
     },
     /// The new image was not compared.
@@ -147,6 +151,7 @@ pub enum Event {
         freed: Option<u64>,
     },
     /// What an ISO offers to boot was read.
+    #[serde(skip_deserializing)]
     MenuRead {
         /// The ISO, and what it offers or why nothing.
         view: MenuView,
@@ -430,15 +435,42 @@ pub enum Event {
         /// What and why.
         failure: Failure,
     },
+    /// Another session holds the cartridge. [`Event::Failed`] follows.
+    InUse {
+        /// Which one.
+        holder: Holder,
+    },
+    /// What another session does is seen from here on. Told again where it was not followed quickly enough.
+    Joined {
+        /// Whose it is.
+        holder: Holder,
+        /// How many of its events were not followed.
+        missed: u64,
+        /// The newest sentences of its log.
+        said: Vec<String>,
+        /// All that is so.
+        #[serde(skip)]
+        model: Box<Model>,
+    },
+    /// The process of the session that is watched was stopped, or goes on.
+    HolderStopped {
+        /// It was stopped.
+        stopped: bool,
+    },
+    /// Nothing more of it is to be seen.
+    WatchEnded {
+        /// Why.
+        end: WatchEnd,
+    },
     /// The session is over; nothing follows.
     Closed,
     /// Something of disks and of writing an image to one: an event with a name of its own.
-    #[serde(untagged)]
+    #[serde(untagged, skip_deserializing)]
     Deploy(DeployEvent),
 }
 
 /// Since when a repository has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Since {
     /// Since the guest that runs has seen it.
@@ -448,7 +480,7 @@ pub enum Since {
 }
 
 /// How loudly a notice is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// Good to know.
@@ -460,7 +492,7 @@ pub enum Level {
 }
 
 /// Work at the side of the goals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
     /// Looking at the cache, or emptying it.
@@ -488,7 +520,7 @@ pub enum Side {
 }
 
 /// What failed, for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// A short sentence: "The build stopped in stage iso".
     pub title: String,
@@ -519,7 +551,7 @@ impl Failure {
 }
 
 /// A cartridge as front ends show it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CartridgeView {
     /// Its file, which need not exist yet.
     pub file: PathBuf,
@@ -546,7 +578,7 @@ pub struct CartridgeView {
 }
 
 /// One field of a cartridge as a form shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldView {
     /// For example `guest.cpus`: look its documentation up in [`isoprep::FIELDS`].
     pub key: String,
@@ -559,7 +591,7 @@ pub struct FieldView {
 }
 
 /// One thing that is wrong with a cartridge.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FindingView {
     /// The line in the file, from 1.
     pub line: Option<usize>,
@@ -572,7 +604,7 @@ pub struct FindingView {
 }
 
 /// A cartridge that was inserted before.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecentView {
     /// Its folder.
     pub path: PathBuf,

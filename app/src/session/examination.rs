@@ -4,12 +4,12 @@
 use isoprep::EngineKind;
 use isoprep::assembly::Node;
 use isoprep::lint::{LintFinding, Severity};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::event::Failure;
 
 /// What was seen of a cartridge.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Examination {
     /// What would fail late or silently, the worst first.
     pub lint: Vec<LintView>,
@@ -30,7 +30,7 @@ impl Examination {
 }
 
 /// Why nothing is known of a cartridge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Unexamined {
     /// Its engine takes no archiso profile: there is nothing to look at but what would be a secret on the image, and none was
@@ -58,7 +58,7 @@ impl std::fmt::Display for Unexamined {
 }
 
 /// One finding of the lint.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LintView {
     /// What [`Command::ApplyFix`](super::command::Command::ApplyFix) names it by: the same for as long as the finding says
     /// the same of the same line.

@@ -25,6 +25,7 @@ pub(super) use eject::of_eject;
 
 use super::cartridge_lock::LockError;
 use super::event::Failure;
+use super::holder::Holder;
 use super::logs::Pane;
 use super::run_field::{RunField, setter};
 
@@ -159,17 +160,47 @@ pub(super) fn of_disk(name: &str, error: &vmtools::DiskError) -> Failure {
     Failure { exit_code: if host { exit_code::CARTRIDGE } else { told.exit_code }, ..told }
 }
 
-pub(super) fn of_lock(error: &LockError) -> Failure {
-    if let LockError::Io { .. } = error {
-        return internal("The cartridge could not be locked", error);
-    }
+pub(super) fn of_lock(error: &LockError, root: &Path) -> Failure {
+    let LockError::Held { holder } = error else { return internal("The cartridge could not be locked", error) };
+    let watch = holder.socket.as_ref().and(root.to_str()).map(|root| format!("cartridge watch {}", quoted(root)));
+    let elsewhere = "Eject it there, or work on another copy of the repository";
+    let advice = match watch {
+        Some(_) => format!("Watch what is done there. {elsewhere}"),
+        None => elsewhere.to_owned(),
+    };
     Failure {
         title: "This cartridge is in use".into(),
         detail: error.to_string(),
-        advice: Some("Eject it there, or work on another copy of the repository".into()),
-        command: None,
+        advice: Some(advice),
+        command: watch,
         pane: None,
         exit_code: exit_code::IN_USE,
+    }
+}
+
+/// Why another session cannot be watched. `stopped` says whether its process was stopped.
+pub(super) fn of_watch(holder: &Holder, why: &str, stopped: bool) -> Failure {
+    let advice = match stopped {
+        true => format!("Let it go on, or end it: kill -CONT {0}, or kill -KILL {0}", holder.process),
+        false => "Try again; where nobody works on the cartridge any more, it can be taken".to_owned(),
+    };
+    Failure {
+        title: "The other session cannot be watched".into(),
+        detail: why.to_owned(),
+        advice: Some(advice),
+        command: None,
+        pane: None,
+        exit_code: exit_code::INTERNAL,
+    }
+}
+
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
     }
 }
 

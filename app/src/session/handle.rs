@@ -8,6 +8,7 @@ use vmtools::display::Screen;
 use super::command::Command;
 use super::event::Told;
 use super::logs::LogHub;
+use super::onlooker::Watcher;
 
 /// A front end's end of a session. Dropping it ends the session.
 pub struct SessionHandle {
@@ -21,6 +22,8 @@ pub struct SessionHandle {
     pub screen: Arc<Screen>,
     /// Rung when there is something new in `events` or `logs`.
     pub wake: Arc<Waker>,
+    /// Begins to watch what another session does; `None` for a session that does that.
+    pub watcher: Option<Watcher>,
 }
 
 type Bell = Box<dyn Fn() + Send + Sync>;

@@ -12,7 +12,7 @@ mod source;
 mod start;
 pub(super) mod templates;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,11 +21,13 @@ use isoprep::{BuildError, BuildRequest, Cancel, EngineKind, Finding, Host, HostS
 use tokio::sync::mpsc::Sender;
 use vmtools::{AcceleratorChoice, Access, GuestHandle, SharedFolder, Sharing};
 
-use super::cartridge_lock::{self, CartridgeLock};
+use super::cartridge_lock::{self, CartridgeLock, LockError};
 use super::event::{Failure, Level};
 use super::examination::LintView;
 use super::failure;
+use super::holder::Holder;
 use super::logs::{LogHub, Pane, stage_tag};
+use super::onlooker::Gallery;
 use super::record::{self, Recovered};
 use super::removal::Terms;
 use super::run_field::RunField;
@@ -49,7 +51,7 @@ const LIVE_TAG: &str = "repository";
 
 /// What a job leaves. Its failure, if it has one, is ready to be shown.
 pub(super) enum Outcome {
-    Prepared(Result<Box<Prepared>, Failure>),
+    Prepared(Result<Box<Prepared>, NotPrepared>),
     Built(Result<Box<Image>, Box<NotBuilt>>),
     Started(Result<Box<GuestHandle>, Failure>),
     Attached(Result<Box<Joined>, Box<NotAttached>>),
@@ -61,6 +63,19 @@ pub(super) struct NotBuilt {
     pub(super) failure: Failure,
     /// If it is errors of the lint alone: everything that it found.
     pub(super) lint: Vec<LintView>,
+}
+
+/// Why nothing can begin.
+pub(super) struct NotPrepared {
+    pub(super) failure: Failure,
+    /// Who holds the cartridge, if that is why.
+    pub(super) holder: Option<Box<Holder>>,
+}
+
+impl From<Failure> for NotPrepared {
+    fn from(failure: Failure) -> Self {
+        Self { failure, holder: None }
+    }
 }
 
 /// Everything that the next phases need.
@@ -79,27 +94,48 @@ pub(super) struct Prepared {
     pub(super) notices: Vec<(Level, String)>,
 }
 
+/// Takes the cartridge's lock, and lets others watch what is done with it.
+fn take(
+    root: &Path,
+    (paths, mut holder, gallery): (&Paths, Holder, &Gallery),
+    notices: &mut Vec<(Level, String)>,
+) -> Result<CartridgeLock, NotPrepared> {
+    let not = |error: LockError| {
+        let failure = failure::of_lock(&error, root);
+        let LockError::Held { holder } = error else { return failure.into() };
+        NotPrepared { failure, holder: Some(holder) }
+    };
+    let mut lock = cartridge_lock::lock(&paths.locks(), root, &holder).map_err(not)?;
+    match gallery.open(&paths.runtime) {
+        Ok(socket) => {
+            holder.socket = Some(socket);
+            lock.say(&holder).map_err(not)?;
+        }
+        Err(error) => notices.push((Level::Info, format!("Nobody else can watch this session: {error}"))),
+    }
+    Ok(lock)
+}
+
 /// Checks the recipe, looks at the host, cleans what dead sessions left, and takes the cartridge's lock.
 pub(super) fn prepare(
     ((recipe, text), fields): ((Recipe, String), &[RunField]),
     goal: Goal,
-    paths: &Paths,
-    who: &str,
+    (paths, holder, gallery): (&Paths, Holder, &Gallery),
     cancel: &Cancel,
-) -> Result<Box<Prepared>, Failure> {
+) -> Result<Box<Prepared>, NotPrepared> {
+    let mut notices = Vec::new();
     // A direct boot touches no cartridge.
     let lock = match goal {
         Goal::Direct => None,
-        _ => Some(cartridge_lock::lock(&paths.locks(), &recipe.root, who).map_err(|e| failure::of_lock(&e))?),
+        _ => Some(take(&recipe.root, (paths, holder, gallery), &mut notices)?),
     };
     let recovered = record::recover(paths, &Terms { agreed: &[], cancel, progress: &|_, _| {} });
-    let mut notices = Vec::new();
     let mut host = None;
     let boot = if matches!(goal, Goal::Boot | Goal::Up) { isoprep::check_boot(&recipe) } else { Vec::new() };
     let guest = if goal == Goal::Build { Vec::new() } else { isoprep::check_guest(&recipe) };
     let findings: Vec<Finding> = boot.into_iter().chain(guest).collect();
     if !findings.is_empty() {
-        return Err(failure::of_run_findings(&findings, fields));
+        return Err(failure::of_run_findings(&findings, fields).into());
     }
     if matches!(goal, Goal::Build | Goal::Up) {
         let engine = recipe.image.engine;
@@ -108,7 +144,7 @@ pub(super) fn prepare(
             findings = isoprep::check(&recipe);
         }
         if !findings.is_empty() {
-            return Err(failure::of_run_findings(&findings, fields));
+            return Err(failure::of_run_findings(&findings, fields).into());
         }
         let found = isoprep::host(&host_search(paths, &recipe), engine);
         host = Some(found.map_err(|e| failure::of_missing_parts(&e))?);
@@ -120,7 +156,7 @@ pub(super) fn prepare(
                     format!("Files of the image can belong to nobody but root, and packages with others fail: {why}"),
                 )),
                 Ok(IdMap::Same | IdMap::Lent { .. }) => {}
-                Err(error) => return Err(failure::of_isolation(&error)),
+                Err(error) => return Err(failure::of_isolation(&error).into()),
             }
         }
     }

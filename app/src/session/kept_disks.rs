@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::cartridge_lock;
 use super::event::{Failure, Level};
 use super::failure;
+use super::holder::Holder;
 use crate::paths::Paths;
 
 /// In a cartridge's folder: where the cartridge is.
@@ -144,7 +145,7 @@ pub fn find(paths: &Paths, root: &Path, name: &str) -> Result<Vec<KeptDisk>, Rem
 /// [`RemoveError`]: there is none, a session works on its cartridge, or the system refuses.
 pub fn remove(paths: &Paths, root: &Path, name: &str) -> Result<Vec<KeptDisk>, RemoveError> {
     let found = find(paths, root, name)?;
-    let _lock = cartridge_lock::lock(&paths.locks(), root, "cartridge disks")
+    let _lock = cartridge_lock::lock(&paths.locks(), root, &Holder::here("cartridge disks", None, ""))
         .map_err(|error| RemoveError::InUse(error.to_string()))?;
     for disk in &found {
         fs::remove_file(&disk.path).map_err(|source| RemoveError::Io { path: disk.path.clone(), source })?;
@@ -208,7 +209,7 @@ mod tests {
         let refused = |root: &Path, name: &str| remove(&paths, root, name).unwrap_err().to_string();
         assert!(refused(&root, "absent").ends_with("no kept disk called absent; it has other, system"));
         assert!(refused(&at("else"), "system").contains("`cartridge disks` lists"));
-        let held = cartridge_lock::lock(&paths.locks(), &root, "the window").unwrap();
+        let held = cartridge_lock::lock(&paths.locks(), &root, &Holder::here("the window", None, "")).unwrap();
         assert!(refused(&root, "system").contains("in use by the window"));
         drop(held);
         assert_eq!(remove(&paths, &root, "system").unwrap()[0].path, path);

@@ -5,17 +5,21 @@ mod attach;
 mod deploy;
 mod eject;
 mod views;
+mod watched;
 
 use std::path::PathBuf;
 
 use isoprep::mkarchiso::Chosen;
 use isoprep::{CacheView, EjectReport, Image, Progress, Survey, Unit};
+use serde::{Deserialize, Serialize};
 use vmtools::GuestStatus;
 
 use super::attachment::AttachWant;
 use super::direct::{DirectView, MenuView};
 use super::event::{CartridgeView, Event, Failure, Level, RecentView, Side, SlotView, Told};
 use super::examination::{Examination, Unexamined};
+use super::holder::Holder;
+use super::onlooker::WatchedView;
 use super::pace::Pace;
 use super::state::{Input, Phase, State, step};
 use crate::doctor::Check;
@@ -30,7 +34,7 @@ pub use views::{Comparison, GuestView, Notice, SlotInTheMaking, SourceView, Stag
 const NOTICES: usize = 200;
 
 /// Everything that was told, folded.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Model {
     /// The state machine's state.
     pub state: State,
@@ -78,6 +82,7 @@ pub struct Model {
     /// Accelerator and why.
     pub accelerator: Option<(String, String)>,
     /// What the ISO that was looked at last offers to boot.
+    #[serde(skip)]
     pub menu: Option<MenuView>,
     /// How the guest is booted without a boot loader, if it is.
     pub direct: Option<DirectView>,
@@ -124,7 +129,13 @@ pub struct Model {
     /// Whether the warm test runs on every save.
     pub live: bool,
     /// Disks that an image can be written to, and what is being written.
+    #[serde(skip)]
     pub deploy: DeployView,
+    /// Who holds the cartridge that was to be worked on, until that is tried again.
+    pub in_use: Option<Holder>,
+    /// The other session that all this is of, where it is only watched.
+    #[serde(skip)]
+    pub watched: Option<WatchedView>,
     /// Whether the session is over.
     pub closed: bool,
 }
@@ -144,7 +155,7 @@ impl Model {
                     self.way = None;
                     self.image = None;
                     self.build_took_ms = None;
-                    self.failure = None;
+                    (self.failure, self.in_use) = (None, None);
                     self.lint_stopped = false;
                     self.source = None;
                     self.slots = None;
@@ -346,6 +357,9 @@ impl Model {
             Event::SideFailed { side: Side::Recording, .. } => self.recording = None,
             Event::SideFailed { .. } => {}
             Event::Deploy(event) => self.deploy.fold(event),
+            Event::InUse { .. } | Event::Joined { .. } | Event::HolderStopped { .. } | Event::WatchEnded { .. } => {
+                self.fold_watch(&told.event);
+            }
             Event::Closed => self.closed = true,
         }
     }
@@ -381,9 +395,21 @@ impl Model {
         now_ms.saturating_sub(self.phase_since_ms)
     }
 
+    /// Why that cannot be asked for now, in words; `None` if it can.
+    #[must_use]
+    pub fn denied(&self, input: Input) -> Option<String> {
+        match &self.watched {
+            Some(watched) => Some(watched.why_not()),
+            None => step(&self.state, input).err().map(|denied| denied.to_string()),
+        }
+    }
+
     /// Whether there is something that [`Command::Cancel`](super::Command::Cancel) stops.
     #[must_use]
     pub fn can_cancel(&self) -> bool {
+        if self.watched.is_some() {
+            return false;
+        }
         let tests = self.test.as_ref().is_some_and(|test| test.ended.is_none());
         tests || self.checking_since_ms.is_some() || self.removing.is_some() || step(&self.state, Input::Cancel).is_ok()
     }
@@ -440,7 +466,7 @@ impl Model {
         }
         match state.phase {
             Phase::Preparing => {
-                self.failure = None;
+                (self.failure, self.in_use) = (None, None);
                 self.lint_stopped = false;
                 self.uncompare();
                 (self.ejected, self.unfinished) = (None, None);

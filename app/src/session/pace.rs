@@ -28,7 +28,7 @@ const LONGEST: f64 = 86_400_000.0;
 const STRETCHES: usize = 32;
 
 /// A stage's pace at a moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pace {
     /// How much is done in a second, in the unit of its progress, where that is known.
     pub per_second: Option<f64>,

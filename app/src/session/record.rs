@@ -110,6 +110,11 @@ pub(crate) fn living(paths: &Paths) -> Vec<Living> {
     found
 }
 
+/// The runtime directory of a session's guest, as its record has it.
+pub(super) fn runtime_of(paths: &Paths, id: &str) -> Option<PathBuf> {
+    read(&paths.sessions().join(id))?.runtime
+}
+
 /// What [`recover`] did.
 #[derive(Debug, Default)]
 pub(crate) struct Recovered {

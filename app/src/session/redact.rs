@@ -12,6 +12,7 @@ use super::blank::BlankCure;
 use super::deploy::DeployEvent;
 use super::event::{Event, Failure};
 use super::examination::LintView;
+use super::onlooker::WatchEnd;
 
 /// Hides the secrets in what an event says to people, and in the command that it gives them to be copied. What is edited or booted as it
 /// is told stays: a cartridge's own text, the edit of a finding, the entries of an ISO, addresses of servers that were attached to. So
@@ -64,6 +65,7 @@ pub(super) fn event(event: &mut Event) {
         Event::EjectHeld { held: all, .. } => held(all),
         Event::Surveyed { surveys } => surveys.iter_mut().for_each(|it| held(&mut it.held)),
         Event::Recovered { what, .. } => what.iter_mut().for_each(text),
+        Event::WatchEnded { end: WatchEnd::Gone { why } } => text(why),
         Event::Diagnosed { checks } => {
             for check in checks {
                 text(&mut check.found);
@@ -118,6 +120,11 @@ pub(super) fn event(event: &mut Event) {
         | Event::RecordingStarted { .. }
         | Event::RecordingEnded { .. }
         | Event::EjectAdvanced { .. }
+        | Event::InUse { .. }
+        // It was told without them where it comes from.
+        | Event::Joined { .. }
+        | Event::HolderStopped { .. }
+        | Event::WatchEnded { end: WatchEnd::LetGo }
         | Event::Closed => {}
     }
 }

@@ -7,6 +7,7 @@ use vmtools::GuestStatus;
 use super::event::{Event, Level};
 use super::examination::{LintView, Unexamined};
 use super::model::SourceView;
+use super::onlooker::WatchEnd;
 use super::sign::Sign;
 use super::state::{Goal, Outcome, Phase};
 
@@ -197,6 +198,14 @@ impl Event {
                 }
                 text
             }
+            Self::Joined { holder, missed: 0, .. } => format!("Watching {holder}"),
+            Self::Joined { missed, .. } => {
+                format!("Warning: {} not followed quickly enough", number(*missed, "event was", "events were"))
+            }
+            Self::HolderStopped { stopped: true } => "Warning: the process that is watched was stopped (SIGSTOP)".into(),
+            Self::HolderStopped { stopped: false } => "The process that is watched goes on".into(),
+            Self::WatchEnded { end: WatchEnd::LetGo } => "The cartridge was let go of: it can be taken now".into(),
+            Self::WatchEnded { end: WatchEnd::Gone { why } } => format!("Warning: nothing more can be watched: {why}"),
             Self::Recovered { what } => what.join("\n"),
             Self::Noticed { level, text } => match level {
                 Level::Warning => format!("Warning: {text}"),
@@ -223,6 +232,7 @@ impl Event {
             | Self::Diagnosed { .. }
             // A failure with the same words follows.
             | Self::EjectHeld { .. }
+            | Self::InUse { .. }
             | Self::EjectAdvanced { .. }
             | Self::Closed => return None,
         })

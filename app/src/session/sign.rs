@@ -4,7 +4,7 @@
 //! Pure and incremental: any bytes, in any chunks, in constant memory. A prompt is an open line, which may yet go on: it
 //! counts when nothing follows it for a while, which is the caller's to see to.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use vmtools::EscapeFilter;
 
 use super::prompt;
@@ -13,7 +13,7 @@ use super::prompt;
 const LINE_LIMIT: usize = 1024;
 
 /// How a guest shows how far it has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sign {
     /// getty(8) asks who is there: `archiso login:`.

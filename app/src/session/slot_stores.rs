@@ -13,6 +13,7 @@ use vmtools::slot::{self, Slot, SlotError, SlotName};
 
 use super::cartridge_lock;
 use super::event::{Failure, SlotView};
+use super::holder::Holder;
 use super::jobs;
 use crate::paths::Paths;
 
@@ -143,7 +144,7 @@ pub fn take(paths: &Paths, from: &Path, name: &str, root: &Path) -> Result<Vec<S
     }
     // Nothing else saves, restores or removes them meanwhile.
     let lock = |root: &Path| {
-        cartridge_lock::lock(&paths.locks(), root, "cartridge slots")
+        cartridge_lock::lock(&paths.locks(), root, &Holder::here("cartridge slots", None, ""))
             .map_err(|error| TakeError::InUse(error.to_string()))
     };
     let _locks = (lock(from)?, lock(root)?);
@@ -249,7 +250,7 @@ mod tests {
         assert!(theirs.join("a").exists() && theirs.join("b%20c").exists());
         fs::remove_dir(own.join("a")).unwrap();
         for root in [&old, &new] {
-            let _held = cartridge_lock::lock(&paths.locks(), root, "the window").unwrap();
+            let _held = cartridge_lock::lock(&paths.locks(), root, &Holder::here("the window", None, "")).unwrap();
             assert!(matches!(refused(&old), TakeError::InUse(why) if why.contains("the window")));
         }
         let mut names = take(&paths, &old, "x", &new).unwrap();

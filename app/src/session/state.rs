@@ -17,10 +17,10 @@
 //!
 //! Every failure and every cancel leaves through `Ejecting`, so that cleaning has one path.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Where the session is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Nothing runs.
@@ -39,7 +39,7 @@ pub enum Phase {
 }
 
 /// What the user asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Goal {
     /// An image.
@@ -57,7 +57,7 @@ pub enum Goal {
 }
 
 /// How the last thing that was asked for ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The image is there.
@@ -73,7 +73,7 @@ pub enum Outcome {
 }
 
 /// How much an eject removes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EjectScope {
     /// This session's work; caches and images stay.
@@ -84,7 +84,7 @@ pub enum EjectScope {
 }
 
 /// The whole state. Small and copied freely.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// Where the session is.
     pub phase: Phase,
@@ -144,7 +144,7 @@ pub enum Effect {
 }
 
 /// Why an input was refused. Nothing has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Denied {
     /// There is nothing to build.
@@ -179,6 +179,9 @@ pub enum Denied {
     /// A fix changes the repository, and a build reads it.
     #[error("this changes a file of your repository, which a build is reading: do it when the build is over")]
     BeingBuilt,
+    /// What is seen is what another session does.
+    #[error("you are watching what another session does: this is changed there")]
+    Watching,
     /// The input does not belong to this phase: a late answer of work that was cancelled.
     #[error("this no longer matters")]
     Stale,

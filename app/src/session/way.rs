@@ -1,9 +1,9 @@
 //! How what changed in the repository comes to the guest: the quickest way that is true for this guest. Pure.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A way for changes to come to the guest, the quickest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
     /// The guest has the repository mounted live: nothing is to be done.

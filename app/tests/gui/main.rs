@@ -27,3 +27,4 @@ mod stage;
 mod states;
 mod story;
 mod text;
+mod watch;

@@ -58,6 +58,7 @@ impl Stage {
             logs: logs.clone(),
             screen: screen.clone(),
             wake: Arc::new(Waker::default()),
+            watcher: None,
         };
         let options = Options { insert: Insert::Builtin, ..Options::default() };
         let tap = keys.clone();

@@ -19,6 +19,7 @@ mod screen;
 #[path = "../support/mod.rs"]
 mod support;
 mod sway;
+mod watch;
 mod wayland;
 #[path = "../../../vmtools/tests/support/xvnc.rs"]
 mod xvnc;

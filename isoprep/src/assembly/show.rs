@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::model::{Assembly, Kind, Origin, Piece};
 use super::problem::shown;
+use crate::known_name::{self, KnownName};
 
 /// How far a name is indented for each folder above it, columns.
 const INDENT: usize = 2;
@@ -16,7 +17,7 @@ const WIDEST: usize = 72;
 
 /// One line of the tree. A list of them is in the order of a tree that is all open, so that a panel closes a folder by
 /// passing over the `below` nodes behind it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     /// The last part of its path, on one line whatever bytes it has.
     pub name: String,
@@ -27,7 +28,8 @@ pub struct Node {
     /// How many nodes lie in it, and in what lies in it.
     pub below: usize,
     /// "folder", "file" or "link".
-    pub kind: &'static str,
+    #[serde(deserialize_with = "known_name::read")]
+    pub kind: KnownName,
     /// Permission bits, 0 to 0o7777; for a link 0.
     pub mode: u32,
     /// The mode that the live system will have, where it is set for this one.

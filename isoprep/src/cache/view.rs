@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rustix::fs::{FlockOperation, flock};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::packages::{self, PackageCache};
 use crate::engine;
@@ -18,7 +18,7 @@ const LIMIT: u64 = 24 << 30;
 const KEPT: usize = 4;
 
 /// What the cache holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheView {
     /// One row a stage, and one for fetched packages; none without content.
     pub rows: Vec<CacheRow>,
@@ -29,7 +29,7 @@ pub struct CacheView {
 }
 
 /// A kind of content.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheRow {
     /// A stage, or "fetched packages".
     pub what: String,

@@ -34,7 +34,7 @@ mod work_dir;
 use std::path::{Path, PathBuf};
 
 use cartridge_supervise::Cancel;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use error::{EjectError, Refusal};
 pub use holders::Holder;
@@ -43,7 +43,7 @@ pub use unmount::Remaining;
 pub use work_dir::{WorkDir, ensure_marked, remove_unmarked};
 
 /// What an eject would delete.
-#[derive(Serialize, Clone, Debug, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct Survey {
     /// The directory, links in its parents resolved.
     pub path: PathBuf,
@@ -58,7 +58,7 @@ pub struct Survey {
 }
 
 /// How much is gone so far.
-#[derive(Serialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Removed {
     /// How many entries.
     pub files: u64,
@@ -67,7 +67,7 @@ pub struct Removed {
 }
 
 /// What an eject did.
-#[derive(Serialize, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 pub struct EjectReport {
     /// How many entries were deleted: as many as [`Survey::files`] when the directory is gone.
     pub removed: u64,
@@ -78,7 +78,7 @@ pub struct EjectReport {
 }
 
 /// Something that an eject left where it was.
-#[derive(Serialize, Clone, Debug, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct Untouched {
     /// What was left.
     pub path: PathBuf,

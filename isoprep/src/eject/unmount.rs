@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use cartridge_supervise::{Cancel, CommandLine};
 use rustix::io::Errno;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Removed;
 use super::descriptors::{Hands, Tried};
@@ -26,7 +26,7 @@ pub(super) const PROC: &str = "/proc";
 const TABLE: &str = "/proc/self/mountinfo";
 
 /// What keeps a directory from being deleted: a mount that could not be unmounted, or a loop device.
-#[derive(Serialize, Clone, Debug, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct Remaining {
     /// Where it is mounted, or the file that it shows as a disk.
     pub path: PathBuf,

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::finding::lossy;
 
 /// One change of `cartridge.toml` or of a file of the repository. Files are named relative to the folder of
 /// `cartridge.toml`; lines count from 1 and are given without their line end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Edit {
     /// Gives a field of `cartridge.toml` a value, as a form shows it.

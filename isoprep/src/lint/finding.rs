@@ -3,9 +3,10 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::edit::Edit;
+use crate::known_name;
 use crate::recipe::EngineKind;
 
 /// The name of a rule: lower-case words joined by `-`. It is part of the JSON and does not change once released.
@@ -21,6 +22,12 @@ impl RuleId {
     }
 }
 
+impl<'de> Deserialize<'de> for RuleId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        known_name::read(deserializer).map(Self)
+    }
+}
+
 impl fmt::Display for RuleId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
@@ -28,7 +35,7 @@ impl fmt::Display for RuleId {
 }
 
 /// How bad a finding is. The worst comes first in every order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The build fails, or the image does not do what it is for.
@@ -40,7 +47,7 @@ pub enum Severity {
 }
 
 /// A line of a file.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Place {
     /// Relative to the folder of `cartridge.toml` where it lies in there, else absolute.
     #[serde(serialize_with = "lossy")]
@@ -62,7 +69,7 @@ impl fmt::Display for Place {
 }
 
 /// One thing that would fail late or silently.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LintFinding {
     /// The rule that found it.
     pub rule: RuleId,
@@ -84,7 +91,7 @@ pub struct LintFinding {
 }
 
 /// An edit with what it does in words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fix {
     /// What the edit does, as an order: `Add plymouth to image.packages`.
     pub says: String,

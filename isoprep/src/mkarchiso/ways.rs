@@ -12,10 +12,10 @@ use std::fmt;
 use std::path::PathBuf;
 
 use cartridge_supervise::IdMap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A way to run mkarchiso.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
     /// In a user namespace, with as many ids as packages need.
@@ -117,7 +117,7 @@ pub enum HelperFact {
 }
 
 /// The way that is taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chosen {
     /// Which.
     pub way: Way,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::boot::BootSettings;
 use super::model_guest::GuestSettings;
@@ -86,7 +86,7 @@ pub struct ImageSettings {
 }
 
 /// What makes the image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineKind {
     /// A kernel of the host, busybox and our own init: small, quick, without a distribution.

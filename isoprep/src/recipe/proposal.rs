@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A `cartridge.toml` that is not written yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -17,7 +17,7 @@ pub struct Proposal {
 }
 
 /// One setting of a proposal, or a warning about it. A list or table has one of these for each of its items.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proposed {
     /// The field, as in [`FIELDS`](super::FIELDS); a warning that belongs to none has an empty one.
     pub key: String,
@@ -37,7 +37,7 @@ pub struct Proposed {
 }
 
 /// How sure a proposed setting is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProposedKind {
     /// The repository says so.

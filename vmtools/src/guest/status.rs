@@ -10,12 +10,12 @@
 //!
 //! A QEMU that does not answer hides all that behind Unresponsive until it answers again.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::qmp::message::QmpEvent;
 
 /// What a guest is doing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GuestStatus {
     /// QEMU is up, the guest has not run yet.

@@ -31,8 +31,8 @@ pub(crate) use ports::{PORTS, folder_ports, port_name};
 #[cfg(test)]
 pub(crate) use arguments::tests::machine as test_machine;
 
-pub use runtime::{RuntimeDir, RuntimeError, RuntimePaths};
-pub(crate) use runtime::{connect, connect_blocking};
+pub(crate) use runtime::connect_blocking;
+pub use runtime::{RuntimeDir, RuntimeError, RuntimePaths, connect};
 pub use standalone::standalone;
 
 /// A guest's hardware, as asked for.

@@ -1,4 +1,4 @@
-//! The private directory of one guest: its sockets, its pid file, its copy of the firmware variables.
+//! The private directory of one guest: its sockets, its pid file, its copy of the firmware variables; or of a session that is watched.
 //!
 //! Whoever reaches these sockets owns the guest, so the directory is 0700, ours, and never reached through a symlink.
 
@@ -32,6 +32,8 @@ pub struct RuntimePaths {
     pub vars: PathBuf,
     /// Several initial RAM disks joined into one, for a direct boot.
     pub initrd: PathBuf,
+    /// Where a session is watched from; no guest's directory has it.
+    pub watch: PathBuf,
     /// The TPM's control socket.
     pub tpm: PathBuf,
     /// The TPM's state, a directory.
@@ -49,6 +51,7 @@ impl RuntimePaths {
             pid_file: dir.join("qemu.pid"),
             vars: dir.join("vars.fd"),
             initrd: dir.join("initrd.img"),
+            watch: dir.join("watch.sock"),
             tpm: dir.join("tpm.sock"),
             tpm_state: dir.join("tpm"),
         }
@@ -194,11 +197,11 @@ impl RuntimeDir {
     /// # Errors
     /// [`RuntimeError::Io`] when something could not be removed.
     pub fn remove(self) -> Result<(), RuntimeError> {
-        let RuntimePaths { qmp, vnc, serial, pid_file, vars, initrd, tpm, tpm_state } = self.paths();
+        let RuntimePaths { qmp, vnc, serial, pid_file, vars, initrd, watch, tpm, tpm_state } = self.paths();
         let of_the_tpm = TPM_FILES.map(|name| tpm_state.join(name));
         let shares = fs::read_dir(&self.path).into_iter().flatten().flatten();
         let shares = shares.filter(|it| it.file_name().to_str().is_some_and(belongs_to_a_share)).map(|it| it.path());
-        for file in [qmp, vnc, serial, pid_file, vars, initrd, tpm].into_iter().chain(of_the_tpm).chain(shares) {
+        for file in [qmp, vnc, serial, pid_file, vars, initrd, watch, tpm].into_iter().chain(of_the_tpm).chain(shares) {
             match fs::remove_file(&file) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
                     return Err(RuntimeError::Io { action: "remove", path: file, source });
@@ -255,7 +258,7 @@ fn check_above(base: &Path) -> Result<(), RuntimeError> {
 ///
 /// # Errors
 /// As for connect(2); the directory, the socket or who listens is not ours alone.
-pub(crate) async fn connect(socket: &Path) -> io::Result<tokio::net::UnixStream> {
+pub async fn connect(socket: &Path) -> io::Result<tokio::net::UnixStream> {
     look_at(socket)?;
     let stream = tokio::net::UnixStream::connect(socket).await?;
     let uid = stream.peer_cred()?.uid();
@@ -455,7 +458,7 @@ mod tests {
     #[test]
     fn the_longest_name_is_the_longest() {
         let paths = RuntimePaths::new(Path::new("/d"));
-        for path in [paths.share(999), paths.qmp, paths.vnc, paths.serial] {
+        for path in [paths.share(999), paths.qmp, paths.vnc, paths.serial, paths.watch] {
             assert!(path.as_os_str().len() - 2 <= LONGEST_NAME);
         }
     }

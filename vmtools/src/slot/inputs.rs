@@ -50,7 +50,7 @@ pub struct InputFile {
 }
 
 /// In what a slot and the present differ.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mismatch {
     /// What differs: "QEMU", "memory", "image".
     pub what: String,

@@ -15,6 +15,7 @@ use crate::paths::Paths;
 use crate::session::attach_recent::AttachRecent;
 use crate::session::handle::{SessionHandle, Waker};
 use crate::session::logs::LogHub;
+use crate::session::onlooker::{Gallery, Watcher};
 use crate::session::pace::PaceMaker;
 use crate::session::recent::Recent;
 use crate::session::record::Record;
@@ -65,6 +66,7 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
     let (commands, command_queue) = channel(256);
     let (event_queue, events) = channel(1024);
     let (screen, wake) = (Arc::new(Screen::new()), Arc::new(Waker::default()));
+    let watcher = Some(Watcher::here(config.paths.clone()));
     let driver = Driver {
         attach_recent: AttachRecent::load(&config.paths.state.join("vnc-recent")),
         recent: Recent::load(&config.paths.state.join("recent.json")),
@@ -78,7 +80,8 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         checking: None,
         wish: None,
         booted_tree: None,
-        who,
+        who: config.who,
+        gallery: Gallery::new(&id),
         id,
         record,
         started: Instant::now(),
@@ -134,7 +137,7 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         wake: Arc::clone(&wake),
     };
     tokio::spawn(driver.run(command_queue));
-    Ok(SessionHandle { commands, events, logs, screen, wake })
+    Ok(SessionHandle { commands, events, logs, screen, wake, watcher })
 }
 
 /// The time, for people and for sorting; the process; and a number if this process has begun sessions before.

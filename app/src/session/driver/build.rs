@@ -11,6 +11,7 @@ use super::{Driver, millis};
 use crate::session::built::{Built, TIMES};
 use crate::session::event::{Event, Failure, Level};
 use crate::session::failure::internal;
+use crate::session::holder::Holder;
 use crate::session::jobs::{self, NotBuilt, Outcome};
 use crate::session::pace::{PaceMaker, StageTimes};
 use crate::session::state::{Goal, Input};
@@ -23,10 +24,11 @@ impl Driver {
         };
         self.cancel = Cancel::new();
         self.leave_examination();
-        let (paths, who, cancel) = (self.paths.clone(), self.who.clone(), self.cancel.clone());
+        let (paths, cancel, gallery) = (self.paths.clone(), self.cancel.clone(), self.gallery.clone());
+        let holder = Holder::here(&self.who, Some(goal), &self.id);
         let fields = self.run_fields();
         self.job = Some(tokio::task::spawn_blocking(move || {
-            Outcome::Prepared(jobs::prepare((cartridge, &fields), goal, &paths, &who, &cancel))
+            Outcome::Prepared(jobs::prepare((cartridge, &fields), goal, (&paths, holder, &gallery), &cancel))
         }));
     }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use file::FILE_LIMIT;
 pub use ring::{LINE_LIMIT, Level, LogRing, RING_BYTES, RING_LINES};
@@ -19,7 +19,7 @@ pub use terminal::{COLUMNS, ROWS, Terminal};
 use file::LogFile;
 
 /// Which log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pane {
     /// What the stages and their tools print.

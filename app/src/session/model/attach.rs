@@ -1,12 +1,14 @@
 //! What a front end knows of a VNC server of somebody else's.
 
+use serde::{Deserialize, Serialize};
+
 use super::Model;
 use crate::session::attachment::AttachedView;
 use crate::session::event::Event;
 use crate::session::state::{Goal, Phase};
 
 /// A VNC server of somebody else's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttachView {
     /// Where it is.
     pub address: String,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use isoprep::contents::show::size;
 use isoprep::{Holder, Remaining, Removed};
+use serde::{Deserialize, Serialize};
 
 use super::Model;
 use crate::session::event::Event;
@@ -11,7 +12,7 @@ use crate::session::sentence::number;
 use crate::session::state::EjectScope;
 
 /// How far the removal of an eject is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removing {
     /// The directory that is being removed.
     pub path: PathBuf,
@@ -31,7 +32,7 @@ impl Removing {
 }
 
 /// What an eject left, although it was to go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unfinished {
     /// How much it was to remove.
     pub scope: EjectScope,

@@ -2,6 +2,7 @@
 
 use isoprep::contents::Difference;
 use isoprep::{SourceChange, Unit};
+use serde::{Deserialize, Serialize};
 use vmtools::{GuestReport, GuestStatus};
 
 use crate::session::blank::BlankCure;
@@ -11,16 +12,17 @@ use crate::session::sign::Sign;
 use crate::session::way::Way;
 
 /// In what two builds differ.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Comparison {
     /// In one sentence; for a first build, what is in it.
     pub summary: String,
     /// In all, where there was a build before.
+    #[serde(skip)]
     pub difference: Option<Box<Difference>>,
 }
 
 /// In what the repository differs from what the guest, or the last image, has of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceView {
     /// Since when.
     pub since: Since,
@@ -60,7 +62,7 @@ impl SourceView {
 }
 
 /// A slot that a guest is being saved as.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotInTheMaking {
     /// Its name.
     pub name: String,
@@ -73,7 +75,7 @@ pub struct SlotInTheMaking {
 }
 
 /// A notice with its moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// Milliseconds since the session began.
     pub at_ms: u64,
@@ -84,7 +86,7 @@ pub struct Notice {
 }
 
 /// A stage of a build.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StageView {
     /// Its name.
     pub name: String,
@@ -93,7 +95,7 @@ pub struct StageView {
 }
 
 /// How far a stage is.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum StageStatus {
     /// It has not begun.
     Waiting,
@@ -126,7 +128,7 @@ pub enum StageStatus {
 }
 
 /// A test.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestView {
     /// It starts from a slot; a cold one proves more.
     pub warm: bool,
@@ -139,7 +141,7 @@ pub struct TestView {
 }
 
 /// A guest.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestView {
     /// Its QEMU's process id.
     pub pid: u32,
