@@ -9,6 +9,7 @@ use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use cartridge_supervise::{has_mark, mark};
@@ -47,13 +48,27 @@ fn is_own(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|it| it.uid() == rustix::process::geteuid().as_raw())
 }
 
+/// Has a [warden](cartridge_supervise::post_warden) beside this process, and another one if a program is started after that was
+/// killed. `tell` gets a line when that fails: what a child had started is left to the next start then.
+pub(super) fn post_warden(tell: impl Fn(&str) + Send + Sync + 'static) {
+    let failed = AtomicBool::new(false);
+    let post = move || match cartridge_supervise::post_warden() {
+        Ok(()) => failed.store(false, Ordering::Relaxed),
+        // Each program that is started tries again.
+        Err(_) if failed.swap(true, Ordering::Relaxed) => {}
+        Err(error) => tell(&format!(
+            "warning: nobody watches over what programs start, should Cartridge be killed: no warden could be posted: {error}"
+        )),
+    };
+    post();
+    cartridge_supervise::tell_of_children(move |_| post());
+}
+
 /// Begins the list of a session's children in its directory; every process that is started from here on is written there.
 pub(super) fn write_down(dir: &Path) -> io::Result<()> {
     let Some(world) = world() else { return Ok(()) };
     let mut list = OpenOptions::new().append(true).create(true).mode(0o600).open(dir.join(CHILDREN))?;
     writeln!(list, "{world}\n{}", mark())?;
-    // Without it, what a child had started is left to the next start.
-    let _ = cartridge_supervise::post_warden();
     cartridge_supervise::tell_of_children(move |pid| {
         // A list that cannot be written leaves the next start with less to go by.
         let _ = note(&list, pid);

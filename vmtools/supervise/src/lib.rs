@@ -28,4 +28,4 @@ pub use marks::{MARK, has_mark, mark};
 pub use process::{Channel, End, EndStep, Exit, Observer, ProcessHandle, SpawnError, spawn};
 pub use run::{Output, RunError, run};
 pub use spawner::tell_of_children;
-pub use warden::{WARDEN_ARGUMENT, post_warden, warden_main};
+pub use warden::{WARDEN_ARGUMENT, WARDEN_NAME, post_warden, warden_main};

@@ -55,8 +55,16 @@ fn is_shared(name: &str) -> bool {
     SHARED.contains(&name)
 }
 
+/// Whether /proc is that of our own pid namespace: numbers in another one's mean others.
+pub(crate) fn sees_itself() -> bool {
+    fs::read_link("/proc/self").is_ok_and(|own| own.to_str() == Some(&std::process::id().to_string()))
+}
+
 /// The processes of this user that have that mark, but for the calling one; held, so that none of them can become another.
 pub(crate) fn marked(mark: &str) -> Vec<OwnedFd> {
+    if !sees_itself() {
+        return Vec::new();
+    }
     let own = getpid();
     let user = rustix::process::geteuid().as_raw();
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -102,6 +110,48 @@ mod tests {
             assert!(std::time::Instant::now() < until, "who left the group is ended too");
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
+    }
+
+    const INSIDE: &str = "CARTRIDGE_TEST_OTHER_PROC";
+
+    /// In a pid namespace with the /proc of the one around it, another process gets the number that a marked one has out there.
+    #[test]
+    fn numbers_of_another_namespace_are_nobodys() {
+        if std::env::var_os(INSIDE).is_none() {
+            let test = "marks::tests::numbers_of_another_namespace_are_nobodys";
+            let mut again = std::process::Command::new("unshare");
+            let flags = if rustix::process::geteuid().is_root() { "-pf" } else { "-Urpf" };
+            again.args([flags, "--kill-child"]).arg(std::env::current_exe().unwrap());
+            let out = again.args(["--exact", test, "--nocapture"]).env(INSIDE, "1").output().unwrap();
+            let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+            assert!(out.status.success() && text.contains("1 passed"), "{text}");
+            return;
+        }
+        let word = format!("{}-tested", mark());
+        let sleep = || {
+            let mut sleep = std::process::Command::new("sleep");
+            sleep.arg("600");
+            sleep
+        };
+        let mut one = sleep().env(MARK, &word).spawn().unwrap();
+        let numbers =
+            || fs::read_dir("/proc").unwrap().flatten().filter_map(|it| it.file_name().to_str()?.parse().ok());
+        let outside = || numbers().find(|pid| has_mark(*pid, &word));
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while outside().is_none() {
+            assert!(std::time::Instant::now() < until, "it has the mark");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        let number: u32 = outside().unwrap();
+        assert_ne!(number, one.id());
+        // The next number is one more (proc(5), ns_last_pid), and this namespace's. In some containers nobody may say so.
+        let chosen = fs::write("/proc/sys/kernel/ns_last_pid", (number - 1).to_string());
+        let mut other = sleep().spawn().unwrap();
+        assert!(chosen.is_err() || other.id() == number);
+        assert!(!sees_itself() && marked(&word).is_empty(), "it would be killed");
+        assert!(other.try_wait().unwrap().is_none());
+        one.kill().and_then(|()| one.wait()).unwrap();
+        other.kill().and_then(|()| other.wait()).unwrap();
     }
 
     #[test]

@@ -14,12 +14,13 @@ use super::{Driver, beside, blank, deploy, diagnose, eject, examine, slots, sour
 use crate::paths::Paths;
 use crate::session::attach_recent::AttachRecent;
 use crate::session::handle::{SessionHandle, Waker};
-use crate::session::logs::LogHub;
+use crate::session::logs::{LogHub, Pane};
 use crate::session::onlooker::{Gallery, Watcher};
 use crate::session::pace::PaceMaker;
 use crate::session::recent::Recent;
 use crate::session::record::Record;
 use crate::session::state::State;
+use crate::session::strays;
 
 /// What a session needs from who starts it.
 #[derive(Clone, Debug)]
@@ -63,6 +64,12 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
     let record = Record::begin(&config.paths, &id, &who)
         .map_err(|source| BeginError { path: config.paths.sessions().join(&id), source })?;
     let logs = LogHub::in_dir(record.dir());
+    let told = Arc::downgrade(&logs);
+    strays::post_warden(move |line| {
+        if let Some(logs) = told.upgrade() {
+            logs.pane(Pane::Session).line(line);
+        }
+    });
     let (commands, command_queue) = channel(256);
     let (event_queue, events) = channel(1024);
     let (screen, wake) = (Arc::new(Screen::new()), Arc::new(Waker::default()));
