@@ -28,8 +28,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
-use support::{Console, Running};
+use rustix::process::{Pid, Signal};
+use support::{Console, Running, number, stray};
 
 /// For a loaded machine; what it takes is printed.
 const LIMIT: Duration = Duration::from_secs(240);
@@ -66,13 +66,30 @@ fn runs(console: &Console, word: &str) -> bool {
     console.processes().iter().any(|it| it.contains(word))
 }
 
+/// The mount namespaces that processes of the app have made for themselves, by their numbers (namespaces(7)).
+fn mount_namespaces(console: &Console) -> Vec<PathBuf> {
+    let of = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
+    let all = console.processes();
+    let all = all.iter().filter_map(|it| of(&number(it)?.as_raw_nonzero().to_string()));
+    all.filter(|it| Some(it) != of("self").as_ref()).collect()
+}
+
+/// Who is in one of them keeps what is mounted there.
+fn is_in_use(namespaces: &[PathBuf]) -> bool {
+    let mut all =
+        fs::read_dir("/proc").unwrap().flatten().filter_map(|it| fs::read_link(it.path().join("ns/mnt")).ok());
+    all.any(|it| namespaces.contains(&it))
+}
+
 /// Kills the app, and nobody else. Soon nothing of it is left that runs or is mounted.
 fn killed(console: &Console, run: &mut Running) {
+    let namespaces = mount_namespaces(console);
     run.signal(Signal::KILL);
     run.wait();
     let began = Instant::now();
     until("the end of everything", || console.processes().is_empty());
     eprintln!("nothing ran any more after {:?}", began.elapsed());
+    until("the end of what was mounted elsewhere", || !is_in_use(&namespaces));
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     assert!(!mounts.contains(console.home.path().to_str().unwrap()), "{mounts}");
 }
@@ -131,6 +148,74 @@ fn who_left_a_program_that_was_cancelled_does_not_outlive_the_app() {
     console.assert_clean();
 }
 
+fn warden(console: &Console) -> Option<Pid> {
+    let all = console.processes();
+    number(all.iter().find(|it| it.contains("__warden"))?)
+}
+
+/// What asks programs to end is not meant for the warden: the app may still be at something.
+#[test]
+fn the_warden_has_a_name_and_is_ended_by_nobody_who_asks() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let bin = endless(&console, "xorriso");
+    let mut run = start_with(&console, &bin, &["build", "--json", repo.to_str().unwrap()]);
+    until("both", || runs(&console, "/stray") && runs(&console, "/tool"));
+    let warden = warden(&console).expect("it is there");
+    let called = fs::read_to_string(format!("/proc/{}/comm", warden.as_raw_nonzero())).unwrap();
+    assert_eq!(called.trim(), cartridge_supervise::WARDEN_NAME);
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        rustix::process::kill_process(warden, signal).unwrap();
+    }
+    killed(&console, &mut run);
+    repaired(&console, &repo);
+}
+
+/// A warden that was killed is followed by another one when the next program is started.
+#[test]
+fn a_warden_that_was_killed_is_replaced() {
+    let console = Console::new();
+    let repo = console.repository("distro");
+    let bin = endless(&console, "qemu-system-x86_64");
+    let (go, asked) = (console.home.path().join("go"), console.home.path().join("asked"));
+    let script = format!(
+        "#!/bin/sh\ntouch {}\nuntil [ -e {} ]; do sleep 0.05; done\nexec /usr/bin/xorriso \"$@\"\n",
+        asked.display(),
+        go.display()
+    );
+    fs::write(bin.join("xorriso"), script).unwrap();
+    fs::set_permissions(bin.join("xorriso"), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut run = start_with(&console, &bin, &["up", "--json", repo.to_str().unwrap()]);
+    until("xorriso", || asked.exists());
+    let first = warden(&console).expect("it is there");
+    rustix::process::kill_process(first, Signal::KILL).unwrap();
+    fs::write(go, "").unwrap();
+    until("both", || runs(&console, "/stray") && runs(&console, "/tool"));
+    until("another warden", || warden(&console).is_some_and(|it| it != first));
+    killed(&console, &mut run);
+    repaired(&console, &repo);
+}
+
+/// What others need, and what another Cartridge has, is not the warden's.
+#[test]
+fn what_others_share_and_who_is_another_ones_lives_on() {
+    let (console, other) = (Console::new(), Console::new());
+    let [mut run, mut another] = [&console, &other].map(|it| {
+        let (repo, bin) = (it.repository("distro"), endless(it, "xorriso"));
+        start_with(it, &bin, &["build", "--json", repo.to_str().unwrap()])
+    });
+    let both = |it: &Console| runs(it, "/stray") && runs(it, "/tool");
+    until("both of each", || both(&console) && both(&other));
+    let (mut agent, mut tail) = (stray(&console, "gpg-agent"), stray(&console, "tail"));
+    run.signal(Signal::KILL);
+    run.wait();
+    until("the end of all that is marked", || tail.0.try_wait().unwrap().is_some() && !runs(&console, "/stray"));
+    assert!(agent.0.try_wait().unwrap().is_none(), "others use it");
+    assert!(both(&other), "{:?}", other.processes());
+    killed(&other, &mut another);
+    assert!(agent.0.try_wait().unwrap().is_none());
+}
+
 /// The warden is killed too, and a program has ended: the next start ends who is left, and names him.
 #[test]
 fn who_is_left_without_a_warden_is_ended_by_the_next_start() {
@@ -139,9 +224,7 @@ fn who_is_left_without_a_warden_is_ended_by_the_next_start() {
     let bin = endless(&console, "xorriso");
     let mut run = start_with(&console, &bin, &["build", "--json", repo.to_str().unwrap()]);
     until("both", || runs(&console, "/stray") && runs(&console, "/tool"));
-    let warden = console.processes().into_iter().find(|it| it.contains("__warden")).expect("it is there");
-    let pid = warden.split(' ').nth(1).unwrap().trim_end_matches(':').parse().unwrap();
-    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    rustix::process::kill_process(warden(&console).expect("it is there"), Signal::KILL).unwrap();
     run.signal(Signal::KILL);
     run.wait();
     until("the end of xorriso", || !runs(&console, "/tool"));
@@ -207,6 +290,7 @@ fn a_folder_is_lent_live() {
     run.wait_for_phase("running");
     let shut_in = cartridge_supervise::isolation_support().is_ok();
     assert!(runs(&console, "virtiofsd") || !shut_in, "{:?}", console.processes());
+    assert!(!mount_namespaces(&console).is_empty() || !shut_in, "nothing was mounted that could stay");
     killed(&console, &mut run);
     repaired(&console, &repo);
     assert_eq!(fs::read_to_string(repo.join("hello.txt")).unwrap(), "hello\n");

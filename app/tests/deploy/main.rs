@@ -90,7 +90,7 @@ kill -KILL $!
 wait $!
 echo "KILLED $?"
 tries=0
-while ls -l /proc/[0-9]*/exe 2>/dev/null | grep -q /bin/cartridge && [ $tries -lt 600 ]; do sleep 0.1; tries=$((tries + 1)); done
+while ls -l /proc/[0-9]*/exe 2>/dev/null | grep -q /bin/cartridge && [ $tries -lt 2400 ]; do sleep 0.1; tries=$((tries + 1)); done
 ls -l /proc/[0-9]*/exe 2>/dev/null | grep -q /bin/cartridge || echo "NOTHING RUNS"
 cartridge deploy /image --to /dev/$slow --confirm $slow --json </dev/null >/tmp/told 2>&1 &
 until grep -q '"stage":"writing"' /tmp/told; do sleep 0.1; done

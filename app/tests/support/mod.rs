@@ -192,6 +192,36 @@ impl Console {
     }
 }
 
+/// The number in a line of [`Console::processes`].
+pub fn number(line: &str) -> Option<rustix::process::Pid> {
+    rustix::process::Pid::from_raw(line.split(' ').nth(1)?.trim_end_matches(':').parse().ok()?)
+}
+
+/// A process that a test must end, if nobody else has.
+pub struct Stray(pub Child, tempfile::TempDir);
+
+impl Drop for Stray {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Somebody called `name` in a session of his own, with the mark of the app that runs on this console: as what a program of the app's
+/// has started, and nobody but the warden knows.
+pub fn stray(console: &Console, name: &str) -> Stray {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join(name);
+    fs::copy("/usr/bin/sleep", &program).unwrap();
+    let sessions = fs::read_dir(console.home.path().join("state/cartridge/sessions")).unwrap().flatten();
+    let open = sessions.map(|it| it.path()).find(|it| it.join("open.json").exists()).expect("a session is open");
+    let list = fs::read_to_string(open.join("children")).unwrap();
+    let mark = list.lines().nth(1).expect("the mark is written down");
+    let mut command = Command::new("setsid");
+    command.args(["--wait"]).arg(program).arg("600").env_clear().env(cartridge_supervise::MARK, mark);
+    Stray(command.stdin(Stdio::null()).spawn().unwrap(), dir)
+}
+
 pub fn finish(command: Command) -> Finished {
     let json = command.get_args().any(|arg| arg == "--json");
     finished(command, json)

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::desktop::Window;
 use crate::screen::Screen;
-use crate::support::Console;
+use crate::support::{Console, stray};
 
 /// How many colours a part of the picture has.
 fn colours(picture: &image::RgbImage, x: u32, y: u32, width: u32, height: u32) -> usize {
@@ -58,9 +58,10 @@ fn a_window_that_is_killed_takes_everything_with_it() {
     let window = Window::running(&console, &screen);
     let ours = || console.processes().into_iter().filter(|it| it.contains("qemu-system") || it.contains("__warden"));
     assert_eq!(ours().count(), 2, "{:?}", console.processes());
+    let mut stray = stray(&console, "left");
     drop(window);
-    let end = Instant::now() + Duration::from_secs(60);
-    while ours().next().is_some() {
+    let end = Instant::now() + Duration::from_secs(240);
+    while ours().next().is_some() || stray.0.try_wait().unwrap().is_none() {
         assert!(Instant::now() < end, "{:?}", ours().collect::<Vec<_>>());
         std::thread::sleep(Duration::from_millis(20));
     }
