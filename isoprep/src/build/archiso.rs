@@ -134,7 +134,7 @@ impl Stages<'_> {
             for line in lint::render_text(&findings, false).lines() {
                 reporter.line(line);
             }
-            super::secrets::warn(&findings, reporter);
+            super::secrets::warn(&super::secrets::places(&findings), reporter);
             let bad = findings.iter().any(|finding| finding.severity == Severity::Error);
             if bad && !self.request.build_anyway {
                 return Err(BuildError::Lint { stage: reporter.stage, findings });

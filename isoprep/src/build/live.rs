@@ -42,7 +42,7 @@ impl Stages<'_> {
         let epoch = self.epoch()?;
         let ((suite, sources), repository) = self.timed(engine::ASSEMBLE, |reporter| {
             let repository = self.repository(reporter)?;
-            self.look_for_secrets(reporter)?;
+            self.look_for_secrets((&repository.tree, &repository.extras), reporter)?;
             let host = host_facts();
             let suite = if let Base::Suite(suite) = &image.base { suite.clone() } else { host.suite() };
             let sources = host.sources(&suite, image.mirror.as_deref(), Path::is_file);
@@ -89,7 +89,7 @@ impl Stages<'_> {
             let request = self.request;
             tree::check(origin, &[&request.work, &request.cache, &request.images], reporter)?;
             let repository = self.repository(reporter)?;
-            self.look_for_secrets(reporter)?;
+            self.look_for_secrets((&repository.tree, &repository.extras), reporter)?;
             let content = match origin {
                 tree::Origin::Folder(dir) => tree::looks(dir, reporter)?,
                 tree::Origin::Tarball(file) => self.content(file, reporter)?,

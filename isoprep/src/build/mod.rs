@@ -163,7 +163,8 @@ impl Stages<'_> {
         let extras = inject::extras(&self.request.recipe.source.into, wanted, &mut manifest, &mut prints, reporter)?;
         let modules = initramfs::modules(&parts.kernel, &mut prints, reporter)?;
         let fingerprints = self.fingerprints(parts, (&modules, &mut prints), reporter)?;
-        self.look_for_secrets(reporter)?;
+        let (_, tree) = manifest.summary();
+        self.look_for_secrets((&tree, &extras), reporter)?;
         // Losing it costs a second next time, no more.
         if let Err(e) = prints.save() {
             reporter.line(format!("warning: the cache cannot remember what was read: {e}"));

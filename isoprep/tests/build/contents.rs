@@ -26,6 +26,37 @@ fn a_secret_is_told_of_before_it_is_on_the_image() {
 }
 
 #[test]
+fn secrets_are_looked_for_again_only_where_something_has_changed() {
+    let bench = Bench::new();
+    let key = "A7bK9dQ2xW5mZ8pL4tR6vY3cN1sJ0fHgE123";
+    // Two kinds in one file, which is named once.
+    bench.write(".env", &format!("API_TOKEN={key}\nOTHER=ghp_{key}\n"));
+    let warned = |bench: &Bench| {
+        let lines = bench.build_telling().2;
+        lines.into_iter().find(|line| line.starts_with("What looks like a secret"))
+    };
+    let first = warned(&bench).unwrap();
+    assert_eq!(first.matches(".env").count(), 1, "{first}");
+    // What was found is kept, and told again: here with another word, so that it is seen.
+    let index = fs::read_dir(bench.request.cache.join("index")).unwrap().flatten();
+    let kept = index.map(|it| it.path()).find(|it| it.to_str().unwrap().contains("/secrets-")).unwrap();
+    let text = fs::read_to_string(&kept).unwrap();
+    assert!(!text.contains(key), "{text}");
+    fs::write(&kept, text.replace(".env", "kept.word")).unwrap();
+    assert!(warned(&bench).unwrap().contains("kept.word"));
+    // Another tree is looked at, and so is what is kept of it in a file that is damaged.
+    bench.write("more.env", &format!("API_TOKEN={key}\n"));
+    let more = warned(&bench).unwrap();
+    assert!(more.contains(" .env:") && more.contains("more.env:1"), "{more}");
+    fs::write(&kept, "{").unwrap();
+    assert_eq!(warned(&bench).unwrap(), more);
+    for name in [".env", "more.env"] {
+        fs::remove_file(bench.repo().join(name)).unwrap();
+    }
+    assert_eq!(warned(&bench), None);
+}
+
+#[test]
 fn a_nasty_repository_arrives_whole() {
     let bench = Bench::new();
     let repo = bench.repo();
