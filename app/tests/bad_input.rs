@@ -292,6 +292,13 @@ fn a_password_is_in_nothing_that_is_told_or_kept() {
         assert!(words.len() == 1 || run.stdout.contains("ann:***@127.0.0.1"), "{}", run.stdout);
         assert!((run.stdout + &run.stderr).contains("What looks like a secret"), "{}", run.stderr);
     }
+    // What is no event: a command that did not begin, for people and for machines.
+    for json in [&["--json"][..], &[]] {
+        let kernel = format!("image.kernel=/no/api_token={planted}");
+        let run = console.run(&[&["build", "--set", &kernel, repo.to_str().unwrap()], json].concat());
+        let said = run.stdout + &run.stderr;
+        assert!(run.code == 2 && said.contains("api_token=***") && !said.contains(planted), "{said}");
+    }
     let mut left = vec![console.home.path().to_path_buf()];
     let mut files = 0;
     while let Some(dir) = left.pop() {

@@ -37,6 +37,14 @@ fn a_kernel_with_an_initramfs_says_its_words_on_the_serial_line_and_its_end_is_a
     let words = ["boot", "--kernel", kernel, "--initrd", cpio, "--append", "hello=world", "--print-command"];
     let printed = console.run(&[&words[..], &SMALL].concat());
     assert_eq!((printed.code, printed.stdout.trim_end()), (0, command.as_str()), "{}", printed.stderr);
+    // It is to be run: a secret is in it, as nowhere else; what is said beside it has none.
+    let set = ["--set", "guest.qemu_args=[\"-object\", \"secret,id=planted,data=hunter2planted\"]"];
+    for json in [&["--json"][..], &[]] {
+        let printed = console.run(&[&words[..], &SMALL, &set, json].concat());
+        assert!(printed.code == 0 && printed.stdout.contains("data=hunter2planted"), "{}", printed.stderr);
+        let said = &printed.stderr;
+        assert!(said.contains("unchecked: -object secret,id=planted,data=***") && !said.contains("hunter2"), "{said}");
+    }
     assert!(!run.events.iter().any(|e| e["event"] == "cartridge_changed"), "no cartridge is needed");
     assert_eq!(run.phases(), ["preparing", "booting", "ejecting", "idle"]);
     console.assert_clean();

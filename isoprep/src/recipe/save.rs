@@ -30,23 +30,30 @@ pub fn save_atomically(file: &Path, content: impl AsRef<[u8]>) -> io::Result<()>
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = target.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     sweep(name, folder);
-    let (mut new, mut at) = match nameless(folder) {
-        Some(new) => (new, None),
-        None => named(name, folder).map(|(new, path)| (new, Some(path)))?,
-    };
-    let written = (|| {
+    let fill = |new: &mut File| -> io::Result<()> {
         if let Ok(old) = fs::metadata(&target) {
             new.set_permissions(old.permissions())?;
         }
         new.write_all(content.as_ref())?;
-        new.sync_all()?;
-        let path = if let Some(path) = &at { path } else { at.insert(give_name(&new, name, folder)?) };
-        fs::rename(path, &target)
-    })();
-    if let Err(error) = written {
-        at.map(fs::remove_file);
-        return Err(error);
-    }
+        new.sync_all()
+    };
+    let mut nameless = nameless(folder);
+    nameless.as_mut().map_or(Ok(()), fill)?;
+    // Not every file system that knows them gives them a name later.
+    let given = nameless.as_ref().and_then(|new| give_name(new, name, folder).ok());
+    // Held until it has taken the place.
+    let (_held, at) = if let Some(at) = given {
+        (nameless, at)
+    } else {
+        let (mut new, at) = named(name, folder)?;
+        fill(&mut new).inspect_err(|_| {
+            let _ = fs::remove_file(&at);
+        })?;
+        (Some(new), at)
+    };
+    fs::rename(&at, &target).inspect_err(|_| {
+        let _ = fs::remove_file(&at);
+    })?;
     File::open(folder)?.sync_all()
 }
 
