@@ -18,7 +18,7 @@ fn what_was_not_looked_at_is_not_well() {
     let console = Console::new();
     let repo = console.repository("distro");
     let micro = console.run(&["lint", repo.to_str().unwrap()]);
-    let said = "Not looked at: the engine micro takes no archiso profile, and no secrets were found\n";
+    let said = "Looked at for secrets alone: no secrets were found, and the engine micro takes no archiso profile\n";
     assert_eq!((micro.code, micro.stdout.as_str()), (0, said), "{}", micro.stderr);
     let json = console.run(&["lint", "--json", repo.to_str().unwrap()]);
     assert_eq!(json.event("not_examined")["why"]["kind"], "no_profile");

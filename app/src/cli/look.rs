@@ -77,7 +77,9 @@ async fn look(args: LookArgs, mut session: SessionHandle, show: impl Fn(&Examina
             }
             Event::NotExamined { why } => {
                 if !args.json {
-                    out(&format!("Not looked at: {why}"));
+                    out(&Event::NotExamined { why: *why }
+                        .sentence()
+                        .unwrap_or_else(|| format!("Not looked at: {why}")));
                 }
                 let _ = session.commands.send(Command::Quit).await;
             }

@@ -61,7 +61,7 @@ struct XGrip {
     root: u32,
     /// The window that it was grabbed for last.
     grabbed: Arc<AtomicU32>,
-    /// Which locks are on, as the thread that reads has learned it: a frame asks the server for nothing that it can wait for.
+    /// Which locks are on, as the thread that reads has learned it: of all that is asked of the server a frame waits for the grab alone.
     locks: Arc<Mutex<HostLocks>>,
 }
 
@@ -169,18 +169,20 @@ impl Grip for XGrip {
 impl Lights {
     /// Asks which are on.
     fn learn(&self, connection: &RustConnection) {
-        let [num, caps, scroll] = self.names.map(|name| Self::light(connection, name));
+        let keyboard = || xkb::ID::USE_CORE_KBD.into();
+        let class = xkb::LedClass::DFLT_XI_CLASS;
+        // All are asked before the first answer is waited for.
+        let asked =
+            self.names.map(|name| connection.xkb_get_named_indicator(keyboard(), class, DEFAULT_LED, name).ok());
+        let [num, caps, scroll] = asked.map(|asked| asked?.reply().ok().and_then(|told| light(&told)));
         *self.told.lock().unwrap_or_else(PoisonError::into_inner) = HostLocks { num, caps, scroll };
     }
+}
 
-    /// Whether the keyboard has that light, for a lock that it can have, and it is on. Most have a light of Scroll Lock and no lock.
-    fn light(connection: &RustConnection, name: u32) -> Option<bool> {
-        let keyboard = xkb::ID::USE_CORE_KBD.into();
-        let asked = connection.xkb_get_named_indicator(keyboard, xkb::LedClass::DFLT_XI_CLASS, DEFAULT_LED, name);
-        let told = asked.ok()?.reply().ok()?;
-        let locks = u16::from(told.map_mods) != 0;
-        (told.found && locks).then_some(told.on)
-    }
+/// Whether the keyboard has that light, for a lock that it can have, and it is on. Most have a light of Scroll Lock and no lock.
+fn light(told: &xkb::GetNamedIndicatorReply) -> Option<bool> {
+    let locks = u16::from(told.map_mods) != 0;
+    (told.found && locks).then_some(told.on)
 }
 
 /// Passes on what the server tells, until it is gone.

@@ -7,7 +7,6 @@ use super::controls;
 use super::lint_finding;
 use super::lint_rows::{self, Counts, Row};
 use super::list_keys;
-use super::settings_sections;
 use super::theme::{self, Palette};
 use super::varied_rows::VariedRows;
 use super::wish::{Wish, Wishes};
@@ -128,20 +127,19 @@ pub fn build_anyway(ui: &mut Ui, goal: Goal, small: bool, wishes: &mut Wishes) {
 
 fn unseen(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
     let palette = Palette::of(ui);
-    let Some(cartridge) = &model.cartridge else {
+    if model.cartridge.is_none() {
         let words = "What would fail late in it is said here.";
         return controls::empty(ui, Icon::ListChecks, palette.dim, "No cartridge is inserted", words);
-    };
+    }
     if model.examining {
         let words = "The profile is assembled and read. Nothing of it is run outside of a sandbox.";
         return controls::empty(ui, Icon::Hourglass, palette.accent, "Looking at the cartridge…", words);
     }
-    let engine = settings_sections::engine(cartridge).unwrap_or(isoprep::EngineKind::Micro);
-    if !engine.takes_a_profile() {
-        let words = words::sentence(&format!("{}.", Unexamined::NoProfile { engine }));
-        return controls::empty(ui, Icon::Minus, palette.dim, "Nothing to look at", &words);
-    }
     let why = match model.unexamined {
+        Some(why @ Unexamined::NoProfile { .. }) => {
+            let words = words::sentence(&format!("{why}."));
+            return controls::empty(ui, Icon::Minus, palette.dim, "Looked at for secrets alone", &words);
+        }
         Some(why @ Unexamined::Invalid) => words::sentence(&format!("{why}.")),
         _ => "Nothing was found, because nobody has looked.".to_owned(),
     };

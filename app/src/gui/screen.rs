@@ -213,7 +213,7 @@ impl ScreenPanel {
         if selects {
             overlays::chip(ui, area, screen_select::WORDS);
         } else if behind {
-            overlays::chip(ui, area, "The screen has another size now; its picture is still coming…");
+            overlays::chip(ui, area, "The guest's screen has another size now; its picture is still coming…");
         } else if self.reading.is_some_and(|until| ui.input(|input| input.time) < until) {
             overlays::chip(ui, area, "Reading the text…");
         } else if self.learner.is_some() {

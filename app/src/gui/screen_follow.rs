@@ -1,5 +1,6 @@
 //! The guest's screen in the window's size: when it is asked for, and what is said when it does not come. Pure.
 
+use crate::gui::scaling::Scaling;
 use vmtools::display::SizeAnswer;
 
 /// For how long the panel must have its size before the guest is asked: while a window is dragged it changes all the
@@ -63,7 +64,7 @@ impl Follow {
         let later = |limit: f64| Step { again: Some((limit - passed).max(0.05)), ..Step::default() };
         let says = |why: String| Step { why: Some(why), ..Step::default() };
         match answer {
-            Some(SizeAnswer::Refused(why)) => says(format!("The guest keeps its size: {why}.")),
+            Some(SizeAnswer::Refused(why)) => says(format!("The guest keeps its size: {why}. {} shows all of it.", Scaling::Fit.label())),
             None if passed < UNANSWERED => later(UNANSWERED),
             None => says("The guest's display cannot be asked for another size.".to_owned()),
             Some(_) if passed < FOLLOWS => later(FOLLOWS),
@@ -118,10 +119,10 @@ mod tests {
             assert!(follow.step([800.0, 600.0], 0.5, GUEST, None).wish.is_some());
             follow.step([800.0, 600.0], at, guest, answer)
         };
-        let refused = Some(SizeAnswer::Refused("the display cannot have that size; Fit shows all of it"));
+        let refused = Some(SizeAnswer::Refused("the display cannot have that size"));
         assert_eq!(
             asked(refused, 0.6, GUEST).why.as_deref(),
-            Some("The guest keeps its size: the display cannot have that size; Fit shows all of it.")
+            Some("The guest keeps its size: the display cannot have that size. Fit shows all of it.")
         );
         assert_eq!(asked(refused, 0.6, [800, 600]), Step::default(), "it has it");
         assert!(asked(None, 1.0, GUEST).why.is_none());

@@ -49,7 +49,7 @@ impl std::fmt::Display for Unexamined {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NoProfile { engine } => {
-                write!(f, "the engine {} takes no archiso profile, and no secrets were found", engine.word())
+                write!(f, "no secrets were found, and the engine {} takes no archiso profile", engine.word())
             }
             Self::Invalid => f.write_str("the cartridge has to be corrected first"),
             Self::Changed => f.write_str("the cartridge has changed"),

@@ -39,7 +39,7 @@ impl Event {
                 None => format!("Looked at the cartridge: {}", counted(lint)),
             },
             // The other reasons pass by themselves, and are told then.
-            Self::NotExamined { why: why @ Unexamined::NoProfile { .. } } => format!("Not looked at: {why}"),
+            Self::NotExamined { why: why @ Unexamined::NoProfile { .. } } => format!("Looked at for secrets alone: {why}"),
             Self::NotCompared { error: Some(error) } => {
                 format!("Warning: the image could not be compared with the one before: {error}")
             }

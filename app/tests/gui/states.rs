@@ -60,9 +60,13 @@ fn what_is_not_looked_at_has_no_findings_and_is_not_well() {
     let why = Unexamined::NoProfile { engine: EngineKind::Micro };
     stage.tell(31, Event::NotExamined { why });
     stage.settle();
-    assert!(!has(&stage, "Fix Add plymouth to image.packages") && has(&stage, "Nothing to look at"));
-    assert!(has(&stage, "The engine micro takes no archiso profile, and no secrets were found."));
+    assert!(!has(&stage, "Fix Add plymouth to image.packages") && has(&stage, "Looked at for secrets alone"));
+    assert!(has(&stage, "No secrets were found, and the engine micro takes no archiso profile."));
     assert!(stage.window.query_by_label_contains("Lint:").is_none(), "no badge");
+    // With errors in it nobody has looked at it, not even for secrets.
+    stage.tell(32, Event::NotExamined { why: Unexamined::Invalid });
+    stage.settle();
+    assert!(has(&stage, "The cartridge has to be corrected first.") && !has(&stage, "Looked at for secrets alone"));
 
     stage.tell(32, Event::CartridgeChanged { cartridge: story::cartridge() });
     stage.tell(33, Event::NotExamined { why: Unexamined::Invalid });

@@ -45,6 +45,8 @@ fn the_guest_gets_the_desktops_own_keys_and_nothing_while_it_is_only_looked_at()
         assert!(screen.xdotool(&["key", "ctrl+alt"]));
         window.wait("Click the screen to type into the guest");
         assert!(screen.xdotool(&["key", "Caps_Lock"]));
+        // The window is told of it by itself.
+        std::thread::sleep(Duration::from_millis(700));
         click();
         type_line(typed);
         window.wait_for_log("serial.log", arrives);

@@ -116,6 +116,7 @@ pub(super) fn stays(error: &RfbError) -> bool {
         | RfbError::Refused { .. }
         | RfbError::Tls { .. }
         | RfbError::Stalled { .. }
+        | RfbError::TooSlow { .. }
         | RfbError::Unanswered { .. }
         | RfbError::NotLetIn { .. }
         | RfbError::Closed { .. }

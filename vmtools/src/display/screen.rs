@@ -68,7 +68,7 @@ pub struct Screen {
     cursor: Mutex<Option<Arc<Cursor>>>,
     waker: Mutex<Option<Waker>>,
     live: AtomicBool,
-    /// Since when the display has had another size than the picture.
+    /// Since when somebody sees an old picture, because the display has changed its size since.
     behind: Mutex<Option<Instant>>,
     /// How often a source was lost.
     losses: AtomicU64,
@@ -169,8 +169,9 @@ impl Screen {
         true
     }
 
-    /// For how long the guest's display has had another size than the picture, because the first picture of that size is not whole
-    /// yet; `None` where the picture is the display's. Over a slow line that takes a while.
+    /// For how long somebody has looked at a picture of before the guest's display changed its size, because the first one since
+    /// is not whole yet; `None` where that is not so, and with the client vnc-rs, which does not tell. Over a slow line it takes a
+    /// while.
     #[must_use]
     pub fn behind(&self) -> Option<Duration> {
         lock(&self.behind).map(|since| since.elapsed())
@@ -276,10 +277,10 @@ impl Screen {
             picture.damage.mark_all();
         }
         picture.number += 1;
+        *lock(&self.behind) = None;
         drop(picture);
         buffer.clear_damage();
         self.forget_trouble();
-        *lock(&self.behind) = None;
         self.live.store(true, Ordering::Release);
         self.changed();
     }
@@ -339,6 +340,7 @@ impl Screen {
     /// Another guest is about to begin: what the one before showed is none of its pictures.
     pub fn forget(&self) {
         self.forget_trouble();
+        *lock(&self.behind) = None;
         *lock(&self.cursor) = None;
         let mut picture = lock(&self.picture);
         let number = picture.number + 1;

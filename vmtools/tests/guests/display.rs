@@ -205,32 +205,3 @@ async fn ctrl_alt_del_reboots_a_bios_guest() {
     guest.until_status(&GuestStatus::Rebooting).await;
     guest.handle.end(|_, _| {}).await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_drawn_after_a_long_still_time_is_seen() {
-    // Not by key: input makes QEMU look at once.
-    let mut guest = sector(boot_sector::PIXELS).await;
-    loop {
-        guest.handle.send_serial(b"a".to_vec());
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        if std::iter::from_fn(|| guest.events.try_recv().ok())
-            .any(|event| matches!(event, GuestEvent::Serial(bytes) if bytes.contains(&b'a')))
-        {
-            break;
-        }
-    }
-    for _ in 0..2 {
-        // Long enough for QEMU to look only twice a second, if nothing kept it awake.
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        while guest.events.try_recv().is_ok() {}
-        let before = guest.screen.generation();
-        guest.handle.send_serial(b"a".to_vec());
-        guest.until("the pixel", |e| matches!(e, GuestEvent::Serial(b) if b.contains(&b'a')).then_some(())).await;
-        let drawn = Instant::now();
-        while guest.screen.generation() == before {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-            assert!(drawn.elapsed() < crate::harness::SOON, "the pixel was never seen");
-        }
-    }
-    guest.handle.end(|_, _| {}).await;
-}

@@ -41,7 +41,7 @@ static void key(rfbBool down, rfbKeySym sym, rfbClientPtr client) {
     if (sym == XK_Page_Up) wipe(screen);
     else if (sym == XK_Up) resize(screen, 1);
     else if (sym == XK_Down) resize(screen, -1);
-    else if (sym >= 'a' && sym <= 'z') {
+    else if (sym >= 'a' && sym <= 'z' && letter_x + 8 < screen->width && pointer_y + 8 < screen->height) {
         for (int stroke = 0; stroke < 3; stroke++)
             rfbDrawLine(screen, letter_x + 2 * stroke, pointer_y, letter_x + 2 * stroke, pointer_y + 8, 0xffffff);
         letter_x += 8;
@@ -49,9 +49,10 @@ static void key(rfbBool down, rfbKeySym sym, rfbClientPtr client) {
 }
 
 static void pointer(int buttons, int x, int y, rfbClientPtr client) {
+    const int inside = x > 0 && y > 0 && x < client->screen->width - 1 && y < client->screen->height - 1;
     if (x != pointer_x || y != pointer_y) letter_x = x;
     pointer_x = x, pointer_y = y;
-    if (buttons)
+    if (buttons && inside)
         for (int row = -1; row <= 1; row++) rfbDrawLine(client->screen, x - 1, y + row, x + 1, y + row, 0xffffff);
     rfbDefaultPtrAddEvent(buttons, x, y, client);
 }
@@ -59,6 +60,8 @@ static void pointer(int buttons, int x, int y, rfbClientPtr client) {
 int main(int argc, char **argv) {
     rfbScreenInfoPtr screen = rfbGetScreen(&argc, argv, SIZES[size][0], SIZES[size][1], 8, 3, 4);
     if (!screen) return 1;
+    /* On loopback alone. */
+    screen->ipv6port = 0;
     screen->frameBuffer = malloc(4L * SIZES[size][0] * SIZES[size][1]);
     if (!screen->frameBuffer) return 1;
     background(screen->frameBuffer, SIZES[size][0], SIZES[size][1]);

@@ -17,7 +17,8 @@ const UP: u16 = 0xe048;
 const DOWN: u16 = 0xe050;
 const HI: [u16; 2] = [0x23, 0x17];
 
-struct Silent;
+/// Nobody hears what a program says.
+pub struct Silent;
 
 impl Observer for Silent {
     fn output(&mut self, _: Channel, _: &[u8]) {}

@@ -1,21 +1,23 @@
-//! Every VGA device of QEMU shows the same picture, whether Cartridge offers it or not: to our client, vnc-rs and libvncclient. Others
-//! choose their own for guests that are attached.
+//! Five kinds of graphics that QEMU has (standard, Cirrus, VMware, ATI, virtio) show the same picture, whether Cartridge offers them or not: to
+//! our client, vnc-rs and libvncclient. Whoever attaches to a guest of others meets any of them.
 
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use cartridge_supervise::{CommandLine, ProcessHandle, spawn};
+
 use crate::boot_sector;
+use crate::example_server::Silent;
 use crate::harness::SOON;
 use crate::libvnc::LibVnc;
 use crate::own_client::colours;
 use crate::recorded::record;
 
-/// A QEMU that nobody but this test knows.
+/// A QEMU that nobody but this test knows; it ends with this.
 struct Bare {
-    child: Child,
+    process: ProcessHandle,
     dir: tempfile::TempDir,
 }
 
@@ -25,14 +27,12 @@ impl Bare {
         let medium = dir.path().join("medium.img");
         std::fs::rename(boot_sector::medium(dir.path(), boot_sector::COLOURS), &medium).unwrap();
         let at = |name: &str| dir.path().join(name).display().to_string();
-        let mut command = Command::new("qemu-system-x86_64");
-        command
+        let line = CommandLine::new("qemu-system-x86_64")
             .args(["-nodefaults", "-accel", "tcg", "-m", "64", "-device", device, "-drive"])
             .arg(format!("file={},format=raw", medium.display()))
             .args(["-vnc", &format!("unix:{}", at("vnc"))])
-            .args(["-serial", &format!("unix:{},server=on,wait=off", at("serial"))])
-            .stdin(Stdio::null());
-        Self { child: command.spawn().unwrap(), dir }
+            .args(["-serial", &format!("unix:{},server=on,wait=off", at("serial"))]);
+        Self { process: spawn(&line, Silent).unwrap(), dir }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -40,22 +40,15 @@ impl Bare {
     }
 }
 
-impl Drop for Bare {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn three_clients_see_the_same_of_every_vga_device() {
+async fn three_clients_see_the_same_of_five_vga_devices() {
     let libvnc = LibVnc::compile().unwrap();
     let mut first = None;
     for device in ["VGA", "cirrus-vga", "vmware-svga", "ati-vga", "virtio-vga"] {
         let bare = Bare::with(device);
         let end = Instant::now() + SOON;
         while UnixStream::connect(bare.path("vnc")).is_err() {
-            assert!(Instant::now() < end, "{device}: no display");
+            assert!(Instant::now() < end && bare.process.exit().is_none(), "{device}: {:?}", bare.process.exit());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let mut serial = UnixStream::connect(bare.path("serial")).unwrap();

@@ -148,6 +148,7 @@ impl Driver {
     /// Listens to another guest from now on, or to none.
     pub(super) fn hear_guest(&mut self, events: Option<Receiver<GuestEvent>>) {
         self.logs.pane(Pane::Qemu).end_words();
+        self.wake.wake();
         self.guest_events = events;
     }
 

@@ -1,4 +1,5 @@
-//! The session's logs: each line goes raw to a file first, then into a bounded ring that front ends read.
+//! The session's logs: each line goes to a file first, then into a bounded ring that front ends read; what the guest says raw, what
+//! programs of this machine say line by line and without the secrets in it.
 
 mod file;
 mod ring;
@@ -139,10 +140,25 @@ impl LogPane {
     }
 }
 
-/// The words without the secrets in them; what is no text stays as it is.
+/// The first of 256 characters for private use (Unicode, plane 16) that stand for bytes which are no text.
+const STANDS_FOR_0: u32 = 0x10_f000;
+
+/// The words without the secrets in them, also where bytes in them are no text; those stay as they are.
 fn hidden(words: &[u8]) -> Vec<u8> {
-    let parts = words.utf8_chunks();
-    parts.flat_map(|part| [isoprep::redacted(part.valid()).as_bytes(), part.invalid()].concat()).collect()
+    let stands_for = |byte: &u8| char::from_u32(STANDS_FOR_0 + u32::from(*byte));
+    let mut text = String::with_capacity(words.len());
+    for part in words.utf8_chunks() {
+        text.push_str(part.valid());
+        text.extend(part.invalid().iter().filter_map(stands_for));
+    }
+    let mut shown = Vec::with_capacity(words.len());
+    for c in isoprep::redacted(&text).chars() {
+        match u32::from(c).checked_sub(STANDS_FOR_0).and_then(|byte| u8::try_from(byte).ok()) {
+            Some(byte) => shown.push(byte),
+            None => shown.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    shown
 }
 
 /// All logs of a session, and the terminal that the serial line is shown on.
@@ -230,8 +246,13 @@ mod tests {
             pane.read(|ring| (ring.begin()..ring.end()).map(|at| ring.line(at).unwrap().to_vec()).collect::<Vec<_>>())
         };
         assert_eq!(lines(), [b"one"]);
-        pane.words(b"ter2@h/ \xff --password hunter2\nlast --password hunter2");
+        pane.words(b"ter2@h/ \xff --password hunter2\nlast https://me:h\xfcnter\xfe@h/ \xfe --password hunter2");
         pane.end_words();
-        assert_eq!(lines(), [&b"one"[..], b"qemu: https://me:***@h/ \xff --password ***", b"last --password ***"]);
+        let expected = [
+            &b"one"[..],
+            b"qemu: https://me:***@h/ \xff --password ***",
+            b"last https://me:***@h/ \xfe --password ***",
+        ];
+        assert_eq!(lines(), expected);
     }
 }

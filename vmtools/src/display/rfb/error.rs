@@ -119,6 +119,16 @@ pub enum RfbError {
         /// How long we waited.
         limit: Duration,
     },
+    /// It goes on, but leads nowhere.
+    #[error(
+        "the VNC server says less than {} bytes a second while {doing}: a picture would take for ever. Look at its machine and at the \
+         network on the way to it, and connect again",
+        super::wire::SLOWEST
+    )]
+    TooSlow {
+        /// What was being done.
+        doing: &'static str,
+    },
     /// Nobody is there any more.
     #[error(
         "the VNC server has not answered for {} s: it hangs, or it or the network on the way to it is gone. Look at its machine, and \

@@ -117,11 +117,17 @@ impl Tls {
         &self.socket
     }
 
-    /// Reads what the server says; waits for it on the socket, while others may write.
+    /// Reads what the server says; waits for it on the socket, while others may write. `Interrupted` where that was not all of what
+    /// has to be there before there is something to read.
     pub(super) fn read(&self, target: &mut [u8]) -> io::Result<usize> {
         let mut incoming = lock(&self.incoming);
+        let mut waited = false;
         loop {
             match lock(&self.session).reader().read(target) {
+                // A part of a record: whoever reads decides whether it comes fast enough.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && waited && incoming.start == incoming.end => {
+                    return Err(io::ErrorKind::Interrupted.into());
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 // Who hangs up without a word is told by what was being done.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
@@ -130,6 +136,7 @@ impl Tls {
             if incoming.start == incoming.end {
                 let Incoming { bytes, start, end } = &mut *incoming;
                 (*start, *end) = (0, self.socket.read_shared(bytes)?);
+                waited = true;
             }
             let mut session = lock(&self.session);
             // Nothing at all tells the session that the server has hung up.

@@ -12,12 +12,36 @@ const BUFFER: usize = 256 * 1024;
 pub(super) const DIRECT: usize = 64 * 1024;
 /// What is read ahead where large pieces follow: enough for what is said before them.
 const HEADERS: usize = 1024;
-/// After so long in one message it is looked at how fast it comes.
+/// So often it is looked at how fast a message comes.
 const LONG: Duration = Duration::from_secs(60);
 /// Slower than this is no line that anybody looks at, bytes a second: a server that says a byte now and then.
-const SLOWEST: u64 = 64;
+pub(super) const SLOWEST: u64 = 64;
 /// Into so many places a read goes at once (readv(2) takes 1024): more than a socket holds, row by row.
 const AT_ONCE: usize = 64;
+
+/// How fast a message comes.
+#[derive(Debug, Default)]
+struct Pace {
+    /// Bytes that have come so far, taken out or not.
+    received: u64,
+    /// Since when it is looked at, and how many had come by then; `None` while hands are shaken.
+    since: Option<(Instant, u64)>,
+}
+
+impl Pace {
+    /// Another message is waited for.
+    fn begin(&mut self) {
+        self.since = Some((Instant::now(), self.received));
+    }
+
+    /// Whether it still comes at a speed that leads anywhere.
+    fn keeps_up(&mut self) -> bool {
+        let Some((since, before)) = self.since.filter(|(since, _)| since.elapsed() > LONG) else { return true };
+        let enough = self.received - before >= SLOWEST * since.elapsed().as_secs();
+        self.begin();
+        enough
+    }
+}
 
 /// Reads from `R`, knowing what it is doing, for errors.
 #[derive(Debug)]
@@ -27,8 +51,7 @@ pub(super) struct Wire<R> {
     start: usize,
     end: usize,
     consumed: u64,
-    /// When the message that is read was first waited for, and after how many bytes; `None` while hands are shaken.
-    began: Option<(Instant, u64)>,
+    pace: Pace,
     /// How much is read ahead at once.
     ahead: usize,
     /// For how long the reader waits.
@@ -41,7 +64,7 @@ impl<R: Read> Wire<R> {
     pub(super) fn new(reader: R) -> Self {
         let buffer = vec![0; BUFFER];
         let (patience, doing) = (PATIENCE, "shaking hands");
-        Self { reader, buffer, start: 0, end: 0, consumed: 0, began: None, ahead: BUFFER, patience, doing }
+        Self { reader, buffer, start: 0, end: 0, consumed: 0, pace: Pace::default(), ahead: BUFFER, patience, doing }
     }
 
     /// Bytes that were taken out so far.
@@ -61,25 +84,22 @@ impl<R: Read> Wire<R> {
         }
     }
 
-    /// Whether this message still comes at a speed that leads anywhere.
-    fn keeps_up(&self) -> Result<(), RfbError> {
-        let Some((began, at)) = self.began else { return Ok(()) };
-        match is_too_slow(began.elapsed(), self.consumed - at) {
-            true => Err(RfbError::Stalled { doing: self.doing, limit: LONG }),
-            false => Ok(()),
-        }
-    }
-
-    /// Reads at least one byte to `target`.
-    fn read_some(reader: &mut R, target: &mut [u8]) -> Result<usize, std::io::Error> {
-        Self::retried(|| reader.read(target))
-    }
-
-    fn retried(mut read: impl FnMut() -> Result<usize, std::io::Error>) -> Result<usize, std::io::Error> {
+    /// One `read` from the server, of at least one byte.
+    fn receive(&mut self, mut read: impl FnMut(&mut Self) -> Result<usize, std::io::Error>) -> Result<usize, RfbError> {
         loop {
-            match read() {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                other => return other,
+            let count = match read(self) {
+                Ok(0) => return Err(RfbError::Closed { doing: self.doing }),
+                Ok(count) => count,
+                // Also who has only a part of what can be read at once (a record of TLS).
+                Err(error) if error.kind() == ErrorKind::Interrupted => 0,
+                Err(error) => return Err(self.failed(error)),
+            };
+            self.pace.received += count as u64;
+            if !self.pace.keeps_up() {
+                return Err(RfbError::TooSlow { doing: self.doing });
+            }
+            if count > 0 {
+                return Ok(count);
             }
         }
     }
@@ -93,19 +113,13 @@ impl<R: Read> Wire<R> {
             (self.start, self.end) = (0, self.end - self.start);
         }
         let until = self.buffer.len().min(self.end + self.ahead);
-        match Self::read_some(&mut self.reader, &mut self.buffer[self.end..until]) {
-            Ok(0) => Err(RfbError::Closed { doing: self.doing }),
-            Ok(count) => {
-                self.end += count;
-                self.keeps_up()
-            }
-            Err(error) => Err(self.failed(error)),
-        }
+        self.end += self.receive(|wire| wire.reader.read(&mut wire.buffer[wire.end..until]))?;
+        Ok(())
     }
 
     /// Waits for a first byte; false where none has come for as long as the reader waits: between messages a server may be still.
     pub(super) fn wait(&mut self) -> Result<bool, RfbError> {
-        self.began = Some((Instant::now(), self.consumed));
+        self.pace.begin();
         if self.start == self.end {
             match self.more() {
                 Err(RfbError::Stalled { .. }) => return Ok(false),
@@ -155,15 +169,9 @@ impl<R: Read> Wire<R> {
                 done += count;
                 continue;
             }
-            match Self::read_some(&mut self.reader, rest) {
-                Ok(0) => return Err(RfbError::Closed { doing: self.doing }),
-                Ok(count) => {
-                    done += count;
-                    self.consumed += count as u64;
-                    self.keeps_up()?;
-                }
-                Err(error) => return Err(self.failed(error)),
-            }
+            let count = self.receive(|wire| wire.reader.read(rest))?;
+            done += count;
+            self.consumed += count as u64;
         }
         Ok(())
     }
@@ -183,13 +191,8 @@ impl<R: Read> Wire<R> {
                 count
             } else {
                 let most = targets.len().min(AT_ONCE);
-                let count = match Self::retried(|| self.reader.read_vectored(&mut targets[..most])) {
-                    Ok(0) => return Err(RfbError::Closed { doing: self.doing }),
-                    Ok(count) => count,
-                    Err(error) => return Err(self.failed(error)),
-                };
+                let count = self.receive(|wire| wire.reader.read_vectored(&mut targets[..most]))?;
                 self.consumed += count as u64;
-                self.keeps_up()?;
                 count
             };
             left -= count;
@@ -247,11 +250,6 @@ impl<R: Read> Wire<R> {
         self.skip(length - text.len())?;
         Ok(text)
     }
-}
-
-/// Whether so many bytes of a message in that time lead nowhere.
-fn is_too_slow(passed: Duration, bytes: u64) -> bool {
-    passed > LONG && bytes < SLOWEST * passed.as_secs()
 }
 
 #[cfg(test)]
@@ -357,12 +355,56 @@ mod tests {
         assert!(matches!(gone.wait(), Err(RfbError::Unanswered { .. })), "it is not only still");
     }
 
+    /// A server that says so much at once, and was last looked at a little more than [`LONG`] ago.
+    fn looked_at_long_ago(step: usize) -> Wire<Drip<'static>> {
+        let mut wire = Wire::new(Drip(&[7; 300_000], step));
+        wire.u8().unwrap();
+        wire.pace.since =
+            Some((Instant::now().checked_sub(LONG + Duration::from_secs(1)).unwrap(), wire.pace.received));
+        wire
+    }
+
     #[test]
-    fn who_drips_is_given_up_and_who_is_slow_is_not() {
-        let after = |seconds, bytes| is_too_slow(Duration::from_secs(seconds), bytes);
-        // A byte every five seconds; and a picture of 1080p over a modem.
-        assert!(!after(59, 12) && after(61, 13));
-        assert!(!after(61, 61 * 5_000) && !after(1_600, 8_294_400));
+    fn who_drips_is_given_up_wherever_it_goes_and_who_is_slow_is_not() {
+        type Read = fn(&mut Wire<Drip<'static>>) -> Result<(), RfbError>;
+        let ways: [(&str, Read); 3] = [
+            ("a number", |wire| wire.take(100).map(|_| ())),
+            ("one piece", |wire| wire.fill(&mut [0; 200_000])),
+            ("rows", |wire| wire.fill_all(&mut [IoSliceMut::new(&mut [0; 200_000])])),
+        ];
+        for (way, read) in ways {
+            let dripped = read(&mut looked_at_long_ago(12));
+            assert!(matches!(dripped, Err(RfbError::TooSlow { .. })), "{way}: {dripped:?}");
+            // As much as a modem brings in that time.
+            let slow = read(&mut looked_at_long_ago(61 * 64));
+            assert!(slow.is_ok(), "{way}: {slow:?}");
+        }
+        // Nobody looks before the first message.
+        let mut wire = Wire::new(Drip(&[7; 300], 1));
+        wire.take(300).unwrap();
+        assert!(wire.pace.since.is_none());
+    }
+
+    /// What has a part only of what can be read at once.
+    struct InParts(u32);
+
+    impl Read for InParts {
+        fn read(&mut self, target: &mut [u8]) -> std::io::Result<usize> {
+            self.0 += 1;
+            if self.0 < 4 {
+                return Err(ErrorKind::Interrupted.into());
+            }
+            target[..1].fill(9);
+            Ok(1)
+        }
+    }
+
+    #[test]
+    fn parts_of_what_can_be_read_are_waited_for_as_long_as_they_lead_anywhere() {
+        assert_eq!(Wire::new(InParts(0)).u8().unwrap(), 9);
+        let mut wire = Wire::new(InParts(0));
+        wire.pace.since = Some((Instant::now().checked_sub(LONG * 2).unwrap(), 0));
+        assert!(matches!(wire.u8(), Err(RfbError::TooSlow { .. })));
     }
 
     #[test]

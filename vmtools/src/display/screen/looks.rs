@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
@@ -13,6 +13,10 @@ impl Screen {
     /// until [`Screen::fresh`].
     pub fn set_visible(&self, visible: bool) {
         if self.hidden.swap(!visible, Ordering::AcqRel) == visible {
+            // What is asked for only now is not late yet.
+            if let Some(since) = &mut *lock(&self.behind) {
+                *since = Instant::now();
+            }
             self.wishes.notify_one();
         }
     }

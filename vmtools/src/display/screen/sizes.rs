@@ -39,7 +39,7 @@ impl Screen {
             0 => SizeAnswer::Done,
             1 => SizeAnswer::Refused("the display does not let its size be changed"),
             2 => SizeAnswer::Refused("the display has too little memory for that size"),
-            3 => SizeAnswer::Refused("the display cannot have that size; Fit shows all of it"),
+            3 => SizeAnswer::Refused("the display cannot have that size"),
             4 => SizeAnswer::PassedOn,
             _ => SizeAnswer::Refused("the display refused that size for a reason of its own"),
         });
