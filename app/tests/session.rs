@@ -49,6 +49,13 @@ async fn build_and_boot_again_while_the_guest_runs() {
             layout: vmtools::display::Layout::Us.into(),
         })
         .await;
+    // What is pressed meanwhile does not get between its letters.
+    session.until("typing", |event, _| matches!(event, Event::TypingChanged { typing: true })).await;
+    for down in [true, false, true, false] {
+        // X.
+        session.send(Command::Input(vmtools::InputEvent::key(0x2d, down))).await;
+        session.send(Command::Input(vmtools::InputEvent::ReleaseAll)).await;
+    }
     typed(&mut session, b"typed 42").await;
 
     // It would take many minutes, and what is typed after it as long.

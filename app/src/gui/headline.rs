@@ -72,6 +72,7 @@ pub fn headline(model: &Model) -> (&'static str, Tone) {
             Some(GuestStatus::PoweredOff) => ("Powered off", Tone::Calm),
             Some(GuestStatus::Panicked) => ("Panicked", Tone::Bad),
             Some(GuestStatus::Crashed { .. }) => ("Crashed", Tone::Bad),
+            _ if model.guest.as_ref().is_some_and(|guest| guest.reset) => ("Booting again", Tone::Busy),
             _ => ("Running", Tone::Good),
         },
         Phase::Ejecting => ("Ejecting", Tone::Busy),

@@ -154,6 +154,7 @@ impl ScreenPanel {
             grabs: self.keys.can_grab(),
             learns: self.learner.is_some(),
             typing: model.typing,
+            typing_left_ms: model.typing_left_ms,
             window,
         };
         let mut area = whole;
@@ -178,7 +179,7 @@ impl ScreenPanel {
             self.selection = Some(Selection::default());
         }
         let selects = self.select(ui, &response, placed.as_ref().filter(|_| live), wishes);
-        match (live && !window.view_only && !selects, &placed) {
+        match (live && !window.view_only && !selects && !model.typing, &placed) {
             (true, Some(placed)) => self.touch(ui, &response, room, placed, screen, window, wishes),
             _ => {
                 self.toolbar.learn = false;

@@ -18,8 +18,12 @@ use crate::session::Command;
 
 /// The room that an icon needs beside words, points.
 const ICON: f32 = 22.0;
-/// How high the field of text for the guest grows, points.
-const TEXT_HEIGHT: f32 = 170.0;
+/// How high the field of text for the guest is, points: eight lines.
+const TEXT_HEIGHT: f32 = 136.0;
+/// With less room than that *Stop typing* is an icon alone, points.
+const STOP_TYPING: f32 = 220.0;
+/// With less room than that nothing is said in the bar, points: it would be three dots.
+const WORDS: f32 = 90.0;
 /// Why a server that is attached has no buttons.
 const NOT_OURS: &str = "An attached VNC server is somebody else's machine: it has no reset and no power button here.";
 
@@ -69,6 +73,8 @@ pub struct Bar {
     pub grabs: bool,
     /// Text is being typed into the guest.
     pub typing: bool,
+    /// How long that still takes, milliseconds.
+    pub typing_left_ms: Option<u64>,
     /// Keys are being pressed that shall give the keyboard back.
     pub learns: bool,
     /// Whether its clipboard meets the desktop's.
@@ -83,7 +89,7 @@ pub struct Bar {
 pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes) {
     let palette = Palette::of(ui);
     let Bar { runs, live, captured, caps, pointer, grabs, sharing, window, .. } = bar;
-    let takes = runs && !window.view_only;
+    let takes = runs && !window.view_only && !bar.typing;
     // What the session would do is done where the session is.
     let (does, seen) = (runs && !window.watched, live && !window.watched);
     let told = |hint| if window.watched { WATCHED } else { hint };
@@ -135,10 +141,14 @@ pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes
             shown(ui, state, window, wishes);
             ui.add_space(4.0);
             if bar.typing {
-                let hint = "Text is being typed into the guest. This types no more of it.";
-                if controls::button(ui, !window.watched, Icon::CircleStop, "Stop typing", told(hint)).clicked() {
+                let hint =
+                    "Text is being typed into the guest, and keys and pointer are not sent. This types no more of it.";
+                let narrow = ui.available_width() < STOP_TYPING;
+                let button = if narrow { controls::icon_button } else { controls::button };
+                if button(ui, !window.watched, Icon::CircleStop, "Stop typing", told(hint)).clicked() {
                     wishes.send(Command::StopTyping);
                 }
+                ui.add_space(4.0);
             }
             let release = window.release.label();
             let (words, colour) = match (live, captured) {
@@ -146,6 +156,7 @@ pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes
                 (true, _) if window.view_only => {
                     ("View only: keys and pointer are not sent".to_owned(), palette.warning)
                 }
+                (true, _) if bar.typing => (typing_words(bar.typing_left_ms), palette.accent),
                 (true, true) if bar.learns => ("Keys are waited for".to_owned(), palette.accent),
                 (true, true) if state.held.is_empty() => {
                     let (words, more) = match pointer {
@@ -167,12 +178,24 @@ pub fn show(ui: &mut Ui, state: &mut ToolbarState, bar: Bar, wishes: &mut Wishes
                 (false, _) => return,
             };
             let room = ui.available_width();
+            if room < WORDS {
+                return;
+            }
             let label = ui.add(egui::Label::new(RichText::new(words).small().color(colour)).truncate());
             if captured && room - label.rect.width() > ICON {
                 ui.label(controls::icon(Icon::Keyboard, 14.0).color(colour));
             }
         });
     });
+}
+
+/// What is said while text is typed.
+fn typing_words(left_ms: Option<u64>) -> String {
+    match left_ms.map(|left| left.div_ceil(1000)) {
+        None => "Typing…".to_owned(),
+        Some(seconds @ ..60) => format!("Typing, {seconds} s left; keys and pointer are not sent"),
+        Some(seconds) => format!("Typing, {} min left; keys and pointer are not sent", seconds.div_ceil(60)),
+    }
 }
 
 /// Draws the bar's contents in the main window while the screen is in its own.
@@ -294,7 +317,9 @@ fn shown(ui: &mut Ui, state: &mut ToolbarState, window: Around, wishes: &mut Wis
             ui.separator();
             ui.scope(|ui| {
                 ui.set_max_width(240.0);
-                ui.add(egui::Label::new(RichText::new(why).small().color(Palette::of(ui).dim)).wrap());
+                ui.with_layout(egui::Layout::top_down(Align::LEFT), |ui| {
+                    ui.add(egui::Label::new(RichText::new(why).small().color(Palette::of(ui).dim)).wrap());
+                });
             });
         }
     });
@@ -311,13 +336,20 @@ fn type_text(ui: &mut Ui, state: &mut ToolbarState, runs: bool, layout: Layout, 
         // Before the field takes it for a new line.
         let enter = ui.input_mut(|input| input.consume_key(egui::Modifiers::COMMAND, egui::Key::Enter));
         let edit = TextEdit::multiline(&mut state.text)
-            .desired_rows(4)
+            .frame(egui::Frame::NONE)
+            .min_size(vec2(0.0, TEXT_HEIGHT))
             .desired_width(f32::INFINITY)
             .font(egui::TextStyle::Monospace)
             .hint_text("Text for the guest");
-        let edit = egui::ScrollArea::vertical()
-            .max_height(TEXT_HEIGHT)
-            .show(ui, |ui| ui.add(edit).accessible_name("Text to type"))
+        // As high with much text as with none: what is below it stays under the pointer.
+        let edit = egui::Frame::new()
+            .fill(palette.raised)
+            .corner_radius(ui.visuals().widgets.inactive.corner_radius)
+            .inner_margin(8)
+            .show(ui, |ui| {
+                let area = egui::ScrollArea::vertical().id_salt("text").max_height(TEXT_HEIGHT).auto_shrink(false);
+                area.show(ui, |ui| ui.add(edit).accessible_name("Text to type")).inner
+            })
             .inner;
         if response.clicked() {
             edit.request_focus();

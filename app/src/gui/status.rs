@@ -71,6 +71,10 @@ fn reported(ui: &mut Ui, guest: &crate::session::model::GuestView, changed: bool
         signed(ui, guest);
         return;
     };
+    if guest.reset {
+        let hint = "It was reset, and what it reported before that is no longer true of it.";
+        return fact(ui, Icon::Hourglass, palette.dim, "Not reported since its reset", hint);
+    }
     if let Some(system) = &report.system {
         let (glyph, colour, words) = system_state(system, palette);
         let hint = format!("systemd says of the whole system: {system}.\n{words}");

@@ -62,6 +62,8 @@ pub use recording::recording_name;
 
 /// Between two key strokes of typed text: QEMU's PS/2 queue holds 16 bytes, and a guest under TCG empties it slowly.
 const STROKE: Duration = Duration::from_millis(18);
+/// So often it is told how long typing still takes.
+const TOLD: Duration = Duration::from_secs(1);
 /// For how long a picture of now is waited for.
 const FRESH: Duration = Duration::from_secs(2);
 
@@ -147,6 +149,8 @@ struct Driver {
     typing: VecDeque<InputEvent>,
     /// It was told that there are some.
     typing_told: bool,
+    /// When it was told last how long that still takes.
+    typing_told_at: tokio::time::Instant,
     caps: guest::Caps,
     /// When the next of them is due.
     next_stroke: tokio::time::Instant,
@@ -303,12 +307,16 @@ impl Driver {
             Command::SurveyEverything => self.survey_everything(),
             Command::BringIn => self.bring_in().await,
             Command::SendSerial(bytes) => self.with_guest(|guest| guest.send_serial(bytes)).await,
+            // A key between two of a text would change what it says.
+            Command::Input(InputEvent::Key { .. } | InputEvent::Locks(_) | InputEvent::ReleaseAll)
+                if !self.typing.is_empty() => {}
             Command::Input(event) => {
                 let _ = self.pass(event);
             }
             Command::SendCombo(_) if !self.has_screen() => {
                 self.notice(Level::Warning, self.no_guest().into()).await;
             }
+            Command::SendCombo(keys) if !self.typing.is_empty() => self.typing.extend(together(&keys)),
             Command::SendCombo(keys) => together(&keys).for_each(|event| {
                 let _ = self.pass(event);
             }),

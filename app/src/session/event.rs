@@ -356,6 +356,11 @@ pub enum Event {
         /// It is.
         typing: bool,
     },
+    /// How long what is being typed still takes: each second, where it takes more than a moment.
+    TypingAdvanced {
+        /// Milliseconds that are left.
+        left_ms: u64,
+    },
     /// The guest's screen is being recorded.
     RecordingStarted {
         /// The file.

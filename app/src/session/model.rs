@@ -116,6 +116,8 @@ pub struct Model {
     pub recording: Option<(u64, PathBuf)>,
     /// Text is being typed into the guest.
     pub typing: bool,
+    /// How long that still takes, milliseconds, once it is known.
+    pub typing_left_ms: Option<u64>,
     /// The last screenshot.
     pub screenshot: Option<PathBuf>,
     /// The cartridge's slots, the newest first; `None` until asked.
@@ -236,6 +238,7 @@ impl Model {
                     reported_ms: None,
                     ports: Vec::new(),
                     blank: None,
+                    reset: false,
                     ended: false,
                 });
             }
@@ -248,11 +251,13 @@ impl Model {
             Event::GuestChanged { status } => {
                 if let Some(guest) = &mut self.guest {
                     guest.status = status.clone();
+                    guest.reset |= *status == GuestStatus::Rebooting;
                 }
             }
             Event::GuestShowed { sign } => {
                 if let Some(guest) = &mut self.guest {
                     guest.sign = Some(*sign);
+                    guest.reset = false;
                 }
             }
             Event::ScreenBlank { seconds, cure } => {
@@ -270,6 +275,7 @@ impl Model {
                     guest.report = Some(report.clone());
                     guest.matches = *matches;
                     guest.reported_ms = Some(at);
+                    guest.reset = false;
                 }
             }
             Event::PortForwarded { name, guest_port, host_port } => {
@@ -283,7 +289,8 @@ impl Model {
             }
             // Whoever asked for it has it.
             Event::TextRead { .. } => {}
-            Event::TypingChanged { typing } => self.typing = *typing,
+            Event::TypingChanged { typing } => (self.typing, self.typing_left_ms) = (*typing, None),
+            Event::TypingAdvanced { left_ms } => self.typing_left_ms = Some(*left_ms),
             Event::RecordingStarted { path } => self.recording = Some((at, path.clone())),
             Event::RecordingEnded { files, .. } => {
                 self.recording = None;

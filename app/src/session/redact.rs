@@ -117,6 +117,7 @@ pub(super) fn event(event: &mut Event) {
         | Event::ScreenshotTaken { .. }
         | Event::TextRead { .. }
         | Event::TypingChanged { .. }
+        | Event::TypingAdvanced { .. }
         | Event::RecordingStarted { .. }
         | Event::RecordingEnded { .. }
         | Event::EjectAdvanced { .. }

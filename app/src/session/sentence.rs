@@ -234,6 +234,7 @@ impl Event {
             | Self::EjectHeld { .. }
             | Self::InUse { .. }
             | Self::EjectAdvanced { .. }
+            | Self::TypingAdvanced { .. }
             | Self::Closed => return None,
         })
     }

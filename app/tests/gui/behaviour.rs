@@ -290,6 +290,24 @@ fn the_guests_toolbar_sends_its_commands() {
 }
 
 #[test]
+fn a_guest_that_was_reset_is_not_up_until_it_reports_again() {
+    let mut stage = Stage::new();
+    let _display = story::running(&mut stage);
+    stage.settle();
+    assert!(has(&stage, "State: Running") && has(&stage, "Tree matches"));
+    let guest = stage.window.state().model.guest.clone().unwrap();
+    for status in [GuestStatus::Rebooting, GuestStatus::Running] {
+        stage.tell(20_000, Event::GuestChanged { status });
+    }
+    stage.settle();
+    assert!(has(&stage, "State: Booting again") && has(&stage, "Not reported since its reset"));
+    assert!(!has(&stage, "Tree matches"));
+    stage.tell(30_000, Event::GuestReported { report: guest.report.unwrap(), matches: guest.matches });
+    stage.settle();
+    assert!(has(&stage, "State: Running") && has(&stage, "Tree matches"));
+}
+
+#[test]
 fn a_click_gives_the_guest_the_keyboard_and_ctrl_alt_takes_it_back() {
     let mut stage = Stage::new();
     let _display = story::running(&mut stage);

@@ -127,6 +127,7 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
         recording: None,
         typing: VecDeque::new(),
         typing_told: false,
+        typing_told_at: tokio::time::Instant::now(),
         caps: super::guest::Caps::default(),
         next_stroke: tokio::time::Instant::now(),
         works: 0,

@@ -10,7 +10,7 @@ use vmtools::display::{Client, GuestLayout, InputEvent, keysyms_for_text};
 use vmtools::share::mount_command;
 use vmtools::{Boot, BootStep, Chosen, GuestEvent, GuestHandle, GuestPlan, GuestStatus};
 
-use super::{Driver, FRESH, STROKE};
+use super::{Driver, FRESH, STROKE, TOLD};
 use crate::session::direct::DirectWish;
 use crate::session::event::{Event, Failure, Level, Side};
 use crate::session::failure::{exit_code, internal, no_image};
@@ -276,6 +276,10 @@ impl Driver {
         if !self.has_screen() {
             return self.notice(Level::Warning, self.no_guest().into()).await;
         }
+        // What is down would change the first letters, and nothing of the keyboard is handed on until the last one.
+        if self.typing.is_empty() {
+            let _ = self.pass(InputEvent::ReleaseAll);
+        }
         if self.screen.takes_keysyms() {
             return self.typing.extend(keysyms_for_text(text));
         }
@@ -302,6 +306,12 @@ impl Driver {
         let typing = !self.typing.is_empty() && !self.testing.runs();
         if std::mem::replace(&mut self.typing_told, typing) != typing {
             self.tell(Event::TypingChanged { typing }).await;
+            self.typing_told_at = tokio::time::Instant::now();
+        }
+        let left = STROKE * u32::try_from(self.typing.len()).unwrap_or(u32::MAX);
+        if typing && left >= TOLD && self.typing_told_at.elapsed() >= TOLD {
+            self.typing_told_at = tokio::time::Instant::now();
+            self.tell(Event::TypingAdvanced { left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX) }).await;
         }
     }
 

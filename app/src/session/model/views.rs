@@ -167,6 +167,8 @@ pub struct GuestView {
     pub ports: Vec<(String, u16, u16)>,
     /// For how many seconds its screen has shown one colour, and what can be done, while that is so for long.
     pub blank: Option<(u64, BlankCure)>,
+    /// It was reset, and has not come up since: what it told was of before.
+    pub reset: bool,
     /// Whether its process has ended.
     pub ended: bool,
 }
