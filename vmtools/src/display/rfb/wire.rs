@@ -130,6 +130,7 @@ impl<R: Read> Wire<R> {
     }
 
     /// Between 1 and `limit` bytes that wait; [`Wire::consume`] takes them. `limit` is not 0.
+    #[inline]
     pub(super) fn some(&mut self, limit: usize) -> Result<&[u8], RfbError> {
         if self.start == self.end {
             self.more()?;
@@ -138,12 +139,14 @@ impl<R: Read> Wire<R> {
         Ok(&self.buffer[self.start..end])
     }
 
+    #[inline]
     pub(super) fn consume(&mut self, count: usize) {
         self.start = (self.start + count).min(self.end);
         self.consumed += count as u64;
     }
 
     /// The next `count` bytes, which must be few.
+    #[inline]
     pub(super) fn take(&mut self, count: usize) -> Result<&[u8], RfbError> {
         if count > BUFFER {
             return Err(RfbError::garbage(format!("{count} bytes in one piece")));
@@ -216,16 +219,19 @@ impl<R: Read> Wire<R> {
         Ok(())
     }
 
+    #[inline]
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], RfbError> {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N)?);
         Ok(array)
     }
 
+    #[inline]
     pub(super) fn u8(&mut self) -> Result<u8, RfbError> {
         Ok(self.array::<1>()?[0])
     }
 
+    #[inline]
     pub(super) fn u16(&mut self) -> Result<u16, RfbError> {
         Ok(u16::from_be_bytes(self.array()?))
     }
