@@ -205,8 +205,8 @@ impl ScreenPanel {
         }
         match live {
             true => self.size(ui, room, screen, window),
-            // Its next picture may be another guest's, or of another server.
-            false => self.follow = Follow::default(),
+            // Its next picture may be another guest's, or of another server; and what is wrong is said over the screen.
+            false => (self.follow, self.said) = (Follow::default(), None),
         }
         if !window.full_screen {
             self.full.leave();

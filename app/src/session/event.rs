@@ -1,4 +1,4 @@
-//! What the driver tells: past tense, few, never dropped. Front ends fold them with the [`Model`](super::model::Model);
+//! What the driver tells: past tense, few, never dropped. Front ends fold them with the [`Model`];
 //! `--json` prints them, one a line, as [`Told`].
 
 use std::path::PathBuf;
