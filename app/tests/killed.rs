@@ -162,8 +162,8 @@ fn the_warden_has_a_name_and_is_ended_by_nobody_who_asks() {
     let mut run = start_with(&console, &bin, &["build", "--json", repo.to_str().unwrap()]);
     until("both", || runs(&console, "/stray") && runs(&console, "/tool"));
     let warden = warden(&console).expect("it is there");
-    let called = fs::read_to_string(format!("/proc/{}/comm", warden.as_raw_nonzero())).unwrap();
-    assert_eq!(called.trim(), cartridge_supervise::WARDEN_NAME);
+    let called = || fs::read_to_string(format!("/proc/{}/comm", warden.as_raw_nonzero())).unwrap();
+    until("its name", || called().trim() == cartridge_supervise::WARDEN_NAME);
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         rustix::process::kill_process(warden, signal).unwrap();
     }

@@ -44,10 +44,16 @@ pub fn names_a_secret(name: &str) -> bool {
 /// What stands between `://` and `@`, from its colon on; all of it where that or its first half is long, as a token is.
 fn addresses(text: &str) -> impl Iterator<Item = Range<usize>> {
     const LONG: usize = 20;
-    text.match_indices("://").filter_map(|(at, _)| {
+    // The end of the word that was looked at last, and its last `@`: a word may be a megabyte, and have one at every place.
+    let mut known = (0, None);
+    text.match_indices("://").filter_map(move |(at, _)| {
         let begin = at + 3;
         let ends = |c: char| c.is_whitespace() || "\"'`<>".contains(c);
-        let word = text[begin..].find(ends).map_or(text.len(), |end| begin + end);
+        if begin > known.0 {
+            let word = text[begin..].find(ends).map_or(text.len(), |end| begin + end);
+            known = (word, text[begin..word].rfind('@').map(|end| begin + end));
+        }
+        let (word, last) = known;
         let host = text[begin..word].find(['/', '?', '#']).map_or(word, |end| begin + end);
         let login = match text[begin..host].rfind('@') {
             Some(end) => begin..begin + end,
@@ -60,7 +66,7 @@ fn addresses(text: &str) -> impl Iterator<Item = Range<usize>> {
                     .unwrap_or(host)
                     .split_once(':')?;
                 let odd = port.contains(|c: char| !c.is_ascii_digit());
-                begin..begin + text[begin..word].rfind('@').filter(|_| odd)?
+                begin..last.filter(|last| odd && *last >= begin)?
             }
         };
         match text[login.clone()].split_once(':') {
@@ -297,7 +303,18 @@ mod tests {
     /// It would take hours if each name looked at all that follows it.
     #[test]
     fn a_long_line_of_names_is_read_all_the_same() {
-        for part in ["token=", "token='", "password=\\\"", "token=a,,", "basic ", "secret,data=,"] {
+        for part in [
+            "://",
+            "a://b:c",
+            "://x@",
+            "://x:y@z",
+            "token=",
+            "token='",
+            "password=\\\"",
+            "token=a,,",
+            "basic ",
+            "secret,data=,",
+        ] {
             let _ = redacted(&part.repeat((1 << 18) / part.len()));
         }
     }

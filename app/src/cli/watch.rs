@@ -34,6 +34,8 @@ pub(super) async fn run(args: &WatchArgs, paths: &Paths) -> u8 {
     };
     let Some(signals) = Signals::catch() else { return exit_code::INTERNAL };
     let session = watcher.watch(holder);
+    // Nobody sees the guest's screen here: it is not asked for.
+    session.screen.set_visible(false);
     Watch { session, model: Model::default(), printer: Printer::new(args.json), json: args.json }.run(signals).await
 }
 

@@ -102,7 +102,7 @@ fn open(nodes: &[Node], wanted: &Wanted) -> Vec<usize> {
     while let Some(node) = nodes.get(at) {
         rows.push(at);
         let closed = node.kind == "folder" && !wanted.open(node);
-        at += 1 + if closed { node.below } else { 0 };
+        at = at.saturating_add(if closed { node.below.saturating_add(1) } else { 1 });
     }
     rows
 }

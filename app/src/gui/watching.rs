@@ -69,7 +69,7 @@ pub(super) fn offer(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
     let can = holder.socket.is_some();
     let hint = match can {
         true => "Shows in this window what is done there: stages, logs and the guest's screen. Nothing can be changed.",
-        false => "It is of an older version, or has no private place for that.",
+        false => "It is an older Cartridge, or has no private runtime folder.",
     };
     if controls::button(ui, can, Icon::Eye, "Watch", hint).clicked() {
         wishes.add(Wish::Watch(true));

@@ -491,6 +491,13 @@ impl Driver {
         self.wake.wake();
     }
 
+    /// The front end hears that it is over once those who watch have heard it: it may end the program then.
+    pub(super) async fn close(&mut self) {
+        std::mem::replace(&mut self.gallery, Gallery::new("")).farewell().await;
+        self.tell(Event::Closed).await;
+        self.closed = true;
+    }
+
     async fn quit(&mut self) {
         self.quitting = true;
         self.stop_reading();
@@ -498,8 +505,7 @@ impl Driver {
         let nothing = self.record.works().is_empty() && self.record.made().runtime.is_none();
         self.stop_comparing();
         if self.state.phase == Phase::Idle && nothing {
-            self.tell(Event::Closed).await;
-            self.closed = true;
+            self.close().await;
         } else if self.state.phase == Phase::Ejecting {
             if self.state.next.is_some() {
                 self.input(Input::Cancel).await;

@@ -182,7 +182,9 @@ pub(super) fn of_lock(error: &LockError, root: &Path) -> Failure {
 pub(super) fn of_watch(holder: &Holder, why: &str, stopped: bool) -> Failure {
     let advice = match stopped {
         true => format!("Let it go on, or end it: kill -CONT {0}, or kill -KILL {0}", holder.process),
-        false => "Try again; where nobody works on the cartridge any more, it can be taken".to_owned(),
+        false => {
+            "Look at what it does there; where nobody works on the cartridge any more, it can be used here".to_owned()
+        }
     };
     Failure {
         title: "The other session cannot be watched".into(),

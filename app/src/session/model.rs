@@ -134,11 +134,13 @@ pub struct Model {
     #[serde(skip)]
     pub deploy: DeployView,
     /// Who holds the cartridge that was to be worked on, until that is tried again.
+    #[serde(skip)]
     pub in_use: Option<Holder>,
     /// The other session that all this is of, where it is only watched.
     #[serde(skip)]
     pub watched: Option<WatchedView>,
-    /// Whether the session is over.
+    /// Whether the session is over: this one, not one that is watched.
+    #[serde(skip)]
     pub closed: bool,
 }
 

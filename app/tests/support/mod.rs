@@ -219,7 +219,14 @@ pub fn stray(console: &Console, name: &str) -> Stray {
     let mark = list.lines().nth(1).expect("the mark is written down");
     let mut command = Command::new("setsid");
     command.args(["--wait"]).arg(program).arg("600").env_clear().env(cartridge_supervise::MARK, mark);
-    Stray(command.stdin(Stdio::null()).spawn().unwrap(), dir)
+    let stray = Stray(command.stdin(Stdio::null()).spawn().unwrap(), dir);
+    // Until then it is called setsid.
+    let end = Instant::now() + Duration::from_secs(240);
+    while fs::read_to_string(format!("/proc/{}/comm", stray.0.id())).is_ok_and(|comm| comm.trim() != name) {
+        assert!(Instant::now() < end, "{name} does not start");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    stray
 }
 
 pub fn finish(command: Command) -> Finished {

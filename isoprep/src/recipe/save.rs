@@ -5,22 +5,24 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, linkat};
+use rustix::io::Errno;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 /// The ends of the names that files have before they take the place of another one: `.NAME.cartridge-PROCESS-NUMBER.new`.
 const ENDS: (&str, &str) = (".cartridge-", ".new");
 
 /// Writes `content` to `file` in one step: a new file, synced, renamed over it, the folder synced. Keeps the permission bits of the
-/// file, and a link stays a link. A full disk leaves the old file as it was. The new one has no name until it is whole, so that
+/// file, its owner and group where that is allowed, and a link stays a link. A full disk leaves the old file as it was. The new one has no name until it is whole, so that
 /// who is killed in the middle leaves nothing; where a file system knows no such files, it goes with the next save.
 ///
 /// # Errors
-/// Whatever making, writing, syncing or renaming fails with; the old file is untouched then and nothing is left behind.
+/// Whatever making, writing, syncing or renaming fails with, or that there is something else than a file; the old file is untouched then
+/// and nothing is left behind. That the folder could not be synced is no error: the new file has taken the place by then.
 pub fn save_atomically(file: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
     let target = match fs::canonicalize(file) {
         Ok(real) => real,
@@ -29,9 +31,15 @@ pub fn save_atomically(file: &Path, content: impl AsRef<[u8]>) -> io::Result<()>
     };
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = target.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let old = fs::metadata(&target).ok();
+    if old.as_ref().is_some_and(|old| !old.is_file()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is there, and is no file"));
+    }
     sweep(name, folder);
     let fill = |new: &mut File| -> io::Result<()> {
-        if let Ok(old) = fs::metadata(&target) {
+        if let Some(old) = &old {
+            // Root edits files of others; who is not root has no other way than to own the new one.
+            let _ = fchown(&*new, Some(old.uid()), Some(old.gid()));
             new.set_permissions(old.permissions())?;
         }
         new.write_all(content.as_ref())?;
@@ -54,7 +62,8 @@ pub fn save_atomically(file: &Path, content: impl AsRef<[u8]>) -> io::Result<()>
     fs::rename(&at, &target).inspect_err(|_| {
         let _ = fs::remove_file(&at);
     })?;
-    File::open(folder)?.sync_all()
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    Ok(())
 }
 
 /// A file without a name (open(2), `O_TMPFILE`), where there are such and they can be given one.
@@ -77,7 +86,7 @@ fn give_name(file: &File, name: &OsStr, folder: &Path) -> io::Result<PathBuf> {
         let path = beside(name, folder);
         match linkat(CWD, handle(file), CWD, &path, AtFlags::SYMLINK_FOLLOW) {
             Ok(()) => return Ok(path),
-            Err(rustix::io::Errno::EXIST) => {}
+            Err(Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -88,9 +97,9 @@ fn named(name: &OsStr, folder: &Path) -> io::Result<(File, PathBuf)> {
         let path = beside(name, folder);
         match OpenOptions::new().write(true).create_new(true).mode(0o666).open(&path) {
             Ok(file) => {
-                hold(&file);
-                // Somebody else's sweep may have come in between.
-                if is_at(&file, &path) {
+                // Somebody else's sweep may have come in between, or hold it and be about to.
+                let swept = matches!(flock(&file, FlockOperation::NonBlockingLockExclusive), Err(Errno::WOULDBLOCK));
+                if !swept && is_at(&file, &path) {
                     return Ok((file, path));
                 }
             }
@@ -177,6 +186,25 @@ mod tests {
         save_atomically(&at("a.toml"), "newer").unwrap();
         assert!(!living.exists());
         assert_eq!((count(), fs::read(at("a.toml")).unwrap()), (before - 1, b"newer".to_vec()));
+    }
+
+    #[test]
+    fn it_stays_whose_it_was_and_what_is_no_file_stays_what_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let (file, other) = (at("a.toml"), 65_534);
+        fs::write(&file, "old").unwrap();
+        // Who is not root can give nothing away.
+        let given = std::os::unix::fs::chown(&file, Some(other), Some(other)).is_ok();
+        save_atomically(&file, "new").unwrap();
+        let now = fs::metadata(&file).unwrap();
+        assert!(!given || (now.uid(), now.gid()) == (other, other), "{} {}", now.uid(), now.gid());
+        let listener = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        let before = fs::metadata(at("socket")).unwrap();
+        assert_eq!(save_atomically(&at("socket"), "new").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        let after = fs::metadata(at("socket")).unwrap();
+        assert_eq!((before.dev(), before.ino()), (after.dev(), after.ino()));
+        drop(listener);
     }
 
     #[test]

@@ -11,6 +11,8 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 
 /// How a disk is called while it is made.
 const NEW_DISK: (&str, &str) = (".cartridge-disk-", ".part");
+/// How many letters and digits are drawn by lot for its name.
+const DRAWN: usize = 6;
 
 /// A disk of a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -211,7 +213,7 @@ pub fn create_disk(qemu_img: &Path, path: &Path, bytes: u64, cancel: &Cancel) ->
     let place = |source| DiskError::Place { path: path.to_owned(), source };
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut beside = tempfile::Builder::new();
-    beside.prefix(NEW_DISK.0).suffix(NEW_DISK.1).permissions(Permissions::from_mode(0o666));
+    beside.prefix(NEW_DISK.0).rand_bytes(DRAWN).suffix(NEW_DISK.1).permissions(Permissions::from_mode(0o666));
     sweep_new_disks(dir);
     let part = beside.tempfile_in(dir).map_err(place)?;
     hold(part.as_file());
@@ -231,7 +233,10 @@ pub fn create_disk(qemu_img: &Path, path: &Path, bytes: u64, cancel: &Cancel) ->
 /// Removes from `dir` what somebody who is dead was making a disk in: of the form that [`create_disk`] gives, a regular file of this
 /// user's, and held by nobody.
 pub fn sweep_new_disks(dir: &Path) {
-    let is_one = |name: &str| name.starts_with(NEW_DISK.0) && name.ends_with(NEW_DISK.1);
+    let is_one = |name: &str| {
+        let drawn = name.strip_prefix(NEW_DISK.0).and_then(|it| it.strip_suffix(NEW_DISK.1));
+        drawn.is_some_and(|it| it.len() == DRAWN && it.chars().all(|c| c.is_ascii_alphanumeric()))
+    };
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -282,8 +287,9 @@ mod tests {
         };
         // What somebody else calls so stays his; what a death in the middle has left goes, unless somebody is at it.
         std::fs::write(at("kept.qcow2.part"), "his").unwrap();
-        std::fs::write(at(".cartridge-disk-dead.part"), "half").unwrap();
-        let alive = File::create(at(".cartridge-disk-alive.part")).unwrap();
+        std::fs::write(at(".cartridge-disk-dead01.part"), "half").unwrap();
+        std::fs::write(at(".cartridge-disk-backup-of-mine.part"), "his").unwrap();
+        let alive = File::create(at(".cartridge-disk-alive1.part")).unwrap();
         assert!(hold(&alive));
         tool(&format!("test ! -e '{0}' && test ! -s \"$6\" && echo whole >\"$6\"", path.display()));
         create_disk(&at("qemu-img"), &path, 1 << 20, &Cancel::new()).unwrap_or_else(|e| panic!("{e}"));
@@ -293,7 +299,8 @@ mod tests {
         create_disk(&at("qemu-img"), &path, 1 << 20, &Cancel::new()).unwrap_err();
         let mut names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
         names.sort();
-        assert_eq!(names, [".cartridge-disk-alive.part", "kept.qcow2.part", "qemu-img"]);
+        let his = ".cartridge-disk-backup-of-mine.part";
+        assert_eq!(names, [".cartridge-disk-alive1.part", his, "kept.qcow2.part", "qemu-img"]);
         assert_eq!(std::fs::read_to_string(at("kept.qcow2.part")).unwrap(), "his");
     }
 

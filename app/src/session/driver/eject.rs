@@ -125,8 +125,7 @@ impl Driver {
         }
         self.input(Input::Ejected).await;
         if self.quitting {
-            self.tell(Event::Closed).await;
-            self.closed = true;
+            self.close().await;
         }
     }
 

@@ -27,7 +27,7 @@ const BEHIND: usize = 512;
 /// How long somebody may take nothing of what he is sent; then he is dropped.
 const STUCK: Duration = Duration::from_secs(30);
 /// How long the end of the program waits until those who watch have its last words.
-const FAREWELL: Duration = Duration::from_millis(250);
+const FAREWELL: Duration = Duration::from_secs(1);
 /// How many sentences of the log a late-comer gets.
 const SAID: usize = 200;
 /// How much of a sentence, characters.

@@ -60,6 +60,10 @@ pub(super) fn shown(told: &Told) -> Option<Told> {
     let event = match &told.event {
         // What was read goes to the clipboard of whoever asked; disks are chosen where they are written to.
         Event::TextRead { .. } | Event::Deploy(_) | Event::MenuRead { .. } | Event::Closed => return None,
+        // Of whoever watches, who says it himself.
+        Event::InUse { .. } | Event::Joined { .. } | Event::HolderStopped { .. } | Event::WatchEnded { .. } => {
+            return None;
+        }
         // Ten thousands of lines.
         Event::BuildCompared { summary, .. } => Event::BuildCompared { summary: summary.clone(), difference: None },
         event => event.clone(),

@@ -113,6 +113,17 @@ fn no_secret_goes_over_the_socket_and_nothing_that_is_somebody_s_own() {
     assert!(sent.contains("***") && !sent.contains("hunter2planted"), "{sent}");
     let read = Told { v: 1, at_ms: 0, event: Event::TextRead { text: "what the screen shows".into() } };
     assert!(shown(&read).is_none());
+    let end = Event::WatchEnded { end: super::super::WatchEnd::LetGo };
+    assert!(shown(&Told { v: 1, at_ms: 0, event: end }).is_none());
+    // Nor is its end ours.
+    let mut model = Model::default();
+    model.fold(&Told { v: 1, at_ms: 0, event: Event::Closed });
+    assert!(model.closed);
+    let start = Line::Start { at_ms: 0, missed: 0, said: Vec::new(), model: Box::new(model) };
+    let sent = start.encode().unwrap().replacen("\"model\":{", "\"model\":{\"closed\":true,", 1);
+    let got = Lines::default().push(sent.as_bytes()).pop();
+    let Some(Ok(Line::Start { model, .. })) = got else { panic!("{got:?}") };
+    assert!(!model.closed);
 }
 
 #[test]

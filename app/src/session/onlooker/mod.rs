@@ -57,7 +57,7 @@ impl WatchedView {
     pub fn why_not(&self) -> String {
         match &self.ended {
             None => format!("You are watching {}: this is changed there", self.holder.name()),
-            Some(_) => "This is what was to be seen last: stop watching first".to_owned(),
+            Some(_) => "This is what was to be seen last: Use it here comes first".to_owned(),
         }
     }
 

@@ -13,7 +13,7 @@ use vmtools::RuntimeDir;
 use vmtools::display::{DisplayLink, DisplaySource as _, RfbSource, Screen};
 
 use super::WatchEnd;
-use super::line::{BadLine, Line, Lines, VERSION};
+use super::line::{BadLine, Line, Lines, VERSION, shown};
 use super::tail::LogTail;
 use crate::paths::Paths;
 use crate::session::cartridge_lock;
@@ -176,7 +176,7 @@ impl Watching {
     async fn hear(&mut self, line: Result<Line, BadLine>) -> Option<WatchEnd> {
         let gone = |why: String| Some(WatchEnd::Gone { why });
         match line {
-            Ok(Line::Hello { watch, app, session }) => {
+            Ok(Line::Hello { watch, app, session }) if self.tail.is_none() && !self.joined => {
                 let this = env!("CARGO_PKG_VERSION");
                 if watch != VERSION || app != this {
                     let (name, app) = (self.holder.name(), plain(&app));
@@ -198,13 +198,17 @@ impl Watching {
                 self.follow_guest();
             }
             Ok(Line::Told(told)) if self.joined => {
+                // Whatever it says: what is not for those who watch is not heard.
+                let told = shown(&told)?;
                 self.at_ms = told.at_ms.min(LATEST).max(self.at_ms);
                 self.model.fold(&told);
                 self.tell(told.event).await;
                 self.follow_guest();
             }
             Ok(Line::LetGo) => return Some(WatchEnd::LetGo),
-            Ok(Line::Refused { why }) => return gone(format!("{} cannot be watched: {why}", self.holder.name())),
+            Ok(Line::Refused { why }) => {
+                return gone(format!("{} cannot be watched: {}", self.holder.name(), plain(&why)));
+            }
             Err(_) | Ok(Line::Told(_)) if !self.joined => {
                 return gone(format!("{} told something that is not understood", self.holder.name()));
             }
@@ -213,7 +217,7 @@ impl Watching {
                 let text = "Something was told that is not understood here: what you see may not be all".to_owned();
                 self.tell(Event::Noticed { level: Level::Warning, text }).await;
             }
-            Err(_) | Ok(Line::Told(_)) => {}
+            Err(_) | Ok(Line::Told(_) | Line::Hello { .. }) => {}
         }
         None
     }
@@ -231,7 +235,7 @@ impl Watching {
         let (gone, is_gone) = watch::channel(false);
         let (_, inputs) = channel(1);
         let link = DisplayLink { screen: Arc::clone(&self.screen), inputs, gone: is_gone };
-        tokio::spawn(Box::new(RfbSource::new(&socket).of_others(LOGIN)).run(link));
+        tokio::spawn(Box::new(RfbSource::ours(&socket).of_others(LOGIN)).run(link));
         self.display = Some(Display { guest, gone });
     }
 
@@ -283,7 +287,7 @@ impl Watching {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let why = match process != 0 && there() && !is_dead(process) {
-            true => format!("{name} has hung up: this was not followed quickly enough"),
+            true => format!("{name} has hung up, or this was too slow for it: watch it again"),
             false => format!(
                 "{name} was killed, or has crashed. The cartridge is free: the next start of a job cleans what it left"
             ),
@@ -314,7 +318,7 @@ fn session_dir(paths: &Paths, id: &str) -> Option<PathBuf> {
 
 /// On one line, whatever it is.
 fn plain(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(40).collect()
+    text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
 fn proc_of(process: u32) -> PathBuf {
