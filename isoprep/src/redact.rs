@@ -94,12 +94,14 @@ fn values(text: &str) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
+/// How a login in a header is called (RFC 9110, 11.6.2, and what GitHub, Gitea and others made of it).
+const SCHEMES: [&str; 6] = ["bearer", "basic", "token", "apikey", "negotiate", "digest"];
+
 /// The value that the name in `word` has, if it is a secret.
 fn value(text: &str, word: Range<usize>) -> Option<Range<usize>> {
     let (name, after) = (&text[word.clone()], &text[word.end..]);
     let at = |rest: &str| text.len() - rest.len();
-    if (name.eq_ignore_ascii_case("bearer") || name.eq_ignore_ascii_case("basic")) && follows_a_header(text, word.start)
-    {
+    if SCHEMES.iter().any(|it| name.eq_ignore_ascii_case(it)) && follows_a_header(text, word.start) {
         return Some(value_end::separate(text, at(after.strip_prefix(' ')?)));
     }
     // QEMU's own form: -object secret,id=a,data=…
@@ -130,9 +132,19 @@ fn value(text: &str, word: Range<usize>) -> Option<Range<usize>> {
             return Some(value_end::value(text, word.start, at(rest.trim_start_matches([':', ' ']))));
         }
     }
+    let rest = rest.strip_prefix(':')?;
+    // A header of HTTP has a name of several words: where one is told, or given in a word of its own.
+    if name.contains('-') && !name.starts_with('-') {
+        let before = text[..word.start].trim_end_matches([' ', '>', '<']);
+        if before.is_empty() || before.ends_with(['\n', '"', '\'']) {
+            return Some(value_end::value(text, word.start, at(rest.trim_start_matches(' '))));
+        }
+    }
     // Programs say in this form what went wrong, as passwd(1): a line of a configuration has this one word and nothing else.
-    let begin =
-        at(rest.strip_prefix(':').filter(|_| named == Named::Password)?.strip_prefix(' ')?.trim_start_matches(' '));
+    if named != Named::Password && !name.contains('_') {
+        return None;
+    }
+    let begin = at(rest.strip_prefix(' ')?.trim_start_matches(' '));
     let value = value_end::separate(text, begin);
     let begins = text[..word.start].trim_end_matches([' ', '\t']);
     let ends = text[value.end..].trim_start_matches(['"', '\'', ' ', '\t', '\r']);
@@ -176,6 +188,11 @@ mod tests {
             ("{\"password\": \"a\\\"b\", \"user\": \"me\"}", "{\"password\": \"***\", \"user\": \"me\"}"),
             ("API_TOKEN = \"abc\"\nNAME = \"x\"", "API_TOKEN = \"***\"\nNAME = \"x\""),
             ("Authorization: Bearer abc.def", "Authorization: Bearer ***"),
+            ("curl -H 'Authorization: token abc' x", "curl -H 'Authorization: token ***' x"),
+            ("curl -H 'X-Api-Key: a b' x", "curl -H 'X-Api-Key: ***' x"),
+            ("> PRIVATE-TOKEN: abc\n> Host: h", "> PRIVATE-TOKEN: ***\n> Host: h"),
+            ("  api_token: abc\n", "  api_token: ***\n"),
+            ("DB_PASS=abc MYSQL_PWD=abc mysql", "DB_PASS=*** MYSQL_PWD=*** mysql"),
             ("-object secret,id=s,data=hunter2,format=raw", "-object secret,id=s,data=***,format=raw"),
             ("psk=hunter22", "psk=***"),
             ("password: hunter2", "password: ***"),
@@ -226,6 +243,10 @@ mod tests {
             "passwd: unknown user bob",
             "by root after an administrator's password: the helper is not installed",
             "TOKEN_FILE=/run/x",
+            "adduser --disabled-password bob; tool --no-password x",
+            "max_tokens=512 password_required=false {\"max_tokens\": 512}",
+            "error in access_token: it has expired",
+            "see X-Api-Key: it is what the server wants",
             "1 token, 3 secrets; passwords are asked for",
             "qemu-system-x86_64 -name guest=demo -vnc unix:/run/a/vnc.sock,display=video0",
             "http://[::1]:80/a:b@c",

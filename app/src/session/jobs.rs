@@ -94,26 +94,26 @@ pub(super) struct Prepared {
     pub(super) notices: Vec<(Level, String)>,
 }
 
-/// Takes the cartridge's lock, and lets others watch what is done with it.
-fn take(
-    root: &Path,
-    (paths, mut holder, gallery): (&Paths, Holder, &Gallery),
-    notices: &mut Vec<(Level, String)>,
-) -> Result<CartridgeLock, NotPrepared> {
-    let not = |error: LockError| {
+impl NotPrepared {
+    fn of_lock(error: LockError, root: &Path) -> Self {
         let failure = failure::of_lock(&error, root);
         let LockError::Held { holder } = error else { return failure.into() };
-        NotPrepared { failure, holder: Some(holder) }
-    };
-    let mut lock = cartridge_lock::lock(&paths.locks(), root, &holder).map_err(not)?;
+        Self { failure, holder: Some(holder) }
+    }
+}
+
+/// Lets others watch what is done with the cartridge that `lock` is of.
+fn let_watch(
+    lock: &mut CartridgeLock,
+    (paths, mut holder, gallery): (&Paths, Holder, &Gallery),
+) -> Result<Option<(Level, String)>, LockError> {
     match gallery.open(&paths.runtime) {
         Ok(socket) => {
             holder.socket = Some(socket);
-            lock.say(&holder).map_err(not)?;
+            lock.say(&holder).map(|()| None)
         }
-        Err(error) => notices.push((Level::Info, format!("Nobody else can watch this session: {error}"))),
+        Err(error) => Ok(Some((Level::Info, format!("Nobody else can watch this session: {error}")))),
     }
-    Ok(lock)
 }
 
 /// Checks the recipe, looks at the host, cleans what dead sessions left, and takes the cartridge's lock.
@@ -123,13 +123,18 @@ pub(super) fn prepare(
     (paths, holder, gallery): (&Paths, Holder, &Gallery),
     cancel: &Cancel,
 ) -> Result<Box<Prepared>, NotPrepared> {
-    let mut notices = Vec::new();
+    let not = |error| NotPrepared::of_lock(error, &recipe.root);
     // A direct boot touches no cartridge.
-    let lock = match goal {
+    let mut lock = match goal {
         Goal::Direct => None,
-        _ => Some(take(&recipe.root, (paths, holder, gallery), &mut notices)?),
+        _ => Some(cartridge_lock::lock(&paths.locks(), &recipe.root, &holder).map_err(not)?),
     };
+    // Before the directory for those who watch is made, which sweeps what others left without a word.
     let recovered = record::recover(paths, &Terms { agreed: &[], cancel, progress: &|_, _| {} });
+    let mut notices = Vec::new();
+    if let Some(lock) = &mut lock {
+        notices.extend(let_watch(lock, (paths, holder, gallery)).map_err(not)?);
+    }
     let mut host = None;
     let boot = if matches!(goal, Goal::Boot | Goal::Up) { isoprep::check_boot(&recipe) } else { Vec::new() };
     let guest = if goal == Goal::Build { Vec::new() } else { isoprep::check_guest(&recipe) };

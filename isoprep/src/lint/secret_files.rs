@@ -22,8 +22,12 @@ const SECRET_NAMES: [&str; 11] = [
 /// Names of passwords alone, as programs have them in their configurations.
 const PASSWORDS: [&str; 8] =
     ["PASSWORD", "PASSWD", "PASSPHRASE", "PSK", "WPA_PASSPHRASE", "API_KEY", "APIKEY", "EAP_PASSWORD"];
+/// What ends so names a password of somebody's.
+const SECRET_ENDS: [&str; 2] = ["_PASS", "_PWD"];
 /// What ends so names a secret, and is none.
-const OF_A_SECRET: [&str; 7] = ["_FILE", "_FD", "_PATH", "_URL", "_ID", "_NAME", "_TTL"];
+const OF_A_SECRET: [&str; 8] = ["_FILE", "_FD", "_PATH", "_URL", "_ID", "_NAME", "_TTL", "_REQUIRED"];
+/// What begins so says that there is none (`--disabled-password`), or how much of it (`max_tokens`).
+const NO_SECRET: [&str; 5] = ["NO_", "DISABLED_", "WITHOUT_", "MAX_", "NUM_"];
 
 /// Ends of options of QEMU that name an object in which a secret is (its "secret" objects, by their id).
 const ID_IN_QEMU: [&str; 3] = ["password-secret", "key-secret", "cookie-secret"];
@@ -47,8 +51,9 @@ pub(crate) fn named_secret(name: &str) -> Option<Named> {
     if PASSWORDS.contains(&name.as_str()) {
         return Some(Named::Password);
     }
-    let secret = SECRET_NAMES.iter().any(|it| name.contains(it)) && !OF_A_SECRET.iter().any(|end| name.ends_with(end));
-    secret.then_some(Named::Secret)
+    let named = SECRET_NAMES.iter().any(|it| name.contains(it)) || SECRET_ENDS.iter().any(|end| name.ends_with(end));
+    let is_none = OF_A_SECRET.iter().any(|end| name.ends_with(end)) || NO_SECRET.iter().any(|it| name.starts_with(it));
+    (named && !is_none).then_some(Named::Secret)
 }
 
 /// Names of private keys of SSH (ssh-keygen(1), "FILES"). Those in a form of text are known by that.
