@@ -168,12 +168,10 @@ impl Paths {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn two_cartridges_of_one_name_have_images_apart() {
-        let paths = Paths {
+impl Paths {
+    /// Places of a test that touches none of them.
+    pub(crate) fn nowhere() -> Self {
+        Self {
             cache: "/c".into(),
             state: "/s".into(),
             data: "/d".into(),
@@ -181,7 +179,17 @@ mod tests {
             runtime: "/r".into(),
             pictures: "/p".into(),
             videos: "/v".into(),
-        };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_cartridges_of_one_name_have_images_apart() {
+        let paths = Paths::nowhere();
         let one = paths.images_of("x", Path::new("/a/x"));
         assert!(one.to_string_lossy().starts_with("/c/images/x-"));
         assert!(paths.slots_of("x", Path::new("/a/x")).to_string_lossy().starts_with("/d/slots/x-"));

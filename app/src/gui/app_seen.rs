@@ -11,6 +11,7 @@ use super::app::App;
 const NOW_AND_THEN: Duration = Duration::from_secs(10);
 /// A window that is seen has painted long before, also on a busy machine.
 const OVERDUE: Duration = Duration::from_secs(2);
+
 /// egui comes a frame too early.
 const SLACK: Duration = Duration::from_millis(200);
 

@@ -239,7 +239,6 @@ impl Driver {
             }
             self.tell_typing().await;
         }
-        self.gallery.farewell().await;
     }
 
     async fn next(&mut self, commands: &mut Receiver<Command>) -> Wake {
@@ -309,14 +308,14 @@ impl Driver {
             Command::SendSerial(bytes) => self.with_guest(|guest| guest.send_serial(bytes)).await,
             // A key between two of a text would change what it says.
             Command::Input(InputEvent::Key { .. } | InputEvent::Locks(_) | InputEvent::ReleaseAll)
-                if !self.typing.is_empty() => {}
+                if self.types_text() => {}
             Command::Input(event) => {
                 let _ = self.pass(event);
             }
             Command::SendCombo(_) if !self.has_screen() => {
                 self.notice(Level::Warning, self.no_guest().into()).await;
             }
-            Command::SendCombo(keys) if !self.typing.is_empty() => self.typing.extend(together(&keys)),
+            Command::SendCombo(keys) if self.types_text() => self.typing.extend(together(&keys)),
             Command::SendCombo(keys) => together(&keys).for_each(|event| {
                 let _ = self.pass(event);
             }),

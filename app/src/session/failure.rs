@@ -12,7 +12,7 @@ use std::path::Path;
 
 use cartridge_supervise::IsolationError;
 use isoprep::{EditError, Finding, MissingParts};
-use vmtools::GuestError;
+use vmtools::{CommandLine, GuestError};
 
 pub(super) use attach::of_attach;
 pub(super) use build::of_build;
@@ -162,7 +162,7 @@ pub(super) fn of_disk(name: &str, error: &vmtools::DiskError) -> Failure {
 
 pub(super) fn of_lock(error: &LockError, root: &Path) -> Failure {
     let LockError::Held { holder } = error else { return internal("The cartridge could not be locked", error) };
-    let watch = holder.socket.as_ref().and(root.to_str()).map(|root| format!("cartridge watch {}", quoted(root)));
+    let watch = holder.socket.as_ref().map(|_| CommandLine::new("cartridge").arg("watch").arg(root).to_string());
     let elsewhere = "Eject it there, or work on another copy of the repository";
     let advice = match watch {
         Some(_) => format!("Watch what is done there. {elsewhere}"),
@@ -193,16 +193,6 @@ pub(super) fn of_watch(holder: &Holder, why: &str, stopped: bool) -> Failure {
         command: None,
         pane: None,
         exit_code: exit_code::INTERNAL,
-    }
-}
-
-/// A word for a shell.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
     }
 }
 

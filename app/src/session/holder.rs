@@ -65,7 +65,7 @@ impl Holder {
         if self.process == 0 { self.who.clone() } else { format!("{} (process {})", self.who, self.process) }
     }
 
-    /// What it does, as what follows "which": "builds it since 14:02:11".
+    /// What it does, as what follows "which": "has been building it since 14:02:11".
     #[must_use]
     pub fn does(&self) -> String {
         let does = match self.goal {

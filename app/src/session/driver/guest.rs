@@ -301,9 +301,14 @@ impl Driver {
         }
     }
 
+    /// Whether text of the user's is being typed, not a test's.
+    pub(super) fn types_text(&self) -> bool {
+        !self.typing.is_empty() && !self.testing.runs()
+    }
+
     /// Tells that text is being typed, or no longer is. What a test types it tells itself.
     pub(super) async fn tell_typing(&mut self) {
-        let typing = !self.typing.is_empty() && !self.testing.runs();
+        let typing = self.types_text();
         if std::mem::replace(&mut self.typing_told, typing) != typing {
             self.tell(Event::TypingChanged { typing }).await;
             self.typing_told_at = tokio::time::Instant::now();

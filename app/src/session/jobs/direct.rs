@@ -297,15 +297,7 @@ mod tests {
 
     #[test]
     fn that_writes_are_kept_as_was_wished_is_no_warning() {
-        let paths = Paths {
-            cache: "/c".into(),
-            state: "/s".into(),
-            data: "/d".into(),
-            config: "/f".into(),
-            runtime: "/r".into(),
-            pictures: "/p".into(),
-            videos: "/v".into(),
-        };
+        let paths = Paths::nowhere();
         let recipe = isoprep::parse("", Path::new("/x")).unwrap();
         let kernel = DirectKernel {
             kernel: Some("/k".into()),

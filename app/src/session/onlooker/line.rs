@@ -60,7 +60,7 @@ pub(super) fn shown(told: &Told) -> Option<Told> {
     let event = match &told.event {
         // What was read goes to the clipboard of whoever asked; disks are chosen where they are written to.
         Event::TextRead { .. } | Event::Deploy(_) | Event::MenuRead { .. } | Event::Closed => return None,
-        // Of whoever watches, who says it himself.
+        // About watching itself: whoever watches tells that.
         Event::InUse { .. } | Event::Joined { .. } | Event::HolderStopped { .. } | Event::WatchEnded { .. } => {
             return None;
         }

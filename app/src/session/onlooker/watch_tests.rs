@@ -10,15 +10,7 @@ fn a_stopped_process_is_told_by_its_state_whatever_it_is_called() {
 
 #[test]
 fn a_session_is_one_plain_name() {
-    let paths = Paths {
-        cache: "/c".into(),
-        state: "/s".into(),
-        data: "/d".into(),
-        config: "/f".into(),
-        runtime: "/r".into(),
-        pictures: "/p".into(),
-        videos: "/v".into(),
-    };
+    let paths = Paths::nowhere();
     assert_eq!(session_dir(&paths, "20260101-120000-7.1"), Some("/s/sessions/20260101-120000-7.1".into()));
     for bad in ["", "..", ".", "../x", "1/../../x", "a", &"1".repeat(64)] {
         assert_eq!(session_dir(&paths, bad), None, "{bad}");
