@@ -86,8 +86,9 @@ pub(super) fn lock(locks: &Path, root: &Path, who: &Holder) -> Result<CartridgeL
     }
 }
 
+/// Whether it is this one itself, or somebody who has not said yet who it is, or says it no more: that passes at once.
 fn is_own(holder: &Holder, who: &Holder) -> bool {
-    (holder.process, &holder.who) == (who.process, &who.who)
+    (holder.process, &holder.who) == (who.process, &who.who) || (holder.process, holder.since) == (0, 0)
 }
 
 fn try_lock(locks: &Path, root: &Path, who: &Holder) -> Result<CartridgeLock, LockError> {
