@@ -312,3 +312,166 @@ fn what_a_killed_session_had_started_is_ended_and_nobody_is_asked() {
         assert!(!child.is_there() && bystander.is_there() && !left.work.exists());
     });
 }
+
+/// A work directory of this very session's, with something mounted in it.
+fn own_work(console: &Console, id: &str) -> Left {
+    let work = isoprep::WorkDir::create(&paths(console).cache.join("work"), id).unwrap().path().to_owned();
+    fs::write(work.join("half"), "built").unwrap();
+    let mount = work.join("airootfs/run");
+    fs::create_dir_all(&mount).unwrap();
+    Left { work, mount }.mounted()
+}
+
+#[test]
+fn a_session_that_is_to_end_unless_held_can_be_answered_and_one_that_is_told_to_end_leaves_it() {
+    alone("a_session_that_is_to_end_unless_held_can_be_answered_and_one_that_is_told_to_end_leaves_it", || {
+        run(async {
+            let console = Console::new();
+            for agrees in [true, false] {
+                let mut session = Session::begin(&console);
+                session.until("its beginning", |event, _| matches!(event, Event::Opened { .. })).await;
+                let id = session.model.logs.file_name().unwrap().to_str().unwrap().to_owned();
+                let left = own_work(&console, &id);
+                let stranger = Stranger::sleeper(&left.mount);
+                session.send(Command::QuitUnlessHeld).await;
+                session.until_phase(Phase::Idle).await;
+                let named = session.model.unfinished.clone().expect("it is held").endable();
+                assert_eq!(named.iter().map(|it| it.pid).collect::<Vec<_>>(), [stranger.0]);
+                assert!(!session.model.closed && stranger.is_there() && left.work.join("half").exists());
+                if agrees {
+                    session.send(Command::EjectEnding { agreed: named }).await;
+                    session.until_phase(Phase::Idle).await;
+                    assert!(session.model.unfinished.is_none() && !stranger.is_there() && !left.work.exists());
+                    session.send(Command::QuitUnlessHeld).await;
+                    session.until("the end", |event, _| matches!(event, Event::Closed)).await;
+                } else {
+                    session.send(Command::Quit).await;
+                    let ejects = |event: &Event| matches!(event, Event::Ejected { .. });
+                    let ends = |event: &Event| matches!(event, Event::Closed);
+                    session
+                        .until("the end", |event, _| {
+                            assert!(!ejects(event), "it was tried again although that was answered");
+                            ends(event)
+                        })
+                        .await;
+                    assert!(stranger.is_there() && left.work.join("half").exists());
+                }
+            }
+            // What was left the next eject removes.
+            let ended = console.run(&["eject", "--json", "--end-holders"]);
+            assert_eq!(ended.code, 0, "{:?}\n{}", ended.events, ended.stderr);
+            console.assert_clean();
+        });
+    });
+}
+
+/// A command in a terminal of its own, to type at.
+struct Terminal {
+    child: Child,
+    said: std::sync::Arc<std::sync::Mutex<String>>,
+}
+
+impl Terminal {
+    fn start(console: &Console, words: &str) -> Self {
+        let program = env!("CARGO_BIN_EXE_cartridge");
+        let mut command = Process::new("script");
+        command.envs(console.command(&[]).get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.args(["-qec", &format!("{program} {words}"), "/dev/null"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let said = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+        let (mut out, heard) = (child.stdout.take().unwrap(), std::sync::Arc::clone(&said));
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(length @ 1..) = std::io::Read::read(&mut out, &mut bytes) {
+                heard.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..length]));
+            }
+        });
+        Self { child, said }
+    }
+
+    fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// Waits until it has said that; the limit is for a loaded machine.
+    fn until(&self, words: &str) {
+        for _ in 0..24_000 {
+            if self.said().contains(words) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("it did not say {words:?}: {}", self.said());
+    }
+
+    fn press(&mut self, keys: &[u8]) {
+        let stdin = self.child.stdin.as_mut().unwrap();
+        stdin.write_all(keys).unwrap();
+        stdin.flush().unwrap();
+    }
+
+    fn wait(mut self) -> (Option<i32>, String) {
+        let code = self.child.wait().unwrap().code();
+        (code, self.said())
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A guest in a terminal, whose session's work directory somebody holds.
+fn up_and_held(console: &Console) -> (Terminal, Left, Stranger) {
+    let terminal = Terminal::start(console, "up --builtin --set guest.memory=512M --set guest.accelerator=tcg");
+    terminal.until("Serial line of the guest");
+    let mut inside = fs::read_dir(paths(console).cache.join("work")).unwrap().flatten().map(|it| it.path());
+    let work = inside.find(|path| isoprep::is_marked(path)).unwrap();
+    let mount = work.join("held");
+    fs::create_dir(&mount).unwrap();
+    let left = Left { work, mount }.mounted();
+    let stranger = Stranger::sleeper(&left.mount);
+    (terminal, left, stranger)
+}
+
+#[test]
+fn at_a_terminal_whoever_leaves_a_guest_is_asked_who_is_ended() {
+    alone("at_a_terminal_whoever_leaves_a_guest_is_asked_who_is_ended", || {
+        let console = Console::new();
+        let (mut terminal, left, stranger) = up_and_held(&console);
+        terminal.press(b"\x1d");
+        // The keys go to the question, not to the guest any more.
+        terminal.until(&format!("End process {} (sleep 1000) and eject again?", stranger.0));
+        assert!(stranger.is_there() && left.work.exists());
+        terminal.press(b"y\n");
+        let (code, said) = terminal.wait();
+        assert_eq!(code, Some(0), "{said}");
+        assert!(!stranger.is_there() && !left.work.exists(), "{said}");
+        console.assert_clean();
+    });
+}
+
+#[test]
+fn at_a_terminal_a_signal_asks_too_and_a_second_one_leaves_them() {
+    alone("at_a_terminal_a_signal_asks_too_and_a_second_one_leaves_them", || {
+        let console = Console::new();
+        let (mut terminal, left, stranger) = up_and_held(&console);
+        let records = fs::read_dir(paths(&console).state.join("sessions")).unwrap().flatten();
+        let record = records.filter_map(|it| fs::read(it.path().join("open.json")).ok()).next().unwrap();
+        let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+        let pid = rustix::process::Pid::from_raw(record["process"].as_i64().unwrap().try_into().unwrap()).unwrap();
+        rustix::process::kill_process(pid, Signal::TERM).unwrap();
+        terminal.until("and eject again?");
+        // Ctrl-C, at a terminal that is the user's again.
+        terminal.press(b"\x03");
+        let (code, said) = terminal.wait();
+        assert_eq!(code, Some(130), "{said}");
+        assert!(stranger.is_there() && left.work.exists() && said.contains("still mounted inside"), "{said}");
+        let ended = console.run(&["eject", "--json", "--end-holders"]);
+        assert_eq!(ended.code, 0, "{:?}\n{}", ended.events, ended.stderr);
+        assert!(!left.work.exists());
+        console.assert_clean();
+    });
+}

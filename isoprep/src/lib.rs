@@ -34,8 +34,8 @@ pub use cache::view::{CacheRow, CacheView, clean_cache, view_cache};
 pub use cache::{Held, cache_in_use};
 pub use cartridge_supervise::Cancel;
 pub use eject::{
-    EjectError, EjectReport, Holder, Remaining, Removed, Survey, Untouched, WorkDir, eject, eject_ending,
-    ensure_marked, is_marked, remove_unmarked, survey,
+    Advance, EjectError, EjectReport, Holder, Remaining, Removed, Survey, Untouched, WorkDir, count_entries, eject,
+    eject_ending, ensure_marked, is_marked, remove_unmarked, survey,
 };
 pub use host::{Host, HostParts, HostSearch, Kernel, LoaderParts, MissingParts, Tools, discover, host, kernels};
 pub use image::Image;

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use cartridge_supervise::Cancel;
 use eject_support::{Place, as_user, contents};
-use isoprep::eject::{EjectError, MARKER, Refusal, WorkDir, eject, ensure_marked, survey};
+use isoprep::eject::{EjectError, MARKER, Refusal, WorkDir, count_entries, eject, ensure_marked, survey};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 
 fn refusal(dir: &Path) -> Refusal {
@@ -46,7 +46,7 @@ fn a_tree_of_every_kind_of_entry_is_deleted_and_links_are_not_followed() {
     place.file(&format!("a/{MARKER}"));
     let seen = survey(&place.work).unwrap();
     let last = RefCell::new(0);
-    let report = eject(&place.work, &Cancel::new(), &|removed| *last.borrow_mut() = removed.files).unwrap();
+    let report = eject(&place.work, &Cancel::new(), &|advance| *last.borrow_mut() = advance.removed.files).unwrap();
     assert_eq!((report.removed, report.bytes), (seen.files, seen.bytes));
     assert_eq!((report.untouched.len(), *last.borrow()), (0, seen.files));
     place.assert_gone();
@@ -293,4 +293,42 @@ fn a_cache_is_made_adopted_when_empty_and_refused_when_it_is_somebody_elses() {
     assert_eq!(contents(&place.precious), before);
     assert_eq!(eject(&cache, &Cancel::new(), &|_| {}).unwrap().untouched, []);
     assert!(!cache.exists());
+}
+
+#[test]
+fn what_there_is_to_remove_is_counted_beside_the_removal() {
+    let place = Place::new();
+    for folder in 0..200 {
+        for file in 0..100 {
+            place.file(&format!("{}/{folder}/deep/{file}", folder % 7));
+        }
+    }
+    let seen = survey(&place.work).unwrap().files;
+    assert_eq!(count_entries(&place.work, &Cancel::new()), Some(seen));
+    let stopped = Cancel::new();
+    stopped.cancel();
+    assert_eq!(count_entries(&place.work, &stopped), None);
+    let told = RefCell::new(Vec::new());
+    let report = eject(&place.work, &Cancel::new(), &|advance| told.borrow_mut().push(advance)).unwrap();
+    assert_eq!((report.removed, report.untouched.len()), (seen, 0));
+    let told = told.into_inner();
+    assert_eq!(told.last().map(|it| it.removed.files), Some(seen));
+    // On a busy machine the removal may be the quicker one; then there is no total, and never a wrong one.
+    let totals: Vec<u64> = told.iter().filter_map(|it| it.total).collect();
+    assert!(totals.iter().all(|total| *total == seen), "{totals:?} of {seen}");
+    assert!(told.iter().skip_while(|it| it.total.is_none()).all(|it| it.total.is_some()));
+    place.assert_gone();
+}
+
+#[test]
+fn a_count_does_not_guess_what_cannot_be_seen_before() {
+    let place = Place::new();
+    fs::set_permissions(place.dir("closed/inner"), std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
+    place.file("a");
+    let known = count_entries(&place.work, &Cancel::new());
+    // Root sees it.
+    assert_eq!(known, rustix::process::geteuid().is_root().then_some(5));
+    assert_eq!(count_entries(&place.precious, &Cancel::new()), None);
+    place.eject().unwrap();
+    place.assert_gone();
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use cartridge_supervise::Cancel;
 use eject_support::{Place, contents, in_namespace};
-use isoprep::eject::{EjectError, Holder, MARKER, Refusal, Removed, eject, eject_ending, survey};
+use isoprep::eject::{Advance, EjectError, Holder, MARKER, Refusal, Removed, eject, eject_ending, survey};
 use rustix::mount::{
     MountFlags, MountPropagationFlags, mount, mount_bind, mount_bind_recursive, mount_change, mount_move,
 };
@@ -267,7 +267,7 @@ fn mounts_and_links_that_appear_while_it_deletes_are_not_entered() {
         let traps = RefCell::new(Vec::<PathBuf>::new());
         let away = place.top.path().join("away");
         fs::create_dir(&away).unwrap();
-        let trap = |_: Removed| {
+        let trap = |_: Advance| {
             let mut traps = traps.borrow_mut();
             if !traps.is_empty() {
                 return;
@@ -321,7 +321,7 @@ fn a_cancelled_eject_can_be_done_again() {
         let cancel = Cancel::new();
         let told = Cell::new(Removed::default());
         let error = eject(&place.work, &cancel, &|count| {
-            told.set(count);
+            told.set(count.removed);
             cancel.cancel();
         });
         let Err(EjectError::Cancelled { removed, .. }) = error else { panic!("not cancelled: {error:?}") };

@@ -2,10 +2,14 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::sync::mpsc::Sender;
 
@@ -23,6 +27,8 @@ pub(super) struct Attached {
     log: File,
     leave: Arc<AtomicBool>,
     before: Option<Termios>,
+    /// Once it is closed, nothing more is read: what is typed then answers a question.
+    _reads: OwnedFd,
 }
 
 impl Attached {
@@ -40,10 +46,10 @@ impl Attached {
         }
         let leave = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&leave);
-        // Blocked in read until the program ends; it holds nothing that needs closing.
+        let (over, reads) = pipe_with(PipeFlags::CLOEXEC).ok()?;
         std::thread::spawn(move || {
             let mut keys = [0; 256];
-            while let Ok(n) = std::io::stdin().read(&mut keys) {
+            while let Some(n) = read_until(&over, &mut keys) {
                 let keys = &keys[..n];
                 if n == 0 || keys.contains(&LEAVE) {
                     flag.store(n != 0, Ordering::Release);
@@ -54,7 +60,7 @@ impl Attached {
                 }
             }
         });
-        Some(Self { log, leave, before })
+        Some(Self { log, leave, before, _reads: reads })
     }
 
     /// Shows what has come since the last call. Says whether the user wants to leave.
@@ -68,6 +74,20 @@ impl Attached {
         }
         let _ = out.flush();
         self.leave.load(Ordering::Acquire)
+    }
+}
+
+/// Reads what is typed, as it is; `None` once the other end of `over` is closed, or nothing can be read.
+fn read_until(over: &OwnedFd, keys: &mut [u8]) -> Option<usize> {
+    let stdin = std::io::stdin();
+    loop {
+        let mut fds = [PollFd::new(&stdin, PollFlags::IN), PollFd::new(over, PollFlags::IN)];
+        match poll(&mut fds, None) {
+            Ok(_) if !fds[1].revents().is_empty() => return None,
+            Ok(_) => return rustix::io::read(&stdin, keys).ok(),
+            Err(Errno::INTR) => {}
+            Err(_) => return None,
+        }
     }
 }
 

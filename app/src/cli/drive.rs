@@ -1,5 +1,6 @@
 //! One goal from the command line to its end: insert, ask, watch, photograph, eject.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use vmtools::slot::SlotName;
 use super::args::GoalArgs;
 use super::attach::Attached;
 use super::fields;
+use super::held;
 use super::print::{self, Printer};
 use super::signals::Signals;
 use super::still::Settling;
@@ -39,6 +41,8 @@ struct Drive {
     attached: Option<Attached>,
     shot: Shot,
     quitting: bool,
+    /// The user has agreed that processes are ended, and the eject that ends them was asked for.
+    agreed: bool,
     /// All is done but the comparison with the build before.
     comparing: bool,
     /// When the newest event came.
@@ -92,6 +96,7 @@ impl Drive {
             attached: None,
             shot: args.shot.as_deref().map_or(Shot::None, |path| Shot::Wanted(absolute(path))),
             quitting: false,
+            agreed: false,
             comparing: false,
             heard_at: Instant::now(),
             // What is done with the guest of a test is the session's.
@@ -145,7 +150,11 @@ impl Drive {
                     if self.attached.is_none() || !aside {
                         self.printer.show(&told, &self.model);
                     }
+                    let ending = self.quitting;
                     self.heard(&told.event).await;
+                    if ending && self.asks() {
+                        self.follow_held(&told.event, &mut signals).await;
+                    }
                 }
                 () = signals.any() => self.interrupted().await,
                 _ = tick.tick() => self.tick().await,
@@ -423,8 +432,37 @@ impl Drive {
         drop(self.attached.take());
         if !self.quitting {
             self.quitting = true;
-            self.send(Command::Quit).await;
+            self.send(if self.asks() { Command::QuitUnlessHeld } else { Command::Quit }).await;
         }
+    }
+
+    /// Whether somebody can be asked.
+    fn asks(&self) -> bool {
+        !self.args.build.json && std::io::stdin().is_terminal()
+    }
+
+    /// The session would have ended, but for what somebody holds: it is asked whether they are to be ended, and else left.
+    async fn follow_held(&mut self, event: &Event, signals: &mut Signals) {
+        if !matches!(event, Event::StateChanged { state } if state.phase == Phase::Idle) {
+            return;
+        }
+        let Some(unfinished) = self.model.unfinished.as_ref().filter(|it| !it.held.is_empty()) else {
+            // It ends by itself, but for an eject that was agreed to here.
+            if self.agreed {
+                self.send(Command::Quit).await;
+            }
+            return;
+        };
+        let agreed = unfinished.endable();
+        if agreed.is_empty() || !held::may_end(&agreed, signals).await {
+            return self.send(Command::Quit).await;
+        }
+        if self.code == exit_code::EJECT {
+            // It was good before.
+            self.code = exit_code::GOOD;
+        }
+        self.agreed = true;
+        self.send(Command::EjectEnding { agreed }).await;
     }
 
     async fn send(&self, command: Command) {

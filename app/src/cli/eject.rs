@@ -4,7 +4,7 @@
 use isoprep::{Holder, Survey};
 
 use super::args::EjectArgs;
-use super::confirm::{self, Answer};
+use super::held;
 use super::print::{self, Printer, out, size};
 use super::signals::Signals;
 use crate::session::failure::exit_code;
@@ -97,7 +97,7 @@ impl Ejector<'_> {
         if self.args.dry_run {
             return self.send(Command::Quit).await;
         }
-        let answer = ask(self.args.yes, "Remove all of this?", signals).await;
+        let answer = held::ask(self.args.yes, "Remove all of this?", signals).await;
         match answer.refused(self.args.json) {
             Some(refused) => {
                 self.code = refused;
@@ -113,9 +113,9 @@ impl Ejector<'_> {
         let agreed = unfinished.map(|it| it.endable()).unwrap_or_default();
         if unfinished.is_some_and(|it| !it.left.is_empty()) {
             self.code = exit_code::CANCELLED;
-        } else if !self.stopping && !agreed.is_empty() && self.may_end(&agreed, signals).await {
+        } else if !agreed.is_empty() && self.may_end(&agreed, signals).await {
             self.rounds += 1;
-            self.code = exit_code::GOOD;
+            self.code = if self.stopping { exit_code::CANCELLED } else { exit_code::GOOD };
             return self.eject(Command::EjectEnding { agreed }).await;
         }
         self.send(Command::Quit).await;
@@ -124,21 +124,13 @@ impl Ejector<'_> {
     /// Whether these processes may be ended: said beforehand, or at the terminal.
     async fn may_end(&mut self, holders: &[Holder], signals: &mut Signals) -> bool {
         if self.args.end_holders {
-            return self.rounds < ROUNDS;
+            // Whoever stops it wants nobody else ended by what was said before.
+            return self.rounds < ROUNDS && !self.stopping;
         }
         if self.args.json {
             return false;
         }
-        let whom = match holders {
-            [one] => format!("process {} ({})", one.pid, one.command),
-            several => {
-                for holder in several {
-                    print::err(&format!("  {holder}"));
-                }
-                format!("these {} processes", several.len())
-            }
-        };
-        ask(false, &format!("End {whom} and eject again?"), signals).await == Answer::Yes
+        held::may_end(holders, signals).await
     }
 
     async fn interrupted(&mut self) {
@@ -177,22 +169,6 @@ impl Ejector<'_> {
     fn say(&self, line: &str) {
         if !self.args.json {
             out(line);
-        }
-    }
-}
-
-/// Asks at the terminal; a signal is a no. The thread that reads the answer is left behind then: reading cannot be called off.
-async fn ask(yes: bool, question: &str, signals: &mut Signals) -> Answer {
-    let (tell, told) = tokio::sync::oneshot::channel();
-    let question = question.to_owned();
-    std::thread::spawn(move || {
-        let _ = tell.send(confirm::ask(yes, &question));
-    });
-    tokio::select! {
-        answer = told => answer.unwrap_or(Answer::Nobody),
-        () = signals.any() => {
-            print::err("");
-            Answer::No
         }
     }
 }

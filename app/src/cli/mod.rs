@@ -12,6 +12,7 @@ mod disks;
 mod drive;
 mod eject;
 mod fields;
+mod held;
 mod logs;
 mod look;
 pub(crate) mod print;

@@ -12,8 +12,12 @@ use isoprep::deploy::{DeployStage, label_size};
 use crate::doctor::{Check, Status};
 use crate::session::deploy::{DeployEvent, stage_words};
 use crate::session::event::{EVENT_VERSION, Failure};
-use crate::session::model::{DeployRun, StageStatus, StageView};
+use crate::session::model::{DeployRun, Removing, StageStatus, StageView};
 use crate::session::{Event, Model, Told, redact};
+
+/// A line of what is under way: of how much there is, or without that.
+const SHARED: &str = "{bar:28} {percent:>3}%  {elapsed}  {wide_msg}";
+const UNSHARED: &str = "{spinner}  {elapsed}  {wide_msg}";
 
 /// Prints events as they come.
 pub(super) struct Printer {
@@ -38,14 +42,11 @@ impl Printer {
         match &told.event {
             Event::BuildProgressed { .. } => self.progress(model, model.now_ms),
             Event::StateChanged { state } if state.phase == crate::session::state::Phase::Building => {
-                self.begin("{bar:28} {percent:>3}%  {elapsed}  {wide_msg}");
+                self.begin(SHARED);
             }
             Event::EjectAdvanced { .. } => {
-                if self.bar.is_hidden() {
-                    self.begin("{spinner}  {elapsed}  {wide_msg}");
-                }
                 if let Some(removing) = &model.removing {
-                    self.bar.set_message(format!("{} {}", removing.words(), removing.path.display()));
+                    self.removing(removing);
                 }
             }
             // What is no build has no share that is done.
@@ -68,15 +69,19 @@ impl Printer {
     /// Shows that something is waited for, and since when, until the state changes.
     pub(super) fn wait(&self, what: &'static str) {
         if !self.json {
-            self.begin("{spinner}  {elapsed}  {wide_msg}");
+            self.begin(UNSHARED);
             self.bar.set_message(what);
         }
     }
 
-    fn begin(&self, template: &str) {
+    fn style(&self, template: &str) {
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style.progress_chars("━━╌"));
         }
+    }
+
+    fn begin(&self, template: &str) {
+        self.style(template);
         self.bar.set_message("");
         self.bar.reset();
         self.bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -115,6 +120,22 @@ impl Printer {
         }
     }
 
+    /// Shows how far a removal is: with a share once it is known of how much.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of 1000")]
+    fn removing(&self, removing: &Removing) {
+        if self.bar.is_hidden() {
+            self.begin(UNSHARED);
+        }
+        match removing.share() {
+            Some(share) => {
+                self.style(SHARED);
+                self.bar.set_position((share * 1000.0) as u64);
+            }
+            None => self.style(UNSHARED),
+        }
+        self.bar.set_message(format!("{} {}", removing.words(), removing.path.display()));
+    }
+
     /// Shows how far a build is at `now_ms`, milliseconds since the session began.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of 1000")]
     pub(super) fn progress(&self, model: &Model, now_ms: u64) {
@@ -136,7 +157,7 @@ impl Printer {
     pub(super) fn deploy(&self, run: &DeployRun) {
         let Some(step) = run.step else { return };
         if self.bar.is_hidden() {
-            self.begin("{bar:28} {percent:>3}%  {elapsed}  {wide_msg}");
+            self.begin(SHARED);
         }
         let share = if step.total == 0 { 0.0 } else { step.done as f64 / step.total as f64 };
         self.bar.set_position((share * 1000.0) as u64);

@@ -87,6 +87,8 @@ pub struct App {
     /// Nothing of keys and pointer goes to the guest.
     pub(super) view_only: bool,
     pub(super) closing: Option<Instant>,
+    /// The window was to be closed, and it is asked about what somebody holds.
+    pub(super) leaving: bool,
     /// Of what the user was warned when the window was to be closed.
     pub(super) warned: Warned,
     /// The cartridge whose slots were asked for.
@@ -141,6 +143,7 @@ impl App {
             apart: false,
             view_only,
             closing: None,
+            leaving: false,
             warned: Warned::default(),
             slots_of: None,
             painted: Painted::default(),
@@ -368,7 +371,8 @@ impl App {
         }
         let picker = self.picker.available();
         let forms = (&mut self.boot_forms, &mut self.attach_form, &mut self.deploy_form);
-        dialogs::show(&ctx, self.dialog.as_ref(), &self.model, picker, forms, &mut wishes);
+        let closing = self.leaving;
+        dialogs::show(&ctx, self.dialog.as_ref(), &self.model, (picker, closing), forms, &mut wishes);
         if self.closing.is_some() {
             dialogs::closing(&ctx, &self.model);
         }
@@ -510,6 +514,7 @@ impl eframe::App for App {
     }
 
     fn on_exit(&mut self, _: Option<&eframe::glow::Context>) {
+        self.say_what_is_left();
         if let Some(file) = &self.preferences_file {
             // The window is gone: there is nobody left to tell.
             let _ = self.preferences.save(file);

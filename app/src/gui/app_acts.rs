@@ -221,8 +221,13 @@ impl App {
                 self.boot_forms.open();
                 self.attach_form.open();
                 self.unwatch_disks();
-                self.dialog = None;
+                if self.dialog.take() == Some(Dialog::Held) {
+                    // Who is asked while the window closes, and answers nothing, stays.
+                    self.leaving = false;
+                }
             }
+            Wish::GoOnClosing => self.leaving = true,
+            Wish::LeaveHeld => self.leave_held(),
             Wish::RecordTo if self.picker.available() => self.fulfil(ctx, Wish::Pick(PickFor::Recording)),
             Wish::RecordTo => {
                 self.fulfil(ctx, Wish::Open(Dialog::RecordTo));
@@ -315,7 +320,7 @@ impl App {
             // A lost position does not matter, a lost release would leave a key down.
             Err(TrySendError::Full(_)) if moved => {}
             Err(TrySendError::Full(Command::Input(_))) => self.release_owed = true,
-            Err(TrySendError::Full(Command::Quit)) => self.closing = None,
+            Err(TrySendError::Full(Command::Quit | Command::QuitUnlessHeld)) => self.closing = None,
             Err(TrySendError::Full(_)) => {
                 self.toasts.add(Level::Warning, "The session is too busy to listen. Try again in a moment.");
             }

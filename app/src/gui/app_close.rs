@@ -1,4 +1,5 @@
 //! Closing the window: what would be lost is said first, then everything is ejected, and the window goes when the session is over.
+//! Where somebody holds what is to be removed it is asked about that first; whoever closes the window once more leaves it.
 
 use std::time::{Duration, Instant};
 
@@ -50,15 +51,27 @@ impl App {
             match self.closing {
                 Some(since) if since.elapsed() > CLOSE_ANYWAY => return,
                 Some(_) => {}
-                None => {
-                    self.closing = Some(Instant::now());
-                    self.send(Command::Quit);
-                }
+                // Asked, and answered by closing it once more.
+                None if self.leaving => self.leave_held(),
+                None => self.end_with(Command::QuitUnlessHeld),
             }
             ctx.send_viewport_cmd(ViewportCommand::CancelClose);
         }
         if self.model.closed || self.closing.is_some() && over {
             ctx.send_viewport_cmd(ViewportCommand::Close);
         }
+    }
+
+    /// Closes the window, whatever somebody holds.
+    pub(super) fn leave_held(&mut self) {
+        self.leaving = false;
+        self.dialog = None;
+        self.end_with(Command::Quit);
+    }
+
+    /// Ends the session, and with it the window.
+    pub(super) fn end_with(&mut self, command: Command) {
+        self.closing = Some(Instant::now());
+        self.send(command);
     }
 }

@@ -18,6 +18,7 @@ use super::theme::Palette;
 use super::wish::{Dialog, PickFor, Wish, Wishes};
 use super::words;
 use super::{boot_iso, boot_kernel};
+use crate::session::model::Removing;
 use crate::session::sentence::in_the_way;
 use crate::session::state::EjectScope;
 use crate::session::{Command, Model, recording_name};
@@ -27,7 +28,7 @@ pub fn show(
     ctx: &Context,
     open: Option<&Dialog>,
     model: &Model,
-    picker: bool,
+    (picker, closing): (bool, bool),
     (forms, attach_form, deploy_form): (&mut BootForms, &mut AttachForm, &mut DeployForm),
     wishes: &mut Wishes,
 ) {
@@ -52,7 +53,7 @@ pub fn show(
     modal(ctx, title, width, wishes, |ui, wishes| match dialog {
         Dialog::OpenRepository => open_repository(ui, picker, wishes),
         Dialog::EjectEverything => eject_everything(ui, model, wishes),
-        Dialog::Held => held::show(ui, model, wishes),
+        Dialog::Held => held::show(ui, model, closing, wishes),
         Dialog::Cache => cache::show(ui, model, wishes),
         Dialog::CleanCache => cache::ask(ui, model, wishes),
         Dialog::Mend { id } => lint_mend::show(ui, model, id, wishes),
@@ -316,5 +317,9 @@ pub fn closing(ctx: &Context, model: &Model) {
                 ui.add(Label::new(RichText::new(step).small().color(palette.dim)).wrap());
             });
         });
+        if let Some(share) = model.removing.as_ref().and_then(Removing::share) {
+            ui.add_space(4.0);
+            controls::thin_bar(ui, ui.available_width(), Some(share), "Progress of the removal");
+        }
     });
 }

@@ -15,8 +15,8 @@ use super::words;
 use crate::session::state::Phase;
 use crate::session::{Command, Event, Model};
 
-/// Draws the question.
-pub(super) fn show(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
+/// Draws the question; `closing` where it is asked because the window was to be closed.
+pub(super) fn show(ui: &mut Ui, model: &Model, closing: bool, wishes: &mut Wishes) {
     let palette = Palette::of(ui);
     let Some(unfinished) = model.unfinished.as_ref().filter(|it| !it.held.is_empty()) else {
         // An eject is under way again, or has removed it.
@@ -48,12 +48,22 @@ pub(super) fn show(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
         });
     });
     ui.add_space(10.0);
+    if closing {
+        let words = "Close the window again to leave it where it is. The next start of Cartridge goes on with it, and so does: cartridge eject";
+        ui.add(Label::new(RichText::new(words).small().color(palette.dim)).wrap().selectable(true));
+        ui.add_space(4.0);
+    }
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
         if !agreed.is_empty() {
-            let name = if agreed.len() == 1 { "End it and eject again" } else { "End them and eject again" };
+            let name = match (agreed.len(), closing) {
+                (1, false) => "End it and eject again",
+                (1, true) => "End it and close",
+                (_, false) => "End them and eject again",
+                (_, true) => "End them and close",
+            };
             if danger_button(ui, Icon::OctagonX, name).clicked() {
                 wishes.send(Command::EjectEnding { agreed });
-                wishes.add(Wish::CloseDialog);
+                answered(closing, wishes);
             }
         }
         let again = controls::button(ui, true, Icon::RotateCcw, "Try again", "Ejects again, and ends nobody else.");
@@ -62,12 +72,20 @@ pub(super) fn show(ui: &mut Ui, model: &Model, wishes: &mut Wishes) {
         }
         if again.clicked() {
             wishes.send(Command::Eject(unfinished.scope));
-            wishes.add(Wish::CloseDialog);
+            answered(closing, wishes);
         }
-        if ui.button("Leave it").clicked() {
-            wishes.add(Wish::CloseDialog);
+        if ui.button(if closing { "Leave it and close" } else { "Leave it" }).clicked() {
+            wishes.add(if closing { Wish::LeaveHeld } else { Wish::CloseDialog });
         }
     });
+}
+
+/// The dialog goes; whoever was closing the window still is.
+fn answered(closing: bool, wishes: &mut Wishes) {
+    wishes.add(Wish::CloseDialog);
+    if closing {
+        wishes.add(Wish::GoOnClosing);
+    }
 }
 
 /// A mount or a loop device, and its holders.
@@ -101,12 +119,25 @@ fn named(holder: &Holder, at: &Path) -> String {
 }
 
 impl App {
+    /// Who started the window in a terminal reads there what it has left.
+    pub(super) fn say_what_is_left(&self) {
+        for held in self.model.unfinished.iter().flat_map(|it| &it.held) {
+            crate::cli::print::err(&format!("Left, since it is in use: {held}"));
+        }
+    }
+
     /// Who holds something is asked about once the session is idle again: what is waiting behind an eject goes first.
+    /// Whoever was closing the window is asked the same.
     pub(super) fn follow_held(&mut self, event: &Event) {
         let held = self.model.unfinished.as_ref().is_some_and(|it| !it.held.is_empty());
-        let idle = matches!(event, Event::StateChanged { state } if state.phase == Phase::Idle);
-        if held && idle && self.closing.is_none() {
+        if !matches!(event, Event::StateChanged { state } if state.phase == Phase::Idle) {
+            return;
+        }
+        if held {
+            self.leaving |= self.closing.take().is_some();
             self.dialog = Some(Dialog::Held);
+        } else if std::mem::take(&mut self.leaving) {
+            self.end_with(Command::QuitUnlessHeld);
         }
     }
 }

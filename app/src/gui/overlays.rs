@@ -16,6 +16,7 @@ use super::watching;
 use super::wish::{Wish, Wishes};
 use super::words;
 use crate::session::Model;
+use crate::session::model::Removing;
 use crate::session::state::{Goal, Outcome, Phase};
 
 /// What is known besides the model.
@@ -61,7 +62,12 @@ pub fn show(ui: &mut Ui, model: &Model, over: Over, wishes: &mut Wishes) {
                 let took = words::took(model.phase_elapsed_ms(now_ms));
                 step = format!("{step}, after {took}. Esc stops it; another eject goes on.");
             }
-            notice(ui, Icon::CircleArrowOutUpRight, Tone::Busy, "Ejecting", &step);
+            let share = model.removing.as_ref().and_then(Removing::share);
+            notice_with(ui, (Icon::CircleArrowOutUpRight, Tone::Busy), "Ejecting", &step, |ui| {
+                if let Some(share) = share {
+                    controls::thin_bar(ui, ui.available_width(), Some(share), "Progress of the removal");
+                }
+            });
         }
         Phase::Idle if model.unfinished.is_some() => overlay_cards::unfinished(ui, model, wishes),
         Phase::Idle => match model.state.outcome {
@@ -253,6 +259,11 @@ fn centred_row(ui: &mut Ui, name: &str, add: impl FnOnce(&mut Ui)) {
 
 /// A short state in the middle.
 fn notice(ui: &mut Ui, glyph: Icon, tone: Tone, title: &str, words: &str) {
+    notice_with(ui, (glyph, tone), title, words, |_| {});
+}
+
+/// The same with something below its words.
+fn notice_with(ui: &mut Ui, (glyph, tone): (Icon, Tone), title: &str, words: &str, add: impl FnOnce(&mut Ui)) {
     let palette = Palette::of(ui);
     middle(ui, 420.0, 130.0, |ui| {
         controls::card(ui, 420.0, |ui| {
@@ -265,6 +276,7 @@ fn notice(ui: &mut Ui, glyph: Icon, tone: Tone, title: &str, words: &str) {
                     ui.add(egui::Label::new(RichText::new(words).color(palette.dim)).wrap().selectable(true));
                 });
             });
+            add(ui);
         });
     });
 }

@@ -16,6 +16,7 @@ use super::theme::{self, Palette};
 use super::watching;
 use super::wish::{Dialog, Wish, Wishes};
 use super::words;
+use crate::session::model::Removing;
 use crate::session::state::{EjectScope, Goal, Input, Phase};
 use crate::session::{Command, Model};
 
@@ -173,7 +174,7 @@ pub fn doing(model: &Model) -> (String, Option<f32>) {
         Phase::Building => (progress::sentence(model), Some(model.build_fraction())),
         Phase::Preparing => ("Looking at the cartridge and this host".to_owned(), None),
         Phase::Booting => ("Waiting for the guest to report".to_owned(), None),
-        Phase::Ejecting => (headline::ejecting(model), None),
+        Phase::Ejecting => (headline::ejecting(model), model.removing.as_ref().and_then(Removing::share)),
         Phase::Running if model.checking_since_ms.is_some() => ("Making the next boot ready".to_owned(), None),
         Phase::Idle | Phase::Running => (String::new(), None),
     }

@@ -67,6 +67,10 @@ pub enum Wish {
     ToggleTall,
     /// Show what is done by whoever holds the cartridge, or the window's own session again.
     Watch(bool),
+    /// Close the window once an eject that was asked for meanwhile is over.
+    GoOnClosing,
+    /// Close the window, and leave what somebody holds.
+    LeaveHeld,
     /// Close the window.
     CloseWindow,
 }

@@ -147,8 +147,12 @@ pub enum Command {
     ForgetRecent(PathBuf),
     /// Write a line of the front end's own into the session's log.
     Note(String),
-    /// Eject, then end the session. [`Event::Closed`](super::event::Event::Closed) is the last event.
+    /// Eject, then end the session. [`Event::Closed`](super::event::Event::Closed) is the last event. After a
+    /// [`Command::QuitUnlessHeld`] that did not end it, what is held is left as it is, and nothing is tried again.
     Quit,
+    /// The same, unless somebody holds what was to be removed ([`Event::EjectHeld`](super::event::Event::EjectHeld)): then the session is
+    /// idle again, so that the user can be asked.
+    QuitUnlessHeld,
 }
 
 impl Command {

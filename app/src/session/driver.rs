@@ -211,7 +211,7 @@ impl Driver {
             match self.next(&mut commands).await {
                 Wake::Command(Some(command)) => self.command(command).await,
                 // The front end is gone: nobody will ask for anything again.
-                Wake::Command(None) => self.quit().await,
+                Wake::Command(None) => self.quit(false).await,
                 Wake::Side(event) => self.side_event(event).await,
                 Wake::GuestSide(guest, event) => self.guest_side_event(guest, event).await,
                 Wake::Progress(Some(progress)) => self.progressed(progress).await,
@@ -341,7 +341,8 @@ impl Driver {
             Command::PressPower => self.with_guest(GuestHandle::power_button).await,
             Command::Diagnose => self.diagnose(),
             Command::Note(text) => self.note(&text),
-            Command::Quit => self.quit().await,
+            Command::Quit => self.quit(false).await,
+            Command::QuitUnlessHeld => self.quit(true).await,
         }
     }
 
@@ -497,11 +498,14 @@ impl Driver {
         self.closed = true;
     }
 
-    async fn quit(&mut self) {
+    async fn quit(&mut self, unless_held: bool) {
         self.quitting = true;
+        self.ejecting.unless_held = unless_held;
         self.stop_reading();
         self.end_deploy().await;
         let nothing = self.record.works().is_empty() && self.record.made().runtime.is_none();
+        // Whoever was asked has answered.
+        let nothing = nothing || (self.ejecting.asked && !unless_held);
         self.stop_comparing();
         if self.state.phase == Phase::Idle && nothing {
             self.close().await;

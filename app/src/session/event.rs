@@ -387,6 +387,9 @@ pub enum Event {
         path: PathBuf,
         /// What is gone so far, of everything.
         removed: Removed,
+        /// How many entries there are in all, those that are gone included; `null` where that is not known, or not yet.
+        #[serde(default)]
+        total: Option<u64>,
     },
     /// An eject is done.
     Ejected {

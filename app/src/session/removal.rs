@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use isoprep::{Cancel, EjectError, EjectReport, Holder, Remaining, Removed};
+use isoprep::{Advance, Cancel, EjectError, EjectReport, Holder, Remaining};
 
 /// On what terms directories are removed.
 pub(super) struct Terms<'a> {
@@ -11,8 +11,8 @@ pub(super) struct Terms<'a> {
     pub(super) agreed: &'a [Holder],
     /// Stops it; what is left can be removed another time.
     pub(super) cancel: &'a Cancel,
-    /// Is told how much of a directory is gone.
-    pub(super) progress: &'a dyn Fn(&Path, Removed),
+    /// Is told how far the removal of a directory is.
+    pub(super) progress: &'a dyn Fn(&Path, Advance),
 }
 
 /// What became of directories that were to be removed.
@@ -40,7 +40,7 @@ impl Removal {
             Ok(()) => text,
             Err(error) => format!("{text}\n  files of lent users could not be taken back: {error}"),
         };
-        let progress = |removed| (terms.progress)(dir, removed);
+        let progress = |advance| (terms.progress)(dir, advance);
         match isoprep::eject_ending(dir, terms.agreed, terms.cancel, &progress) {
             Ok(report) => {
                 let whole = report.untouched.is_empty();

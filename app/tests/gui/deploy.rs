@@ -230,7 +230,7 @@ fn closing_the_window_while_an_image_is_written_says_first_what_that_means() {
         let window = stage.window.input_mut().viewports.entry(egui::ViewportId::ROOT).or_default();
         window.events.push(egui::ViewportEvent::Close);
         stage.settle();
-        stage.asked().iter().any(|command| matches!(command, Command::Quit))
+        stage.asked().iter().any(|command| matches!(command, Command::QuitUnlessHeld))
     };
     assert!(!close());
     assert!(close(), "whoever insists is heard");

@@ -76,6 +76,67 @@ fn what_is_left_stays_on_a_card_which_leads_back() {
     assert!(matches!(stage.asked()[..], [Command::Eject(EjectScope::Session)]));
 }
 
+/// Closes the window as the desktop does, and says what that has asked for.
+fn close(stage: &mut Stage) -> Vec<Command> {
+    stage.asked();
+    let window = stage.window.input_mut().viewports.entry(egui::ViewportId::ROOT).or_default();
+    window.events.push(egui::ViewportEvent::Close);
+    stage.settle();
+    stage.asked()
+}
+
+/// A window that was closed, and is asked about what holds it up.
+fn closing() -> Stage {
+    let mut stage = stage(story::inserted);
+    assert!(matches!(close(&mut stage)[..], [Command::QuitUnlessHeld]));
+    assert!(says(&stage, "Ejecting before closing"));
+    story::held(&mut stage, false);
+    stage.settle();
+    stage.asked();
+    assert!(!says(&stage, "Ejecting before closing") && says(&stage, "bash, process 20114"));
+    assert!(says(&stage, "cartridge eject"), "it is not said what becomes of it");
+    stage
+}
+
+#[test]
+fn a_window_that_is_closed_asks_who_is_ended_and_closing_it_again_leaves_them() {
+    let mut stage = closing();
+    assert!(has(&stage, "Leave it and close") && has(&stage, "End them and close"));
+    assert!(matches!(close(&mut stage)[..], [Command::Quit]));
+    assert!(!has(&stage, "Leave it and close"));
+    let mut stage = closing();
+    click(&mut stage, "Leave it and close");
+    assert!(matches!(stage.asked()[..], [Command::Quit]));
+}
+
+#[test]
+fn a_window_that_is_closed_goes_once_they_are_ended() {
+    let mut stage = closing();
+    click(&mut stage, "End them and close");
+    assert!(matches!(&stage.asked()[..], [Command::EjectEnding { agreed }] if agreed.len() == 2));
+    // Somebody else is in the way now: the same question.
+    story::held(&mut stage, false);
+    stage.settle();
+    assert!(has(&stage, "End them and close") && stage.asked().is_empty());
+    click(&mut stage, "Try again");
+    assert!(matches!(stage.asked()[..], [Command::Eject(EjectScope::Session)]));
+    story::ejected(&mut stage);
+    stage.settle();
+    assert!(matches!(stage.asked()[..], [Command::QuitUnlessHeld]));
+    assert!(says(&stage, "Ejecting before closing"));
+}
+
+#[test]
+fn whoever_does_not_answer_keeps_the_window() {
+    let mut stage = closing();
+    press(&mut stage, Key::Escape);
+    assert!(stage.asked().is_empty() && !has(&stage, "Leave it and close") && !says(&stage, "Ejecting before"));
+    click(&mut stage, "Show who uses it…");
+    assert!(has(&stage, "Leave it") && has(&stage, "End them and eject again"));
+    press(&mut stage, Key::Escape);
+    assert!(matches!(close(&mut stage)[..], [Command::QuitUnlessHeld]));
+}
+
 #[test]
 fn nobody_is_ended_who_may_not_be() {
     let mut stage = stage(|stage| {
@@ -98,7 +159,9 @@ fn a_removal_is_shown_and_stopped_and_the_end_of_what_runs_is_not() {
     story::removing(&mut stage);
     stage.settle();
     stage.asked();
-    assert!(says(&stage, "48211 files, 2.89 GiB removed from"));
+    assert!(says(&stage, "48211 of 131072 files, 2.89 GiB removed from"));
+    let bar = stage.window.get_by_label("Progress of the removal");
+    assert_eq!(bar.accesskit_node().numeric_value().map(f64::round), Some(37.0));
     click(&mut stage, "Cancel");
     assert!(matches!(stage.asked()[..], [Command::Cancel]));
     press(&mut stage, Key::Escape);

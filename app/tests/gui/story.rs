@@ -346,7 +346,8 @@ pub fn ejecting(stage: &mut Stage) {
 pub fn removing(stage: &mut Stage) {
     ejecting(stage);
     let path = PathBuf::from("/home/you/.cache/cartridge/work/20261123-041500-4711-1f2e3d4c");
-    stage.tell(72_400, Event::EjectAdvanced { path, removed: Removed { files: 48_211, bytes: 3_104_000_000 } });
+    let removed = Removed { files: 48_211, bytes: 3_104_000_000 };
+    stage.tell(72_400, Event::EjectAdvanced { path, removed, total: Some(131_072) });
 }
 
 /// The removal was stopped.

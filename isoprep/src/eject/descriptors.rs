@@ -6,7 +6,7 @@
 //! is not named by an open descriptor of its own: having it open would keep it busy.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -21,6 +21,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, UnmountFlags};
 
+use super::attempts::{self, Attempt, Hangs, Turn};
 use super::mountinfo::Mount;
 use super::stat::{mount_id, mount_of_entry};
 
@@ -41,8 +42,12 @@ pub(super) enum Tried {
     /// Its path leads to a mount that covers it, or nowhere.
     Covered,
     Failed(Errno),
-    /// There was no answer in time. The attempt goes on, and nobody waits for it.
+    /// There was no answer in time. Nothing is done when it comes.
     Late,
+    /// The same, and the kernel had been asked already: it goes on with it.
+    LateInside,
+    /// It was not begun.
+    NotBegun(Hangs),
 }
 
 /// Works on mounts inside one directory.
@@ -51,7 +56,7 @@ pub(super) struct Hands<'a> {
     dir: &'a Path,
     cancel: &'a Cancel,
     /// Mounts that did not answer once are not asked again.
-    late: RefCell<HashSet<u64>>,
+    late: RefCell<HashMap<u64, Tried>>,
 }
 
 impl<'a> Hands<'a> {
@@ -62,12 +67,15 @@ impl<'a> Hands<'a> {
 
     /// Makes a mount private, so that what is unmounted in it is unmounted nowhere else.
     pub(super) fn cut_ties(&self, mount: &Mount) -> Tried {
-        self.within(mount, |spot, id| {
+        self.within(mount, |spot, id, turn| {
             // Open for as long as it takes: this is the very mount, whatever the name is by then.
             let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let open = rustix::fs::openat2(&spot.folder, &spot.name, flags, Mode::empty(), BELOW)?;
             if mount_id(&open) != Some(id) {
                 return Ok(Tried::Covered);
+            }
+            if !turn.take() {
+                return Ok(Tried::Late);
             }
             let path = format!("/proc/self/fd/{}", open.as_raw_fd());
             rustix::mount::mount_change(path, MountPropagationFlags::PRIVATE)?;
@@ -76,9 +84,12 @@ impl<'a> Hands<'a> {
     }
 
     pub(super) fn unmount(&self, mount: &Mount) -> Tried {
-        self.within(mount, |spot, id| {
+        self.within(mount, |spot, id, turn| {
             if !spot.shows(id) {
                 return Ok(Tried::Covered);
+            }
+            if !turn.take() {
+                return Ok(Tried::Late);
             }
             rustix::mount::unmount(spot.path(), UnmountFlags::NOFOLLOW)?;
             Ok(Tried::Done)
@@ -87,26 +98,36 @@ impl<'a> Hands<'a> {
 
     /// Whether its path leads to it, not to a mount that covers it.
     pub(super) fn is_on_top(&self, mount: &Mount) -> bool {
-        let look = |spot: &Spot, id| Ok(if spot.shows(id) { Tried::Done } else { Tried::Covered });
+        let look = |spot: &Spot, id, _: &Turn| Ok(if spot.shows(id) { Tried::Done } else { Tried::Covered });
         self.within(mount, look) == Tried::Done
     }
 
     /// Works on a mount in a thread that is left behind if the kernel does not come back: nothing that waits for a disk or for
-    /// the server of a FUSE can be called off.
-    fn within(&self, mount: &Mount, work: impl FnOnce(&Spot, u64) -> Result<Tried, Errno> + Send + 'static) -> Tried {
-        if self.late.borrow().contains(&mount.id) {
-            return Tried::Late;
+    /// the server of a FUSE can be called off. What it would do then it does not do any more.
+    fn within(
+        &self,
+        mount: &Mount,
+        work: impl FnOnce(&Spot, u64, &Turn) -> Result<Tried, Errno> + Send + 'static,
+    ) -> Tried {
+        if let Some(late) = self.late.borrow().get(&mount.id) {
+            return *late;
         }
         let Ok(below) = mount.point.strip_prefix(self.dir).map(PathBuf::from) else { return Tried::Covered };
-        let (root, id) = (Arc::clone(&self.root), mount.id);
+        let attempt = match Attempt::begin(mount) {
+            Ok(attempt) => attempt,
+            Err(hangs) => return Tried::NotBegun(hangs),
+        };
+        let (root, id, turn) = (Arc::clone(&self.root), mount.id, attempt.turn());
         let (tell, told) = channel();
         let begun = std::thread::Builder::new().name("unmount".into()).spawn(move || {
             let tried = match Spot::find(&root, &below) {
-                Ok(spot) => work(&spot, id).unwrap_or_else(Tried::Failed),
+                Ok(spot) => work(&spot, id, &attempt.0).unwrap_or_else(Tried::Failed),
                 // What is above it is covered, or was moved.
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Tried::Covered,
                 Err(error) => Tried::Failed(error),
             };
+            // Its descriptors are closed by now, and it is over when that is told.
+            drop(attempt);
             let _ = tell.send(tried);
         });
         if begun.is_err() {
@@ -118,8 +139,9 @@ impl<'a> Hands<'a> {
                 Ok(tried) => return tried,
                 Err(RecvTimeoutError::Disconnected) => return Tried::Failed(Errno::IO),
                 Err(RecvTimeoutError::Timeout) if Instant::now() >= until || self.cancel.is_cancelled() => {
-                    self.late.borrow_mut().insert(id);
-                    return Tried::Late;
+                    let late = if attempts::leave(&turn) { Tried::Late } else { Tried::LateInside };
+                    self.late.borrow_mut().insert(id, late);
+                    return late;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }

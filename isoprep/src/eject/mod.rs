@@ -15,6 +15,8 @@
 //! Processes that descend from this one and hold a mount are ended, by a pidfd. Nobody else is signalled: others are named, and
 //! [`eject_ending`] ends those that the user has agreed to.
 
+mod ahead;
+mod attempts;
 mod descriptors;
 mod error;
 mod guard;
@@ -23,6 +25,7 @@ mod level;
 mod loops;
 mod marker;
 mod mountinfo;
+mod names;
 mod namespaces;
 mod processes;
 mod reasons;
@@ -36,6 +39,8 @@ use std::path::{Path, PathBuf};
 use cartridge_supervise::Cancel;
 use serde::{Deserialize, Serialize};
 
+pub use ahead::count_entries;
+pub use attempts::hanging_unmounts;
 pub use error::{EjectError, Refusal};
 pub use holders::Holder;
 pub use marker::{MARKER, Marker};
@@ -64,6 +69,16 @@ pub struct Removed {
     pub files: u64,
     /// How much space that freed, bytes.
     pub bytes: u64,
+}
+
+/// How far an eject is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Advance {
+    /// What is gone.
+    pub removed: Removed,
+    /// How many entries there were, the directory itself included. `None` until they are counted, which is done beside the
+    /// removal, and for good where that is quicker than counting, or not all can be seen before.
+    pub total: Option<u64>,
 }
 
 /// What an eject did.
@@ -107,8 +122,8 @@ pub fn survey(dir: &Path) -> Result<Survey, EjectError> {
     Ok(Survey { path: target.path, files: counted.files, bytes: counted.bytes, mounts, held })
 }
 
-/// Deletes a work directory of ours, and what is mounted inside is unmounted, not deleted. `progress` is told how much
-/// is gone, after every 1024 entries or 50 ms, and once at the end.
+/// Deletes a work directory of ours, and what is mounted inside is unmounted, not deleted. `progress` is told how far
+/// it is, after every 1024 entries or 50 ms, and once at the end.
 ///
 /// # Errors
 /// - [`EjectError::Refused`]: it is not a directory of ours, or must never be deleted. Nothing was touched.
@@ -116,7 +131,7 @@ pub fn survey(dir: &Path) -> Result<Survey, EjectError> {
 ///   holds it. Nothing was deleted.
 /// - [`EjectError::Cancelled`]: `cancel` was set; calling again goes on.
 /// - [`EjectError::System`]: the system refused something that the rest depends on.
-pub fn eject(dir: &Path, cancel: &Cancel, progress: &dyn Fn(Removed)) -> Result<EjectReport, EjectError> {
+pub fn eject(dir: &Path, cancel: &Cancel, progress: &dyn Fn(Advance)) -> Result<EjectReport, EjectError> {
     eject_ending(dir, &[], cancel, progress)
 }
 
@@ -130,7 +145,7 @@ pub fn eject_ending(
     dir: &Path,
     agreed: &[Holder],
     cancel: &Cancel,
-    progress: &dyn Fn(Removed),
+    progress: &dyn Fn(Advance),
 ) -> Result<EjectReport, EjectError> {
     let target = guard::admit(dir)?;
     target.marker.lock(&target.path)?;
@@ -139,7 +154,5 @@ pub fn eject_ending(
     if !loops.is_empty() {
         return Err(EjectError::StillMounted { path: target.path, mounts: loops });
     }
-    let report = sweep::remove(&target, cancel, progress)?;
-    progress(Removed { files: report.removed, bytes: report.bytes });
-    Ok(report)
+    sweep::remove(&target, cancel, progress)
 }

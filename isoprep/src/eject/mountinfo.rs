@@ -52,7 +52,12 @@ impl Place {
     }
 
     fn holds(&self, other: &Self) -> bool {
-        self.device == other.device && other.path.starts_with(&self.path)
+        self.below(other).is_some()
+    }
+
+    /// The way from here to what lies here or below; `None` for what lies elsewhere.
+    pub(super) fn below<'a>(&self, other: &'a Self) -> Option<&'a Path> {
+        (self.device == other.device).then(|| other.path.strip_prefix(&self.path).ok())?
     }
 }
 

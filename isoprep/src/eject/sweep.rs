@@ -13,13 +13,14 @@ use cartridge_supervise::Cancel;
 use rustix::fs::{AtFlags, Dir, FileType};
 use rustix::io::Errno;
 
+use super::ahead::Ahead;
 use super::error::EjectError;
 use super::guard::Target;
 use super::level::{Level, open_above, open_below};
 use super::marker::MARKER;
 use super::reasons::{LOCKED_AROUND, MOUNTED, MOVED, describe};
 use super::stat::{Found, look};
-use super::{EjectReport, Removed, Untouched};
+use super::{Advance, EjectReport, Removed, Untouched};
 
 /// How many directories are held open at once.
 const OPEN: usize = 64;
@@ -41,7 +42,7 @@ pub(super) fn count(target: &Target) -> Result<Removed, EjectError> {
 }
 
 /// Deletes what is in the directory, then its marker, then itself.
-pub(super) fn remove(target: &Target, cancel: &Cancel, progress: &dyn Fn(Removed)) -> Result<EjectReport, EjectError> {
+pub(super) fn remove(target: &Target, cancel: &Cancel, progress: &dyn Fn(Advance)) -> Result<EjectReport, EjectError> {
     let mut sweep = Sweep::new(target, true, cancel, progress);
     sweep.run()?;
     if sweep.untouched.is_empty() {
@@ -51,6 +52,7 @@ pub(super) fn remove(target: &Target, cancel: &Cancel, progress: &dyn Fn(Removed
         let reason = format!("{} more entries in it were left for such reasons", sweep.unnamed);
         sweep.untouched.push(Untouched { path: target.path.clone(), reason });
     }
+    sweep.tell();
     let Removed { files, bytes } = sweep.counted;
     Ok(EjectReport { removed: files, bytes, untouched: sweep.untouched })
 }
@@ -59,7 +61,9 @@ struct Sweep<'a> {
     target: &'a Target,
     delete: bool,
     cancel: &'a Cancel,
-    progress: &'a dyn Fn(Removed),
+    progress: &'a dyn Fn(Advance),
+    /// Counts what there is to delete.
+    ahead: Option<Ahead>,
     told: (Instant, u64),
     counted: Removed,
     untouched: Vec<Untouched>,
@@ -68,12 +72,13 @@ struct Sweep<'a> {
 }
 
 impl<'a> Sweep<'a> {
-    fn new(target: &'a Target, delete: bool, cancel: &'a Cancel, progress: &'a dyn Fn(Removed)) -> Self {
+    fn new(target: &'a Target, delete: bool, cancel: &'a Cancel, progress: &'a dyn Fn(Advance)) -> Self {
         Self {
             target,
             delete,
             cancel,
             progress,
+            ahead: delete.then(|| Ahead::begin(target)),
             told: (Instant::now(), 0),
             counted: Removed::default(),
             untouched: Vec::new(),
@@ -110,6 +115,9 @@ impl<'a> Sweep<'a> {
     fn scan(&mut self) -> Result<(), EjectError> {
         let Some(level) = self.stack.last_mut() else { return Ok(()) };
         (level.removed, level.passes) = (false, level.passes + 1);
+        if let Some(ahead) = self.ahead.as_mut().filter(|_| level.passes == 1) {
+            ahead.enters();
+        }
         // Taken out for the time of the loop, and put back.
         let Some(fd) = level.fd.take() else { return Ok(()) };
         let result = self.scan_in(&fd);
@@ -321,11 +329,18 @@ impl<'a> Sweep<'a> {
         }
         let entries = self.counted.files;
         if self.delete && (entries - self.told.1 >= STRIDE || self.told.0.elapsed() >= BEAT) {
-            self.told = (Instant::now(), entries);
-            (self.progress)(self.counted);
+            self.tell();
             return Ok(true);
         }
         Ok(false)
+    }
+
+    fn tell(&mut self) {
+        self.told = (Instant::now(), self.counted.files);
+        let total = self.ahead.as_ref().and_then(Ahead::total);
+        // Who goes on writing into it makes it more.
+        let total = total.map(|total| total.max(self.counted.files));
+        (self.progress)(Advance { removed: self.counted, total });
     }
 
     fn count_one(&mut self, bytes: u64) {

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::Removed;
+use super::attempts::{self, Hangs};
 use super::descriptors::{Hands, Tried};
 use super::error::EjectError;
 use super::guard::Target;
@@ -39,10 +40,6 @@ pub struct Remaining {
     /// The processes that hold it, or that live where it is mounted. Empty when none was found that we may look at.
     pub holders: Vec<Holder>,
 }
-
-/// What is said of a mount that hangs.
-const LATE: &str =
-    "it could not be unmounted: its file system does not answer; the attempt goes on, so eject again later";
 
 /// How often processes of ours are ended before a mount is given up.
 const ROUNDS: usize = 4;
@@ -100,7 +97,7 @@ pub(super) fn held(target: &Target) -> Result<Vec<Remaining>, EjectError> {
 }
 
 /// Where the directory lies. `None` where the table does not have its mount, as in a chroot.
-fn place(table: &[Mount], path: &Path, root: &OwnedFd) -> Option<Place> {
+pub(super) fn place(table: &[Mount], path: &Path, root: &OwnedFd) -> Option<Place> {
     let id = mount_id(root)?;
     Place::on(table.iter().find(|mount| mount.id == id)?, path)
 }
@@ -175,6 +172,10 @@ fn unmount_inside(
             return Err(EjectError::Cancelled { path: dir.to_owned(), removed: Removed::default() });
         }
         let failed = pass(hands, &mounts, &table, dir);
+        // Who was not waited for because of that is not slow.
+        if cancel.is_cancelled() {
+            return Err(EjectError::Cancelled { path: dir.to_owned(), removed: Removed::default() });
+        }
         // A mount that was moved stands before its parent in the table: another pass gets it, as long as one got any.
         if failed.len() == mounts.len() {
             let others = place.map_or_else(Vec::new, |_| namespaces::others(Path::new(PROC)));
@@ -200,7 +201,7 @@ fn pass<'a>(hands: &Hands<'_>, mounts: &[&'a Mount], table: &'a [Mount], dir: &P
     for mount in mounts {
         match hands.cut_ties(mount) {
             Tried::Done => drop(cut.insert(mount.id)),
-            Tried::Covered | Tried::Late => {}
+            Tried::Covered | Tried::Late | Tried::LateInside | Tried::NotBegun(_) => {}
             Tried::Failed(error) => {
                 let why = explain(mount, "cut from its peers", error);
                 return mounts.iter().map(|mount| (*mount, why.clone())).collect();
@@ -226,10 +227,31 @@ fn pass<'a>(hands: &Hands<'_>, mounts: &[&'a Mount], table: &'a [Mount], dir: &P
             Tried::Done => {}
             Tried::Covered => failed.push((*mount, "another mount covers it".to_owned())),
             Tried::Failed(error) => failed.push((*mount, explain(mount, "unmounted", error))),
-            Tried::Late => failed.push((*mount, LATE.to_owned())),
+            late => failed.push((*mount, hangs(late))),
         }
     }
     failed
+}
+
+/// What is said of a mount that hangs.
+fn hangs(tried: Tried) -> String {
+    let why = "it could not be unmounted: its file system does not answer";
+    let number = attempts::hanging_unmounts();
+    let all = match number {
+        0 | 1 => String::new(),
+        several => format!("; {several} such attempts hang now"),
+    };
+    match tried {
+        Tried::LateInside => format!("{why}; the system goes on with it, so eject again later{all}"),
+        Tried::NotBegun(Hangs::Same(since)) => format!(
+            "{why}, and an attempt that began {} s ago still hangs; it is not tried again before that is over{all}",
+            since.as_secs()
+        ),
+        Tried::NotBegun(Hangs::Others(number)) => {
+            format!("it was not tried to unmount it: {number} other attempts hang; eject again when those are over")
+        }
+        _ => format!("{why}; the attempt was called off, so eject again once it does{all}"),
+    }
 }
 
 /// Another mount that mounting and unmounting in this one spreads to, and that is not inside.

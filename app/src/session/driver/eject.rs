@@ -38,6 +38,10 @@ pub(super) struct Ejecting {
     named: Vec<Holder>,
     /// Those of them that the next one ends.
     agreed: Vec<Holder>,
+    /// The session ends with it, but not while somebody holds what was to be removed.
+    pub(super) unless_held: bool,
+    /// It did not end because of that: the user is asked.
+    pub(super) asked: bool,
 }
 
 impl Driver {
@@ -48,7 +52,8 @@ impl Driver {
         self.hands_off();
         self.stop_recording().await;
         let agreed = std::mem::take(&mut self.ejecting.agreed);
-        self.ejecting = Ejecting { scope, ..Ejecting::default() };
+        let unless_held = self.ejecting.unless_held;
+        self.ejecting = Ejecting { scope, unless_held, ..Ejecting::default() };
         self.nothing_is_waited_for();
         self.progress = None;
         let (job, guest, side) = (self.job.take(), self.guest.take(), self.side.0.clone());
@@ -113,7 +118,8 @@ impl Driver {
         }
         self.hear_guest(None);
         self.attached_events = None;
-        self.ejecting = Ejecting { scope, named: endable(&removal.held), ..Ejecting::default() };
+        let asked = self.quitting && self.ejecting.unless_held && !removal.held.is_empty();
+        self.ejecting = Ejecting { scope, named: endable(&removal.held), asked, ..Ejecting::default() };
         let failure = failure::of_eject(&removal, scope, !self.ejecting.named.is_empty());
         let (report, left) = (removal.report, removal.left);
         self.tell(Event::Ejected { report, took_ms: millis(took), scope, left }).await;
@@ -122,6 +128,10 @@ impl Driver {
         }
         if let Some(failure) = failure {
             self.tell(Event::Failed { failure }).await;
+        }
+        if asked {
+            // Others may be ended now, and whoever has waited with something is listened to.
+            self.quitting = false;
         }
         self.input(Input::Ejected).await;
         if self.quitting {
@@ -233,9 +243,9 @@ async fn eject(
         tokio::select! {
             removed = &mut removing => break removed,
             _ = beat.tick() => {
-                let (path, removed) = tally.read();
+                let (path, removed, total) = tally.read();
                 // Whoever is behind sees the next one.
-                let _ = side.try_send(Event::EjectAdvanced { path, removed });
+                let _ = side.try_send(Event::EjectAdvanced { path, removed, total });
             }
         }
     };

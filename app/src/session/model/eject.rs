@@ -18,16 +18,29 @@ pub struct Removing {
     pub path: PathBuf,
     /// What is gone so far.
     pub removed: Removed,
+    /// How many entries there are in all, where that is known.
+    #[serde(default)]
+    pub total: Option<u64>,
 }
 
 impl Removing {
-    /// How far it is, in words that a path follows: "12000 files, 3.1 GiB removed from".
+    /// How far it is, in words that a path follows: "12000 of 90000 files, 3.1 GiB removed from".
     #[must_use]
     pub fn words(&self) -> String {
-        match self.removed.files {
-            0 => "Waiting for what uses".to_owned(),
-            files => format!("{}, {} removed from", number(files, "file", "files"), size(self.removed.bytes)),
+        let Removed { files, bytes } = self.removed;
+        match self.total {
+            _ if files == 0 => "Waiting for what uses".to_owned(),
+            Some(total) => format!("{files} of {}, {} removed from", number(total, "file", "files"), size(bytes)),
+            None => format!("{}, {} removed from", number(files, "file", "files"), size(bytes)),
         }
+    }
+
+    /// How much of it is done, from 0 to 1, where that is known.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a bar of some pixels")]
+    pub fn share(&self) -> Option<f32> {
+        let total = self.total.filter(|total| *total > 0)?;
+        Some((self.removed.files as f64 / total as f64).clamp(0.0, 1.0) as f32)
     }
 }
 
@@ -65,8 +78,8 @@ impl Model {
     pub(super) fn fold_eject(&mut self, event: &Event) {
         match event {
             Event::EjectProgressed { step } => self.eject_step = Some(step.clone()),
-            Event::EjectAdvanced { path, removed } => {
-                self.removing = Some(Removing { path: path.clone(), removed: *removed });
+            Event::EjectAdvanced { path, removed, total } => {
+                self.removing = Some(Removing { path: path.clone(), removed: *removed, total: *total });
             }
             Event::Ejected { report, scope, left, .. } => {
                 (self.eject_step, self.removing, self.survey) = (None, None, None);

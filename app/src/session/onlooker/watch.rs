@@ -130,7 +130,7 @@ impl Watching {
                 self.tell(Event::Failed { failure }).await;
             }
             self.tell(Event::WatchEnded { end }).await;
-            while !matches!(commands.recv().await, None | Some(Command::Quit)) {}
+            while !matches!(commands.recv().await, None | Some(Command::Quit | Command::QuitUnlessHeld)) {}
         }
         self.tell(Event::Closed).await;
     }
@@ -156,7 +156,7 @@ impl Watching {
         loop {
             tokio::select! {
                 command = commands.recv() => match command {
-                    None | Some(Command::Quit) => return None,
+                    None | Some(Command::Quit | Command::QuitUnlessHeld) => return None,
                     Some(command) => self.refuse(&command).await,
                 },
                 read = read(&mut stream, &mut chunk) => {
@@ -307,7 +307,7 @@ async fn read(stream: &mut UnixStream, chunk: &mut [u8]) -> Option<usize> {
 }
 
 async fn asked_to_quit(commands: &mut Receiver<Command>) {
-    while !matches!(commands.recv().await, None | Some(Command::Quit)) {}
+    while !matches!(commands.recv().await, None | Some(Command::Quit | Command::QuitUnlessHeld)) {}
 }
 
 /// The directory of a session's logs: a session's id is one plain name.
