@@ -47,6 +47,9 @@ enum Chore {
     Bench {
         /// Only these parts of it.
         parts: Vec<bench::Part>,
+        /// What of Eject: files, ext4, bytes, table; `--files N`, `--gigabytes N` and `--pairs N` for a slow disk.
+        #[arg(last = true)]
+        rest: Vec<String>,
     },
 }
 
@@ -60,7 +63,7 @@ fn main() -> ExitCode {
         Chore::Layers => layers::check(),
         Chore::Licences => licences::check(),
         Chore::Notices { file } => notices::write(&file),
-        Chore::Bench { parts } => bench::run_benches(&parts),
+        Chore::Bench { parts, rest } => bench::run_benches(&parts, &rest),
     };
     match done {
         Ok(said) => {

@@ -39,16 +39,21 @@ pub enum Part {
     Cycle,
     /// The engines.
     Engines,
-    /// Eject against `rm -rf`; and, after the table, what each way of deleting does to the layouts of the torture suite.
+    /// Eject against `rm -rf`, and what each way of deleting does to the layouts of the torture suite, in tables of their own.
     Eject,
 }
 
 /// Builds the release program and measures it: these parts, or all. The table goes to standard output as it grows.
-pub fn run_benches(parts: &[Part]) -> Result<String, Failure> {
+///
+/// `rest` is for Eject alone: which parts of it, and how large they are.
+pub fn run_benches(parts: &[Part], rest: &[String]) -> Result<String, Failure> {
+    if !rest.is_empty() && parts != [Part::Eject] {
+        return Err("what follows -- is for eject alone: bench eject -- files".into());
+    }
     let wanted = |part: Part| parts.is_empty() || parts.contains(&part);
     let needs_program = |part: &Part| !matches!(part, Part::Engines | Part::Eject);
     if !parts.is_empty() && !parts.iter().any(needs_program) {
-        return libraries(&wanted);
+        return libraries(&wanted, rest);
     }
     let built = Command::new("cargo").args(["build", "--release", "--locked", "-p", "cartridge"]).status()?;
     if !built.success() {
@@ -74,21 +79,40 @@ pub fn run_benches(parts: &[Part]) -> Result<String, Failure> {
     if wanted(Part::Cycle) {
         cycle::rows();
     }
-    libraries(&wanted)
+    libraries(&wanted, rest)
 }
 
-/// The parts that need no program: without the head of a table of their own.
-fn libraries(wanted: &dyn Fn(Part) -> bool) -> Result<String, Failure> {
+/// The parts that need no program.
+fn libraries(wanted: &dyn Fn(Part) -> bool, rest: &[String]) -> Result<String, Failure> {
     if wanted(Part::Engines) {
         cargo(&["bench", "--locked", "-q", "-p", "isoprep", "--bench", "engines", "--", "rows"])?;
     }
     if wanted(Part::Eject) {
-        cargo(&["bench", "--locked", "-q", "-p", "isoprep", "--bench", "eject", "--", "rows"])?;
-        println!();
-        let words = ["--ignored", "--nocapture", "--exact", "comparison"];
-        cargo(&[&["test", "--locked", "-q", "-p", "isoprep", "--test", "torture", "--"], &words[..]].concat())?;
+        eject(rest)?;
     }
     Ok(String::new())
+}
+
+/// Each part prints its table by itself. What is wrong with one keeps nobody from the other.
+fn eject(rest: &[String]) -> Result<(), Failure> {
+    let table = |word: &str| word == "table";
+    let words: Vec<&str> = rest.iter().map(String::as_str).filter(|word| !table(word)).collect();
+    let named = words.iter().any(|word| word.chars().all(char::is_alphanumeric) && word.parse::<u64>().is_err());
+    let tabled = rest.iter().any(|word| table(word));
+    let mut done = Ok(());
+    if named || !tabled {
+        println!();
+        let bench = ["bench", "--locked", "-q", "-p", "isoprep", "--bench", "eject", "--"];
+        done = cargo(&[&bench[..], &words].concat());
+    }
+    if tabled || !named {
+        println!();
+        let words = ["--ignored", "--nocapture", "--exact", "comparison"];
+        let compared =
+            cargo(&[&["test", "--locked", "-q", "-p", "isoprep", "--test", "torture", "--"], &words[..]].concat());
+        done = done.and(compared);
+    }
+    done
 }
 
 fn cargo(words: &[&str]) -> Result<(), Failure> {
