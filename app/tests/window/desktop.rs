@@ -141,11 +141,11 @@ impl<'a> Window<'a> {
     }
 
     pub fn press(&self, name: &str) {
-        drive(self.console, self.desk, &self.bus, &["--app", "cartridge", "--timeout", "30", "press", "-", name]);
+        drive(self.console, self.desk, &self.bus, &["--app", "cartridge", "--timeout", "600", "press", "-", name]);
     }
 
     pub fn wait(&self, name: &str) {
-        drive(self.console, self.desk, &self.bus, &["--app", "cartridge", "--timeout", "240", "wait", "-", name]);
+        drive(self.console, self.desk, &self.bus, &["--app", "cartridge", "--timeout", "600", "wait", "-", name]);
     }
 
     /// Whether it comes within ten seconds.
@@ -165,7 +165,7 @@ impl<'a> Window<'a> {
     }
 
     pub fn wait_for_log_times(&self, name: &str, word: &str, times: usize) {
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + Duration::from_secs(600);
         while self.log(name).matches(word).count() < times {
             assert!(Instant::now() < end, "{word:?} never came in {name}:\n{}", self.log(name));
             std::thread::sleep(Duration::from_millis(100));
@@ -180,7 +180,7 @@ impl<'a> Window<'a> {
     }
 
     pub fn ends(mut self) {
-        let end = Instant::now() + Duration::from_secs(20);
+        let end = Instant::now() + Duration::from_secs(600);
         while self.app.try_wait().unwrap().is_none() {
             assert!(Instant::now() < end, "the window does not close");
             std::thread::sleep(Duration::from_millis(50));

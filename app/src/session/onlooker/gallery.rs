@@ -11,20 +11,18 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Semaphore, broadcast, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::AbortHandle;
 use vmtools::RuntimeDir;
 
 use super::line::{Line, VERSION, shown};
-use crate::session::event::Told;
+use super::ring::{Found, Item, Ring};
+use crate::session::event::{Event, Level, Told};
 use crate::session::model::Model;
 
 /// How many may watch at a time.
 const SEATS: usize = 8;
-/// How many lines wait for whoever is slow. With more he gets a fresh start.
-const BEHIND: usize = 512;
-/// How long somebody may take nothing of what he is sent; then he is dropped.
+/// How long somebody may take for one line, however he drips; then he is dropped.
 const STUCK: Duration = Duration::from_secs(30);
 /// How long the end of the program waits until those who watch have its last words.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -35,14 +33,6 @@ const SENTENCE: usize = 2000;
 /// The name of the socket's directory, before its process.
 const NAME: &str = "watch";
 
-/// What those who watch get.
-#[derive(Clone)]
-enum Item {
-    Line(Arc<str>),
-    /// Nothing follows.
-    End,
-}
-
 /// Where a session is watched from.
 #[derive(Clone)]
 pub(in crate::session) struct Gallery {
@@ -52,7 +42,10 @@ pub(in crate::session) struct Gallery {
 struct Shared {
     session: String,
     stage: Mutex<Stage>,
-    items: broadcast::Sender<Item>,
+    /// Rings when the ring of the stage has got something. Each who watches listens.
+    news: watch::Sender<()>,
+    /// [`STUCK`].
+    patience: Duration,
     seats: Arc<Semaphore>,
     /// One of it is held by each who watches.
     present: mpsc::Sender<()>,
@@ -62,6 +55,8 @@ struct Stage {
     model: Arc<Model>,
     at_ms: u64,
     said: VecDeque<String>,
+    /// For those who watch; empty while nobody does.
+    ring: Ring,
     open: Option<Open>,
     gone: Option<mpsc::Receiver<()>>,
 }
@@ -88,12 +83,16 @@ impl Open {
 
 impl Gallery {
     pub(in crate::session) fn new(session: &str) -> Self {
-        let (items, _) = broadcast::channel(BEHIND);
+        Self::patient(session, STUCK)
+    }
+
+    fn patient(session: &str, patience: Duration) -> Self {
+        let (session, news) = (session.to_owned(), watch::Sender::new(()));
         let (present, gone) = mpsc::channel(1);
-        let (model, said) = (Arc::default(), VecDeque::new());
-        let stage = Mutex::new(Stage { model, at_ms: 0, said, open: None, gone: Some(gone) });
+        let (model, said, ring) = (Arc::default(), VecDeque::new(), Ring::default());
+        let stage = Mutex::new(Stage { model, at_ms: 0, said, ring, open: None, gone: Some(gone) });
         let seats = Arc::new(Semaphore::new(SEATS));
-        Self { shared: Arc::new(Shared { session: session.to_owned(), stage, items, seats, present }) }
+        Self { shared: Arc::new(Shared { session, stage, news, patience, seats, present }) }
     }
 
     /// Lets people in, by a socket in a private directory below `base`; returns its place. Blocks for a moment. Must be called inside
@@ -123,12 +122,11 @@ impl Gallery {
 
     /// Tells those who watch. Never waits for them.
     pub(in crate::session) fn tell(&self, told: &Told, sentence: Option<&str>) {
-        let items = &self.shared.items;
-        let encode = || Some(Item::Line(Line::Told(Box::new(shown(told)?)).encode()?.into()));
-        let mut item = (items.receiver_count() > 0).then(encode);
+        let mut line = self.shared.is_watched().then(|| line(told));
         // Whoever begins has seen it, or gets it: never both.
         let mut stage = self.shared.lock();
         stage.at_ms = stage.at_ms.max(told.at_ms);
+        // A copy is made at most once for each who begins, while what he begins with is being written.
         Arc::make_mut(&mut stage.model).fold(told);
         if let Some(sentence) = sentence {
             if stage.said.len() == SAID {
@@ -136,10 +134,10 @@ impl Gallery {
             }
             stage.said.push_back(sentence.chars().take(SENTENCE).collect());
         }
-        if items.receiver_count() > 0
-            && let Some(item) = item.get_or_insert_with(encode).take()
+        if self.shared.is_watched()
+            && let Some(line) = line.get_or_insert_with(|| self::line(told)).take()
         {
-            let _ = items.send(item);
+            self.shared.push(&mut stage, Item::Line(line));
         }
     }
 
@@ -147,7 +145,7 @@ impl Gallery {
     pub(in crate::session) fn close(&self) {
         let mut stage = self.shared.lock();
         if stage.open.take().is_some() {
-            let _ = self.shared.items.send(Item::End);
+            self.shared.push(&mut stage, Item::End);
         }
     }
 
@@ -169,6 +167,34 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Stage> {
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn is_watched(&self) -> bool {
+        self.news.receiver_count() > 0
+    }
+
+    fn push(&self, stage: &mut Stage, item: Item) {
+        if self.is_watched() {
+            stage.ring.push(item);
+            self.news.send_replace(());
+        }
+    }
+
+    /// Nothing is kept for nobody.
+    fn tidy(&self) {
+        let mut stage = self.lock();
+        if !self.is_watched() {
+            stage.ring.clear();
+        }
+    }
+}
+
+/// What those who watch are sent of it, if it is for them. What cannot be written is not passed over in silence.
+fn line(told: &Told) -> Option<Arc<str>> {
+    let shown = shown(told)?;
+    let text = "Something was told that is no text, or too long, and cannot be shown here: what you see may not be all";
+    let instead = || Told { event: Event::Noticed { level: Level::Warning, text: text.to_owned() }, ..*told };
+    let line = Line::Told(Box::new(shown)).encode();
+    Some(line.or_else(|| Line::Told(Box::new(instead())).encode())?.into())
 }
 
 async fn accept(listener: UnixListener, shared: Arc<Shared>) {
@@ -187,7 +213,8 @@ async fn accept(listener: UnixListener, shared: Arc<Shared>) {
                 let shared = Arc::clone(&shared);
                 tokio::spawn(async move {
                     let _present = shared.present.clone();
-                    serve(stream, shared).await;
+                    serve(stream, &shared).await;
+                    shared.tidy();
                     drop(seat);
                 });
             }
@@ -205,40 +232,65 @@ fn refuse(stream: UnixStream) {
 }
 
 /// Shows somebody all that is so, and then what is told, until he goes or the cartridge is let go of.
-async fn serve(stream: UnixStream, shared: Arc<Shared>) {
-    let (mut reader, mut writer) = stream.into_split();
+async fn serve(stream: UnixStream, shared: &Shared) {
+    let (mut reader, writer) = stream.into_split();
+    let mut visitor = Visitor { writer, patience: shared.patience };
     let hello = Line::Hello { watch: VERSION, app: env!("CARGO_PKG_VERSION").into(), session: shared.session.clone() };
-    if !send(&mut writer, hello.encode().as_deref()).await {
+    if !visitor.send(hello.encode().as_deref()).await {
         return;
     }
     let mut missed = 0;
     loop {
-        let (now, mut items, over) = now(&shared, missed);
+        let (now, mut follower, over) = now(shared, missed);
         // A large one takes a while.
         let start = tokio::task::spawn_blocking(move || now.encode()).await.ok().flatten();
         let why = || "something of it is no text, or too long, and cannot be shown elsewhere".to_owned();
         let Some(start) = start else {
-            let _ = send(&mut writer, Line::Refused { why: why() }.encode().as_deref()).await;
+            let _ = visitor.send(Line::Refused { why: why() }.encode().as_deref()).await;
             return;
         };
-        if !send(&mut writer, Some(&start)).await {
+        if !visitor.send(Some(&start)).await {
             return;
         }
         if over {
-            return let_go(&mut writer).await;
+            return visitor.let_go().await;
         }
+        drop(start);
         missed = loop {
-            let item = tokio::select! {
-                item = items.recv() => item,
+            let found = tokio::select! {
+                found = follower.next(shared) => found,
                 () = ends(&mut reader) => return,
             };
-            match item {
-                Ok(Item::Line(line)) if send(&mut writer, Some(&line)).await => {}
-                Ok(Item::Line(_)) | Err(RecvError::Closed) => return,
-                Ok(Item::End) => return let_go(&mut writer).await,
-                Err(RecvError::Lagged(missed)) => break missed,
+            match found {
+                Found::Item(Item::Line(line)) if visitor.send(Some(&line)).await => {}
+                Found::Item(Item::Line(_)) | Found::NotYet => return,
+                Found::Item(Item::End) => return visitor.let_go().await,
+                Found::Missed(missed) => break missed,
             }
         };
+    }
+}
+
+/// Where somebody is in the ring.
+struct Follower {
+    number: u64,
+    news: watch::Receiver<()>,
+}
+
+impl Follower {
+    /// Waits for what comes next; [`Found::NotYet`] if nothing ever does.
+    async fn next(&mut self, shared: &Shared) -> Found {
+        loop {
+            self.news.mark_unchanged();
+            let found = shared.lock().ring.at(self.number);
+            if found != Found::NotYet {
+                self.number += 1;
+                return found;
+            }
+            if self.news.changed().await.is_err() {
+                return Found::NotYet;
+            }
+        }
     }
 }
 
@@ -258,21 +310,30 @@ impl Now {
 }
 
 /// All that is so, what comes next, and whether nothing does. The driver waits for no more than this.
-fn now(shared: &Shared, missed: u64) -> (Now, broadcast::Receiver<Item>, bool) {
+fn now(shared: &Shared, missed: u64) -> (Now, Follower, bool) {
     let stage = shared.lock();
     let said = stage.said.iter().cloned().collect();
     let now = Now { model: Arc::clone(&stage.model), at_ms: stage.at_ms, missed, said };
-    (now, shared.items.subscribe(), stage.open.is_none())
+    let follower = Follower { number: stage.ring.next(), news: shared.news.subscribe() };
+    (now, follower, stage.open.is_none())
 }
 
-async fn let_go(writer: &mut OwnedWriteHalf) {
-    send(writer, Line::LetGo.encode().as_deref()).await;
+/// The way to somebody who watches.
+struct Visitor {
+    writer: OwnedWriteHalf,
+    patience: Duration,
 }
 
-/// Whether it was taken.
-async fn send(writer: &mut OwnedWriteHalf, line: Option<&str>) -> bool {
-    let Some(line) = line else { return false };
-    matches!(tokio::time::timeout(STUCK, writer.write_all(line.as_bytes())).await, Ok(Ok(())))
+impl Visitor {
+    /// Whether it was taken, in time and whole.
+    async fn send(&mut self, line: Option<&str>) -> bool {
+        let Some(line) = line else { return false };
+        matches!(tokio::time::timeout(self.patience, self.writer.write_all(line.as_bytes())).await, Ok(Ok(())))
+    }
+
+    async fn let_go(mut self) {
+        self.send(Line::LetGo.encode().as_deref()).await;
+    }
 }
 
 /// Waits until whoever watches goes. He has nothing to say: one who does is sent away.

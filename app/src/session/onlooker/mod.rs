@@ -9,7 +9,8 @@
 //!
 //! - `line`: what goes over the socket, a line of JSON each, with bounds (pure).
 //! - `gallery`: the side of the one that is watched. It folds what is told, so that a late-comer begins with all that is so, and hands
-//!   lines to whoever watches through a bounded queue that never waits.
+//!   lines to whoever watches.
+//! - `ring`: the newest lines, bounded by number and bytes: who tells never waits for who watches (pure).
 //! - `watch`: the other side: a session like any other to a front end, which refuses what would change something.
 //! - `tail`: the log files of the one that is watched, as they grow.
 //!
@@ -17,6 +18,7 @@
 
 mod gallery;
 mod line;
+mod ring;
 mod tail;
 mod watch;
 

@@ -27,8 +27,10 @@ use crate::session::model::Model;
 use crate::session::record;
 use crate::session::state::Denied;
 
-/// How long the other one may take to answer, and to say what is so.
-const LIMIT: Duration = Duration::from_secs(8);
+/// How long the other one may take to answer, and to say what is so: it may have much to do.
+const LIMIT: Duration = Duration::from_secs(60);
+/// How long it may be stopped before it is not waited for.
+const STOPPED: Duration = Duration::from_secs(3);
 /// How often is looked whether it is stopped.
 const BEAT: Duration = Duration::from_secs(1);
 /// How long the guest's display may take to let us in.
@@ -149,7 +151,7 @@ impl Watching {
             },
             () = asked_to_quit(commands) => return None,
         };
-        let begun = Instant::now() + LIMIT;
+        let begun = Instant::now();
         let (mut lines, mut chunk) = (Lines::default(), vec![0; 64 * 1024]);
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -167,8 +169,13 @@ impl Watching {
                         }
                     }
                 }
-                _ = beat.tick() => self.look_whether_stopped().await,
-                () = sleep_until(begun), if !self.joined => return gone(self.silent()),
+                _ = beat.tick() => {
+                    if !self.joined && begun.elapsed() > STOPPED && self.stops() {
+                        return gone(self.silent());
+                    }
+                    self.look_whether_stopped().await;
+                }
+                () = sleep_until(begun + LIMIT), if !self.joined => return gone(self.silent()),
             }
         }
     }
@@ -209,11 +216,11 @@ impl Watching {
             Ok(Line::Refused { why }) => {
                 return gone(format!("{} cannot be watched: {}", self.holder.name(), plain(&why)));
             }
-            Err(_) | Ok(Line::Told(_)) if !self.joined => {
+            Err(_) | Ok(Line::Told(_) | Line::Hello { .. }) if !self.joined => {
                 return gone(format!("{} told something that is not understood", self.holder.name()));
             }
             // What is known stays true as far as it goes.
-            Err(_) if !std::mem::replace(&mut self.puzzled, true) => {
+            Err(_) | Ok(Line::Hello { .. }) if !std::mem::replace(&mut self.puzzled, true) => {
                 let text = "Something was told that is not understood here: what you see may not be all".to_owned();
                 self.tell(Event::Noticed { level: Level::Warning, text }).await;
             }
