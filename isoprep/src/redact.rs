@@ -1,6 +1,8 @@
 //! Texts that are kept or shown to others, without the secrets in them: logs, failures, commands to be copied. Pure. What hides is
 //! said by the text itself: `***` stands where a secret was.
 
+mod address;
+mod header;
 mod value_end;
 
 use std::borrow::Cow;
@@ -16,7 +18,7 @@ pub const HIDDEN: &str = "***";
 #[must_use]
 pub fn redacted(text: &str) -> Cow<'_, str> {
     let mut hidden: Vec<Range<usize>> = tokens(text).collect();
-    hidden.extend(addresses(text));
+    hidden.extend(address::logins(text));
     hidden.extend(values(text));
     hidden.retain(|it| !it.is_empty() && text.get(it.clone()).is_some_and(|value| value != HIDDEN));
     if hidden.is_empty() {
@@ -41,42 +43,6 @@ pub fn names_a_secret(name: &str) -> bool {
     named_secret(name).is_some()
 }
 
-/// What stands between `://` and `@`, from its colon on; all of it where that or its first half is long, as a token is.
-fn addresses(text: &str) -> impl Iterator<Item = Range<usize>> {
-    const LONG: usize = 20;
-    // The end of the word that was looked at last, and its last `@`: a word may be a megabyte, and have one at every place.
-    let mut known = (0, None);
-    text.match_indices("://").filter_map(move |(at, _)| {
-        let begin = at + 3;
-        let ends = |c: char| c.is_whitespace() || "\"'`<>".contains(c);
-        if begin > known.0 {
-            let word = text[begin..].find(ends).map_or(text.len(), |end| begin + end);
-            known = (word, text[begin..word].rfind('@').map(|end| begin + end));
-        }
-        let (word, last) = known;
-        let host = text[begin..word].find(['/', '?', '#']).map_or(word, |end| begin + end);
-        let login = match text[begin..host].rfind('@') {
-            Some(end) => begin..begin + end,
-            // A port has digits alone: what has others is a password, with what should have been written in another way.
-            None => {
-                let host = &text[begin..host];
-                let (_, port) = host
-                    .strip_prefix('[')
-                    .and_then(|it| Some(it.split_once(']')?.1))
-                    .unwrap_or(host)
-                    .split_once(':')?;
-                let odd = port.contains(|c: char| !c.is_ascii_digit());
-                begin..last.filter(|last| odd && *last >= begin)?
-            }
-        };
-        match text[login.clone()].split_once(':') {
-            Some((name, _)) if name.len() < LONG => Some(login.start + name.len() + 1..login.end),
-            Some(_) => Some(login),
-            None => (login.len() >= LONG).then_some(login),
-        }
-    })
-}
-
 /// The values of what is named a secret.
 fn values(text: &str) -> impl Iterator<Item = Range<usize>> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
@@ -94,15 +60,15 @@ fn values(text: &str) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// How a login in a header is called (RFC 9110, 11.6.2, and what GitHub, Gitea and others made of it).
-const SCHEMES: [&str; 6] = ["bearer", "basic", "token", "apikey", "negotiate", "digest"];
-
 /// The value that the name in `word` has, if it is a secret.
 fn value(text: &str, word: Range<usize>) -> Option<Range<usize>> {
     let (name, after) = (&text[word.clone()], &text[word.end..]);
     let at = |rest: &str| text.len() - rest.len();
-    if SCHEMES.iter().any(|it| name.eq_ignore_ascii_case(it)) && follows_a_header(text, word.start) {
+    if header::is_scheme(text, name, word.start) {
         return Some(value_end::separate(text, at(after.strip_prefix(' ')?)));
+    }
+    if header::is_authorization(name) {
+        return header::bare(text, word.end);
     }
     // QEMU's own form: -object secret,id=a,data=…
     if name == "data" && text[..word.start].ends_with(',') {
@@ -152,17 +118,6 @@ fn value(text: &str, word: Range<usize>) -> Option<Range<usize>> {
     // As Rust shows a field.
     let field = value.start > begin && !name.eq_ignore_ascii_case("passwd");
     (alone || field).then_some(value)
-}
-
-/// Whether a header with a login in it is about to be told: `Authorization: `, `"Authorization": "`.
-fn follows_a_header(text: &str, at: usize) -> bool {
-    const HEADER: &[u8] = b"authorization";
-    let marks = [' ', '"', '\'', '\\'];
-    let before = near(text, at, 64).trim_end_matches(marks);
-    let Some(name) = before.strip_suffix([':', '=']).map(|it| it.trim_end_matches(marks).as_bytes()) else {
-        return false;
-    };
-    name[name.len().saturating_sub(HEADER.len())..].eq_ignore_ascii_case(HEADER)
 }
 
 /// What is before `at`, no more than `most` bytes: a text may have many places of which that is asked.
@@ -223,12 +178,38 @@ mod tests {
             // A token as a name, and what an address should not have in it.
             ("https://AbCdEf0123456789abcdefgh:x-oauth-basic@git.net/x", "https://***@git.net/x"),
             ("https://me:a/b?c@git.net/x", "https://me:***@git.net/x"),
+            ("https://me:12/34@git.net/x", "https://me:***@git.net/x"),
+            ("https://me:p'x@git.net/x", "https://me:***@git.net/x"),
+            ("https://me:p@s\"s'x@git.net/x", "https://me:***@git.net/x"),
+            ("git clone 'https://me:p'\\''x@git.net/x' y", "git clone 'https://me:***@git.net/x' y"),
+            (
+                "{\"url\":\"https://me:p'x@git.net\",\"mail\":\"me@x\"}",
+                "{\"url\":\"https://me:***@git.net\",\"mail\":\"me@x\"}",
+            ),
+            // Logins in a header without a scheme, or with one that nobody knows.
+            ("Authorization: 00abcd\nHost: h", "Authorization: ***\nHost: h"),
+            ("> authorization: abcdefghijklmnopqrst", "> authorization: ***"),
+            ("curl -H 'Authorization: ab12cd' x", "curl -H 'Authorization: ***' x"),
+            ("curl -H \"Proxy-Authorization: SSWS ab12cd\" x", "curl -H \"Proxy-Authorization: SSWS ***\" x"),
+            ("{\"Authorization\": \"ab12cd\", \"x\": 1}", "{\"Authorization\": \"***\", \"x\": 1}"),
+            ("{\"Authorization\":\"OAuth ab12cd\"}", "{\"Authorization\":\"OAuth ***\"}"),
+            ("HTTP_AUTHORIZATION=ab12cd", "HTTP_AUTHORIZATION=***"),
+            // WireGuard's.
+            (
+                "[Interface]\nPrivateKey = aB3/+=\nAddress = 10.0.0.2",
+                "[Interface]\nPrivateKey = ***\nAddress = 10.0.0.2",
+            ),
+            ("PresharedKey=aB3/+= x", "PresharedKey=*** x"),
         ] {
             assert_eq!(redacted(text), expected);
             assert_eq!(redacted(expected), expected, "twice is once");
         }
         let token = format!("key ghp_{} end", "A7bK9dQ2xW5mZ8pL4tR6vY3cN1sJ0fHgE123");
         assert_eq!(redacted(&token), "key *** end");
+        let hook = |last: &str| format!("POST https://hooks.slack.com/services/T0A1B2C3D/B0E5F6G7H/{last} failed");
+        let hidden = redacted(&hook("A7bK9dQ2xW5mZ8pL4tR6vY3c")).into_owned();
+        assert_eq!(hidden, "POST https://hooks.slack.com/services/*** failed");
+        assert_eq!(redacted(&hook(&"X".repeat(24))), hook(&"X".repeat(24)), "as its documentation has it");
     }
 
     #[test]
@@ -257,6 +238,14 @@ mod tests {
             "passwd: 'bob' is unknown",
             "the option '--password' needs a value, and \"API_TOKEN=\" has none",
             "http://[fe80::1]/a@b http://h:80/x@y http://h/me:x@y",
+            "http://box:8080/x@y http://box.net:82/x@y http://localhost:4/x@y http://[::1]:82/x@y http://h:/x@y",
+            "'http://h:80','me@x' [\"http://h:80/x\",\"me@x\"] {'http://h:80':'me@x'} url='http://h:80';mail=me@x",
+            "'http://h'x@y see http://h:80' and me@x",
+            "Authorization: required\nAuthorization: Bearer\nAuthorization: none of 200000 servers wants one",
+            "the header Authorization: it is missing; authorization=$TOKEN_0001; 'Authorization: https://x.net/about-this'",
+            "{\"Authorization\": \"header\"} Authorization: <token-0123456789012345>",
+            "PublicKey = aB3/+=\nPrivateKeyFile = /etc/wg.key\nprivate_key_path=/x",
+            "https://hooks.slack.com/services/ and hooks.slack.com/services/T0A1B2C3D/B0E5F6G7H/",
         ] {
             assert_eq!(redacted(text), text);
         }
@@ -335,6 +324,16 @@ mod tests {
             "token=a,,",
             "basic ",
             "secret,data=,",
+            "://b:'x",
+            "://b:'@",
+            "://b:12/@",
+            "authorization=a ",
+            "authorization=\"a ",
+            "authorization='a",
+            "authorization=",
+            "authorization=\\\"",
+            "hooks.slack.com/services/T",
+            "hooks.slack.com/services/T0A1B2C3D/B0E5F6G7H/a",
         ] {
             let _ = redacted(&part.repeat((1 << 18) / part.len()));
         }

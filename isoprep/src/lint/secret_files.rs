@@ -20,8 +20,19 @@ const SECRET_NAMES: [&str; 11] = [
     "AUTH_KEY",
 ];
 /// Names of passwords alone, as programs have them in their configurations.
-const PASSWORDS: [&str; 8] =
-    ["PASSWORD", "PASSWD", "PASSPHRASE", "PSK", "WPA_PASSPHRASE", "API_KEY", "APIKEY", "EAP_PASSWORD"];
+const PASSWORDS: [&str; 10] = [
+    "PASSWORD",
+    "PASSWD",
+    "PASSPHRASE",
+    "PSK",
+    "WPA_PASSPHRASE",
+    "API_KEY",
+    "APIKEY",
+    "EAP_PASSWORD",
+    // WireGuard's, as wg(8) writes them: the word is the whole name.
+    "PRIVATEKEY",
+    "PRESHAREDKEY",
+];
 /// What ends so names a password of somebody's.
 const SECRET_ENDS: [&str; 2] = ["_PASS", "_PWD"];
 /// What ends so names a secret, and is none.

@@ -168,12 +168,13 @@ fn private_keys(text: &str) -> Vec<Secret> {
 
 /// The first token of a line.
 pub(super) fn token(line: &str) -> Option<&'static str> {
-    shaped(line).next().map(|(_, what)| what).or_else(|| slack_hook(line))
+    let hook = || slack_hooks(line).next().map(|_| "a web hook of Slack");
+    shaped(line).next().map(|(_, what)| what).or_else(hook)
 }
 
 /// Where tokens are in a text.
 pub(crate) fn tokens(text: &str) -> impl Iterator<Item = Range<usize>> {
-    shaped(text).map(|(range, _)| range)
+    shaped(text).map(|(range, _)| range).chain(slack_hooks(text))
 }
 
 /// The tokens of a text that are known by their shape.
@@ -200,13 +201,22 @@ fn shaped(text: &str) -> impl Iterator<Item = (Range<usize>, &'static str)> {
     })
 }
 
-/// `hooks.slack.com/services/T…/B…/…`: whoever has it can write.
-fn slack_hook(line: &str) -> Option<&'static str> {
-    let mut parts = line.split(SLACK_HOOK).nth(1)?.split('/');
-    let (team, app) = (parts.next()?, parts.next()?);
-    let last: String = parts.next()?.chars().take_while(char::is_ascii_alphanumeric).collect();
-    let fits = team.starts_with('T') && team.len() >= 8 && app.starts_with('B') && last.len() >= 20;
-    (fits && !is_placeholder(&last) && is_mixed(&last)).then_some("a web hook of Slack")
+/// What follows `hooks.slack.com/services/`: `T…/B…/…`. Whoever has it can write.
+fn slack_hooks(text: &str) -> impl Iterator<Item = Range<usize>> {
+    /// No part of one is longer, bytes.
+    const LONGEST: usize = 64;
+    let part = |rest: &str| rest.bytes().take(LONGEST).take_while(u8::is_ascii_alphanumeric).count();
+    text.match_indices(SLACK_HOOK).filter_map(move |(at, begin)| {
+        let begin = at + begin.len();
+        let (team, rest) = text[begin..].split_at(part(&text[begin..]));
+        let rest = rest.strip_prefix('/')?;
+        let (app, rest) = rest.split_at(part(rest));
+        let rest = rest.strip_prefix('/')?;
+        let last = &rest[..part(rest)];
+        let fits = team.starts_with('T') && team.len() >= 8 && app.starts_with('B') && last.len() >= 20;
+        let end = text.len() - rest.len() + last.len();
+        (fits && !is_placeholder(last) && is_mixed(last)).then_some(begin..end)
+    })
 }
 
 /// Whether it has several different characters, as what is drawn by lot has.
