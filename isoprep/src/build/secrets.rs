@@ -50,9 +50,6 @@ struct Kept {
     places: Vec<String>,
 }
 
-/// Changes whenever the same files could be judged in another way.
-const RULES: u64 = 2;
-
 impl Stages<'_> {
     /// As [`secrets`], told to whoever builds. What is known of the same `tree`, with the same `extras`, is told again without reading
     /// a file: most builds follow one in which something else has changed, or nothing.
@@ -76,6 +73,8 @@ impl Stages<'_> {
             let findings = secrets(recipe, &cartridge, &ours, self.cancel)?;
             let text = if findings.is_empty() { String::new() } else { lint::render_text(&findings, false) };
             let kept = Kept { key: key.unwrap_or_default(), text, places: places(&findings) };
+            // It was hashed before it was looked at: what has changed in between would be kept of files that were never seen.
+            let place = place.filter(|_| self.secrets_key_now(reporter).is_some_and(|now| now == kept.key));
             if let (Some(place), Ok(bytes)) = (place, serde_json::to_vec(&kept)) {
                 // Losing it costs a moment next time, no more.
                 let _ = atomic::write(&place, &bytes);
@@ -87,6 +86,13 @@ impl Stages<'_> {
         Ok(())
     }
 
+    /// The key of what is there now, as far as that can be read.
+    fn secrets_key_now(&self, reporter: &Reporter<'_>) -> Option<String> {
+        let silent = Reporter::new(reporter.stage, self.cancel, &|_| ());
+        let now = self.repository(&silent).ok()?;
+        self.secrets_key(&now.tree, &now.extras, &self.cartridge())
+    }
+
     /// What decides what is found; `None` where that would have to be read first: of a root that is a folder.
     fn secrets_key(&self, tree: &TreeHash, extras: &[Extra], cartridge: &str) -> Option<String> {
         let recipe = &self.request.recipe;
@@ -94,7 +100,7 @@ impl Stages<'_> {
             return None;
         }
         // The cartridge's text has the lines that findings name, and what is set for one run is in the recipe alone.
-        let mut key = KeyHasher::new(engine::ASSEMBLE).number(RULES).hash(tree).path(&recipe.root);
+        let mut key = KeyHasher::new(engine::ASSEMBLE).number(lint::SECRET_RULES).hash(tree).path(&recipe.root);
         key = key.path(&recipe.source.path).path(&recipe.source.into).bytes(cartridge.as_bytes());
         key = key.bytes(recipe.image.engine.word().as_bytes());
         for extra in extras {

@@ -51,5 +51,6 @@ pub(crate) use rule::secrets_of;
 pub use rule::{Rule, lint, rules};
 pub(crate) use secret_files::{Named, named_secret};
 pub(crate) use secret_patterns::tokens;
+pub(crate) use secrets::RULES_HASH as SECRET_RULES;
 pub use subject::{Entry, EntryKind, HostFiles, Injected, Modes, OnDisk, Subject};
 pub use sync_db::{SyncDatabases, SyncDbError, SyncPackage};

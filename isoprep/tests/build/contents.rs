@@ -5,8 +5,10 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cartridge_treehash::hash_tree;
+use isoprep::{Cancel, Progress};
 
 use crate::bench::{Bench, INIT, from_esp, from_iso, unpack};
 
@@ -54,6 +56,27 @@ fn secrets_are_looked_for_again_only_where_something_has_changed() {
         fs::remove_file(bench.repo().join(name)).unwrap();
     }
     assert_eq!(warned(&bench), None);
+}
+
+#[test]
+fn what_changes_between_hashing_and_looking_is_not_kept() {
+    let bench = Bench::new();
+    let with = "API_TOKEN=A7bK9dQ2xW5mZ8pL4tR6v\n";
+    bench.write(".env", with);
+    let swapped = AtomicBool::new(false);
+    // The repository is hashed before the kernel is, and looked at afterwards.
+    let listen = |progress| {
+        let of_the_kernel = matches!(progress, Progress::Advanced { total: Some(1_000_000..), .. });
+        if of_the_kernel && !swapped.swap(true, Ordering::Relaxed) {
+            bench.write(".env", "NAME=x\n");
+        }
+    };
+    // That it has changed may end it.
+    let _ = isoprep::build(&bench.request, &Cancel::new(), &listen);
+    assert!(swapped.load(Ordering::Relaxed));
+    bench.write(".env", with);
+    let lines = bench.build_telling().2;
+    assert!(lines.iter().any(|line| line.starts_with("What looks like a secret")), "{lines:?}");
 }
 
 #[test]
