@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use cartridge_supervise::{has_mark, mark};
+use cartridge_supervise::{ProcessStat, has_mark, mark};
 use isoprep::Cancel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -33,7 +33,7 @@ struct Process {
 
 /// Which run of the system this is, and in which pid namespace: what numbers of processes mean. `None` where that cannot be
 /// known, or where /proc is that of another pid namespace.
-fn world() -> Option<String> {
+pub(super) fn world() -> Option<String> {
     let own = fs::read_link("/proc/self").ok()?;
     if own.to_str()? != std::process::id().to_string() {
         return None;
@@ -83,14 +83,8 @@ fn note(mut list: &File, pid: u32) -> io::Result<()> {
 }
 
 fn process(pid: u32) -> Option<Process> {
-    parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
-}
-
-fn parse(pid: u32, stat: &str) -> Option<Process> {
-    // The name before may have anything in it.
-    let words: Vec<&str> = stat.rsplit(')').next()?.split_ascii_whitespace().collect();
-    let number = |at: usize| words.get(at)?.parse::<u64>().ok();
-    Some(Process { pid, parent: u32::try_from(number(1)?).ok()?, started: number(19)? })
+    let ProcessStat { parent, started, .. } = ProcessStat::of(pid)?;
+    Some(Process { pid, parent, started })
 }
 
 /// The mark of a list, and its processes; none if numbers mean others by now.
@@ -173,10 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_and_a_list_are_read() {
-        let stat = "7 (a) b) S 4 5 6 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
-        assert_eq!(parse(7, stat), Some(Process { pid: 7, parent: 4, started: 4711 }));
-        assert_eq!(parse(7, "7 (a"), None);
+    fn a_list_is_read() {
         assert_eq!(listed("here\nword\n7 4711\n8 x\n9\n10 5 6", "here"), ("word", vec![(7, 4711), (10, 5)]));
         assert_eq!(listed("there\nword\n7 4711\n", "here"), ("", vec![]));
     }

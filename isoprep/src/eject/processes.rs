@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use cartridge_supervise::Cancel;
+use cartridge_supervise::{Cancel, ProcessStat};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
@@ -28,19 +28,9 @@ pub(super) fn all(proc: &Path) -> Vec<u32> {
     pids
 }
 
-/// The parent and the time of the start, in ticks since the system's, of a process (proc(5), /proc/pid/stat).
-fn stat(proc: &Path, pid: u32) -> Option<(u32, u64)> {
-    let text = fs::read(proc.join(pid.to_string()).join("stat")).ok()?;
-    // The name is in brackets and may have brackets and blanks of its own.
-    let end = text.iter().rposition(|&byte| byte == b')')?;
-    let rest = std::str::from_utf8(text.get(end + 1..)?).ok()?;
-    let mut words = rest.split_ascii_whitespace();
-    Some((words.nth(1)?.parse().ok()?, words.nth(17)?.parse().ok()?))
-}
-
 /// When a process started. With its number this is a name that no other process ever has.
 pub(super) fn started(proc: &Path, pid: u32) -> Option<u64> {
-    stat(proc, pid).map(|(_, started)| started)
+    ProcessStat::in_proc(proc, pid).map(|it| it.started)
 }
 
 /// Whether a process descends from this one, or from one of `known`, which did. Whoever lost a parent on the way does not.
@@ -48,7 +38,7 @@ pub(super) fn is_ours(proc: &Path, pid: u32, known: &[Name]) -> bool {
     let own = std::process::id();
     let mut at = pid;
     for _ in 0..GENERATIONS {
-        let Some((parent, started)) = stat(proc, at) else { return false };
+        let Some(ProcessStat { parent, started, .. }) = ProcessStat::in_proc(proc, at) else { return false };
         if known.contains(&Name { pid: at, started }) || (parent == own && at != own) {
             return true;
         }
@@ -84,7 +74,7 @@ pub(super) fn spared(proc: &Path, pid: u32) -> Option<String> {
     // A terminal's shell, a desktop: this program would go with it.
     let mut at = std::process::id();
     for _ in 0..GENERATIONS {
-        let (parent, _) = stat(proc, at)?;
+        let parent = ProcessStat::in_proc(proc, at)?.parent;
         if parent == pid {
             return Some("this program was started from it".to_owned());
         }
@@ -206,8 +196,9 @@ mod tests {
         fs::create_dir(proc.path().join("7")).unwrap();
         let rest: Vec<String> = (4..=22).map(|number| number.to_string()).collect();
         fs::write(proc.path().join("7/stat"), format!("7 (a) b (c) S {} 23", rest.join(" "))).unwrap();
-        assert_eq!(stat(proc.path(), 7), Some((4, 22)));
-        assert_eq!(stat(proc.path(), 8), None);
+        let stat = ProcessStat::in_proc(proc.path(), 7).unwrap();
+        assert_eq!((stat.parent, stat.started), (4, 22));
+        assert_eq!(ProcessStat::in_proc(proc.path(), 8), None);
     }
 
     #[test]

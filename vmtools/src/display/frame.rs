@@ -1,10 +1,9 @@
 //! One picture of a guest's screen, kept as evidence.
 
-use std::fs::Permissions;
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use cartridge_supervise::{save_atomically, save_new};
 use image::ImageEncoder;
 use image::codecs::png::PngEncoder;
 
@@ -69,12 +68,12 @@ impl Frame {
         pixels.all(|pixel| Some(pixel) == first)
     }
 
-    /// Writes it to `path` as PNG. The file is whole or absent: it is written beside and renamed.
+    /// Writes it to `path` as PNG. The file is whole or absent; a link stays one, and what is no file is not replaced.
     ///
     /// # Errors
     /// [`EvidenceError`] when it cannot be encoded or written.
     pub fn save_png(&self, path: &Path) -> Result<(), EvidenceError> {
-        self.write_beside(path)?.persist(path).map(|_| ()).map_err(|e| in_the_way(path, e.error))
+        save_atomically(path, self.png(path)?).map_err(|source| in_the_way(path, source))
     }
 
     /// Writes it as PNG to a file that is not there yet: `path`, or where that is, "name 2", "name 3" and so on. Returns where.
@@ -82,41 +81,21 @@ impl Frame {
     /// # Errors
     /// [`EvidenceError`] as [`Self::save_png`].
     pub fn save_new_png(&self, path: &Path) -> Result<PathBuf, EvidenceError> {
-        let mut part = self.write_beside(path)?;
-        for number in 0..MOST_OF_A_NAME {
-            let to = numbered(path, number);
-            match part.persist_noclobber(&to) {
-                Ok(_) => return Ok(to),
-                Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => part = error.file,
-                Err(error) => return Err(in_the_way(path, error.error)),
-            }
-        }
-        Err(in_the_way(path, io::ErrorKind::AlreadyExists.into()))
+        let names = (0..MOST_OF_A_NAME).map(|number| numbered(path, number));
+        save_new(names, &self.png(path)?).map_err(|source| in_the_way(path, source))
     }
 
-    /// Writes it, to the disk, into a file beside `path`. Its name is drawn by lot: nobody else's file is overwritten.
-    fn write_beside(&self, path: &Path) -> Result<tempfile::NamedTempFile, EvidenceError> {
-        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut beside = tempfile::Builder::new();
-        // As any file that is made: what the umask takes away of it.
-        beside.prefix(".screenshot-").suffix(".part").permissions(Permissions::from_mode(0o666));
-        let mut part = beside.tempfile_in(dir).map_err(|source| in_the_way(path, source))?;
-        self.write_png(path, part.as_file_mut())?;
-        part.as_file().sync_all().map_err(|source| in_the_way(path, source))?;
-        Ok(part)
-    }
-
-    fn write_png(&self, path: &Path, part: impl Write) -> Result<(), EvidenceError> {
-        let failed = |source| in_the_way(path, source);
-        let mut file = BufWriter::new(part);
+    fn png(&self, path: &Path) -> Result<Vec<u8>, EvidenceError> {
         // The encoder asserts on a wrong length: say it before it does.
         if self.rgba.len() as u64 != u64::from(self.width) * u64::from(self.height) * 4 {
-            return Err(failed(io::Error::new(io::ErrorKind::InvalidData, "it has the wrong number of bytes")));
+            let source = io::Error::new(io::ErrorKind::InvalidData, "it has the wrong number of bytes");
+            return Err(in_the_way(path, source));
         }
-        PngEncoder::new(&mut file)
+        let mut png = Vec::new();
+        PngEncoder::new(&mut png)
             .write_image(&self.rgba, self.width, self.height, image::ExtendedColorType::Rgba8)
             .map_err(|source| EvidenceError::Encode { width: self.width, height: self.height, source })?;
-        file.flush().map_err(failed)
+        Ok(png)
     }
 }
 
@@ -139,10 +118,18 @@ mod tests {
             assert_eq!(frame.save_new_png(&path).unwrap(), dir.path().join(name));
         }
         assert_eq!(image::open(dir.path().join("a 3.png")).unwrap().into_rgba8().into_raw(), frame.rgba);
+        // A link leads where it did, and what is no file is left alone.
+        std::os::unix::fs::symlink("a.png", dir.path().join("link.png")).unwrap();
+        frame.rgba[4] = 8;
+        frame.save_png(&dir.path().join("link.png")).unwrap();
+        assert!(dir.path().join("link.png").is_symlink());
+        assert_eq!(image::open(&path).unwrap().into_rgba8().into_raw(), frame.rgba);
+        let error = frame.save_png(Path::new("/dev/null")).unwrap_err().to_string();
+        assert!(error.contains("/dev/null") && error.contains("is no file"), "{error}");
         frame.width = 9;
         assert!(frame.save_new_png(&path).is_err());
         assert!(frame.save_png(&dir.path().join("b.png")).is_err());
         assert!(frame.save_png(Path::new("/absent/c.png")).unwrap_err().to_string().contains("/absent/c.png"));
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 4);
     }
 }

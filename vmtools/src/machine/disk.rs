@@ -1,18 +1,14 @@
 //! The guest's disks: empty qcow2 images, which take space only as they are written; overlays over an image that must stay
 //! as it is; and images that are used as they are.
 
-use std::fs::{self, File, Permissions};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use cartridge_supervise::{Cancel, CommandLine, RunError, run};
-use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use cartridge_supervise::{Cancel, CommandLine, Draft, DraftName, RunError, run, sweep_drafts};
 
-/// How a disk is called while it is made.
+/// How a disk is called while it is made: `.cartridge-disk-PROCESS-NUMBER.part`.
 const NEW_DISK: (&str, &str) = (".cartridge-disk-", ".part");
-/// How many letters and digits are drawn by lot for its name.
-const DRAWN: usize = 6;
 
 /// A disk of a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -209,52 +205,29 @@ pub fn create_disk(qemu_img: &Path, path: &Path, bytes: u64, cancel: &Cancel) ->
     if path.symlink_metadata().is_ok() {
         return Err(DiskError::Exists { path: path.to_owned() });
     }
-    // Somebody keeps it: it must be whole even if we are killed while it is made. A name drawn by lot is nobody else's.
+    // Somebody keeps it: it must be whole even if we are killed while it is made.
     let place = |source| DiskError::Place { path: path.to_owned(), source };
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut beside = tempfile::Builder::new();
-    beside.prefix(NEW_DISK.0).rand_bytes(DRAWN).suffix(NEW_DISK.1).permissions(Permissions::from_mode(0o666));
     sweep_new_disks(dir);
-    let part = beside.tempfile_in(dir).map_err(place)?;
-    hold(part.as_file());
+    let mut draft = Draft::begin(dir, &new_disk()).map_err(place)?;
     let line = CommandLine::new(qemu_img).args(["create", "-q", "-f", "qcow2", "--"]);
-    let line = line.arg(part.path()).arg(bytes.to_string());
+    let line = line.arg(draft.path()).arg(bytes.to_string());
     run(&line, cancel, |_, _| {}).map_err(|source| DiskError::Tool { path: path.to_owned(), source })?;
-    part.as_file().sync_all().map_err(place)?;
-    match part.persist_noclobber(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
-            Err(DiskError::Exists { path: path.to_owned() })
-        }
-        Err(error) => Err(place(error.error)),
-    }
+    draft.file().sync_all().map_err(place)?;
+    draft.place_new(path).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => DiskError::Exists { path: path.to_owned() },
+        _ => place(error),
+    })
 }
 
 /// Removes from `dir` what somebody who is dead was making a disk in: of the form that [`create_disk`] gives, a regular file of this
 /// user's, and held by nobody.
 pub fn sweep_new_disks(dir: &Path) {
-    let is_one = |name: &str| {
-        let drawn = name.strip_prefix(NEW_DISK.0).and_then(|it| it.strip_suffix(NEW_DISK.1));
-        drawn.is_some_and(|it| it.len() == DRAWN && it.chars().all(|c| c.is_ascii_alphanumeric()))
-    };
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if entry.file_name().to_str().is_some_and(is_one)
-            && let Ok(file) = rustix::fs::open(&path, flags, Mode::empty()).map(File::from)
-            && file
-                .metadata()
-                .is_ok_and(|it| it.is_file() && it.nlink() == 1 && it.uid() == rustix::process::geteuid().as_raw())
-            && hold(&file)
-        {
-            let _ = fs::remove_file(&path);
-        }
-    }
+    sweep_drafts(dir, &new_disk());
 }
 
-/// Says that somebody alive writes it, until it is closed.
-fn hold(file: &File) -> bool {
-    flock(file, FlockOperation::NonBlockingLockExclusive).is_ok()
+fn new_disk() -> DraftName {
+    DraftName::new(NEW_DISK.0, NEW_DISK.1)
 }
 
 fn make(line: &CommandLine, path: &Path, cancel: &Cancel) -> Result<(), DiskError> {
@@ -287,10 +260,9 @@ mod tests {
         };
         // What somebody else calls so stays his; what a death in the middle has left goes, unless somebody is at it.
         std::fs::write(at("kept.qcow2.part"), "his").unwrap();
-        std::fs::write(at(".cartridge-disk-dead01.part"), "half").unwrap();
+        std::fs::write(at(".cartridge-disk-4711-1.part"), "half").unwrap();
         std::fs::write(at(".cartridge-disk-backup-of-mine.part"), "his").unwrap();
-        let alive = File::create(at(".cartridge-disk-alive1.part")).unwrap();
-        assert!(hold(&alive));
+        let alive = Draft::begin(dir.path(), &new_disk()).unwrap();
         tool(&format!("test ! -e '{0}' && test ! -s \"$6\" && echo whole >\"$6\"", path.display()));
         create_disk(&at("qemu-img"), &path, 1 << 20, &Cancel::new()).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "whole\n");
@@ -299,8 +271,9 @@ mod tests {
         create_disk(&at("qemu-img"), &path, 1 << 20, &Cancel::new()).unwrap_err();
         let mut names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
         names.sort();
-        let his = ".cartridge-disk-backup-of-mine.part";
-        assert_eq!(names, [".cartridge-disk-alive1.part", his, "kept.qcow2.part", "qemu-img"]);
+        let alive = alive.path().file_name().unwrap();
+        let others = [".cartridge-disk-backup-of-mine.part", "kept.qcow2.part", "qemu-img"].map(std::ffi::OsStr::new);
+        assert_eq!(names, [&[alive], &others[..]].concat());
         assert_eq!(std::fs::read_to_string(at("kept.qcow2.part")).unwrap(), "his");
     }
 
