@@ -12,6 +12,8 @@ use super::holder::Holder;
 
 /// How long a lock that this very process holds is waited for: what held it is on its way out.
 const OWN: Duration = Duration::from_secs(3);
+/// How long any lock is: somebody may only be [looking](holder) whether it is held.
+const GLANCE: Duration = Duration::from_millis(100);
 /// How much of a lock file is read, bytes.
 const LONGEST: u64 = 4096;
 
@@ -62,11 +64,17 @@ impl CartridgeLock {
     }
 }
 
-/// Who holds the cartridge at `root`, as far as its lock file says: one that was killed may still be in it.
+/// Who holds the cartridge at `root`: whoever has its lock, whatever numbers processes have. One that was killed has none, though its file
+/// may still name it.
 pub(crate) fn holder(locks: &Path, root: &Path) -> Option<Holder> {
+    let file = File::open(file_of(locks, root)).ok()?;
+    // Let go of at once, by closing the file.
+    if !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
+        return None;
+    }
     let mut text = String::new();
-    File::open(file_of(locks, root)).ok()?.take(LONGEST).read_to_string(&mut text).ok()?;
-    Holder::parse(&text)
+    file.take(LONGEST).read_to_string(&mut text).ok()?;
+    Holder::parse(&text).map(Holder::from_here)
 }
 
 fn file_of(locks: &Path, root: &Path) -> PathBuf {
@@ -78,7 +86,7 @@ pub(super) fn lock(locks: &Path, root: &Path, who: &Holder) -> Result<CartridgeL
     let began = Instant::now();
     loop {
         match try_lock(locks, root, who) {
-            Err(LockError::Held { holder }) if is_own(&holder, who) && began.elapsed() < OWN => {
+            Err(LockError::Held { holder }) if began.elapsed() < if is_own(&holder, who) { OWN } else { GLANCE } => {
                 std::thread::sleep(Duration::from_millis(20));
             }
             answer => return answer,
@@ -110,7 +118,9 @@ fn try_lock(locks: &Path, root: &Path, who: &Holder) -> Result<CartridgeLock, Lo
             let mut text = String::new();
             let _ = file.take(LONGEST).read_to_string(&mut text);
             let another = || Holder { process: 0, since: 0, ..Holder::here("another session", None, "") };
-            return Err(LockError::Held { holder: Box::new(Holder::parse(&text).unwrap_or_else(another)) });
+            return Err(LockError::Held {
+                holder: Box::new(Holder::parse(&text).map_or_else(another, Holder::from_here)),
+            });
         }
         Err(TryLockError::Error(source)) => return Err(failed(source)),
     }
@@ -140,6 +150,38 @@ mod tests {
         drop(first);
         assert_eq!(holder(&locks, root), None);
         assert!(lock(&locks, root, "the second").is_ok());
+    }
+
+    #[test]
+    fn who_was_killed_holds_nothing_and_whose_number_means_nothing_here_has_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let (locks, root) = (dir.path().join("locks"), Path::new("/some/cartridge"));
+        // This process lives, and what its name stands in was left by one that was killed.
+        let left = Holder::here("the first", None, "");
+        drop(lock(&locks, root, "the first").unwrap());
+        std::fs::write(file_of(&locks, root), serde_json::to_string(&left).unwrap()).unwrap();
+        assert_eq!(holder(&locks, root), None);
+        // No process here has that number, and it holds it all the same.
+        let elsewhere = Holder { process: u32::MAX, world: "another boot pid:[1]".into(), ..left };
+        let held = super::lock(&locks, root, &elsewhere).unwrap();
+        let seen = holder(&locks, root).unwrap();
+        assert_eq!((seen.who.as_str(), seen.process), ("the first", 0));
+        let error = lock(&locks, root, "the second").unwrap_err().to_string();
+        assert!(error.starts_with("this cartridge is in use by the first, which has been"), "{error}");
+        drop(held);
+    }
+
+    #[test]
+    fn who_only_looks_keeps_nobody_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let (locks, root) = (dir.path().join("locks"), Path::new("/some/cartridge"));
+        drop(lock(&locks, root, "the first").unwrap());
+        std::fs::write(file_of(&locks, root), "the first (process 7)\n1700000000\n").unwrap();
+        let looks = File::open(file_of(&locks, root)).unwrap();
+        looks.try_lock_shared().unwrap();
+        let going = std::thread::spawn(move || drop(looks));
+        assert!(lock(&locks, root, "the second").is_ok());
+        going.join().unwrap();
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::state::Goal;
+use super::strays::world;
 
 /// Who holds a cartridge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub struct Holder {
     /// Where it can be watched, if it can.
     #[serde(default)]
     pub socket: Option<PathBuf>,
+    /// What numbers of processes mean where it runs; empty where that is not known, or an older version has not said it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub world: String,
 }
 
 impl Holder {
@@ -41,7 +45,18 @@ impl Holder {
             since: since.map_or(0, |since| since.as_secs()),
             session: session.to_owned(),
             socket: None,
+            world: world().unwrap_or_default(),
         }
+    }
+
+    /// As it is seen from here: the number of a process in another container is none of a process here.
+    #[must_use]
+    pub fn from_here(mut self) -> Self {
+        if !self.world.is_empty() && Some(&self.world) != world().as_ref() {
+            self.process = 0;
+        }
+        self.world = String::new();
+        self
     }
 
     /// What a lock file says. Older versions wrote who it is, and since when. `None` for an empty one: its holder is about to write it.
@@ -55,7 +70,15 @@ impl Holder {
             let (who, since) = text.split_once('\n').unwrap_or((text, ""));
             let who: String = who.chars().filter(|c| !c.is_control()).take(200).collect();
             let since = since.trim().parse().unwrap_or_default();
-            Some(Self { who, process: 0, goal: None, since, session: String::new(), socket: None })
+            Some(Self {
+                who,
+                process: 0,
+                goal: None,
+                since,
+                session: String::new(),
+                socket: None,
+                world: String::new(),
+            })
         })
     }
 
@@ -118,6 +141,10 @@ mod tests {
         assert_eq!((old.to_string().as_str(), old.socket), ("cartridge up (process 12)", None));
         assert_eq!(Holder::parse("the window (process 12)\n1700000000\n").unwrap().since, 1_700_000_000);
         assert_eq!(Holder::parse(" \n"), None);
+        let seen = Holder { world: String::new(), ..here.clone() };
+        assert_eq!(here.clone().from_here(), seen);
+        let elsewhere = Holder { world: "another boot pid:[1]".into(), ..here.clone() };
+        assert_eq!(elsewhere.from_here().name(), "the window");
         assert!(Holder { since: u64::MAX, ..here }.to_string().contains("building"));
     }
 }

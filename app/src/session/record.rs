@@ -38,6 +38,8 @@ pub(crate) struct Record {
     dir: PathBuf,
     work: PathBuf,
     made: Made,
+    /// The guest's private directory, which nobody sweeps while it is held.
+    runtime: Option<vmtools::RuntimeDir>,
     _alive: File,
 }
 
@@ -61,6 +63,7 @@ impl Record {
             dir,
             work: paths.work(),
             made: Made { who: who.to_owned(), process: std::process::id(), ..Made::default() },
+            runtime: None,
             _alive: alive,
         };
         record.save()?;
@@ -84,7 +87,15 @@ impl Record {
     /// Changes what was made, and writes it down.
     pub(crate) fn note(&mut self, change: impl FnOnce(&mut Made)) -> io::Result<()> {
         change(&mut self.made);
+        if self.made.runtime.is_none() {
+            self.runtime = None;
+        }
         self.save()
+    }
+
+    /// Keeps the guest's private directory from being swept, until it is said to be gone.
+    pub(crate) fn hold(&mut self, runtime: vmtools::RuntimeDir) {
+        self.runtime = Some(runtime);
     }
 
     fn save(&self) -> io::Result<()> {
@@ -173,6 +184,7 @@ pub(super) fn recover(paths: &Paths, terms: &Terms<'_>) -> Recovered {
     }
     // The guests that were to be templates have no record: what they leave is told by the names.
     vmtools::RuntimeDir::sweep(&paths.runtime);
+    cartridge_supervise::sweep_saves(&paths.pictures);
     let drafts = isoprep::sweep_drafts(&paths.stages(), &paths.images());
     if !drafts.is_empty() {
         done.removal.report.removed += drafts.len() as u64;

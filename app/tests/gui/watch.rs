@@ -17,6 +17,7 @@ fn holder(goal: Goal, watchable: bool) -> Holder {
         process: 4711,
         goal: Some(goal),
         since: 0,
+        world: String::new(),
         session: "20261123-041500-4711".into(),
         socket: watchable.then(|| "/run/user/1000/cartridge/watch-4711-0/watch.sock".into()),
     }

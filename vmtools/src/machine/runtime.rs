@@ -2,11 +2,16 @@
 //!
 //! Whoever reaches these sockets owns the guest, so the directory is 0700, ours, and never reached through a symlink.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::io::Errno;
 
 /// The longest path a unix socket can have on Linux, bytes without the final NUL (`sun_path` in unix(7) has 108).
 const SOCKET_PATH_LIMIT: usize = 107;
@@ -106,10 +111,13 @@ pub enum RuntimeError {
     },
 }
 
-/// A private directory for one running guest. It stays until [`RuntimeDir::remove`].
+/// A private directory for one running guest. It stays until [`RuntimeDir::remove`]; for as long as whoever has made it keeps this,
+/// or a clone, nobody sweeps it.
 #[derive(Clone, Debug)]
 pub struct RuntimeDir {
     path: PathBuf,
+    /// The directory, locked, where this is who made it. The kernel drops that with the process.
+    _held: Option<Arc<File>>,
 }
 
 impl RuntimeDir {
@@ -146,14 +154,48 @@ impl RuntimeDir {
         let short = short_name(name);
         for number in 0..10_000_u32 {
             let path = base.join(format!("{short}-{}-{number}", std::process::id()));
-            check_length(&path)?;
-            match fs::DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Self::open(&path),
-                Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(source) => return Err(RuntimeError::Io { action: "create", path, source }),
+            match Self::make(&path) {
+                Ok(Some(dir)) => return Ok(dir),
+                Ok(None) => {}
+                Err(RuntimeError::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
             }
         }
         Err(RuntimeError::Unsafe { path: base.to_owned(), problem: "it is full of old directories".into() })
+    }
+
+    /// Makes this very directory, in one that is there.
+    ///
+    /// # Errors
+    /// [`RuntimeError`] when it cannot be made, is there already, or is too long for sockets.
+    pub fn create_at(path: &Path) -> Result<Self, RuntimeError> {
+        loop {
+            if let Some(dir) = Self::make(path)? {
+                return Ok(dir);
+            }
+            // Somebody's sweep has it: not for long.
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Makes a directory, and holds it; `None` where a sweep came in between.
+    fn make(path: &Path) -> Result<Option<Self>, RuntimeError> {
+        check_length(path)?;
+        let failed = |source| RuntimeError::Io { action: "create", path: path.to_owned(), source };
+        fs::DirBuilder::new().mode(0o700).create(path).map_err(failed)?;
+        let Ok(file) = directory(path) else { return Ok(None) };
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => {
+                // Whoever sweeps it may have looked before it was there.
+                let _ = fs::remove_dir(path);
+                return Ok(None);
+            }
+            // Where there are no locks, nobody can sweep either.
+            Ok(()) | Err(_) if !is_at(&file, path) => return Ok(None),
+            Ok(()) | Err(_) => {}
+        }
+        let dir = Self::open(path)?;
+        Ok(Some(Self { _held: Some(Arc::new(file)), ..dir }))
     }
 
     /// Takes an existing directory, if it is safe.
@@ -163,17 +205,22 @@ impl RuntimeDir {
     pub fn open(path: &Path) -> Result<Self, RuntimeError> {
         check_length(path)?;
         check(path)?;
-        Ok(Self { path: path.to_owned() })
+        Ok(Self { path: path.to_owned(), _held: None })
     }
 
-    /// Removes the directories under `base` that sessions which are no longer there have left: their process is in the
-    /// directory's name, and QEMU does not outlive it. What cannot be removed stays: the next session tries again.
+    /// Removes the directories under `base` that sessions which are no longer there have left: nobody holds them, and QEMU does not
+    /// outlive its session. Numbers of processes are not asked: those of another container mean nothing here. What cannot be removed
+    /// stays: the next session tries again.
     pub fn sweep(base: &Path) {
         for entry in fs::read_dir(base).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let owner = name.to_str().and_then(|name| name.rsplit('-').nth(1)?.parse::<u32>().ok());
-            if owner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists())
-                && let Ok(dir) = Self::open(&entry.path())
+            let (name, path) = (entry.file_name(), entry.path());
+            // A name with a process and a number.
+            let ours = name.to_str().is_some_and(|name| name.rsplit('-').take(2).all(|it| it.parse::<u32>().is_ok()));
+            if ours
+                && let Ok(dir) = Self::open(&path)
+                && let Ok(file) = directory(&path)
+                && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+                && is_at(&file, &path)
             {
                 let _ = dir.remove();
             }
@@ -213,6 +260,16 @@ impl RuntimeDir {
         let _ = fs::remove_dir(&tpm_state);
         fs::remove_dir(&self.path).map_err(|source| RuntimeError::Io { action: "remove", path: self.path, source })
     }
+}
+
+fn directory(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let (Ok(own), Ok(there)) = (file.metadata(), fs::symlink_metadata(path)) else { return false };
+    (own.dev(), own.ino()) == (there.dev(), there.ino())
 }
 
 fn check(path: &Path) -> Result<(), RuntimeError> {
@@ -440,18 +497,33 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let base = base.path().join("b");
         let mine = RuntimeDir::create_in(&base, "a").unwrap();
-        // Process ids end at 4,194,304.
         let left = |name: &str| {
             fs::DirBuilder::new().mode(0o700).create(base.join(name)).unwrap();
             fs::write(base.join(name).join("qmp.sock"), "").unwrap();
         };
+        // Process ids end at 4,194,304. One that lives here may have been another's in a container.
+        let reused = format!("demo-{}-7", std::process::id());
         left("demo-5000000-0");
+        left(&reused);
         left("no-number");
+        left("5000000-0-mine");
         left("full-5000000-0");
+        // Of a session in another container, whose number no process has here.
+        let elsewhere = RuntimeDir::create_at(&base.join("20260101-120000-5000000-1")).unwrap();
+        let kept = elsewhere.clone();
+        drop(elsewhere);
         fs::write(base.join("full-5000000-0/foreign"), "").unwrap();
         RuntimeDir::create_in(&base, "b").unwrap();
-        assert!(!base.join("demo-5000000-0").exists());
-        assert!(mine.path().exists() && base.join("no-number/qmp.sock").exists());
+        assert!(!base.join("demo-5000000-0").exists() && !base.join(reused).exists());
+        assert!(
+            mine.path().exists() && base.join("no-number/qmp.sock").exists() && base.join("5000000-0-mine").exists()
+        );
+        assert!(kept.path().exists());
+        assert!(RuntimeDir::create_at(kept.path()).is_err(), "it is there already");
+        let path = kept.path().to_owned();
+        drop(kept);
+        RuntimeDir::sweep(&base);
+        assert!(!path.exists(), "whoever held it is gone");
         assert!(base.join("full-5000000-0/foreign").exists());
     }
 

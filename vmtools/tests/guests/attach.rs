@@ -31,7 +31,9 @@ impl Desk {
     }
 
     fn plan(&self, place: &str) -> AttachPlan {
-        let runtime = RuntimeDir::create_in(&self.dir.path().join("run"), "attach").unwrap().path().to_owned();
+        // Held to the end: there may be several at a time.
+        let runtime = RuntimeDir::create_in(&self.dir.path().join("run"), "attach").unwrap();
+        let runtime = Box::leak(Box::new(runtime)).path().to_owned();
         AttachPlan::new(Place::parse(place).unwrap(), runtime)
     }
 

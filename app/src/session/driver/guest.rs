@@ -118,7 +118,9 @@ impl Driver {
         let make = |dir: &Path| std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
         make(&self.paths.runtime).map_err(|e| failed(&format!("{}: {e}", self.paths.runtime.display())))?;
         vmtools::RuntimeDir::open(&self.paths.runtime).map_err(|e| failed(&e))?;
-        make(runtime).map_err(|e| failed(&format!("{}: {e}", runtime.display())))
+        let held = vmtools::RuntimeDir::create_at(runtime).map_err(|e| failed(&e))?;
+        self.record.hold(held);
+        Ok(())
     }
 
     /// Nothing of an earlier guest's picture stays, and the next one's is shown by the client that the cartridge names.

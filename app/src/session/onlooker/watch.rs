@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use cartridge_supervise::ProcessStat;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -55,8 +56,7 @@ impl Watcher {
     /// Who works on the cartridge at `root`, if somebody does.
     #[must_use]
     pub fn holder_of(&self, root: &Path) -> Option<Holder> {
-        let lives = |holder: &Holder| holder.process == 0 || proc_of(holder.process).exists();
-        cartridge_lock::holder(&self.paths.locks(), root).filter(lives)
+        cartridge_lock::holder(&self.paths.locks(), root)
     }
 
     /// Watches what `holder` does, as a session that refuses what would change something.
@@ -269,9 +269,7 @@ impl Watching {
 
     /// Whether its process is stopped.
     fn stops(&self) -> bool {
-        self.holder.process != 0
-            && std::fs::read_to_string(format!("/proc/{}/stat", self.holder.process))
-                .is_ok_and(|stat| is_stopped(&stat))
+        self.holder.process != 0 && ProcessStat::of(self.holder.process).is_some_and(|it| it.is_stopped())
     }
 
     fn silent(&self) -> String {
@@ -285,17 +283,18 @@ impl Watching {
     /// It has hung up without a word.
     async fn cut(&self) -> WatchEnd {
         let (name, process) = (self.holder.name(), self.holder.process);
-        let there = || proc_of(process).exists();
+        let lives = || ProcessStat::of(process).is_some_and(|it| !it.ends());
         // Its descriptors are closed before it is gone.
         for _ in 0..50 {
-            if process == 0 || !there() || is_dead(process) {
+            if process == 0 || !lives() {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        let why = match process != 0 && there() && !is_dead(process) {
-            true => format!("{name} has hung up, or this was too slow for it: watch it again"),
-            false => format!(
+        let why = match process != 0 && !lives() {
+            // Of one whose number means nothing here it is not known whether it lives.
+            false => format!("{name} has hung up, or this was too slow for it: watch it again"),
+            true => format!(
                 "{name} was killed, or has crashed. The cartridge is free: the next start of a job cleans what it left"
             ),
         };
@@ -326,25 +325,6 @@ fn session_dir(paths: &Paths, id: &str) -> Option<PathBuf> {
 /// On one line, whatever it is.
 fn plain(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(200).collect()
-}
-
-fn proc_of(process: u32) -> PathBuf {
-    Path::new("/proc").join(process.to_string())
-}
-
-/// Whether `/proc/PID/stat` is of a process that was stopped (proc(5): the state follows the command in parentheses).
-fn is_stopped(stat: &str) -> bool {
-    matches!(state(stat), Some('T' | 't'))
-}
-
-fn state(stat: &str) -> Option<char> {
-    stat.rsplit_once(')')?.1.trim_start().chars().next()
-}
-
-/// Whether a process is there in name only.
-fn is_dead(process: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"));
-    stat.is_ok_and(|stat| matches!(state(&stat), Some('Z' | 'X')))
 }
 
 #[cfg(test)]
