@@ -26,6 +26,7 @@ use super::logs::LogsPanel;
 use super::panels::{Panel, Panels, Shown};
 use super::picker::{self, Picker};
 use super::preferences::{Preferences, ThemeChoice};
+use super::preferences_saver::PreferencesSaver;
 use super::screen::{Around, ScreenPanel};
 use super::screen_picture::Uploads;
 use super::settings::SettingsPanel;
@@ -59,7 +60,8 @@ pub struct App {
     pub clock: Clock,
     /// What is remembered between runs.
     pub preferences: Preferences,
-    pub(super) preferences_file: Option<PathBuf>,
+    /// `None` remembers nothing.
+    pub(super) saver: Option<Arc<PreferencesSaver>>,
     pub(super) desktop: Desktop,
     pub(super) keys: Arc<KeyTap>,
     pub(super) settings: SettingsPanel,
@@ -123,7 +125,7 @@ impl App {
             model: Model::default(),
             clock: Clock::default(),
             preferences,
-            preferences_file,
+            saver: preferences_file.map(|file| Arc::new(PreferencesSaver::begin(file))),
             picker: Picker::new(desktop.file_chooser.clone()),
             desktop,
             screen,
@@ -515,9 +517,7 @@ impl eframe::App for App {
 
     fn on_exit(&mut self, _: Option<&eframe::glow::Context>) {
         self.say_what_is_left();
-        if let Some(file) = &self.preferences_file {
-            // The window is gone: there is nobody left to tell.
-            let _ = self.preferences.save(file);
-        }
+        // Whoever has opened the window waits for it, once that is gone.
+        self.save_preferences();
     }
 }

@@ -366,10 +366,10 @@ impl App {
         }
     }
 
-    /// Writes the preferences, from a thread: a disk may be slow. Losing them is no loss that needs words.
+    /// Has the preferences written.
     pub(super) fn save_preferences(&self) {
-        let Some(file) = self.preferences_file.clone() else { return };
-        let preferences = self.preferences.clone();
-        let _ = std::thread::Builder::new().name("preferences".to_owned()).spawn(move || preferences.save(&file));
+        if let Some(saver) = &self.saver {
+            saver.save(self.preferences.clone());
+        }
     }
 }

@@ -61,6 +61,7 @@ pub mod place;
 pub mod pointer;
 pub mod pointer_lock;
 pub mod preferences;
+mod preferences_saver;
 mod progress;
 mod proposal;
 pub mod release_key;

@@ -35,9 +35,11 @@ pub(super) fn open(session: SessionHandle, options: Options) -> Result<(), GuiEr
     let keys = Arc::new(KeyTap::default());
     let context = Arc::new(OnceLock::new());
     let created = Arc::new(AtomicBool::new(false));
+    let saver = Arc::new(OnceLock::new());
     let display = event_loop.owned_display_handle();
     let creator = {
         let (keys, context, created) = (keys.clone(), context.clone(), created.clone());
+        let saver = Arc::clone(&saver);
         let tap = keys.clone();
         let creator: eframe::AppCreator<'static> = Box::new(move |creation| {
             let ctx = &creation.egui_ctx;
@@ -56,6 +58,7 @@ pub(super) fn open(session: SessionHandle, options: Options) -> Result<(), GuiEr
             }
             // Set once: this closure runs once.
             let _ = context.set(ctx.clone());
+            let _ = saver.set(app.saver.clone());
             created.store(true, Ordering::Release);
             Ok(Box::new(Shell::new(app)))
         });
@@ -64,6 +67,11 @@ pub(super) fn open(session: SessionHandle, options: Options) -> Result<(), GuiEr
     let inner = eframe::create_native(APP_ID, native_options(&preferences), creator, &event_loop);
     let mut tapped = Tapped { inner, keys, context, unfocused: None, wheel: Wheel::default(), listens: false };
     event_loop.run_app(&mut tapped).map_err(GuiError::event_loop)?;
+    // No window stands still while a slow disk is waited for.
+    drop(tapped);
+    if let Some(Some(saver)) = saver.get() {
+        saver.finish();
+    }
     // eframe logs why a window could not be made and ends its loop; all that is left to see is that there was none.
     if created.load(Ordering::Acquire) { Ok(()) } else { Err(GuiError::NoWindow) }
 }
