@@ -475,3 +475,39 @@ fn at_a_terminal_a_signal_asks_too_and_a_second_one_leaves_them() {
         console.assert_clean();
     });
 }
+
+#[test]
+fn files_of_lent_users_are_taken_back_and_removed_with_the_rest() {
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("only root can make files of others");
+    }
+    let console = Console::of_somebody_else();
+    let paths = paths(&console);
+    let record = paths.state.join("sessions/20200101-000000-1");
+    fs::create_dir_all(&record).unwrap();
+    fs::write(record.join("open.json"), r#"{"who": "a test"}"#).unwrap();
+    let work = isoprep::WorkDir::create(&paths.cache.join("work"), "20200101-000000-1").unwrap().path().to_owned();
+    for file in ["half", "root/usr/file", "root/usr/other", "root/var/file"] {
+        let file = work.join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, "built").unwrap();
+    }
+    console.give();
+    // The third of the ids that are lent to whoever runs it.
+    let user = std::os::unix::fs::MetadataExt::uid(&fs::metadata(console.home.path()).unwrap());
+    let names = fs::read_to_string("/etc/passwd").unwrap();
+    let line = names.lines().find(|line| line.split(':').nth(2) == Some(&user.to_string())).unwrap();
+    let name = line.split(':').next().unwrap();
+    let lent = fs::read_to_string("/etc/subuid").unwrap();
+    let line = lent.lines().find(|line| line.split(':').next() == Some(name)).unwrap();
+    let lent = line.split(':').nth(1).unwrap().parse::<u32>().unwrap() + 2;
+    for closed in ["root/usr", "root/usr/file"] {
+        std::os::unix::fs::chown(work.join(closed), Some(lent), Some(lent)).unwrap();
+    }
+    fs::set_permissions(work.join("root/usr"), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let ejected = console.run(&["eject", "--json"]);
+    assert_eq!(ejected.code, 0, "{:?}\n{}", ejected.events, ejected.stderr);
+    // All of it was counted once: four files, three folders, the marker and the directory.
+    let removed = &ejected.event("ejected")["report"]["removed"];
+    assert!(!work.exists() && removed.as_u64() == Some(9), "{removed}");
+}

@@ -1,9 +1,9 @@
 //! Removing directories of ours. A build makes files of users that only exist in its user namespace; outside of it nobody
-//! but root could remove them, so they are taken back first.
+//! but root could remove them, so what an eject had to leave is taken back, and ejected once more.
 
 use std::path::{Path, PathBuf};
 
-use isoprep::{Advance, Cancel, EjectError, EjectReport, Holder, Remaining};
+use isoprep::{Advance, Cancel, EjectError, EjectReport, Holder, Remaining, Removed};
 
 /// On what terms directories are removed.
 pub(super) struct Terms<'a> {
@@ -34,14 +34,24 @@ impl Removal {
             self.left.push(dir.to_owned());
             return false;
         }
-        // What has no marker is not ours to touch; the eject says so.
-        let taken_back = if isoprep::is_marked(dir) { isoprep::reclaim(dir, terms.cancel) } else { Ok(()) };
+        let mut done = eject(dir, terms, Removed::default());
+        let mut taken_back = Ok(());
+        // Only where something was left: to look for what is another's is a walk of its own, and what is mounted inside is gone now.
+        if let Ok(report) = &done
+            && !report.untouched.is_empty()
+        {
+            let before = Removed { files: report.removed, bytes: report.bytes };
+            match isoprep::reclaim(dir, terms.cancel) {
+                Ok(true) => done = eject(dir, terms, before),
+                Ok(false) => {}
+                Err(error) => taken_back = Err(error),
+            }
+        }
         let because = |text: String| match &taken_back {
             Ok(()) => text,
             Err(error) => format!("{text}\n  files of lent users could not be taken back: {error}"),
         };
-        let progress = |advance| (terms.progress)(dir, advance);
-        match isoprep::eject_ending(dir, terms.agreed, terms.cancel, &progress) {
+        match done {
             Ok(report) => {
                 let whole = report.untouched.is_empty();
                 self.report.removed += report.removed;
@@ -81,5 +91,23 @@ impl Removal {
     /// Whether everything is gone that was to go.
     pub(super) fn is_whole(&self) -> bool {
         self.problems.is_empty() && self.report.untouched.is_empty() && self.left.is_empty()
+    }
+}
+
+/// Ejects a directory of which so much is gone already.
+fn eject(dir: &Path, terms: &Terms<'_>, before: Removed) -> Result<EjectReport, EjectError> {
+    let sum = |it: Removed| Removed { files: before.files + it.files, bytes: before.bytes.saturating_add(it.bytes) };
+    let progress = |advance: Advance| {
+        let total = advance.total.map(|total| total + before.files);
+        (terms.progress)(dir, Advance { removed: sum(advance.removed), total });
+    };
+    match isoprep::eject_ending(dir, terms.agreed, terms.cancel, &progress) {
+        Ok(mut report) => {
+            let Removed { files, bytes } = sum(Removed { files: report.removed, bytes: report.bytes });
+            (report.removed, report.bytes) = (files, bytes);
+            Ok(report)
+        }
+        Err(EjectError::Cancelled { path, removed }) => Err(EjectError::Cancelled { path, removed: sum(removed) }),
+        Err(error) => Err(error),
     }
 }

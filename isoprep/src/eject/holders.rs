@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::namespaces;
 use super::processes::{self, Name, command, is_ours, plain, spared, started, user};
-use super::stat::mount_of;
+use super::stat::{Disk, disks_of, mount_of};
 
 /// Most holders that are named for a mount.
 const NAMED: usize = 32;
@@ -60,6 +60,8 @@ pub(super) struct Wanted {
     pub point: Option<PathBuf>,
     /// The minor number of a FUSE's device, which is the number of its connection.
     pub fuse: Option<u64>,
+    /// Numbers of disks: whoever has one open, or something on it, holds it, whatever the mount.
+    pub disks: Vec<Disk>,
 }
 
 /// The holders of each of the mounts; those of `known` and their children are ours too. Processes that end meanwhile, or that we
@@ -155,6 +157,7 @@ struct Look<'a> {
     proc: &'a Path,
     wanted: &'a [Wanted],
     by_id: HashMap<u64, usize>,
+    by_disk: HashMap<Disk, usize>,
     /// Sockets with a name on one of the mounts, by their number, and which mount.
     sockets: HashMap<String, (usize, String)>,
 }
@@ -163,6 +166,8 @@ impl<'a> Look<'a> {
     fn new(proc: &'a Path, wanted: &'a [Wanted]) -> Self {
         let ids = wanted.iter().enumerate().flat_map(|(index, it)| it.ids.iter().map(move |&id| (id, index)));
         let by_id: HashMap<u64, usize> = ids.collect();
+        let disks = wanted.iter().enumerate().flat_map(|(index, it)| it.disks.iter().map(move |&disk| (disk, index)));
+        let by_disk: HashMap<Disk, usize> = disks.collect();
         let table = fs::read(proc.join("self/net/unix")).unwrap_or_default();
         let sockets = sockets(&String::from_utf8_lossy(&table), |path| {
             let path = Path::new(path);
@@ -175,7 +180,7 @@ impl<'a> Look<'a> {
             }
             mount_of(path, false).and_then(|id| by_id.get(&id).copied())
         });
-        Self { proc, wanted, by_id, sockets }
+        Self { proc, wanted, by_id, by_disk, sockets }
     }
 
     /// Which of the mounts a process holds, and how; the clearest reason first.
@@ -205,9 +210,20 @@ impl<'a> Look<'a> {
         found.into_iter().collect()
     }
 
+    /// Which of what is wanted a link of the kernel's own leads to.
+    fn index(&self, link: &Path) -> Option<usize> {
+        let by_id = mount_of(link, true).and_then(|id| self.by_id.get(&id));
+        // Nobody else's file system is asked for anything where no disk is wanted.
+        let by_disk = || {
+            let (on, disk) = if self.by_disk.is_empty() { return None } else { disks_of(link)? };
+            disk.and_then(|disk| self.by_disk.get(&disk)).or_else(|| self.by_disk.get(&on))
+        };
+        by_id.or_else(by_disk).copied()
+    }
+
     fn link(&self, link: &Path, before: &str, after: &str, found: &mut BTreeMap<usize, String>) {
         // The kernel's own links lead to the object itself, in whatever namespace: its mount id is exact.
-        let Some(&index) = mount_of(link, true).and_then(|id| self.by_id.get(&id)) else { return };
+        let Some(index) = self.index(link) else { return };
         let target = fs::read_link(link).unwrap_or_default();
         let how = format!("{before} {} {after}", plain(&target.to_string_lossy()));
         found.entry(index).or_insert_with(|| how.trim_end().to_owned());
@@ -227,9 +243,11 @@ impl<'a> Look<'a> {
         let mut exact = false;
         for entry in fs::read_dir(process.join("map_files")).into_iter().flatten().flatten() {
             // Only root may follow these links.
-            let Some(id) = mount_of(&entry.path(), true) else { continue };
+            if mount_of(&entry.path(), true).is_none() {
+                continue;
+            }
             exact = true;
-            let Some(&index) = self.by_id.get(&id) else { continue };
+            let Some(index) = self.index(&entry.path()) else { continue };
             let target = fs::read_link(entry.path()).unwrap_or_default();
             found.entry(index).or_insert_with(|| format!("has {} mapped", plain(&target.to_string_lossy())));
         }

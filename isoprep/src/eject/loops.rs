@@ -19,11 +19,13 @@ use rustix::ioctl;
 
 use super::descriptors::open_below;
 use super::guard::Target;
+use super::holders::{self, Wanted};
 use super::level::Level;
 use super::mountinfo::{Mount, Place};
 use super::names::{Visitor, walk};
 use super::namespaces;
-use super::stat::{look, mount_id};
+use super::processes::Name;
+use super::stat::{Disk, look, mount_id};
 use super::unmount::{self, PROC, Remaining, table};
 
 /// What the kernel tells of block devices.
@@ -46,7 +48,7 @@ struct Loop {
 }
 
 /// Which file it is: its device, major and minor, and its inode.
-type File = ((u32, u32), u64);
+type File = (Disk, u64);
 
 /// One that shows a file inside the directory.
 struct Inside {
@@ -57,13 +59,13 @@ struct Inside {
 }
 
 /// Detaches those that show a file inside the directory, and returns those that stay.
-pub(super) fn detach(target: &Target, cancel: &Cancel) -> Vec<Remaining> {
+pub(super) fn detach(target: &Target, known: &[Name], cancel: &Cancel) -> Vec<Remaining> {
     let until = Instant::now() + GRACE;
     let found = inside(target, cancel);
     loop {
-        let stay: Vec<Remaining> = found.iter().filter_map(|one| stays(one, true)).collect();
+        let stay: Vec<Stays> = found.iter().filter_map(|one| stays(one, true)).collect();
         if stay.is_empty() || Instant::now() >= until || cancel.is_cancelled() {
-            return stay;
+            return held(stay, known);
         }
         std::thread::sleep(BEAT);
     }
@@ -71,7 +73,20 @@ pub(super) fn detach(target: &Target, cancel: &Cancel) -> Vec<Remaining> {
 
 /// Those that show a file inside the directory, and what that means for an eject.
 pub(super) fn seen(target: &Target) -> Vec<Remaining> {
-    inside(target, &Cancel::new()).iter().filter_map(|one| stays(one, false)).collect()
+    held(inside(target, &Cancel::new()).iter().filter_map(|one| stays(one, false)).collect(), &[])
+}
+
+/// One that stays, and the numbers of the disks that whoever has open, or has something on, keeps.
+type Stays = (Remaining, Vec<Disk>);
+
+/// Names who has them open.
+fn held(stay: Vec<Stays>, known: &[Name]) -> Vec<Remaining> {
+    if stay.iter().all(|(_, disks)| disks.is_empty()) {
+        return stay.into_iter().map(|(remaining, _)| remaining).collect();
+    }
+    let wanted = |(_, disks): &Stays| Wanted { ids: Vec::new(), point: None, fuse: None, disks: disks.clone() };
+    let holders = holders::of(Path::new(PROC), &stay.iter().map(wanted).collect::<Vec<_>>(), known);
+    stay.into_iter().zip(holders).map(|((remaining, _), holders)| Remaining { holders, ..remaining }).collect()
 }
 
 /// Those that show a file inside the directory.
@@ -135,7 +150,7 @@ fn resolve(target: &Target, place: Option<&Place>, table: &[Mount], shown: &Path
 }
 
 /// Whether a file of that disk may be in the directory. What has no disk of its own may have several numbers, as btrfs has.
-fn may_be_on(target: &Target, disk: (u32, u32)) -> bool {
+fn may_be_on(target: &Target, disk: Disk) -> bool {
     let own = target.identity.device;
     disk == own || (disk.0 == 0 && own.0 == 0)
 }
@@ -167,13 +182,14 @@ fn search(target: &Target, sought: Vec<(Loop, File)>, cancel: &Cancel) -> Vec<In
 }
 
 /// Why it stays; `None` if it is gone, or shows another file by now.
-fn stays(one: &Inside, act: bool) -> Option<Remaining> {
+fn stays(one: &Inside, act: bool) -> Option<Stays> {
     let device = Path::new("/dev").join(&one.device.name);
     let losetup = CommandLine::new("sudo").args(["losetup", "-d"]).arg(&device);
     let list = CommandLine::new("lsblk").arg(&device);
     if status(&device).is_some_and(|file| file != one.file) {
         return None;
     }
+    let mut open = false;
     let (why, advice) = match (mounted_at(&one.device.devices), one.device.above.as_slice()) {
         (Some(at), _) => {
             let umount = CommandLine::new("sudo").arg("umount").arg(&at);
@@ -187,9 +203,13 @@ fn stays(one: &Inside, act: bool) -> Option<Remaining> {
         }
         (None, []) if !act => ("it shows this file as a disk, and is detached first".to_owned(), losetup),
         (None, []) => match clear(&device, one.file) {
-            Ok(true) => ("it shows this file as a disk, and somebody has that open".to_owned(), losetup),
+            Ok(true) => {
+                open = true;
+                ("it shows this file as a disk, and somebody has that open".to_owned(), losetup)
+            }
             Ok(false) => return None,
             Err(Errno::BUSY) => {
+                open = true;
                 let why = "it shows this file as a disk, and that is mounted or used where it cannot be seen from here";
                 (why.to_owned(), list)
             }
@@ -203,7 +223,12 @@ fn stays(one: &Inside, act: bool) -> Option<Remaining> {
         return None;
     }
     let what = format!("{} (loop device)", device.display());
-    Some(Remaining { path: one.path.clone(), what, why, advice: Some(advice.to_string()), holders: Vec::new() })
+    // What is mounted stays, whoever of those that use it ends.
+    let disks = if open { one.device.devices.iter().filter_map(|it| numbers(it)).collect() } else { Vec::new() };
+    Some((
+        Remaining { path: one.path.clone(), what, why, advice: Some(advice.to_string()), holders: Vec::new() },
+        disks,
+    ))
 }
 
 /// Which file lies `below` an open folder.
@@ -214,6 +239,12 @@ fn identity(root: &OwnedFd, below: &Path) -> Option<File> {
     let open = rustix::fs::openat2(folder, below.file_name()?, flags, Mode::empty(), safe).ok()?;
     let found = look(&open, "").ok()?.identity;
     Some((found.device, found.inode))
+}
+
+/// The two numbers of a device: `7:3`.
+fn numbers(device: &str) -> Option<Disk> {
+    let (major, minor) = device.split_once(':')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 /// Where it is mounted, in whatever namespace that we may look at.

@@ -149,10 +149,14 @@ pub fn eject_ending(
 ) -> Result<EjectReport, EjectError> {
     let target = guard::admit(dir)?;
     target.marker.lock(&target.path)?;
-    unmount::all(&target, agreed, cancel)?;
-    let loops = loops::detach(&target, cancel);
-    if !loops.is_empty() {
-        return Err(EjectError::StillMounted { path: target.path, mounts: loops });
+    let mut ending = processes::Ending::default();
+    unmount::all(&target, agreed, &mut ending, cancel)?;
+    for round in 0.. {
+        let loops = loops::detach(&target, &ending.known, cancel);
+        if loops.is_empty() {
+            break;
+        }
+        unmount::end_holders(loops, round, (agreed, &mut ending), &target.path, cancel)?;
     }
     sweep::remove(&target, cancel, progress)
 }

@@ -25,6 +25,7 @@ pub(super) fn describe(error: Errno, found: Option<&Found>) -> String {
         },
         Errno::XDEV | Errno::BUSY => MOUNTED.to_owned(),
         Errno::LOOP => "it became a symbolic link while it was looked at".to_owned(),
+        Errno::NOTDIR => "it became something else while it was looked at".to_owned(),
         Errno::STALE => "it was moved or replaced while it was deleted".to_owned(),
         Errno::NOTEMPTY | Errno::EXIST => "something goes on writing into it; end that and eject again".to_owned(),
         other => std::io::Error::from(other).to_string(),

@@ -86,6 +86,16 @@ pub(super) fn mount_of(path: &Path, follow: bool) -> Option<u64> {
     StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::MNT_ID).then_some(stat.stx_mnt_id)
 }
 
+/// A disk, or what stands for one, by its two numbers.
+pub(super) type Disk = (u32, u32);
+
+/// The file system that what `path` leads to is on, and the device that it is, if it is a disk; links of `/proc` are followed.
+pub(super) fn disks_of(path: &Path) -> Option<(Disk, Option<Disk>)> {
+    let stat = rustix::fs::statx(CWD, path, AtFlags::NO_AUTOMOUNT | UNASKED, NOTHING).ok()?;
+    let disk = FileType::from_raw_mode(u32::from(stat.stx_mode)) == FileType::BlockDevice;
+    Some(((stat.stx_dev_major, stat.stx_dev_minor), disk.then_some((stat.stx_rdev_major, stat.stx_rdev_minor))))
+}
+
 /// The mount that `name` in the open folder `dir` is on, or is the root of; links are not followed.
 pub(super) fn mount_of_entry(dir: impl AsFd, name: &OsStr) -> Option<u64> {
     let stat =

@@ -300,7 +300,8 @@ impl<'a> Sweep<'a> {
         let target = self.target;
         let marker = look(&target.root, MARKER).map_or(0, |found| found.bytes);
         if let Err(error) = target.marker.remove(&target.root) {
-            return self.keep(OsStr::new(MARKER), &describe(error, None));
+            let found = look(&target.root, MARKER).ok();
+            return self.keep(OsStr::new(MARKER), &describe(error, found.as_ref()));
         }
         let removed = match look(&target.parent, &target.name) {
             Ok(found) if found.identity == target.identity => {

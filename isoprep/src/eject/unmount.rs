@@ -116,15 +116,13 @@ struct Stays {
 
 /// Unmounts everything inside the directory, or says what is left. Processes that hold something are ended if they are ours, or
 /// among `agreed`.
-pub(super) fn all(target: &Target, agreed: &[Holder], cancel: &Cancel) -> Result<(), EjectError> {
-    let path = || target.path.clone();
+pub(super) fn all(target: &Target, agreed: &[Holder], ending: &mut Ending, cancel: &Cancel) -> Result<(), EjectError> {
     let first = table()?;
     let place = place(&first, &target.path, &target.root);
     let lies_on = mount_id(&target.root).and_then(|id| first.iter().find(|mount| mount.id == id));
     let group = lies_on.and_then(|mount| mount.peers);
     // What we had mounted may have spread to other namespaces, where it does no harm.
     let had: HashSet<_> = mountinfo::inside(&first, &target.path).into_iter().map(|mount| key(mount, &first)).collect();
-    let mut ending = Ending::default();
     let hands = Hands::new(&target.root, &target.path, cancel);
     let hands = hands.map_err(|error| EjectError::system("open", &target.path, error))?;
     for round in 0.. {
@@ -138,14 +136,26 @@ pub(super) fn all(target: &Target, agreed: &[Holder], cancel: &Cancel) -> Result
         if mounts.is_empty() {
             break;
         }
-        let mut seen = HashSet::new();
-        let holders = mounts.iter().flat_map(|mount| &mount.holders).filter(|holder| seen.insert(holder.pid));
-        if round >= ROUNDS || !ending.end(Path::new(PROC), &holders.collect::<Vec<_>>(), agreed, cancel) {
-            return Err(EjectError::StillMounted { path: path(), mounts });
-        }
-        if cancel.is_cancelled() {
-            return Err(EjectError::Cancelled { path: path(), removed: Removed::default() });
-        }
+        end_holders(mounts, round, (agreed, &mut *ending), &target.path, cancel)?;
+    }
+    Ok(())
+}
+
+/// Ends those who hold what is left and may be ended, so that it can be tried once more; fails where there are none.
+pub(super) fn end_holders(
+    mounts: Vec<Remaining>,
+    round: usize,
+    (agreed, ending): (&[Holder], &mut Ending),
+    dir: &Path,
+    cancel: &Cancel,
+) -> Result<(), EjectError> {
+    let mut seen = HashSet::new();
+    let holders = mounts.iter().flat_map(|mount| &mount.holders).filter(|holder| seen.insert(holder.pid));
+    if round >= ROUNDS || !ending.end(Path::new(PROC), &holders.collect::<Vec<_>>(), agreed, cancel) {
+        return Err(EjectError::StillMounted { path: dir.to_owned(), mounts });
+    }
+    if cancel.is_cancelled() {
+        return Err(EjectError::Cancelled { path: dir.to_owned(), removed: Removed::default() });
     }
     Ok(())
 }
@@ -264,7 +274,8 @@ fn peer_outside<'a>(mount: &Mount, table: &'a [Mount], dir: &Path) -> Option<&'a
 fn seen_elsewhere(stays: &mut Vec<Stays>, place: &Place, dir: &Path) -> Result<(), EjectError> {
     let table = table()?;
     for mount in mountinfo::upon(&table, place) {
-        if !mount.point.starts_with(dir) {
+        // On the directory itself: it was mounted after that had been opened.
+        if mount.point == dir || !mount.point.starts_with(dir) {
             let why = "the directory is seen there too, and this is mounted in it; unmount it there".to_owned();
             stays.push(Stays { mount: mount.clone(), why, ids: vec![mount.id], lives: None, foreign: false });
         }
@@ -318,7 +329,8 @@ impl Stays {
     fn wanted(&self) -> Wanted {
         let minor = self.mount.device.split_once(':').and_then(|(_, minor)| minor.parse().ok());
         let fuse = minor.filter(|_| self.mount.kind.starts_with("fuse"));
-        Wanted { ids: self.ids.clone(), point: (!self.foreign).then(|| self.mount.point.clone()), fuse }
+        let point = (!self.foreign).then(|| self.mount.point.clone());
+        Wanted { ids: self.ids.clone(), point, fuse, disks: Vec::new() }
     }
 }
 

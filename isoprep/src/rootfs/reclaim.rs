@@ -10,15 +10,16 @@ use cartridge_supervise::{CommandLine, Isolation, run};
 
 use crate::Cancel;
 
-/// Gives everything below `dir`, a directory of ours, to us. Does nothing for root, and where nothing is another's. No link
+/// Gives everything below `dir`, a directory of ours, to us; whether there was anything. Nothing is for root, and where nothing is
+/// another's. No link
 /// is followed, and no mount is crossed: what was mounted is read-only in there.
 ///
 /// # Errors
 /// What the system or the tool said; the files are as they were or partly ours.
-pub fn reclaim(dir: &Path, cancel: &Cancel) -> io::Result<()> {
+pub fn reclaim(dir: &Path, cancel: &Cancel) -> io::Result<bool> {
     let own = rustix::process::geteuid().as_raw();
     if own == 0 || !has_others(dir, own, 0)? {
-        return Ok(());
+        return Ok(false);
     }
     for line in [
         CommandLine::new("chown").args(["-hRP", "0:0", "--"]).arg(dir),
@@ -26,7 +27,7 @@ pub fn reclaim(dir: &Path, cancel: &Cancel) -> io::Result<()> {
     ] {
         run(&line.isolated(Isolation::new().writable(dir)), cancel, |_, _| ()).map_err(io::Error::other)?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Whether anything below `dir` belongs to somebody else, or is closed to us.

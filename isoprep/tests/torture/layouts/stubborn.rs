@@ -17,7 +17,7 @@ use isoprep::eject::{EjectError, eject};
 
 use super::Build;
 use super::mounts::tmpfs;
-use crate::hold::Process;
+use crate::hold::{Child, Process};
 use crate::room::{Expect, HOME, Room, Skip, needs};
 
 pub const TABLE: &[(&str, Build)] = &[
@@ -65,6 +65,48 @@ pub const TABLE: &[(&str, Build)] = &[
         room.release.push(Box::new(|| ()));
         let name = image.display().to_string();
         Ok(Expect::Kept(vec![name, "(loop device)".into(), "mounted on /mnt/disk".into()]))
+    }),
+    ("a loop device of a file inside is open", |room| {
+        let (device, image) = attached(room)?;
+        let process = Process::ready("exec 3<\"$1\"; echo ready; exec sleep 1000", &[device.as_os_str()])?;
+        let words =
+            vec![device.display().to_string(), format!("process {} (sleep 1000)", process.pid()), "open".into()];
+        room.hold(process);
+        let bound = device.clone();
+        room.release
+            .push(Box::new(move || assert!(is_bound(&bound, &image), "it was taken away from who has it open")));
+        Ok(Expect::Kept(words))
+    }),
+    ("a child of ours has a loop device of a file inside open", |room| {
+        let (device, image) = attached(room)?;
+        let mut command = Command::new("sh");
+        room.hold(Child::start(command.args(["-c", "exec 3<\"$1\"; echo ready; exec sleep 1000", "sh"]).arg(&device)));
+        room.settle.push(Box::new(move || {
+            let bound = is_bound(&device, &image);
+            detach(&device, &image);
+            assert!(!bound, "{} still shows the file", device.display());
+        }));
+        Ok(Expect::Gone)
+    }),
+    ("a loop device of a file inside was mounted outside and unmounted lazily, and somebody works in it", |room| {
+        let image = image(room)?;
+        filesystem(&image)?;
+        fs::create_dir("/mnt/disk").unwrap();
+        // One that detaches itself, so that it goes with the last who uses it.
+        let mounted = Command::new("mount").args(["-o", "loop"]).arg(&image).arg("/mnt/disk").output();
+        needs(needs(mounted, "mount")?.status.success().then_some(()).ok_or("it failed"), "a loop device")?;
+        let listed = Command::new("losetup").args(["-n", "-O", "NAME", "-j"]).arg(&image).output();
+        let device = PathBuf::from(String::from_utf8_lossy(&needs(listed, "losetup")?.stdout).trim());
+        let stay = "echo ready; exec sleep 1000";
+        let process = Process::start(Command::new("sh").args(["-c", stay]).current_dir("/mnt/disk"))?;
+        unmount("/mnt/disk", UnmountFlags::DETACH).unwrap();
+        let words =
+            vec![device.display().to_string(), format!("process {} (sleep 1000)", process.pid()), "works in".into()];
+        room.hold(process);
+        let bound = device.clone();
+        room.release
+            .push(Box::new(move || assert!(is_bound(&bound, &image), "it was taken away from who works in it")));
+        Ok(Expect::Kept(words))
     }),
     ("a file beside the directory, on the same disk, is a loop device's", |room| {
         let inside = image(room)?;
