@@ -2,7 +2,8 @@
 //! it; nothing else should.
 //!
 //! It is as narrow as it can be:
-//! - it takes no arguments, one small JSON document on its standard input, and nothing from its environment but `PKEXEC_UID`;
+//! - it takes one small JSON document on its standard input, the name of the disk in it as its only argument, so that who is asked for
+//!   a password reads which disk it is for (polkit(8), `$(command_line)`), and nothing from its environment but `PKEXEC_UID`;
 //! - it opens what is a whole disk that can be taken away, has the very number, count and size that the user has said yes to, and
 //!   that nothing uses: not the system, no mount, no swap, no other device. This is looked at before and after it is open, by the
 //!   same code that the program uses (`cartridge-disks`);
@@ -28,7 +29,7 @@ const FAILED: u8 = 70;
 /// Why nothing is handed over. The caller shows these to the user as they are.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HelperError {
-    #[error("it takes no arguments, but a request on its standard input")]
+    #[error("it takes one argument, the name of a disk, and a request for that disk on its standard input")]
     Arguments,
     #[error("it was not started by pkexec for a user: PKEXEC_UID names none")]
     NoCaller,
@@ -56,14 +57,17 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), HelperError> {
-    if std::env::args_os().len() > 1 {
-        return Err(HelperError::Arguments);
-    }
+    let mut arguments = std::env::args_os().skip(1);
+    let (Some(named), None) = (arguments.next(), arguments.next()) else { return Err(HelperError::Arguments) };
     caller(std::env::var("PKEXEC_UID").ok().as_deref())?;
     if !rustix::process::geteuid().is_root() {
         return Err(HelperError::NotRoot);
     }
     let request = Request::read(std::io::stdin().lock())?;
+    // An administrator has agreed to the disk that pkexec showed.
+    if named != *request.disk.name {
+        return Err(HelperError::Arguments);
+    }
     let fd = cartridge_disks::open(&Tree::default(), &request.disk, request.needed, Policy::Removable)?;
     hand_over(std::io::stdin().as_fd(), fd.as_fd())
 }

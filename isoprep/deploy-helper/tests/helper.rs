@@ -41,7 +41,7 @@ fn request(wanted: &Wanted) -> String {
 }
 
 fn refused(wanted: &Wanted, words: &str) {
-    let (code, said) = ask(Some("1000"), &[], &request(wanted));
+    let (code, said) = ask(Some("1000"), &[&wanted.name], &request(wanted));
     assert!(code == Some(70) && said.contains(words), "{wanted:?}: {code:?} {said}");
 }
 
@@ -56,15 +56,23 @@ fn is_root() -> bool {
 #[test]
 fn it_takes_a_request_of_pkexec_s_and_nothing_else() {
     for (uid, args, text, words) in [
-        (Some("1000"), &["--help"][..], "", "takes no arguments"),
-        (None, &[], "", "PKEXEC_UID names none"),
-        (Some("0"), &[], "", "PKEXEC_UID names none"),
+        (Some("1000"), &[][..], "", "takes one argument"),
+        (Some("1000"), &["sdb", "sdc"], "", "takes one argument"),
+        (None, &["sdb"], "", "PKEXEC_UID names none"),
+        (Some("0"), &["sdb"], "", "PKEXEC_UID names none"),
     ] {
         let (code, said) = ask(uid, args, text);
         assert!(code == Some(70) && said.contains(words), "{said}");
     }
-    let (code, said) = ask(Some("1000"), &[], "{}\n");
-    let words = if rustix::process::geteuid().is_root() { "the request is not one" } else { "it is not root" };
+    let root = rustix::process::geteuid().is_root();
+    let (code, said) = ask(Some("1000"), &["sdb"], "{}\n");
+    let words = if root { "the request is not one" } else { "it is not root" };
+    assert!(code == Some(70) && said.contains(words), "{said}");
+    // Who agreed has read another name.
+    let number = cartridge_disks::DeviceNumber { major: 8, minor: 16 };
+    let wanted = Wanted { name: "sdb".into(), number, sequence: None, bytes: 1 << 30 };
+    let (code, said) = ask(Some("1000"), &["sdc"], &request(&wanted));
+    let words = if root { "a request for that disk" } else { "it is not root" };
     assert!(code == Some(70) && said.contains(words), "{said}");
 }
 

@@ -39,15 +39,16 @@ pub(super) fn away(fd: OwnedFd, disk: &Disk, eject: bool, cancel: &Cancel) -> Aw
         let _ = command::<BLKRRPART>(&fd);
         return Away::Stays { why: None };
     }
-    // While it is ours alone, so that nobody mounts it in between.
-    let _ = command::<SCSI_IOCTL_DOORUNLOCK>(&fd);
-    let ejected = command::<CDROMEJECT>(&fd);
-    drop(fd);
-    let off = match disk.bus {
-        Bus::Usb => udisks::switch_off(&disk.name, cancel),
+    // While it is ours alone, so that nobody mounts it in between, and no other disk has its name.
+    let drive = match disk.bus {
+        Bus::Usb => udisks::drive_of(&disk.name, cancel),
         // Whoever takes a card out of its slot wants the slot to stay.
         _ => Err(String::new()),
     };
+    let _ = command::<SCSI_IOCTL_DOORUNLOCK>(&fd);
+    let ejected = command::<CDROMEJECT>(&fd);
+    drop(fd);
+    let off = drive.and_then(|drive| udisks::switch_off(drive, cancel));
     match (off, ejected) {
         (Ok(()), _) => Away::Off,
         (Err(_), Ok(())) => Away::Ejected,

@@ -50,7 +50,11 @@ pub(super) fn open(disk: &Wanted, needed: u64, cancel: &Cancel) -> Result<OwnedF
     let mut text = serde_json::to_vec(&HelperRequest { disk, needed }).map_err(|it| failed(it.to_string()))?;
     text.push(b'\n');
     rustix::io::retry_on_intr(|| rustix::io::write(&ours, &text)).map_err(|it| failed(it.to_string()))?;
-    let line = CommandLine::new("pkexec").arg("--disable-internal-agent").arg(HELPER).stdin_from(Arc::new(theirs));
+    let line = CommandLine::new("pkexec")
+        .arg("--disable-internal-agent")
+        .arg(HELPER)
+        .arg(&disk.name)
+        .stdin_from(Arc::new(theirs));
     let child = spawn(&line, Deaf).map_err(|error| failed(error.source.to_string()))?;
     // Ours of its end goes: the socket ends when the helper does.
     drop(line);

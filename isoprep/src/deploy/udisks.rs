@@ -43,26 +43,35 @@ pub(super) fn open(disk: &Wanted, cancel: &Cancel) -> Result<OwnedFd, NotOpened>
     }
 }
 
-/// Ejects the disk and switches it off, where that can be. In words why not.
-pub(super) fn switch_off(name: &str, cancel: &Cancel) -> Result<(), String> {
+/// A drive as the daemon knows it: the thing itself, whatever its name becomes.
+pub(super) struct Drive(OwnedObjectPath);
+
+/// The drive of a disk. To be asked while the disk is held open: until then its name is nobody else's. In words why not.
+pub(super) fn drive_of(name: &str, cancel: &Cancel) -> Result<Drive, String> {
     let node = format!("/dev/{name}");
-    let asked = beside(cancel, Some(PATIENCE), async move {
+    told(beside(cancel, Some(PATIENCE), async move {
         let bus = Connection::system().await?;
         let object = object_of(&bus, &node).await?;
         let properties = Some("org.freedesktop.DBus.Properties");
         let which = (format!("{SERVICE}.Block"), "Drive");
         let reply = bus.call_method(Some(SERVICE), &object, properties, "Get", &which).await?;
         let drive: zvariant::OwnedValue = reply.body().deserialize()?;
-        let drive = OwnedObjectPath::try_from(drive)?;
+        Ok(Drive(OwnedObjectPath::try_from(drive)?))
+    }))
+}
+
+/// Ejects the drive and switches it off, where that can be. In words why not.
+pub(super) fn switch_off(Drive(drive): Drive, cancel: &Cancel) -> Result<(), String> {
+    told(beside(cancel, Some(PATIENCE), async move {
+        let bus = Connection::system().await?;
         // What cannot be ejected may still be switched off.
         let _ = call(&bus, &drive, "Drive", "Eject", &Options::new()).await;
         call(&bus, &drive, "Drive", "PowerOff", &Options::new()).await.map(drop)
-    });
-    match asked {
-        None => Err("udisks2 does not answer".into()),
-        Some(Ok(())) => Ok(()),
-        Some(Err(error)) => Err(format!("udisks2: {}", said(&error))),
-    }
+    }))
+}
+
+fn told<T>(asked: Option<zbus::Result<T>>) -> Result<T, String> {
+    asked.ok_or_else(|| "udisks2 does not answer".to_owned())?.map_err(|error| format!("udisks2: {}", said(&error)))
 }
 
 async fn object_of(bus: &Connection, node: &str) -> zbus::Result<OwnedObjectPath> {
