@@ -31,13 +31,12 @@ pub fn start() -> ExitCode {
         return code;
     }
     let cli = Cli::read(&args, |path| path.symlink_metadata().is_ok()).unwrap_or_else(|error| error.exit());
-    match run(cli) {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            crate::cli::print::err(&format!("cartridge: {error}"));
-            ExitCode::from(exit_code::INTERNAL)
-        }
-    }
+    let code = run(cli).unwrap_or_else(|error| {
+        crate::cli::print::err(&format!("cartridge: {error}"));
+        exit_code::INTERNAL
+    });
+    cartridge_supervise::dismiss_warden();
+    ExitCode::from(code)
 }
 
 fn run(cli: Cli) -> Result<u8, Box<dyn std::error::Error>> {

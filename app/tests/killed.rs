@@ -26,13 +26,11 @@ mod support;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rustix::process::{Pid, Signal};
-use support::{Console, Running, number, stray};
-
-/// For a loaded machine; what it takes is printed.
-const LIMIT: Duration = Duration::from_secs(240);
+use rustix::process::Signal;
+use support::remains::{mount_namespaces, nothing_stays, runs, until, warden};
+use support::{Console, Running, stray};
 
 /// A program that starts somebody with a session of his own, and then takes for ever. Both are known by their commands, and have no
 /// pipe of the app's that could tell them of its end.
@@ -54,44 +52,12 @@ fn start_with(console: &Console, bin: &Path, args: &[&str]) -> Running {
     Running::new(command)
 }
 
-fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let end = Instant::now() + LIMIT;
-    while !done() {
-        assert!(Instant::now() < end, "waiting for {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-fn runs(console: &Console, word: &str) -> bool {
-    console.processes().iter().any(|it| it.contains(word))
-}
-
-/// The mount namespaces that processes of the app have made for themselves, by their numbers (namespaces(7)).
-fn mount_namespaces(console: &Console) -> Vec<PathBuf> {
-    let of = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
-    let all = console.processes();
-    let all = all.iter().filter_map(|it| of(&number(it)?.as_raw_nonzero().to_string()));
-    all.filter(|it| Some(it) != of("self").as_ref()).collect()
-}
-
-/// Who is in one of them keeps what is mounted there.
-fn is_in_use(namespaces: &[PathBuf]) -> bool {
-    let mut all =
-        fs::read_dir("/proc").unwrap().flatten().filter_map(|it| fs::read_link(it.path().join("ns/mnt")).ok());
-    all.any(|it| namespaces.contains(&it))
-}
-
 /// Kills the app, and nobody else. Soon nothing of it is left that runs or is mounted.
 fn killed(console: &Console, run: &mut Running) {
     let namespaces = mount_namespaces(console);
     run.signal(Signal::KILL);
     run.wait();
-    let began = Instant::now();
-    until("the end of everything", || console.processes().is_empty());
-    eprintln!("nothing ran any more after {:?}", began.elapsed());
-    until("the end of what was mounted elsewhere", || !is_in_use(&namespaces));
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    assert!(!mounts.contains(console.home.path().to_str().unwrap()), "{mounts}");
+    nothing_stays(console, &namespaces);
 }
 
 /// The next start says what it has done, as an event or in words, and nothing is left.
@@ -146,11 +112,6 @@ fn who_left_a_program_that_was_cancelled_does_not_outlive_the_app() {
     assert_eq!(run.wait(), 130);
     until("the end of everything", || console.processes().is_empty());
     console.assert_clean();
-}
-
-fn warden(console: &Console) -> Option<Pid> {
-    let all = console.processes();
-    number(all.iter().find(|it| it.contains("__warden"))?)
 }
 
 /// What asks programs to end is not meant for the warden: the app may still be at something.

@@ -9,7 +9,7 @@ mod support;
 
 use std::fs;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command as Process, Output};
 
 use cartridge::session::event::Side;
@@ -17,6 +17,7 @@ use cartridge::session::{Command, Event};
 use rustix::mount::{MountFlags, mount};
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use support::Console;
+use support::alone::{alone, fill};
 use support::session::Session;
 use vmtools::display::Frame;
 
@@ -101,29 +102,6 @@ fn killed_at_any_byte_the_old_one_stays() {
         let begun: Vec<_> = names(old.path()).into_iter().filter(|it| it != name).collect();
         assert_eq!(begun, [""; 0], "{what}");
     }
-}
-
-const ALONE: &str = "CARTRIDGE_ALONE";
-
-/// Runs the named test again in a mount namespace, where it is root, and `body` there.
-fn alone(test: &str, body: impl FnOnce()) {
-    if std::env::var_os(ALONE).is_some() {
-        return body();
-    }
-    let flags: &[&str] = if rustix::process::geteuid().is_root() { &["-m"] } else { &["-Urm"] };
-    let mut again = Process::new("unshare");
-    again.args(flags).args(["--propagation", "private"]).arg(std::env::current_exe().unwrap());
-    let out = again.args(["--exact", test, "--nocapture"]).env(ALONE, "1").output().unwrap();
-    let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
-    assert!(out.status.success() && text.contains("1 passed"), "{text}");
-}
-
-/// A file that takes all the room that there is.
-fn fill(dir: &Path) -> PathBuf {
-    let filler = dir.join("filler");
-    let mut file = fs::File::create(&filler).unwrap();
-    while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
-    filler
 }
 
 fn small(dir: &Path) {

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+pub mod alone;
+pub mod remains;
 pub mod session;
 mod told;
 pub mod user;
@@ -308,6 +310,11 @@ impl Running {
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// What it has told since the last event that was waited for, once it has ended.
+    pub fn rest(&mut self) -> Events {
+        Events(self.events.iter().collect())
     }
 
     pub fn wait(&mut self) -> i32 {

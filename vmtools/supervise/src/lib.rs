@@ -38,4 +38,4 @@ pub use process_stat::ProcessStat;
 pub use run::{Output, RunError, run};
 pub use save::{save_atomically, save_new, sweep_saves};
 pub use spawner::tell_of_children;
-pub use warden::{WARDEN_ARGUMENT, WARDEN_NAME, post_warden, warden_main};
+pub use warden::{WARDEN_ARGUMENT, WARDEN_NAME, dismiss_warden, post_warden, warden_main};

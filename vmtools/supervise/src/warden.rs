@@ -104,6 +104,16 @@ pub fn post_warden() -> io::Result<()> {
     warden.stdin.as_mut().map_or(Ok(()), |input| input.write_all(mark().as_bytes()))
 }
 
+/// Before the program's end: the warden looks whether anybody is left, and ends, also one that somebody has stopped (SIGSTOP).
+pub fn dismiss_warden() {
+    let Some(warden) = POST.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+    let pid = i32::try_from(warden.id()).ok().and_then(rustix::process::Pid::from_raw);
+    // With its handle goes its standard input. It is our child, and nobody has reaped it: the number is still its own.
+    if let Some(pid) = pid {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::CONT);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

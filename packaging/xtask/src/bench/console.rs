@@ -77,6 +77,14 @@ impl Console {
         command
     }
 
+    /// Whether a process has this console in its command or its surroundings, or something is mounted in it.
+    pub fn is_busy(&self) -> bool {
+        let home = self.home.path().to_str().unwrap().as_bytes();
+        let has = |file: PathBuf| fs::read(file).is_ok_and(|text| text.windows(home.len()).any(|it| it == home));
+        let mut all = fs::read_dir("/proc").unwrap().flatten().map(|it| it.path());
+        all.any(|it| has(it.join("cmdline")) || has(it.join("environ"))) || has("/proc/self/mountinfo".into())
+    }
+
     /// Runs it to its end; with `--json` among `args` its events are read.
     pub fn run(&self, args: &[&str]) -> Finished {
         let out = self.command(args).output().unwrap();

@@ -6,6 +6,7 @@
 
 mod console;
 mod cycle;
+mod kills;
 #[path = "../../../../app/tests/support/screen.rs"]
 mod screen;
 
@@ -37,6 +38,8 @@ pub enum Part {
     Window,
     /// From a save to the guest that has it, each way that there is.
     Cycle,
+    /// From a SIGKILL to a host on which nothing of it is left.
+    Kills,
     /// The engines.
     Engines,
     /// Eject against `rm -rf`, and what each way of deleting does to the layouts of the torture suite, in tables of their own.
@@ -78,6 +81,9 @@ pub fn run_benches(parts: &[Part], rest: &[String]) -> Result<String, Failure> {
     }
     if wanted(Part::Cycle) {
         cycle::rows();
+    }
+    if wanted(Part::Kills) {
+        kills::rows();
     }
     libraries(&wanted, rest)
 }
