@@ -269,6 +269,9 @@ fn the_disk_is_full_at_any_stage() {
         let run = console.run(&up);
         let said = format!("{:?}{}", run.events, run.stderr);
         assert!(run.code != 0 && run.code != 101 && said.contains("space"), "{}: {said}", run.code);
+        assert!(said.contains("the logs of this session are in"), "{said}");
+        let left = || console.leftovers().into_iter().filter(|it| !it.contains("/cache ") && !it.contains("/state "));
+        assert_eq!(left().collect::<Vec<_>>(), [""; 0]);
         let run = console.run(&["eject", "--everything", "--yes", "--json"]);
         assert_eq!(run.code, 0, "{:?}{}", run.events, run.stderr);
         assert!(!home.join("cache/cartridge/images").exists());

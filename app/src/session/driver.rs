@@ -205,6 +205,14 @@ enum Wake {
 impl Driver {
     async fn run(mut self, mut commands: Receiver<Command>) {
         self.tell(Event::Opened { logs: self.record.dir().to_owned() }).await;
+        if self.record.is_in_memory() {
+            let (kept, dir) = (self.paths.sessions(), self.record.dir().display().to_string());
+            let text = format!(
+                "There is no room in {}: the logs of this session are in {dir}, and go with it",
+                kept.display()
+            );
+            self.notice(Level::Warning, text).await;
+        }
         self.tell_recent();
         self.tell_attach_recent().await;
         while !self.closed {

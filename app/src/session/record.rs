@@ -40,6 +40,8 @@ pub(crate) struct Record {
     made: Made,
     /// The guest's private directory, which nobody sweeps while it is held.
     runtime: Option<vmtools::RuntimeDir>,
+    /// Where the disk of the sessions had no room: the directory, which goes with the session.
+    refuge: Option<vmtools::RuntimeDir>,
     _alive: File,
 }
 
@@ -53,10 +55,24 @@ pub(crate) struct Living {
 }
 
 impl Record {
-    /// Begins a session's record.
+    /// Begins a session's record; beside the sockets, which are in memory, where its disk has no room: what makes room on it
+    /// must be possible.
     pub(crate) fn begin(paths: &Paths, id: &str, who: &str) -> io::Result<Self> {
         let dir = paths.sessions().join(id);
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+        let kept = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir);
+        let full = match kept.and_then(|()| Self::begin_in(paths, dir.clone(), who, None)) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => error,
+            begun => return begun,
+        };
+        remove_logs(&dir);
+        let place = paths.runtime.join(id);
+        let made = vmtools::RuntimeDir::prepare(&paths.runtime).and_then(|()| vmtools::RuntimeDir::create_at(&place));
+        // Which disk is full is what the user can mend.
+        let Ok(made) = made else { return Err(full) };
+        Self::begin_in(paths, place, who, Some(made))
+    }
+
+    fn begin_in(paths: &Paths, dir: PathBuf, who: &str, refuge: Option<vmtools::RuntimeDir>) -> io::Result<Self> {
         let alive = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(dir.join(LOCK))?;
         alive.try_lock().map_err(io::Error::from)?;
         let record = Self {
@@ -64,6 +80,7 @@ impl Record {
             work: paths.work(),
             made: Made { who: who.to_owned(), process: std::process::id(), ..Made::default() },
             runtime: None,
+            refuge,
             _alive: alive,
         };
         record.save()?;
@@ -77,6 +94,11 @@ impl Record {
 
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Whether it, and what is logged, are kept in memory and go with the session.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.refuge.is_some()
     }
 
     /// This session's work directories.
@@ -109,8 +131,22 @@ impl Drop for Record {
         // Kept while something of it is left: the next start will try again.
         if self.made.runtime.is_none() && self.works().is_empty() {
             let _ = std::fs::remove_file(self.dir.join(RECORD));
+            if self.refuge.is_some() {
+                remove_logs(&self.dir);
+            }
         }
     }
+}
+
+/// Where a session's directory is.
+pub(super) fn find(paths: &Paths, id: &str) -> PathBuf {
+    let [kept, in_memory] = places(paths).map(|place| place.join(id));
+    if in_memory.join(RECORD).exists() { in_memory } else { kept }
+}
+
+/// Where directories of sessions can be.
+fn places(paths: &Paths) -> [PathBuf; 2] {
+    [paths.sessions(), paths.runtime.clone()]
 }
 
 /// Sessions whose process lives, newest first.
@@ -123,7 +159,7 @@ pub(crate) fn living(paths: &Paths) -> Vec<Living> {
 
 /// The runtime directory of a session's guest, as its record has it.
 pub(super) fn runtime_of(paths: &Paths, id: &str) -> Option<PathBuf> {
-    read(&paths.sessions().join(id))?.runtime
+    read(&find(paths, id))?.runtime
 }
 
 /// What [`recover`] did.
@@ -180,6 +216,9 @@ pub(super) fn recover(paths: &Paths, terms: &Terms<'_>) -> Recovered {
         }
         if clean {
             let _ = std::fs::remove_file(dir.join(RECORD));
+            if dir.starts_with(&paths.runtime) {
+                remove_logs(&dir);
+            }
         }
     }
     // The guests that were to be templates have no record: what they leave is told by the names.
@@ -209,8 +248,8 @@ fn works_of(work: &Path, id: &str) -> Vec<PathBuf> {
 
 /// Directories of sessions that have not closed.
 fn open_records(paths: &Paths) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(paths.sessions()) else { return Vec::new() };
-    entries.flatten().map(|entry| entry.path()).filter(|dir| dir.join(RECORD).exists()).collect()
+    let entries = places(paths).into_iter().filter_map(|place| std::fs::read_dir(place).ok()).flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|dir| dir.join(RECORD).exists()).collect()
 }
 
 /// A record, if it is there and whole.
@@ -261,12 +300,16 @@ fn prune(paths: &Paths) {
         if claim(&dir).is_none() {
             continue;
         }
-        // Flat by construction: files only, and a file that is not ours keeps the directory.
-        for name in ["build.log", "serial.log", "qemu.log", "session.log", strays::CHILDREN, LOCK] {
-            let _ = std::fs::remove_file(dir.join(name));
-        }
-        let _ = std::fs::remove_dir(&dir);
+        remove_logs(&dir);
     }
+}
+
+/// Removes a closed session's directory. It is flat by construction: files only, and a file that is not ours keeps it.
+fn remove_logs(dir: &Path) {
+    for name in ["build.log", "serial.log", "qemu.log", "session.log", strays::CHILDREN, LOCK] {
+        let _ = std::fs::remove_file(dir.join(name));
+    }
+    let _ = std::fs::remove_dir(dir);
 }
 
 #[cfg(test)]

@@ -143,13 +143,7 @@ impl RuntimeDir {
     /// # Errors
     /// As for [`RuntimeDir::create`].
     pub fn create_in(base: &Path, name: &str) -> Result<Self, RuntimeError> {
-        match fs::DirBuilder::new().mode(0o700).create(base) {
-            Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(RuntimeError::Io { action: "create", path: base.to_owned(), source });
-            }
-            _ => check(base)?,
-        }
-        check_above(base)?;
+        Self::prepare(base)?;
         Self::sweep(base);
         let short = short_name(name);
         for number in 0..10_000_u32 {
@@ -162,6 +156,20 @@ impl RuntimeDir {
             }
         }
         Err(RuntimeError::Unsafe { path: base.to_owned(), problem: "it is full of old directories".into() })
+    }
+
+    /// Makes the directory that holds others, unless it is there, and looks whether it is ours alone.
+    ///
+    /// # Errors
+    /// [`RuntimeError`] when it is not, or cannot be made.
+    pub fn prepare(base: &Path) -> Result<(), RuntimeError> {
+        match fs::DirBuilder::new().mode(0o700).create(base) {
+            Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(RuntimeError::Io { action: "create", path: base.to_owned(), source });
+            }
+            _ => check(base)?,
+        }
+        check_above(base)
     }
 
     /// Makes this very directory, in one that is there.

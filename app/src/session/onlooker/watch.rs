@@ -319,7 +319,7 @@ async fn asked_to_quit(commands: &mut Receiver<Command>) {
 /// The directory of a session's logs: a session's id is one plain name.
 fn session_dir(paths: &Paths, id: &str) -> Option<PathBuf> {
     let is_plain = !id.is_empty() && id.len() < 64 && id.chars().all(|c| c.is_ascii_digit() || c == '-' || c == '.');
-    (is_plain && id.starts_with(|c: char| c.is_ascii_digit())).then(|| paths.sessions().join(id))
+    (is_plain && id.starts_with(|c: char| c.is_ascii_digit())).then(|| record::find(paths, id))
 }
 
 /// On one line, whatever it is.
