@@ -41,8 +41,12 @@ struct Drive {
     attached: Option<Attached>,
     shot: Shot,
     quitting: bool,
+    /// It was the user who ended it.
+    by_user: bool,
     /// The user has agreed that processes are ended, and the eject that ends them was asked for.
     agreed: bool,
+    /// What somebody holds is left.
+    leaves: bool,
     /// All is done but the comparison with the build before.
     comparing: bool,
     /// When the newest event came.
@@ -96,7 +100,9 @@ impl Drive {
             attached: None,
             shot: args.shot.as_deref().map_or(Shot::None, |path| Shot::Wanted(absolute(path))),
             quitting: false,
+            by_user: false,
             agreed: false,
+            leaves: false,
             comparing: false,
             heard_at: Instant::now(),
             // What is done with the guest of a test is the session's.
@@ -401,6 +407,7 @@ impl Drive {
         if let Some(attached) = &mut self.attached
             && attached.pump()
         {
+            self.by_user = true;
             self.end(self.code).await;
         }
         if let Shot::Settling(settling) = &mut self.shot
@@ -422,6 +429,7 @@ impl Drive {
             std::process::exit(i32::from(exit_code::CANCELLED));
         }
         self.printer.say("Cancelling; once more ends at once");
+        self.by_user = true;
         self.code = exit_code::CANCELLED;
         self.end(exit_code::CANCELLED).await;
     }
@@ -436,14 +444,19 @@ impl Drive {
         }
     }
 
-    /// Whether somebody can be asked.
+    /// Whether somebody is there to be asked: who has just ended it, at a terminal that is ours. Who reads from another one's is
+    /// stopped by the kernel (termios(3), SIGTTIN); nobody may be there when a run ends by itself.
     fn asks(&self) -> bool {
-        !self.args.build.json && std::io::stdin().is_terminal()
+        let stdin = std::io::stdin();
+        self.by_user
+            && !self.args.build.json
+            && stdin.is_terminal()
+            && rustix::termios::tcgetpgrp(&stdin).is_ok_and(|group| group == rustix::process::getpgrp())
     }
 
     /// The session would have ended, but for what somebody holds: it is asked whether they are to be ended, and else left.
     async fn follow_held(&mut self, event: &Event, signals: &mut Signals) {
-        if !matches!(event, Event::StateChanged { state } if state.phase == Phase::Idle) {
+        if self.leaves || !matches!(event, Event::StateChanged { state } if state.phase == Phase::Idle) {
             return;
         }
         let Some(unfinished) = self.model.unfinished.as_ref().filter(|it| !it.held.is_empty()) else {
@@ -455,6 +468,7 @@ impl Drive {
         };
         let agreed = unfinished.endable();
         if agreed.is_empty() || !held::may_end(&agreed, signals).await {
+            self.leaves = true;
             return self.send(Command::Quit).await;
         }
         if self.code == exit_code::EJECT {

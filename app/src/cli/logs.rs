@@ -18,9 +18,7 @@ const LINE_LIMIT: u64 = 64 * 1024;
 
 /// Shows the log and returns the exit code.
 pub(super) async fn run(args: &LogsArgs, paths: &Paths) -> u8 {
-    let mut sessions: Vec<PathBuf> =
-        std::fs::read_dir(paths.sessions()).map(|dir| dir.flatten().map(|e| e.path()).collect()).unwrap_or_default();
-    sessions.sort();
+    let sessions = record::directories(paths);
     if args.list {
         let living: Vec<String> = record::living(paths).into_iter().map(|l| l.id).collect();
         for dir in sessions {

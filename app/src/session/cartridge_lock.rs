@@ -83,10 +83,14 @@ fn file_of(locks: &Path, root: &Path) -> PathBuf {
 
 /// Locks the cartridge at `root`; `who` is told to whoever comes second. Blocks for a moment where it is `who` that has it.
 pub(super) fn lock(locks: &Path, root: &Path, who: &Holder) -> Result<CartridgeLock, LockError> {
+    lock_within(locks, root, who, GLANCE)
+}
+
+fn lock_within(locks: &Path, root: &Path, who: &Holder, glance: Duration) -> Result<CartridgeLock, LockError> {
     let began = Instant::now();
     loop {
         match try_lock(locks, root, who) {
-            Err(LockError::Held { holder }) if began.elapsed() < if is_own(&holder, who) { OWN } else { GLANCE } => {
+            Err(LockError::Held { holder }) if began.elapsed() < if is_own(&holder, who) { OWN } else { glance } => {
                 std::thread::sleep(Duration::from_millis(20));
             }
             answer => return answer,
@@ -179,8 +183,13 @@ mod tests {
         std::fs::write(file_of(&locks, root), "the first (process 7)\n1700000000\n").unwrap();
         let looks = File::open(file_of(&locks, root)).unwrap();
         looks.try_lock_shared().unwrap();
-        let going = std::thread::spawn(move || drop(looks));
-        assert!(lock(&locks, root, "the second").is_ok());
+        let second = Holder::here("the second", None, "");
+        assert!(super::lock_within(&locks, root, &second, Duration::ZERO).is_err());
+        let going = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            drop(looks);
+        });
+        assert!(super::lock_within(&locks, root, &second, Duration::from_secs(3600)).is_ok());
         going.join().unwrap();
     }
 

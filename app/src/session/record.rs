@@ -64,12 +64,17 @@ impl Record {
             Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => error,
             begun => return begun,
         };
+        let _ = std::fs::remove_file(dir.join(RECORD));
         remove_logs(&dir);
         let place = paths.runtime.join(id);
         let made = vmtools::RuntimeDir::prepare(&paths.runtime).and_then(|()| vmtools::RuntimeDir::create_at(&place));
         // Which disk is full is what the user can mend.
         let Ok(made) = made else { return Err(full) };
-        Self::begin_in(paths, place, who, Some(made))
+        Self::begin_in(paths, place.clone(), who, Some(made)).map_err(|_| {
+            let _ = std::fs::remove_file(place.join(RECORD));
+            remove_logs(&place);
+            full
+        })
     }
 
     fn begin_in(paths: &Paths, dir: PathBuf, who: &str, refuge: Option<vmtools::RuntimeDir>) -> io::Result<Self> {
@@ -140,13 +145,27 @@ impl Drop for Record {
 
 /// Where a session's directory is.
 pub(super) fn find(paths: &Paths, id: &str) -> PathBuf {
-    let [kept, in_memory] = places(paths).map(|place| place.join(id));
-    if in_memory.join(RECORD).exists() { in_memory } else { kept }
+    refuges(paths).into_iter().find(|dir| id_of(dir) == id).unwrap_or_else(|| paths.sessions().join(id))
 }
 
-/// Where directories of sessions can be.
-fn places(paths: &Paths) -> [PathBuf; 2] {
-    [paths.sessions(), paths.runtime.clone()]
+/// What may be directories of sessions whose disk had no room. In /tmp somebody else may have made their place, or one of them: what
+/// is not ours alone is not believed.
+fn refuges(paths: &Paths) -> Vec<PathBuf> {
+    let ours = |dir: &Path| vmtools::RuntimeDir::open(dir).is_ok();
+    let all = if ours(&paths.runtime) { inside(&paths.runtime) } else { Vec::new() };
+    all.into_iter().filter(|dir| ours(dir) && dir.join(RECORD).exists()).collect()
+}
+
+/// Directories of all sessions whose logs are still there, the oldest first.
+pub(crate) fn directories(paths: &Paths) -> Vec<PathBuf> {
+    let mut all = inside(&paths.sessions());
+    all.extend(refuges(paths));
+    all.sort_by_key(|dir| id_of(dir));
+    all
+}
+
+fn inside(place: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(place).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
 /// Sessions whose process lives, newest first.
@@ -223,7 +242,6 @@ pub(super) fn recover(paths: &Paths, terms: &Terms<'_>) -> Recovered {
     }
     // The guests that were to be templates have no record: what they leave is told by the names.
     vmtools::RuntimeDir::sweep(&paths.runtime);
-    cartridge_supervise::sweep_saves(&paths.pictures);
     let drafts = isoprep::sweep_drafts(&paths.stages(), &paths.images());
     if !drafts.is_empty() {
         done.removal.report.removed += drafts.len() as u64;
@@ -248,8 +266,8 @@ fn works_of(work: &Path, id: &str) -> Vec<PathBuf> {
 
 /// Directories of sessions that have not closed.
 fn open_records(paths: &Paths) -> Vec<PathBuf> {
-    let entries = places(paths).into_iter().filter_map(|place| std::fs::read_dir(place).ok()).flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|dir| dir.join(RECORD).exists()).collect()
+    let kept = inside(&paths.sessions()).into_iter().filter(|dir| dir.join(RECORD).exists());
+    kept.chain(refuges(paths)).collect()
 }
 
 /// A record, if it is there and whole.
@@ -356,6 +374,33 @@ mod tests {
         assert!(living_work.exists() && !dead_work.exists());
         assert!(recover(&paths, &terms).said.is_empty() && left_behind(&paths).is_empty());
         drop(living_record);
+    }
+
+    /// In /tmp anybody may have made it before us.
+    #[test]
+    fn what_is_beside_the_sockets_is_believed_only_if_it_is_ours_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let paths = paths(dir.path());
+        let (id, place) = ("20200101", paths.runtime.join("20200101"));
+        let work = isoprep::WorkDir::create(&paths.work(), "20200101-000000-1").unwrap().path().to_owned();
+        let set = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+        std::fs::create_dir_all(&place).unwrap();
+        std::fs::write(place.join(RECORD), r#"{"who": "x"}"#).unwrap();
+        let terms = Terms { agreed: &[], cancel: &Cancel::new(), progress: &|_, _| {} };
+        for (base, own) in [(0o777, 0o700), (0o700, 0o755), (0o755, 0o755)] {
+            set(&paths.runtime, base);
+            set(&place, own);
+            assert!(recover(&paths, &terms).said.is_empty() && work.exists(), "{base:o} {own:o}");
+            assert_eq!(find(&paths, id), paths.sessions().join(id));
+            assert_eq!((left_behind(&paths), directories(&paths)), (Vec::new(), Vec::new()));
+        }
+        set(&paths.runtime, 0o700);
+        set(&place, 0o700);
+        assert_eq!((find(&paths, id), directories(&paths)), (place.clone(), vec![place.clone()]));
+        assert_eq!(recover(&paths, &terms).said.len(), 1);
+        // It goes with what it had left.
+        assert!(!work.exists() && !place.exists());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! It is as narrow as it can be:
 //! - it takes one small JSON document on its standard input, the name of the disk in it as its only argument, so that who is asked for
-//!   a password reads which disk it is for (polkit(8), `$(command_line)`), and nothing from its environment but `PKEXEC_UID`;
+//!   a password reads which disk it is for (pkexec(1), `$(command_line)`), and nothing from its environment but `PKEXEC_UID`;
 //! - it opens what is a whole disk that can be taken away, has the very number, count and size that the user has said yes to, and
 //!   that nothing uses: not the system, no mount, no swap, no other device. This is looked at before and after it is open, by the
 //!   same code that the program uses (`cartridge-disks`);

@@ -33,6 +33,8 @@ const BLOCKS: &str = "/sys/block";
 /// How long one that detaches itself after an unmount may take: whoever looks at disks may have it open just then.
 const GRACE: Duration = Duration::from_secs(2);
 const BEAT: Duration = Duration::from_millis(20);
+/// How often a search begins anew that something broke off.
+const TRIES: u32 = 3;
 
 /// A loop device that shows a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,11 +63,11 @@ struct Inside {
 /// Detaches those that show a file inside the directory, and returns those that stay.
 pub(super) fn detach(target: &Target, known: &[Name], cancel: &Cancel) -> Vec<Remaining> {
     let until = Instant::now() + GRACE;
-    let found = inside(target, cancel);
+    let (found, unsure) = inside(target, cancel);
     loop {
         let stay: Vec<Stays> = found.iter().filter_map(|one| stays(one, true)).collect();
         if stay.is_empty() || Instant::now() >= until || cancel.is_cancelled() {
-            return held(stay, known);
+            return [held(stay, known), unsure].concat();
         }
         std::thread::sleep(BEAT);
     }
@@ -73,7 +75,8 @@ pub(super) fn detach(target: &Target, known: &[Name], cancel: &Cancel) -> Vec<Re
 
 /// Those that show a file inside the directory, and what that means for an eject.
 pub(super) fn seen(target: &Target) -> Vec<Remaining> {
-    held(inside(target, &Cancel::new()).iter().filter_map(|one| stays(one, false)).collect(), &[])
+    let (found, unsure) = inside(target, &Cancel::new());
+    [held(found.iter().filter_map(|one| stays(one, false)).collect(), &[]), unsure].concat()
 }
 
 /// One that stays, and the numbers of the disks that whoever has open, or has something on, keeps.
@@ -89,8 +92,8 @@ fn held(stay: Vec<Stays>, known: &[Name]) -> Vec<Remaining> {
     stay.into_iter().zip(holders).map(|((remaining, _), holders)| Remaining { holders, ..remaining }).collect()
 }
 
-/// Those that show a file inside the directory.
-fn inside(target: &Target, cancel: &Cancel) -> Vec<Inside> {
+/// Those that show a file inside the directory, and those that may, since not all of it could be read.
+fn inside(target: &Target, cancel: &Cancel) -> (Vec<Inside>, Vec<Remaining>) {
     let table = table().unwrap_or_default();
     let place = unmount::place(&table, &target.path, &target.root);
     let (mut found, mut sought) = (Vec::new(), Vec::new());
@@ -106,10 +109,23 @@ fn inside(target: &Target, cancel: &Cancel) -> Vec<Inside> {
             Resolved::Unknown => sought.extend(file.map(|file| (device, file))),
         }
     }
-    if !sought.is_empty() {
-        found.extend(search(target, sought, cancel));
+    let Some(seen) = (if sought.is_empty() { Some(Vec::new()) } else { search(target, &sought, cancel) }) else {
+        return (found, sought.into_iter().map(|(device, _)| may_show(target, &device)).collect());
+    };
+    let path = |file: &File| seen.iter().find(|it| it.0 == *file).map(|it| it.1.clone());
+    found.extend(sought.into_iter().filter_map(|(device, file)| Some(Inside { device, path: path(&file)?, file })));
+    (found, Vec::new())
+}
+
+fn may_show(target: &Target, device: &Loop) -> Remaining {
+    let node = Path::new("/dev").join(&device.name);
+    Remaining {
+        path: target.path.clone(),
+        what: format!("{} (loop device)", node.display()),
+        why: "it may show a file of this directory as a disk: not all of it could be read".to_owned(),
+        advice: Some(CommandLine::new("lsblk").arg(&node).to_string()),
+        holders: Vec::new(),
     }
-    found
 }
 
 /// What a path means for a directory.
@@ -127,6 +143,11 @@ fn resolve(target: &Target, place: Option<&Place>, table: &[Mount], shown: &Path
         && file.is_none_or(|file| file == seen)
     {
         return Resolved::Inside(shown.to_owned(), seen);
+    }
+    // What does not lie on the directory's own file system is not walked to: a server may not answer. The last of equals is on top.
+    let on = table.iter().filter(|it| shown.starts_with(&it.point)).max_by_key(|it| it.point.components().count());
+    if on.zip(place).is_none_or(|(on, place)| on.device != place.device) {
+        return Resolved::Unknown;
     }
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let safe = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
@@ -155,9 +176,19 @@ fn may_be_on(target: &Target, disk: Disk) -> bool {
     disk == own || (disk.0 == 0 && own.0 == 0)
 }
 
-/// Looks for files by their numbers.
-fn search(target: &Target, sought: Vec<(Loop, File)>, cancel: &Cancel) -> Vec<Inside> {
-    let Ok(root) = target.root.try_clone() else { return Vec::new() };
+/// Looks for files by their numbers. `None` if not all of the directory could be read, which somebody may be changing.
+fn search(target: &Target, sought: &[(Loop, File)], cancel: &Cancel) -> Option<Vec<(File, PathBuf)>> {
+    for _ in 0..TRIES {
+        if let Some(seen) = search_once(target, sought, cancel) {
+            return Some(seen);
+        }
+    }
+    // Whoever has cancelled it deletes nothing.
+    cancel.is_cancelled().then(Vec::new)
+}
+
+fn search_once(target: &Target, sought: &[(Loop, File)], cancel: &Cancel) -> Option<Vec<(File, PathBuf)>> {
+    let root = target.root.try_clone().ok()?;
     // What tells the inode with the name tells the truth where there is a disk; an overlay may tell another one.
     let told = target.identity.device.0 != 0;
     let mut seen = Vec::new();
@@ -176,9 +207,8 @@ fn search(target: &Target, sought: Vec<(Loop, File)>, cancel: &Cancel) -> Vec<In
         }
     };
     let visitor = Visitor { wanted: &|| !cancel.is_cancelled(), read: &|| (), see: &mut see };
-    walk(Level::new(root, target.identity, OsString::new()), visitor);
-    let path = |file: &File| seen.iter().find(|it| it.0 == *file).map(|it| it.1.clone());
-    sought.into_iter().filter_map(|(device, file)| Some(Inside { device, path: path(&file)?, file })).collect()
+    walk(Level::new(root, target.identity, OsString::new()), visitor)?;
+    Some(seen)
 }
 
 /// Why it stays; `None` if it is gone, or shows another file by now.

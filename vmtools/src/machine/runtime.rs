@@ -191,12 +191,22 @@ impl RuntimeDir {
         check_length(path)?;
         let failed = |source| RuntimeError::Io { action: "create", path: path.to_owned(), source };
         fs::DirBuilder::new().mode(0o700).create(path).map_err(failed)?;
-        let Ok(file) = directory(path) else { return Ok(None) };
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => {
-                // Whoever sweeps it may have looked before it was there.
+        let file = match directory(path) {
+            Ok(file) => file,
+            // A sweep was quicker.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
                 let _ = fs::remove_dir(path);
-                return Ok(None);
+                return Err(failed(error));
+            }
+        };
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            // Whoever sweeps has it for a moment, and may remove it then.
+            Err(Errno::WOULDBLOCK) => {
+                let _ = rustix::io::retry_on_intr(|| flock(&file, FlockOperation::LockExclusive));
+                if !is_at(&file, path) {
+                    return Ok(None);
+                }
             }
             // Where there are no locks, nobody can sweep either.
             Ok(()) | Err(_) if !is_at(&file, path) => return Ok(None),
@@ -220,6 +230,10 @@ impl RuntimeDir {
     /// outlive its session. Numbers of processes are not asked: those of another container mean nothing here. What cannot be removed
     /// stays: the next session tries again.
     pub fn sweep(base: &Path) {
+        // Where others can put something nothing is ours.
+        if check(base).is_err() {
+            return;
+        }
         for entry in fs::read_dir(base).into_iter().flatten().flatten() {
             let (name, path) = (entry.file_name(), entry.path());
             // A name with a process and a number.

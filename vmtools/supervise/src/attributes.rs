@@ -12,13 +12,11 @@ use rustix::io::Errno;
 const ACL: &CStr = c"system.posix_acl_access";
 /// What these say is true of the old content alone: a signature, a hash. Rights of a program the kernel takes from what is written to.
 const OF_CONTENT: [&CStr; 2] = [c"security.evm", c"security.ima"];
-/// What the kernel lets only some set.
-const OF_OTHERS: [&[u8]; 2] = [b"security.", b"trusted."];
 
-/// Gives `new` what the file at `old`, which is no link, has. What only others may set is passed over where it cannot be.
+/// Gives `new` what the file at `old`, which is no link, has, where it can be kept.
 ///
 /// # Errors
-/// Another attribute cannot be read or set; the error names it.
+/// The access control list cannot be read or set.
 pub(crate) fn keep_attributes(old: &Path, new: &File) -> io::Result<()> {
     let names = match whole(|room| llistxattr(old, room)) {
         Ok(names) => names,
@@ -38,9 +36,9 @@ pub(crate) fn keep_attributes(old: &Path, new: &File) -> io::Result<()> {
         match set {
             // It went meanwhile.
             Ok(()) | Err(Errno::NODATA) => {}
-            Err(Errno::PERM | Errno::ACCESS | Errno::NOTSUP)
-                if OF_OTHERS.iter().any(|it| name.to_bytes().starts_with(it)) => {}
-            Err(error) => return Err(named(name, error)),
+            // Who may read it must stay so; of the rest is kept what can be.
+            Err(error) if name == ACL => return Err(named(name, error)),
+            Err(_) => {}
         }
     }
     Ok(())

@@ -12,6 +12,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags, flock, renameat_with};
 use rustix::io::Errno;
 
+/// How often another name is tried.
+const TRIES: u32 = 64;
+
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// How drafts of one kind are called: `BEGINS PROCESS-NUMBER ENDS`, without the blanks.
@@ -72,22 +75,26 @@ impl Draft {
     /// # Errors
     /// Whatever making a file fails with.
     pub fn begin(folder: &Path, name: &DraftName) -> io::Result<Self> {
-        loop {
+        for _ in 0..TRIES {
             let path = name.fresh(folder);
             match OpenOptions::new().write(true).create_new(true).mode(0o666).open(&path) {
                 Ok(file) => {
                     // Somebody else's sweep may have come in between, or hold it and be about to.
                     let swept =
                         matches!(flock(&file, FlockOperation::NonBlockingLockExclusive), Err(Errno::WOULDBLOCK));
-                    if !swept && is_at(&file, &path) {
-                        return Ok(Self { file, path: Some(path) });
+                    let made = Self { file, path: Some(path) };
+                    if !swept && is_at(&made.file, made.path()) {
+                        return Ok(made);
                     }
+                    // Where a file system tells two numbers of one file it is this one still.
+                    drop(made);
                 }
                 // Left by a process that was killed and had our id.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
         }
+        Err(io::Error::other("files that were just made there are not the same when they are looked at again"))
     }
 
     /// An open and held file that has got this name.

@@ -36,6 +36,6 @@ pub use marks::{MARK, has_mark, mark};
 pub use process::{Channel, End, EndStep, Exit, Observer, ProcessHandle, SpawnError, spawn};
 pub use process_stat::ProcessStat;
 pub use run::{Output, RunError, run};
-pub use save::{save_atomically, save_new, sweep_saves};
+pub use save::{save_atomically, save_new};
 pub use spawner::tell_of_children;
 pub use warden::{WARDEN_ARGUMENT, WARDEN_NAME, dismiss_warden, post_warden, warden_main};

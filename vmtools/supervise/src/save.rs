@@ -20,7 +20,7 @@ const ENDS: (&str, &str) = (".cartridge-", ".new");
 /// Writes `content` to `file` in one step: a new file, synced, renamed over it, the folder synced. Keeps the permission bits of the
 /// file, its access control list and other attributes, its owner and group where that is allowed, and a link stays a link. A full disk
 /// leaves the old file as it was. The new one has no name until it is whole, so that who is killed in the middle leaves nothing; where a
-/// file system knows no such files, it goes with the next save, or with [`sweep_saves`].
+/// file system knows no such files, it goes with the next save.
 ///
 /// # Errors
 /// Whatever making, writing, syncing or renaming fails with, an attribute that cannot be kept, or that there is something else than a file; the
@@ -62,6 +62,7 @@ fn save_by(file: &Path, content: &[u8], nameless: impl Fn(&Path) -> Option<File>
 }
 
 /// Writes `content` to the first of `files`, all in one folder, that is not there yet, in one step as [`save_atomically`]. Returns which.
+/// Where a file has to have a name before it is whole, what somebody dead has left in the folder goes first.
 ///
 /// # Errors
 /// Whatever making, writing or syncing fails with; [`io::ErrorKind::AlreadyExists`] if all of them are there.
@@ -92,6 +93,7 @@ fn save_new_by(
             }
         }
     }
+    sweep_saves(folder);
     let mut draft = Draft::begin(folder, &name)?;
     fill(draft.file(), content, None)?;
     for file in files {
@@ -105,7 +107,7 @@ fn save_new_by(
 }
 
 /// Removes what was being saved in `folder` by somebody who is dead, whatever it is called.
-pub fn sweep_saves(folder: &Path) {
+fn sweep_saves(folder: &Path) {
     draft::sweep(folder, |name| {
         let name = name.as_bytes();
         let numbers = ends_with_numbers(name, ENDS.1);
@@ -125,7 +127,9 @@ fn parts(file: &Path) -> io::Result<(&Path, DraftName)> {
 fn fill(new: &mut File, content: &[u8], old: Option<(&Path, &Metadata)>) -> io::Result<()> {
     if let Some((path, old)) = old {
         // Root edits files of others; who is not root has no other way than to own the new one.
-        let _ = fchown(&*new, Some(old.uid()), Some(old.gid()));
+        if fchown(&*new, Some(old.uid()), Some(old.gid())).is_err() {
+            let _ = fchown(&*new, None, Some(old.gid()));
+        }
         new.set_permissions(old.permissions())?;
         // The list is last: it and the mode's bits of the group are one.
         keep_attributes(path, new)?;

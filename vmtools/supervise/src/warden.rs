@@ -106,10 +106,10 @@ pub fn post_warden() -> io::Result<()> {
 
 /// Before the program's end: the warden looks whether anybody is left, and ends, also one that somebody has stopped (SIGSTOP).
 pub fn dismiss_warden() {
-    let Some(warden) = POST.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+    let Some(mut warden) = POST.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
     let pid = i32::try_from(warden.id()).ok().and_then(rustix::process::Pid::from_raw);
-    // With its handle goes its standard input. It is our child, and nobody has reaped it: the number is still its own.
-    if let Some(pid) = pid {
+    // Our child, which nobody has reaped: the number is still its own. With its handle goes its standard input.
+    if let (Some(pid), Ok(None)) = (pid, warden.try_wait()) {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::CONT);
     }
 }

@@ -14,7 +14,7 @@ use super::{Driver, beside, blank, deploy, diagnose, eject, examine, slots, sour
 use crate::paths::Paths;
 use crate::session::attach_recent::AttachRecent;
 use crate::session::handle::{SessionHandle, Waker};
-use crate::session::logs::{LogHub, Pane};
+use crate::session::logs::{FILE_LIMIT, FILE_LIMIT_IN_MEMORY, LogHub, Pane};
 use crate::session::onlooker::{Gallery, Watcher};
 use crate::session::pace::PaceMaker;
 use crate::session::recent::Recent;
@@ -63,7 +63,8 @@ pub fn begin(config: SessionConfig) -> Result<SessionHandle, BeginError> {
     let who = format!("{} (process {})", config.who, std::process::id());
     let record = Record::begin(&config.paths, &id, &who)
         .map_err(|source| BeginError { path: config.paths.sessions().join(&id), source })?;
-    let logs = LogHub::in_dir(record.dir());
+    let limit = if record.is_in_memory() { FILE_LIMIT_IN_MEMORY } else { FILE_LIMIT };
+    let logs = LogHub::in_dir(record.dir(), limit);
     let told = Arc::downgrade(&logs);
     strays::post_warden(move |line| {
         if let Some(logs) = told.upgrade() {

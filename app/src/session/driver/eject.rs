@@ -52,8 +52,8 @@ impl Driver {
         self.hands_off();
         self.stop_recording().await;
         let agreed = std::mem::take(&mut self.ejecting.agreed);
-        let unless_held = self.ejecting.unless_held;
-        self.ejecting = Ejecting { scope, unless_held, ..Ejecting::default() };
+        let (unless_held, asked) = (self.ejecting.unless_held, self.ejecting.asked);
+        self.ejecting = Ejecting { scope, unless_held, asked, ..Ejecting::default() };
         self.nothing_is_waited_for();
         self.progress = None;
         let (job, guest, side) = (self.job.take(), self.guest.take(), self.side.0.clone());
@@ -118,7 +118,10 @@ impl Driver {
         }
         self.hear_guest(None);
         self.attached_events = None;
-        let asked = self.quitting && self.ejecting.unless_held && !removal.held.is_empty();
+        let held = !removal.held.is_empty();
+        let stays = held && self.quitting && self.ejecting.unless_held;
+        // Whoever was asked once is asked again by what he agreed to, and by nothing else.
+        let asked = held && (stays || self.ejecting.asked);
         self.ejecting = Ejecting { scope, named: endable(&removal.held), asked, ..Ejecting::default() };
         let failure = failure::of_eject(&removal, scope, !self.ejecting.named.is_empty());
         let (report, left) = (removal.report, removal.left);
@@ -129,7 +132,7 @@ impl Driver {
         if let Some(failure) = failure {
             self.tell(Event::Failed { failure }).await;
         }
-        if asked {
+        if stays {
             // Others may be ended now, and whoever has waited with something is listened to.
             self.quitting = false;
         }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-pub use file::FILE_LIMIT;
+pub use file::{FILE_LIMIT, FILE_LIMIT_IN_MEMORY};
 pub use ring::{LINE_LIMIT, Level, LogRing, RING_BYTES, RING_LINES};
 pub use stage::{stage_of, stage_tag};
 pub use terminal::{COLUMNS, ROWS, Terminal};
@@ -177,13 +177,13 @@ impl LogHub {
         Arc::new(Self { panes: Pane::ALL.map(|_| LogPane::new(None)), terminal: Terminal::new(), dir: None })
     }
 
-    /// Logs that are kept in `dir`, one file a pane. A file that cannot be made is told in the session's log.
+    /// Logs that are kept in `dir`, one file a pane, of `limit` bytes at most. A file that cannot be made is told in the session's log.
     #[must_use]
-    pub fn in_dir(dir: &Path) -> Arc<Self> {
+    pub fn in_dir(dir: &Path, limit: u64) -> Arc<Self> {
         let mut lost = Vec::new();
         let panes = Pane::ALL.map(|pane| {
             let path = dir.join(pane.file_name());
-            LogPane::new(LogFile::create(&path).map_err(|e| lost.push(format!("{}: {e}", path.display()))).ok())
+            LogPane::new(LogFile::create(&path, limit).map_err(|e| lost.push(format!("{}: {e}", path.display()))).ok())
         });
         let hub = Self { panes, terminal: Terminal::new(), dir: Some(dir.to_owned()) };
         for text in lost {
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn what_is_appended_is_in_the_file_and_in_the_ring() {
         let dir = tempfile::tempdir().unwrap();
-        let hub = LogHub::in_dir(dir.path());
+        let hub = LogHub::in_dir(dir.path(), FILE_LIMIT);
         hub.pane(Pane::Serial).append(b"one\ntw");
         hub.pane(Pane::Serial).append(b"o\n\xff\x1b[31m");
         assert_eq!(std::fs::read(dir.path().join("serial.log")).unwrap(), b"one\ntwo\n\xff\x1b[31m");
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_directory_that_cannot_be_written_loses_the_file_but_not_the_log() {
-        let hub = LogHub::in_dir(Path::new("/proc/no-such-place"));
+        let hub = LogHub::in_dir(Path::new("/proc/no-such-place"), FILE_LIMIT);
         hub.pane(Pane::Build).line("hello https://me:hunter2@h/");
         let hidden = hub.pane(Pane::Build).read(|ring| ring.line(0).unwrap().to_vec());
         assert_eq!(hidden, b"hello https://me:***@h/");
