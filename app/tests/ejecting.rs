@@ -17,27 +17,8 @@ use isoprep::Holder;
 use rustix::mount::{MountFlags, mount};
 use rustix::process::Signal;
 use support::Console;
+use support::alone::alone;
 use support::session::{Session, paths};
-
-const ALONE: &str = "CARTRIDGE_ALONE";
-
-/// Runs the named test again in a mount namespace, where it is root, and `body` there.
-fn alone(test: &str, body: impl FnOnce()) {
-    if std::env::var_os(ALONE).is_some() {
-        return body();
-    }
-    let flags: &[&str] = if rustix::process::geteuid().is_root() { &["-m"] } else { &["-Urm"] };
-    let out = Process::new("unshare")
-        .args(flags)
-        .args(["--propagation", "private"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(ALONE, "1")
-        .output()
-        .unwrap();
-    let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
-    assert!(out.status.success() && text.contains("1 passed"), "{text}");
-}
 
 fn run<T>(body: impl Future<Output = T>) -> T {
     tokio::runtime::Runtime::new().unwrap().block_on(body)
