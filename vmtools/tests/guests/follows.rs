@@ -25,6 +25,22 @@ fn wrong(frame: &vmtools::Frame) -> Option<String> {
     })
 }
 
+/// Whether it is what QEMU itself shows while the guest has no mode set, between two (QEMU, ui/console.c, "Display output is not
+/// active."): black, with grey letters in the middle. A picture that is black alone is none.
+fn says_inactive(frame: &vmtools::Frame) -> bool {
+    let (width, middle) = (frame.width as usize, frame.height as usize / 2);
+    let lit = frame.rgba.chunks_exact(4).enumerate().filter(|(_, pixel)| pixel[..3] != [0, 0, 0]);
+    let mut letters = 0;
+    for (at, pixel) in lit {
+        let grey = pixel[0] == pixel[1] && pixel[1] == pixel[2];
+        if !grey || (at / width).abs_diff(middle) > 16 {
+            return false;
+        }
+        letters += 1;
+    }
+    letters > 100
+}
+
 /// The sizes that were seen, and what was wrong.
 type Watched = (Vec<(u32, u32)>, Vec<String>);
 
@@ -45,6 +61,7 @@ fn watch(screen: Arc<Screen>, stop: Arc<AtomicBool>) -> JoinHandle<Watched> {
                 None => sizes.push((frame.width, frame.height)),
                 // The console was there before.
                 Some(_) if sizes.is_empty() => {}
+                Some(_) if says_inactive(&frame) => {}
                 Some(why) => bad.push(why),
             }
         }
